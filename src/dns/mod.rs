@@ -1,0 +1,3 @@
+//! DNS I/O: sending questions and updates, fetching what proofs ask for.
+
+pub mod transport;

@@ -1,0 +1,6 @@
+//! x
+#![allow(missing_docs)]
+pub mod dns;
+pub mod error;
+pub mod output;
+pub mod proto;

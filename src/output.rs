@@ -1,0 +1,134 @@
+//! The one file that prints. Its rules: results to stdout, all else to stderr; messages in lower
+//! case without a full stop; peers' octets are sanitised before a terminal can see them (JSON is
+//! exact, its strings escaped); a closed pipe ends quietly.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// Where results go and in which form.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    /// One JSON object a line instead of text.
+    pub json: bool,
+    /// How many `-v` were given.
+    pub verbose: u8,
+}
+
+/// A result that has a form for people; its `Serialize` is the form for scripts.
+pub trait Report: Serialize {
+    /// Lines for people, without the final newline.
+    fn text(&self) -> String;
+}
+
+impl Output {
+    /// A result, to stdout.
+    pub fn result(&self, report: &impl Report) -> Result<(), Error> {
+        if self.json { self.json_line(report) } else { write_out(&sanitise_lines(&report.text())) }
+    }
+
+    /// A result that is text in either form of output (zone file lines, say), to stdout.
+    pub fn line(&self, text: &str) -> Result<(), Error> {
+        write_out(&sanitise_lines(text))
+    }
+
+    /// A JSON object on one line, to stdout.
+    pub fn json_line(&self, value: &impl Serialize) -> Result<(), Error> {
+        let line = serde_json::to_string(value)
+            .map_err(|e| Error::failure("internal", format!("cannot write JSON: {e}")))?;
+        write_out(&line)
+    }
+
+    /// A warning, to stderr.
+    pub fn warn(&self, text: &str) {
+        write_err(&format!("sshanchor: warning: {}", sanitise(text)));
+    }
+
+    /// A note for people, to stderr; not with `--json`.
+    pub fn note(&self, text: &str) {
+        if !self.json {
+            write_err(&sanitise_lines(text));
+        }
+    }
+
+    /// A detail for `-v`, to stderr.
+    pub fn detail(&self, text: &str) {
+        if self.verbose > 0 {
+            write_err(&format!("sshanchor: {}", sanitise(text)));
+        }
+    }
+
+    /// An error and its hint, to stderr; with `--json` also as an object on stdout, so that a script
+    /// that reads stdout learns the reason.
+    pub fn error(&self, error: &Error) {
+        if self.json {
+            #[derive(Serialize)]
+            struct Failed<'a> {
+                error: &'a str,
+                reason: &'a str,
+                hint: Option<&'a str>,
+            }
+            let Error { reason, message, hint, .. } = error;
+            let _ = self.json_line(&Failed { error: message, reason, hint: hint.as_deref() });
+        }
+        self.error_text(error);
+    }
+
+    /// An error and its hint, to stderr alone: for results that have been reported already.
+    pub fn error_text(&self, error: &Error) {
+        write_err(&format!("sshanchor: {}", sanitise(&error.message)));
+        if let Some(hint) = &error.hint {
+            write_err(&format!("  hint: {}", sanitise(hint)));
+        }
+    }
+}
+
+/// Text as a single line of printable ASCII: control characters, escapes and everything outside
+/// ASCII become `\u{..}` or `\n` and the like.
+pub fn sanitise(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == ' ' || c.is_ascii_graphic() {
+            clean.push(c);
+        } else {
+            clean.extend(c.escape_default());
+        }
+    }
+    clean
+}
+
+/// As [`sanitise`], but line ends stay.
+fn sanitise_lines(text: &str) -> String {
+    text.lines().map(sanitise).collect::<Vec<_>>().join("\n")
+}
+
+fn write_out(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::failure("io", format!("cannot write to standard output: {e}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A full or closed stderr must not change an outcome.
+fn write_err(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_never_reach_a_terminal() {
+        assert_eq!(
+            sanitise("a\x1b[31mb\r\n\u{202e}\u{7f}é\0"),
+            "a\\u{1b}[31mb\\r\\n\\u{202e}\\u{7f}\\u{e9}\\u{0}"
+        );
+        assert_eq!(sanitise_lines("one\ntwo\x07"), "one\ntwo\\u{7}");
+    }
+}

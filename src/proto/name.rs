@@ -1,0 +1,385 @@
+//! DNS names in canonical wire form, and the strict grammar of host names.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// Longest name on the wire, in octets, root label included (RFC 1035 section 3.1).
+const MAX_WIRE: usize = 255;
+/// Longest label in octets (RFC 1035 section 3.1).
+const MAX_LABEL: usize = 63;
+
+/// An absolute DNS name: uncompressed wire form, ASCII letters in lower case, the form that DNSSEC
+/// signs (RFC 4034 section 6.2). Two names that differ only in case are the same value; the order is
+/// the canonical one of RFC 4034 section 6.1.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Name(Box<[u8]>);
+
+/// Why something is not a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The wire form ends early, is too long, or holds a label type other than 00.
+    #[error("malformed DNS name")]
+    Malformed,
+    /// More than 255 octets on the wire or a label of more than 63.
+    #[error("DNS name or label too long")]
+    TooLong,
+    /// An empty label inside the name.
+    #[error("empty label in a DNS name")]
+    EmptyLabel,
+    /// A backslash that starts no valid escape (RFC 1035 section 5.1).
+    #[error("bad escape in a DNS name")]
+    BadEscape,
+}
+
+impl Name {
+    /// The root.
+    pub fn root() -> Self {
+        Name(Box::new([0]))
+    }
+
+    /// From labels, most specific first.
+    pub fn from_labels<'a>(labels: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, NameError> {
+        let mut wire = Vec::with_capacity(64);
+        for label in labels {
+            if label.is_empty() {
+                return Err(NameError::EmptyLabel);
+            }
+            if label.len() > MAX_LABEL {
+                return Err(NameError::TooLong);
+            }
+            wire.push(label.len() as u8);
+            wire.extend(label.iter().map(u8::to_ascii_lowercase));
+        }
+        wire.push(0);
+        if wire.len() > MAX_WIRE {
+            return Err(NameError::TooLong);
+        }
+        Ok(Name(wire.into()))
+    }
+
+    /// From an uncompressed wire form that fills `wire` exactly.
+    pub fn from_wire(wire: &[u8]) -> Result<Self, NameError> {
+        let (name, used) = Self::read_wire(wire)?;
+        if used == wire.len() { Ok(name) } else { Err(NameError::Malformed) }
+    }
+
+    /// Reads an uncompressed name at the front of `wire`; also says how many octets it took.
+    pub fn read_wire(wire: &[u8]) -> Result<(Self, usize), NameError> {
+        let mut labels = Vec::new();
+        let mut at = 0;
+        loop {
+            let len = *wire.get(at).ok_or(NameError::Malformed)? as usize;
+            at += 1;
+            if len == 0 {
+                return Ok((Self::from_labels(labels)?, at));
+            }
+            if len > MAX_LABEL || at > MAX_WIRE {
+                return Err(NameError::Malformed);
+            }
+            labels.push(wire.get(at..at + len).ok_or(NameError::Malformed)?);
+            at += len;
+        }
+    }
+
+    /// From presentation form (RFC 1035 section 5.1, escapes included). Always taken as absolute,
+    /// with or without the final dot.
+    pub fn from_text(text: &str) -> Result<Self, NameError> {
+        if text == "." {
+            return Ok(Self::root());
+        }
+        let mut labels: Vec<Vec<u8>> = Vec::new();
+        let mut label = Vec::new();
+        let mut bytes = text.bytes();
+        let mut ended_with_dot = false;
+        while let Some(byte) = bytes.next() {
+            ended_with_dot = false;
+            match byte {
+                b'.' => {
+                    if label.is_empty() {
+                        return Err(NameError::EmptyLabel);
+                    }
+                    labels.push(std::mem::take(&mut label));
+                    ended_with_dot = true;
+                }
+                b'\\' => label.push(unescape(&mut bytes)?),
+                other => label.push(other),
+            }
+        }
+        if !label.is_empty() {
+            labels.push(label);
+        } else if !ended_with_dot {
+            return Err(NameError::EmptyLabel);
+        }
+        Self::from_labels(labels.iter().map(Vec::as_slice))
+    }
+
+    /// The wire form, lower case, uncompressed.
+    pub fn wire(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The labels, most specific first, without the root's.
+    pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest: &[u8] = &self.0;
+        std::iter::from_fn(move || {
+            let (&len, after) = rest.split_first()?;
+            if len == 0 || after.len() < len as usize {
+                return None;
+            }
+            let (label, next) = after.split_at(len as usize);
+            rest = next;
+            Some(label)
+        })
+    }
+
+    /// How many labels, without the root's.
+    pub fn label_count(&self) -> usize {
+        self.labels().count()
+    }
+
+    /// True for the root.
+    pub fn is_root(&self) -> bool {
+        self.0.len() == 1
+    }
+
+    /// True if the first label is `*` (RFC 4592).
+    pub fn is_wildcard(&self) -> bool {
+        self.labels().next() == Some(b"*")
+    }
+
+    /// The name without its first label; none for the root.
+    pub fn parent(&self) -> Option<Name> {
+        let first = self.labels().next()?.len();
+        self.0.get(first + 1..).map(|rest| Name(rest.into()))
+    }
+
+    /// This name with one more label in front.
+    pub fn child(&self, label: &[u8]) -> Result<Name, NameError> {
+        Self::from_labels(std::iter::once(label).chain(self.labels()))
+    }
+
+    /// True if this name is `ancestor` or below it.
+    pub fn is_at_or_below(&self, ancestor: &Name) -> bool {
+        let extra = match self.0.len().checked_sub(ancestor.0.len()) {
+            Some(extra) => extra,
+            None => return false,
+        };
+        // A suffix counts only where it begins at a label.
+        let mut at = 0;
+        while at < extra {
+            match self.0.get(at) {
+                Some(&len) => at += len as usize + 1,
+                None => return false,
+            }
+        }
+        at == extra && self.0.get(extra..) == Some(&*ancestor.0)
+    }
+
+    /// The ancestor that keeps the last `count` labels; itself if it has no more than that.
+    pub fn last_labels(&self, count: usize) -> Name {
+        let mut name = self.clone();
+        while name.label_count() > count {
+            match name.parent() {
+                Some(parent) => name = parent,
+                None => break,
+            }
+        }
+        name
+    }
+}
+
+/// One escape after the backslash: three decimal digits, or a character that stands for itself.
+fn unescape(bytes: &mut std::str::Bytes<'_>) -> Result<u8, NameError> {
+    let first = bytes.next().ok_or(NameError::BadEscape)?;
+    if !first.is_ascii_digit() {
+        return Ok(first);
+    }
+    let mut value = u32::from(first - b'0');
+    for _ in 0..2 {
+        let digit = bytes.next().filter(u8::is_ascii_digit).ok_or(NameError::BadEscape)?;
+        value = value * 10 + u32::from(digit - b'0');
+    }
+    u8::try_from(value).map_err(|_| NameError::BadEscape)
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let left: Vec<_> = self.labels().collect();
+        let right: Vec<_> = other.labels().collect();
+        left.iter().rev().cmp(right.iter().rev())
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Presentation form without the final dot (the root is `.`); anything unusual is escaped, so it is
+/// always printable ASCII.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            return f.write_str(".");
+        }
+        for (at, label) in self.labels().enumerate() {
+            if at > 0 {
+                f.write_str(".")?;
+            }
+            for &byte in label {
+                match byte {
+                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
+                        write!(f, "\\{}", byte as char)?
+                    }
+                    0x21..=0x7e => write!(f, "{}", byte as char)?,
+                    _ => write!(f, "\\{byte:03}")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The name of a host as it was asked for: lower case, absolute, letters, digits and inner hyphens
+/// (RFC 952, RFC 1123 section 2.1). It is the identity that a verdict speaks of.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct HostName(Name);
+
+/// Why something is not a host name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostNameError {
+    /// An address: no DNS name vouches for it.
+    #[error("{0} is an address, and no DNS record vouches for an address")]
+    Address(String),
+    /// Something else than letters, digits and inner hyphens.
+    #[error("{0:?} is not a host name (letters, digits and inner hyphens, at most 63 a label)")]
+    Grammar(String),
+}
+
+impl HostName {
+    /// Parses strictly; one final dot is allowed.
+    pub fn parse(text: &str) -> Result<Self, HostNameError> {
+        let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+        let without_scope = bare.split('%').next().unwrap_or(bare);
+        if without_scope.parse::<std::net::IpAddr>().is_ok() {
+            return Err(HostNameError::Address(bare.to_owned()));
+        }
+        let grammar = || HostNameError::Grammar(text.chars().take(80).collect());
+        let trimmed = text.strip_suffix('.').unwrap_or(text);
+        let good_label = |label: &str| {
+            (1..=MAX_LABEL).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        // An all-numeric last label would read as an address somewhere (RFC 3696 section 2).
+        let last_is_number =
+            trimmed.rsplit('.').next().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
+        if !trimmed.split('.').all(good_label) || last_is_number {
+            return Err(grammar());
+        }
+        Name::from_text(trimmed).map(HostName).map_err(|_| grammar())
+    }
+
+    /// As a DNS name.
+    pub fn name(&self) -> &Name {
+        &self.0
+    }
+
+    /// `_PORT._ssh.HOST`, the owner of host keys that are good on one port only (DESIGN section 2).
+    pub fn port_label(&self, port: u16) -> Result<Name, NameError> {
+        self.0.child(b"_ssh")?.child(format!("_{port}").as_bytes())
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::from_text(text).unwrap()
+    }
+
+    #[test]
+    fn text_and_wire_agree() {
+        assert_eq!(name("WWW.Example.COM.").wire(), b"\x03www\x07example\x03com\x00");
+        assert_eq!(Name::from_wire(b"\x03WWW\x00").unwrap(), name("www"));
+        assert_eq!(name(r"a\.b\003.c").wire(), b"\x04a.b\x03\x01c\x00");
+        assert_eq!(name(r"a\.b\003.c").to_string(), r"a\.b\003.c");
+        assert_eq!(Name::root().to_string(), ".");
+        assert_eq!(name("."), Name::root());
+    }
+
+    #[test]
+    fn malformed_names_are_refused() {
+        for bad in ["", "a..b", ".a", r"a\", r"a\25", r"a\999"] {
+            assert!(Name::from_text(bad).is_err(), "{bad:?}");
+        }
+        for bad in [&b""[..], b"\x03ww", b"\xc0\x0c", b"\x01a", b"\x01a\x00x"] {
+            assert!(Name::from_wire(bad).is_err(), "{bad:?}");
+        }
+        assert!(Name::from_text(&"a.".repeat(128)).is_err());
+        assert!(Name::from_text(&"a".repeat(64)).is_err());
+        assert!(Name::from_text(&"a.".repeat(127)).is_ok());
+    }
+
+    #[test]
+    fn ancestry_counts_whole_labels() {
+        assert!(name("a.example.com").is_at_or_below(&name("example.com")));
+        assert!(name("example.com").is_at_or_below(&name("example.com")));
+        assert!(name("example.com").is_at_or_below(&Name::root()));
+        assert!(!name("badexample.com").is_at_or_below(&name("example.com")));
+        assert!(!name("com").is_at_or_below(&name("example.com")));
+        assert_eq!(name("a.b.c").parent(), Some(name("b.c")));
+        assert_eq!(name("a.b.c").last_labels(1), name("c"));
+    }
+
+    #[test]
+    fn canonical_order_is_that_of_rfc_4034_section_6_1() {
+        let sorted = [
+            "example",
+            "a.example",
+            "yljkjljk.a.example",
+            "Z.a.example",
+            "zABC.a.EXAMPLE",
+            "z.example",
+            r"\001.z.example",
+            "*.z.example",
+            r"\200.z.example",
+        ];
+        for pair in sorted.windows(2) {
+            assert!(name(pair[0]) < name(pair[1]), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn host_names_are_strict() {
+        for good in ["web1.example.com", "WEB1.example.com.", "a", "xn--bcher-kva.example", "1a.2b"] {
+            assert!(HostName::parse(good).is_ok(), "{good:?}");
+        }
+        for bad in [
+            "", ".", "-a.b", "a-.b", "a_b.c", "a b", "a/b", "a;b", "*.b", "$(x)", "a..b", "1.2.3", "ü.de",
+            "a\nb", "a\\.b",
+        ] {
+            assert!(matches!(HostName::parse(bad), Err(HostNameError::Grammar(_))), "{bad:?}");
+        }
+        for address in ["127.0.0.1", "::1", "[::1]", "fe80::1%eth0"] {
+            assert!(matches!(HostName::parse(address), Err(HostNameError::Address(_))), "{address:?}");
+        }
+        let host = HostName::parse("web1.example.com").unwrap();
+        assert_eq!(host.port_label(2222).unwrap().to_string(), "_2222._ssh.web1.example.com");
+    }
+}
