@@ -1,5 +1,6 @@
 //! x
 #![allow(missing_docs)]
+pub mod cli;
 pub mod dns;
 pub mod error;
 pub mod output;

@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The `sshanchor` program: one call.
+
+fn main() -> std::process::ExitCode {
+    sshanchor::cli::main()
+}

@@ -3,4 +3,5 @@
 pub mod hostkey;
 pub mod name;
 pub mod sshfp;
+pub mod verdict;
 pub mod wire;
