@@ -1,7 +1,11 @@
 //! Decisions, and nothing else: no I/O, no async, no clock, no environment. Time is an argument.
 
+pub mod chain;
+pub mod denial;
 pub mod hostkey;
+pub mod message;
 pub mod name;
+pub mod rr;
 pub mod sshfp;
 pub mod verdict;
 pub mod wire;

@@ -1,0 +1,99 @@
+//! From the name asked for, over proven aliases, to a proven RRset.
+
+use super::MAX_ALIASES;
+use super::error::ChainError;
+use super::material::{Fetched, Material};
+use super::prover::{Budget, Halt, Proven, Prover};
+use crate::proto::message::Question;
+
+/// A proven answer: every alias on the way and the data at its end. Made by [`Prover::answer`] alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    asked: Question,
+    aliases: Vec<Proven>,
+    data: Proven,
+}
+
+impl Answer {
+    /// What was asked.
+    pub fn asked(&self) -> &Question {
+        &self.asked
+    }
+
+    /// The CNAME and DNAME sets on the way, in order.
+    pub fn aliases(&self) -> &[Proven] {
+        &self.aliases
+    }
+
+    /// The data.
+    pub fn data(&self) -> &Proven {
+        &self.data
+    }
+
+    /// The last second, since 1970, at which every link of every part still holds.
+    pub fn valid_until(&self) -> u64 {
+        self.aliases.iter().map(Proven::valid_until).fold(self.data.valid_until(), u64::min)
+    }
+}
+
+impl Prover {
+    /// Proves what was asked, alias by alias. All that is missing along the way is asked for at once.
+    pub fn answer(
+        &mut self,
+        asked: &Question,
+        material: &Material,
+        budget: &mut Budget,
+    ) -> Result<Answer, Halt> {
+        let mut here = asked.clone();
+        let mut aliases = Vec::new();
+        let mut needs: Vec<Question> = Vec::new();
+        let mut note = |outcome: Result<Proven, Halt>| match outcome {
+            Ok(proven) => Ok(Some(proven)),
+            Err(Halt::Need(questions)) => {
+                needs.extend(questions);
+                Ok(None)
+            }
+            Err(failed) => Err(failed),
+        };
+        let mut data = None;
+        let mut ended = false;
+        for _ in 0..=MAX_ALIASES {
+            match material.get(&here) {
+                None => {
+                    note(Err(Halt::Need(vec![here.clone()])))?;
+                    ended = true;
+                }
+                Some(Fetched::Set(set)) => {
+                    data = note(self.prove(set, material, budget))?;
+                    ended = true;
+                }
+                Some(Fetched::Alias { cname, .. }) => {
+                    let bad = || ChainError::BadAlias { owner: cname.owner().clone(), rtype: cname.rtype() };
+                    let (set, target) = material.alias_at(&here).ok_or_else(bad)?;
+                    aliases.extend(note(self.prove(set, material, budget))?);
+                    here = Question::new(target, asked.rtype);
+                }
+                Some(Fetched::Nothing { rcode, .. }) => {
+                    return Err(ChainError::Denied { question: here, rcode: *rcode }.into());
+                }
+                Some(Fetched::Failed(why)) => {
+                    return Err(ChainError::Unanswered { question: here, why: why.clone() }.into());
+                }
+            }
+            if ended {
+                break;
+            }
+        }
+        if !ended {
+            return Err(ChainError::AliasLoop { name: asked.name.clone() }.into());
+        }
+        match data {
+            Some(data) if needs.is_empty() => Ok(Answer { asked: asked.clone(), aliases, data }),
+            _ => {
+                needs.sort();
+                needs.dedup();
+                Err(Halt::Need(needs))
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What has been fetched so far: unproven data, by question.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::MAX_ALIASES;
+use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, rcode_name};
+use crate::proto::name::Name;
+use crate::proto::rr::{RrSet, RrType};
+
+/// What came for one question. Nothing of it is proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// The RRset.
+    Set(RrSet),
+    /// Another name to ask: a CNAME, and the DNAME that it may be made from (RFC 6672).
+    Alias {
+        /// The CNAME at the name.
+        cname: RrSet,
+        /// A DNAME above the name, if the reply held one.
+        dname: Option<RrSet>,
+    },
+    /// No such data.
+    Nothing {
+        /// NOERROR or NXDOMAIN.
+        rcode: u16,
+        /// The RRsets of the authority section.
+        authority: Vec<RrSet>,
+    },
+    /// Nothing usable came, for this reason.
+    Failed(String),
+}
+
+/// Everything fetched for one or more lookups.
+#[derive(Debug, Clone, Default)]
+pub struct Material(HashMap<Question, Fetched>);
+
+impl Material {
+    /// What came for `question`, if it has been asked.
+    pub fn get(&self, question: &Question) -> Option<&Fetched> {
+        self.0.get(question)
+    }
+
+    /// Notes that `question` could not be answered.
+    pub fn fail(&mut self, question: &Question, why: String) {
+        self.0.entry(question.clone()).or_insert(Fetched::Failed(why));
+    }
+
+    /// Which set is to be proven for the alias at `question`, and where it leads; none if there is no
+    /// alias or it is out of form. A CNAME without signatures that came with a DNAME above it is the
+    /// resolver's own work: the DNAME is to be proven, and the target is made from it (RFC 6672
+    /// section 2.2).
+    pub fn alias_at(&self, question: &Question) -> Option<(&RrSet, Name)> {
+        let Fetched::Alias { cname, dname } = self.get(question)? else { return None };
+        match dname {
+            Some(dname) if cname.signatures().is_empty() => {
+                let suffix = single_name(dname)?;
+                let kept = question.name.label_count().checked_sub(dname.owner().label_count())?;
+                let labels = question.name.labels().take(kept).chain(suffix.labels());
+                Some((dname, Name::from_labels(labels).ok()?))
+            }
+            _ => Some((cname, single_name(cname)?)),
+        }
+    }
+
+    /// Sorts in a reply to `question`: data at the name, or the aliases from it as far as the reply
+    /// has them. Records that do not lie on that way are left aside.
+    pub fn add(&mut self, question: &Question, response: &Response) {
+        let mut sets = RrSet::collect(&response.answer);
+        let mut take = |name: &Name, rtype: RrType| {
+            let at = sets.iter().position(|s| s.owner() == name && s.rtype() == rtype)?;
+            Some(sets.remove(at))
+        };
+        let mut name = question.name.clone();
+        for step in 0..=MAX_ALIASES {
+            let here = Question::new(name.clone(), question.rtype);
+            let found = if let Some(set) = take(&name, question.rtype) {
+                Fetched::Set(set)
+            } else if let Some(cname) = take(&name, RrType::CNAME) {
+                let mut above = name.parent();
+                let mut dname = None;
+                while let (Some(owner), None) = (&above, &dname) {
+                    dname = take(owner, RrType::DNAME);
+                    above = owner.parent();
+                }
+                Fetched::Alias { cname, dname }
+            } else if step > 0 {
+                // The reply ends at an alias; whoever needs its target asks for it.
+                return;
+            } else if matches!(response.rcode, NOERROR | NXDOMAIN) {
+                Fetched::Nothing { rcode: response.rcode, authority: RrSet::collect(&response.authority) }
+            } else {
+                Fetched::Failed(format!("the resolver answered {}", rcode_name(response.rcode)))
+            };
+            let next = match &found {
+                Fetched::Alias { cname, .. } => single_name(cname),
+                _ => None,
+            };
+            if let Entry::Vacant(place) = self.0.entry(here) {
+                place.insert(found);
+            }
+            match next {
+                Some(target) => name = target,
+                None => return,
+            }
+        }
+    }
+}
+
+/// The one name in the RDATA of a CNAME or DNAME set; none if there are several.
+fn single_name(set: &RrSet) -> Option<Name> {
+    let mut rdatas = set.rdatas();
+    match (rdatas.next(), rdatas.next()) {
+        (Some(rdata), None) => Name::from_wire(rdata).ok(),
+        _ => None,
+    }
+}

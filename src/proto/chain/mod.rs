@@ -1,0 +1,37 @@
+//! The proof: from trust anchors down to an RRset, by positive evidence alone.
+//!
+//! The signer named in an RRSIG shows the zone; its DNSKEY set is proven by a trust anchor or by a DS
+//! set, which the zone above signed; and so on up to an anchor. No NSEC, no AD bit, no absence takes
+//! part, so nothing that a resolver leaves out or makes up can turn into a proof.
+//!
+//! [`Prover`] does no I/O. It is given [`Material`] (what has been fetched) and either proves, fails
+//! with a [`ChainError`], or says what else it needs. [`Proven`] is made here and nowhere else.
+
+mod anchors;
+mod answer;
+mod error;
+mod key;
+mod material;
+mod prover;
+mod signature;
+
+pub use anchors::{AnchorError, Anchors};
+pub use answer::Answer;
+pub use error::ChainError;
+pub use key::{Algorithm, Dnskey, Ds};
+pub use material::{Fetched, Material};
+pub use prover::{Budget, Halt, Proven, Prover, Zone};
+
+/// Signatures that are tried over one RRset.
+pub const MAX_TRIED_PER_SET: u32 = 8;
+/// Signatures that are tried for one lookup.
+pub const MAX_TRIED: u32 = 64;
+/// RRSIGs that may come with one RRset; with more it is not looked at, so that no order of records
+/// decides whether the good one is among those tried.
+pub const MAX_SIGNATURES: usize = 16;
+/// DNSKEY or DS records that a zone may have.
+pub const MAX_KEYS: usize = 64;
+/// Zones from the anchor to the answer.
+pub const MAX_ZONES: usize = 16;
+/// CNAME and DNAME steps from the name asked for to its data.
+pub const MAX_ALIASES: usize = 8;

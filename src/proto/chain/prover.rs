@@ -1,0 +1,363 @@
+//! Following signatures upwards.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::anchors::Anchors;
+use super::error::ChainError;
+use super::key::{Dnskey, Ds};
+use super::material::{Fetched, Material};
+use super::{MAX_KEYS, MAX_SIGNATURES, MAX_TRIED, MAX_TRIED_PER_SET, MAX_ZONES, signature};
+use crate::proto::message::Question;
+use crate::proto::name::Name;
+use crate::proto::rr::{RrSet, RrType, Rrsig};
+
+/// Why there is no proof yet, or will be none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Halt {
+    /// Fetch these and ask again.
+    Need(Vec<Question>),
+    /// The chain does not hold.
+    Failed(ChainError),
+}
+
+impl From<ChainError> for Halt {
+    fn from(error: ChainError) -> Self {
+        Halt::Failed(error)
+    }
+}
+
+/// A zone whose keys are proven.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Zone {
+    name: Name,
+    keys: Vec<Dnskey>,
+    set: RrSet,
+    rrsig: Rrsig,
+    ds: Option<Proven>,
+    valid_until: u64,
+    depth: usize,
+}
+
+impl Zone {
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Its DNSKEY set and the signature that proves it.
+    pub fn keys(&self) -> (&RrSet, &Rrsig) {
+        (&self.set, &self.rrsig)
+    }
+
+    /// The DS set that vouches for its keys; none where a trust anchor does.
+    pub fn ds(&self) -> Option<&Proven> {
+        self.ds.as_ref()
+    }
+}
+
+/// An RRset that is proven from a trust anchor, with the chain that proves it. Private fields, made
+/// by [`Prover::prove`] alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proven {
+    set: Arc<RrSet>,
+    rrsig: Rrsig,
+    zone: Arc<Zone>,
+    valid_until: u64,
+}
+
+impl Proven {
+    /// The records.
+    pub fn set(&self) -> &RrSet {
+        &self.set
+    }
+
+    /// The signature that proves them.
+    pub fn rrsig(&self) -> &Rrsig {
+        &self.rrsig
+    }
+
+    /// The zone that signed.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// The last second, since 1970, at which every link still holds: TTLs and signatures.
+    pub fn valid_until(&self) -> u64 {
+        self.valid_until
+    }
+
+    /// The zones from the signer up to the one with the trust anchor.
+    pub fn zones(&self) -> impl Iterator<Item = &Zone> {
+        std::iter::successors(Some(self.zone()), |zone| zone.ds().map(Proven::zone))
+    }
+}
+
+/// What one lookup may spend on signatures ([`MAX_TRIED`]), counted by operations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Budget {
+    tried: u32,
+}
+
+impl Budget {
+    /// How many signatures have been checked.
+    pub fn tried(&self) -> u32 {
+        self.tried
+    }
+}
+
+/// Proves RRsets at one moment. Zones are proven once and remembered.
+#[derive(Debug)]
+pub struct Prover {
+    anchors: Anchors,
+    now: u64,
+    zones: HashMap<Name, Result<Arc<Zone>, ChainError>>,
+}
+
+impl Prover {
+    /// From `anchors`, at `now` in seconds since 1970.
+    pub fn new(anchors: Anchors, now: u64) -> Self {
+        Prover { anchors, now, zones: HashMap::new() }
+    }
+
+    /// The trust anchors.
+    pub fn anchors(&self) -> &Anchors {
+        &self.anchors
+    }
+
+    /// Proves `set`, or says what it needs or why it cannot.
+    pub fn prove(&mut self, set: &RrSet, material: &Material, budget: &mut Budget) -> Result<Proven, Halt> {
+        let (owner, rtype) = (set.owner().clone(), set.rtype());
+        // A DS set belongs to the zone above the cut.
+        let base = if rtype == RrType::DS { owner.parent() } else { Some(owner.clone()) };
+        let anchor = base
+            .as_ref()
+            .and_then(|base| self.anchors.closest(base))
+            .ok_or_else(|| ChainError::NoAnchor { name: owner.clone() })?
+            .clone();
+        match set.signatures().len() {
+            0 => return Err(ChainError::Unsigned { owner, rtype }.into()),
+            count if count > MAX_SIGNATURES => {
+                return Err(ChainError::TooManySignatures { owner, rtype, count }.into());
+            }
+            _ => {}
+        }
+        let mut rrsigs: Vec<&Rrsig> = set.signatures().iter().collect();
+        rrsigs.sort_by_key(|r| std::cmp::Reverse(r.signer.label_count()));
+        let mut worst: Option<ChainError> = None;
+        let mut tries = Tries { set: 0, budget };
+        for rrsig in rrsigs {
+            let outcome = self.prove_by(set, rrsig, base.as_ref(), &anchor, material, &mut tries);
+            match outcome {
+                Ok(proven) => return Ok(proven),
+                Err(Halt::Need(questions)) => return Err(Halt::Need(questions)),
+                Err(Halt::Failed(error)) => {
+                    if worst.as_ref().is_none_or(|w| error.weight() > w.weight()) {
+                        worst = Some(error);
+                    }
+                }
+            }
+        }
+        Err(worst.unwrap_or(ChainError::Unsigned { owner, rtype }).into())
+    }
+
+    fn prove_by(
+        &mut self,
+        set: &RrSet,
+        rrsig: &Rrsig,
+        base: Option<&Name>,
+        anchor: &Name,
+        material: &Material,
+        tries: &mut Tries<'_>,
+    ) -> Result<Proven, Halt> {
+        let (owner, rtype, signer) = (set.owner().clone(), set.rtype(), rrsig.signer.clone());
+        if !base.is_some_and(|base| base.is_at_or_below(&signer)) {
+            return Err(ChainError::ForeignSigner { owner, rtype, signer }.into());
+        }
+        if !signer.is_at_or_below(anchor) {
+            return Err(ChainError::AboveAnchor { owner, rtype, signer, anchor: anchor.clone() }.into());
+        }
+        signature::check_form(set, rrsig, self.now)?;
+        let zone = self.zone(&signer, material, tries.budget)?;
+        verify(set, rrsig, &zone.keys, tries)?;
+        let valid_until = signature::valid_until(set, rrsig, self.now).min(zone.valid_until);
+        Ok(Proven { set: Arc::new(set.clone()), rrsig: rrsig.clone(), zone, valid_until })
+    }
+
+    /// The proven keys of `name`.
+    pub(in crate::proto) fn zone(
+        &mut self,
+        name: &Name,
+        material: &Material,
+        budget: &mut Budget,
+    ) -> Result<Arc<Zone>, Halt> {
+        if let Some(known) = self.zones.get(name) {
+            return known.clone().map_err(Halt::Failed);
+        }
+        let outcome = self.prove_zone(name, material, budget);
+        match &outcome {
+            Ok(zone) => {
+                self.zones.insert(name.clone(), Ok(zone.clone()));
+            }
+            // What one lookup could not afford, another may.
+            Err(Halt::Need(_) | Halt::Failed(ChainError::Budget { .. })) => {}
+            Err(Halt::Failed(error)) => {
+                self.zones.insert(name.clone(), Err(error.clone()));
+            }
+        }
+        outcome
+    }
+
+    fn prove_zone(
+        &mut self,
+        name: &Name,
+        material: &Material,
+        budget: &mut Budget,
+    ) -> Result<Arc<Zone>, Halt> {
+        let anchored = self.anchors.has(name);
+        let dnskey = Question::new(name.clone(), RrType::DNSKEY);
+        let ds = Question::new(name.clone(), RrType::DS);
+        let wanted = if anchored { vec![&dnskey] } else { vec![&dnskey, &ds] };
+        let missing: Vec<Question> =
+            wanted.into_iter().filter(|q| material.get(q).is_none()).cloned().collect();
+        if !missing.is_empty() {
+            return Err(Halt::Need(missing));
+        }
+        let via = if anchored { None } else { Some(self.prove_ds(&ds, material, budget)?) };
+        let depth = via.as_ref().map_or(1, |ds| ds.zone.depth + 1);
+        let set = fetched_set(&dnskey, material)?;
+        let keys: Vec<Dnskey> = set.rdatas().filter_map(Dnskey::from_rdata).collect();
+        if keys.len() > MAX_KEYS || depth > MAX_ZONES {
+            return Err(ChainError::TooLong { zone: name.clone() }.into());
+        }
+        let entry = self.entry_keys(name, &keys, via.as_ref())?;
+        let (rrsig, until) = self.self_signed(set, name, &entry, budget)?;
+        let valid_until = via.as_ref().map_or(until, |ds| until.min(ds.valid_until));
+        let zone = Zone { name: name.clone(), keys, set: set.clone(), rrsig, ds: via, valid_until, depth };
+        Ok(Arc::new(zone))
+    }
+
+    fn prove_ds(
+        &mut self,
+        question: &Question,
+        material: &Material,
+        budget: &mut Budget,
+    ) -> Result<Proven, Halt> {
+        let set = match material.get(question) {
+            Some(Fetched::Nothing { authority, .. }) => {
+                let soa = authority.iter().find(|s| s.rtype() == RrType::SOA).map(|s| s.owner().clone());
+                let zone = question.name.clone();
+                let parent = soa.or_else(|| zone.parent()).unwrap_or_else(Name::root);
+                return Err(ChainError::NoDs { zone, parent }.into());
+            }
+            _ => fetched_set(question, material)?,
+        };
+        if set.rdatas().len() > MAX_KEYS {
+            return Err(ChainError::TooLong { zone: question.name.clone() }.into());
+        }
+        self.prove(set, material, budget)
+    }
+
+    /// The keys that the anchor or the DS set vouches for.
+    fn entry_keys(
+        &self,
+        zone: &Name,
+        keys: &[Dnskey],
+        ds: Option<&Proven>,
+    ) -> Result<Vec<Dnskey>, ChainError> {
+        let zone_keys = keys.iter().filter(|k| k.is_zone_key());
+        let Some(proven) = ds else {
+            let trusted: Vec<_> = zone_keys.filter(|k| self.anchors.trusts(zone, k)).cloned().collect();
+            return match trusted.is_empty() {
+                true => Err(ChainError::AnchorMismatch { zone: zone.clone() }),
+                false => Ok(trusted),
+            };
+        };
+        let records: Vec<Ds> = proven.set().rdatas().filter_map(Ds::from_rdata).collect();
+        let supported: Vec<&Ds> = records.iter().filter(|ds| ds.is_supported()).collect();
+        if supported.is_empty() {
+            return Err(ChainError::UnsupportedDs { zone: zone.clone() });
+        }
+        let trusted: Vec<_> =
+            zone_keys.filter(|k| supported.iter().any(|ds| ds.covers(zone, k))).cloned().collect();
+        if trusted.is_empty() {
+            let tags = supported.iter().map(|ds| ds.tag).collect();
+            return Err(ChainError::DsMismatch { zone: zone.clone(), tags });
+        }
+        Ok(trusted)
+    }
+
+    /// The DNSKEY set is signed by one of its own entry keys; gives that signature and its end.
+    fn self_signed(
+        &self,
+        set: &RrSet,
+        zone: &Name,
+        entry: &[Dnskey],
+        budget: &mut Budget,
+    ) -> Result<(Rrsig, u64), ChainError> {
+        let (owner, rtype) = (set.owner().clone(), set.rtype());
+        let count = set.signatures().len();
+        if count > MAX_SIGNATURES {
+            return Err(ChainError::TooManySignatures { owner, rtype, count });
+        }
+        let mut worst = ChainError::Unsigned { owner, rtype };
+        let mut tries = Tries { set: 0, budget };
+        for rrsig in set.signatures().iter().filter(|r| r.signer == *zone) {
+            let outcome = signature::check_form(set, rrsig, self.now)
+                .and_then(|()| verify(set, rrsig, entry, &mut tries));
+            match outcome {
+                Ok(()) => return Ok((rrsig.clone(), signature::valid_until(set, rrsig, self.now))),
+                // A zone signing key's signature is no failure of the entry key's.
+                Err(error) if error.weight() > worst.weight() => worst = error,
+                Err(_) => {}
+            }
+        }
+        Err(worst)
+    }
+}
+
+/// Signature checks so far: over one set, and all in all.
+struct Tries<'b> {
+    set: u32,
+    budget: &'b mut Budget,
+}
+
+/// `rrsig` over `set` is good under one of `keys`; every try counts.
+fn verify(set: &RrSet, rrsig: &Rrsig, keys: &[Dnskey], tries: &mut Tries<'_>) -> Result<(), ChainError> {
+    let (owner, rtype, signer) = (set.owner().clone(), set.rtype(), rrsig.signer.clone());
+    let mut candidates = keys.iter().filter(|k| signature::fits(rrsig, k)).peekable();
+    let (tag, algorithm) = (rrsig.key_tag, rrsig.algorithm);
+    if candidates.peek().is_none() {
+        return Err(ChainError::NoKey { owner, rtype, signer, tag, algorithm });
+    }
+    let data = signature::signed_data(set, rrsig);
+    for key in candidates {
+        if tries.set >= MAX_TRIED_PER_SET || tries.budget.tried >= MAX_TRIED {
+            return Err(ChainError::Budget { owner, rtype, tried: tries.budget.tried });
+        }
+        tries.set += 1;
+        tries.budget.tried += 1;
+        if key.verifies(&data, &rrsig.signature) {
+            return Ok(());
+        }
+    }
+    Err(ChainError::BadSignature { owner, rtype, signer, tag })
+}
+
+/// The set that came for `question`, or why there is none.
+fn fetched_set<'m>(question: &Question, material: &'m Material) -> Result<&'m RrSet, Halt> {
+    match material.get(question) {
+        Some(Fetched::Set(set)) => Ok(set),
+        Some(Fetched::Nothing { rcode, .. }) => {
+            Err(ChainError::Denied { question: question.clone(), rcode: *rcode }.into())
+        }
+        Some(Fetched::Alias { cname, .. }) => {
+            // Zone material never hides behind an alias.
+            Err(ChainError::BadAlias { owner: cname.owner().clone(), rtype: cname.rtype() }.into())
+        }
+        Some(Fetched::Failed(why)) => {
+            Err(ChainError::Unanswered { question: question.clone(), why: why.clone() }.into())
+        }
+        None => Err(Halt::Need(vec![question.clone()])),
+    }
+}

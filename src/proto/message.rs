@@ -1,0 +1,376 @@
+//! DNS messages (RFC 1035 section 4): building a question, reading a reply strictly.
+
+use super::name::{Name, NameError};
+use super::rr::{CLASS_IN, Record, RrType};
+use super::wire::Reader;
+
+/// A question of class IN.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Question {
+    /// The name asked for.
+    pub name: Name,
+    /// The type asked for.
+    pub rtype: RrType,
+}
+
+impl Question {
+    /// Of this name and type.
+    pub fn new(name: Name, rtype: RrType) -> Self {
+        Question { name, rtype }
+    }
+
+    /// A query that asks for DNSSEC data (DO, RFC 3225), recursion, and with `checking_disabled` (CD,
+    /// RFC 4035 section 3.2.2) for data that the resolver could not validate itself.
+    pub fn query(&self, id: u16, checking_disabled: bool, udp_payload: u16) -> Vec<u8> {
+        const RD: u16 = 0x0100;
+        const CD: u16 = 0x0010;
+        let flags = RD | if checking_disabled { CD } else { 0 };
+        let mut out = Vec::with_capacity(28 + self.name.wire().len());
+        for field in [id, flags, 1, 0, 0, 1] {
+            out.extend(field.to_be_bytes());
+        }
+        out.extend(self.name.wire());
+        out.extend(self.rtype.0.to_be_bytes());
+        out.extend(CLASS_IN.to_be_bytes());
+        // OPT: root owner, payload size as class, DO as the top bit of the lower half of the TTL
+        // (RFC 6891 section 6.1), no options.
+        out.push(0);
+        for field in [RrType::OPT.0, udp_payload, 0, 0x8000, 0] {
+            out.extend(field.to_be_bytes());
+        }
+        out
+    }
+}
+
+/// A reply, fully read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The response code with its EDNS part (RFC 6891 section 6.1.3).
+    pub rcode: u16,
+    /// TC: the rest is to be had over TCP.
+    pub truncated: bool,
+    /// The answer section.
+    pub answer: Vec<Record>,
+    /// The authority section.
+    pub authority: Vec<Record>,
+}
+
+/// Response code NOERROR.
+pub const NOERROR: u16 = 0;
+/// Response code NXDOMAIN.
+pub const NXDOMAIN: u16 = 3;
+
+/// The mnemonic of a response code (IANA's registry); `RCODE99` for those without.
+pub fn rcode_name(rcode: u16) -> String {
+    let names = [
+        "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET",
+        "NOTAUTH", "NOTZONE",
+    ];
+    match (names.get(usize::from(rcode)), rcode) {
+        (Some(name), _) => (*name).to_owned(),
+        (None, 16) => "BADVERS".to_owned(),
+        _ => format!("RCODE{rcode}"),
+    }
+}
+
+/// Why octets are no reply to our question.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// Cut short, or a count, name or RDATA out of form.
+    #[error("malformed DNS message")]
+    Malformed,
+    /// Another id, another question, or no reply at all: not ours.
+    #[error("not a reply to this question")]
+    NotOurs,
+}
+
+impl From<NameError> for MessageError {
+    fn from(_: NameError) -> Self {
+        MessageError::Malformed
+    }
+}
+
+/// The octets look like a reply to the query `id`, `question`: cheap enough for every datagram.
+pub fn is_reply_to(message: &[u8], id: u16, question: &Question) -> bool {
+    header(message, id, question).is_ok()
+}
+
+struct Header {
+    flags: u16,
+    counts: [u16; 3],
+    at: usize,
+}
+
+fn header(message: &[u8], id: u16, question: &Question) -> Result<Header, MessageError> {
+    let mut reader = Reader::new(message);
+    let mut next = || reader.u16().ok_or(MessageError::Malformed);
+    let (their_id, flags, questions) = (next()?, next()?, next()?);
+    let counts = [next()?, next()?, next()?];
+    let (is_response, opcode) = (flags & 0x8000 != 0, (flags >> 11) & 0xf);
+    if their_id != id || !is_response || opcode != 0 || questions != 1 {
+        return Err(MessageError::NotOurs);
+    }
+    let (name, at) = read_name(message, 12)?;
+    let mut reader = Reader::new(message.get(at..).ok_or(MessageError::Malformed)?);
+    let (rtype, class) = (reader.u16(), reader.u16());
+    if name != question.name || rtype != Some(question.rtype.0) || class != Some(CLASS_IN) {
+        return Err(MessageError::NotOurs);
+    }
+    Ok(Header { flags, counts, at: at + 4 })
+}
+
+impl Response {
+    /// Reads a reply to the query `id`, `question`.
+    pub fn read(message: &[u8], id: u16, question: &Question) -> Result<Self, MessageError> {
+        let Header { flags, counts: [answers, authorities, additionals], mut at } =
+            header(message, id, question)?;
+        let truncated = flags & 0x0200 != 0;
+        let mut rcode = flags & 0xf;
+        let mut section = |count: u16| -> Result<Vec<Record>, MessageError> {
+            let mut records = Vec::with_capacity(usize::from(count).min(64));
+            for _ in 0..count {
+                let (record, next) = read_record(message, at)?;
+                records.push(record);
+                at = next;
+            }
+            Ok(records)
+        };
+        if truncated {
+            return Ok(Response { rcode, truncated, answer: Vec::new(), authority: Vec::new() });
+        }
+        let (answer, authority, additional) =
+            (section(answers)?, section(authorities)?, section(additionals)?);
+        if let Some(opt) = additional.iter().find(|r| r.rtype == RrType::OPT) {
+            rcode |= ((opt.ttl >> 24) as u16) << 4;
+        }
+        Ok(Response { rcode, truncated, answer, authority })
+    }
+}
+
+/// Reads a name that may be compressed; gives the offset after it. Pointers must go backwards, each
+/// further than the one before, so that no loop is possible.
+fn read_name(message: &[u8], start: usize) -> Result<(Name, usize), MessageError> {
+    let mut labels: Vec<&[u8]> = Vec::new();
+    let (mut at, mut lowest, mut after) = (start, start, None);
+    loop {
+        let length = *message.get(at).ok_or(MessageError::Malformed)?;
+        match length {
+            0 => {
+                let name = Name::from_labels(labels)?;
+                return Ok((name, after.unwrap_or(at + 1)));
+            }
+            1..=63 => {
+                let end = at + 1 + usize::from(length);
+                labels.push(message.get(at + 1..end).ok_or(MessageError::Malformed)?);
+                if labels.len() > 127 {
+                    return Err(MessageError::Malformed);
+                }
+                at = end;
+            }
+            0xc0..=0xff => {
+                let low = *message.get(at + 1).ok_or(MessageError::Malformed)?;
+                let target = usize::from(u16::from_be_bytes([length & 0x3f, low]));
+                if target >= lowest {
+                    return Err(MessageError::Malformed);
+                }
+                after.get_or_insert(at + 2);
+                lowest = target;
+                at = target;
+            }
+            _ => return Err(MessageError::Malformed),
+        }
+    }
+}
+
+fn read_record(message: &[u8], at: usize) -> Result<(Record, usize), MessageError> {
+    let malformed = MessageError::Malformed;
+    let (owner, at) = read_name(message, at)?;
+    let mut reader = Reader::new(message.get(at..).ok_or(malformed.clone())?);
+    let mut next = || reader.u16().ok_or(MessageError::Malformed);
+    let (rtype, class, ttl_high, ttl_low, length) = (RrType(next()?), next()?, next()?, next()?, next()?);
+    let start = at + 10;
+    let end = start + usize::from(length);
+    if message.len() < end {
+        return Err(malformed);
+    }
+    let mut ttl = u32::from(ttl_high) << 16 | u32::from(ttl_low);
+    if rtype != RrType::OPT && ttl > i32::MAX as u32 {
+        ttl = 0; // RFC 2181 section 8
+    }
+    let rdata = canonical_rdata(message, rtype, start, end)?;
+    Ok((Record { owner, rtype, class, ttl, rdata }, end))
+}
+
+/// What RDATA is made of, as far as names in it go.
+enum Part {
+    /// That many octets.
+    Octets(usize),
+    /// A character string: one octet of length and its text.
+    Text,
+    /// A name in lower case.
+    Name,
+    /// A name whose case is kept (RFC 6840 section 5.1).
+    NameAsIs,
+    /// Whatever is left.
+    Rest,
+}
+
+/// The types with names in their RDATA (RFC 4034 section 6.2 as corrected by RFC 6840 section 5.1);
+/// all others are opaque.
+fn parts(rtype: RrType) -> &'static [Part] {
+    use Part::*;
+    match rtype.0 {
+        // NS MD MF CNAME MB MG MR PTR DNAME
+        2 | 3 | 4 | 5 | 7 | 8 | 9 | 12 | 39 => &[Name],
+        // SOA
+        6 => &[Name, Name, Octets(20)],
+        // MINFO RP
+        14 | 17 => &[Name, Name],
+        // MX AFSDB RT KX
+        15 | 18 | 21 | 36 => &[Octets(2), Name],
+        // SIG RRSIG
+        24 | 46 => &[Octets(18), Name, Rest],
+        // PX
+        26 => &[Octets(2), Name, Name],
+        // NXT
+        30 => &[Name, Rest],
+        // SRV
+        33 => &[Octets(6), Name],
+        // NAPTR
+        35 => &[Octets(4), Text, Text, Text, Name],
+        // NSEC
+        47 => &[NameAsIs, Rest],
+        _ => &[Rest],
+    }
+}
+
+fn canonical_rdata(
+    message: &[u8],
+    rtype: RrType,
+    start: usize,
+    end: usize,
+) -> Result<Box<[u8]>, MessageError> {
+    let mut out = Vec::with_capacity(end - start);
+    let mut at = start;
+    // Names may point backwards out of the RDATA, but nothing may reach past its end.
+    let bounded = message.get(..end).ok_or(MessageError::Malformed)?;
+    for part in parts(rtype) {
+        let take = |length: usize| bounded.get(at..at + length).ok_or(MessageError::Malformed);
+        match part {
+            Part::Octets(length) => {
+                out.extend(take(*length)?);
+                at += length;
+            }
+            Part::Text => {
+                let length = 1 + usize::from(*bounded.get(at).ok_or(MessageError::Malformed)?);
+                out.extend(take(length)?);
+                at += length;
+            }
+            Part::Name => {
+                let (name, next) = read_name(bounded, at)?;
+                out.extend(name.wire());
+                at = next;
+            }
+            Part::NameAsIs => {
+                let (name, next) = read_name(bounded, at)?;
+                match take(next - at)? {
+                    as_is if as_is.len() == name.wire().len() => out.extend(as_is),
+                    _ => out.extend(name.wire()),
+                }
+                at = next;
+            }
+            Part::Rest => {
+                out.extend(bounded.get(at..).ok_or(MessageError::Malformed)?);
+                at = end;
+            }
+        }
+    }
+    if at == end { Ok(out.into()) } else { Err(MessageError::Malformed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question() -> Question {
+        Question::new(Name::from_text("a.example").unwrap(), RrType::CNAME)
+    }
+
+    /// A reply to `question()` with these octets after the question.
+    fn reply(counts: [u16; 3], tail: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for field in [7, 0x8180, 1, counts[0], counts[1], counts[2]] {
+            out.extend(u16::to_be_bytes(field));
+        }
+        out.extend(b"\x01A\x07Example\x00\x00\x05\x00\x01");
+        out.extend(tail);
+        out
+    }
+
+    #[test]
+    fn a_reply_is_read_and_compression_undone() {
+        let tail = b"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x04\x01B\xc0\x0e";
+        let response = Response::read(&reply([1, 0, 0], tail), 7, &question()).unwrap();
+        let record = &response.answer[0];
+        assert_eq!(record.owner.to_string(), "a.example");
+        assert_eq!(&*record.rdata, b"\x01b\x07example\x00");
+        assert_eq!(record.ttl, 60);
+    }
+
+    #[test]
+    fn replies_to_other_questions_are_not_ours() {
+        let good = reply([0, 0, 0], b"");
+        assert!(Response::read(&good, 7, &question()).is_ok());
+        assert_eq!(Response::read(&good, 8, &question()), Err(MessageError::NotOurs));
+        let other = Question { rtype: RrType::A, ..question() };
+        assert_eq!(Response::read(&good, 7, &other), Err(MessageError::NotOurs));
+        let mut no_response = good.clone();
+        no_response[2] = 1;
+        assert_eq!(Response::read(&no_response, 7, &question()), Err(MessageError::NotOurs));
+    }
+
+    #[test]
+    fn malformed_replies_are_refused() {
+        let cases: [(&str, [u16; 3], &[u8]); 6] = [
+            ("a count too high", [1, 0, 0], b""),
+            ("a pointer to itself", [1, 0, 0], b"\xc0\x1b\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x00"),
+            ("a pointer forwards", [1, 0, 0], b"\xc0\x40\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x00"),
+            (
+                "a name past its RDATA",
+                [1, 0, 0],
+                b"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x01\x01b\x00",
+            ),
+            (
+                "octets after the name",
+                [1, 0, 0],
+                b"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x04\x01b\x00x",
+            ),
+            ("RDATA past the end", [1, 0, 0], b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x01\x02"),
+        ];
+        for (what, counts, tail) in cases {
+            assert!(Response::read(&reply(counts, tail), 7, &question()).is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn every_cut_and_flip_is_survived() {
+        let tail = b"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x04\x01B\xc0\x0e";
+        let good = reply([1, 0, 0], tail);
+        for at in 0..good.len() {
+            let _ = Response::read(&good[..at], 7, &question());
+            for bit in 0..8 {
+                let mut bad = good.clone();
+                bad[at] ^= 1 << bit;
+                let _ = Response::read(&bad, 7, &question());
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_asks_for_dnssec_data() {
+        let query = question().query(0x1234, true, 1232);
+        assert_eq!(&query[..12], [0x12, 0x34, 0x01, 0x10, 0, 1, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(&query[query.len() - 11..], [0, 0, 41, 0x04, 0xd0, 0, 0, 0x80, 0, 0, 0]);
+        assert_eq!(question().query(1, false, 1232)[3] & 0x10, 0);
+    }
+}

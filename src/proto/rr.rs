@@ -1,0 +1,301 @@
+//! Resource records as DNSSEC sees them: canonical RDATA (RFC 4034 section 6.2), RRsets with the
+//! signatures over them, RRSIG fields.
+
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use hickory_proto::rr::{RData, RecordType};
+use hickory_proto::serialize::binary::{BinDecoder, Restrict};
+
+use super::name::Name;
+use super::wire::Reader;
+
+/// Class IN, the only one there is here.
+pub const CLASS_IN: u16 = 1;
+
+/// A record type by its number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RrType(pub u16);
+
+#[allow(missing_docs)]
+impl RrType {
+    pub const A: Self = Self(1);
+    pub const NS: Self = Self(2);
+    pub const CNAME: Self = Self(5);
+    pub const SOA: Self = Self(6);
+    pub const TXT: Self = Self(16);
+    pub const AAAA: Self = Self(28);
+    pub const DNAME: Self = Self(39);
+    pub const OPT: Self = Self(41);
+    pub const DS: Self = Self(43);
+    pub const SSHFP: Self = Self(super::sshfp::TYPE);
+    pub const RRSIG: Self = Self(46);
+    pub const NSEC: Self = Self(47);
+    pub const DNSKEY: Self = Self(48);
+    pub const NSEC3: Self = Self(50);
+}
+
+impl RrType {
+    /// From a mnemonic in either case, or `TYPE123` (RFC 3597 section 5).
+    pub fn from_text(text: &str) -> Option<Self> {
+        let upper = text.to_ascii_uppercase();
+        if let Some(number) = upper.strip_prefix("TYPE") {
+            return number.parse().ok().map(Self);
+        }
+        upper.parse::<RecordType>().ok().map(|known| Self(known.into()))
+    }
+
+    /// Types that are questions or carry one message: no RRset of them can be proven.
+    pub fn is_meta(self) -> bool {
+        // OPT, the range of RFC 6895 section 3.1, and RRSIG, which nothing signs.
+        matches!(self.0, 0 | 41 | 46 | 128..=255)
+    }
+}
+
+impl fmt::Display for RrType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match RecordType::from(self.0) {
+            RecordType::Unknown(_) => write!(f, "TYPE{}", self.0),
+            known => write!(f, "{known}"),
+        }
+    }
+}
+
+impl fmt::Debug for RrType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// One record out of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its owner.
+    pub owner: Name,
+    /// Its type.
+    pub rtype: RrType,
+    /// Its class.
+    pub class: u16,
+    /// Its time to live on the wire, in seconds.
+    pub ttl: u32,
+    /// Canonical RDATA.
+    pub rdata: Box<[u8]>,
+}
+
+/// All records of one owner and type that a message held, and the signatures over them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RrSet {
+    owner: Name,
+    rtype: RrType,
+    ttl: u32,
+    rdatas: Vec<Box<[u8]>>,
+    signatures: Vec<Rrsig>,
+}
+
+impl RrSet {
+    /// The RRsets of class IN among `records`, in the order of their first record. Duplicates fall
+    /// out, RDATA is sorted as RFC 4034 section 6.3 wants it, the least TTL counts.
+    pub fn collect(records: &[Record]) -> Vec<RrSet> {
+        let mut sets: Vec<RrSet> = Vec::new();
+        let usable = |r: &&Record| r.class == CLASS_IN && r.rtype != RrType::OPT;
+        for record in records.iter().filter(usable).filter(|r| r.rtype != RrType::RRSIG) {
+            match sets.iter_mut().find(|s| s.owner == record.owner && s.rtype == record.rtype) {
+                Some(set) => {
+                    set.ttl = set.ttl.min(record.ttl);
+                    if let Err(at) = set.rdatas.binary_search(&record.rdata) {
+                        set.rdatas.insert(at, record.rdata.clone());
+                    }
+                }
+                None => sets.push(RrSet {
+                    owner: record.owner.clone(),
+                    rtype: record.rtype,
+                    ttl: record.ttl,
+                    rdatas: vec![record.rdata.clone()],
+                    signatures: Vec::new(),
+                }),
+            }
+        }
+        for record in records.iter().filter(usable).filter(|r| r.rtype == RrType::RRSIG) {
+            let Some(rrsig) = Rrsig::from_rdata(&record.rdata) else { continue };
+            let covered = |s: &&mut RrSet| s.owner == record.owner && s.rtype == rrsig.covered;
+            if let Some(set) = sets.iter_mut().find(covered) {
+                set.ttl = set.ttl.min(record.ttl);
+                if !set.signatures.contains(&rrsig) {
+                    set.signatures.push(rrsig);
+                }
+            }
+        }
+        sets
+    }
+
+    /// Its owner.
+    pub fn owner(&self) -> &Name {
+        &self.owner
+    }
+
+    /// Its type.
+    pub fn rtype(&self) -> RrType {
+        self.rtype
+    }
+
+    /// The least TTL of its records and signatures on the wire, in seconds.
+    pub fn ttl(&self) -> u32 {
+        self.ttl
+    }
+
+    /// Canonical RDATA, sorted, each once.
+    pub fn rdatas(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.rdatas.iter().map(|r| &**r)
+    }
+
+    /// The signatures that came with it.
+    pub fn signatures(&self) -> &[Rrsig] {
+        &self.signatures
+    }
+
+    /// The RDATA in presentation form, a record each.
+    pub fn presentation(&self) -> Vec<String> {
+        self.rdatas().map(|rdata| presentation(self.rtype, rdata)).collect()
+    }
+}
+
+/// The fields of an RRSIG record (RFC 4034 section 3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rrsig {
+    /// The type it covers.
+    pub covered: RrType,
+    /// DNSSEC algorithm number.
+    pub algorithm: u8,
+    /// Labels of the owner as signed; fewer than the owner has means a wildcard was expanded.
+    pub labels: u8,
+    /// TTL of the RRset as signed, in seconds.
+    pub original_ttl: u32,
+    /// Last moment of validity, seconds since 1970 modulo 2^32.
+    pub expiration: u32,
+    /// First moment of validity, seconds since 1970 modulo 2^32.
+    pub inception: u32,
+    /// Tag of the key that signed.
+    pub key_tag: u16,
+    /// The zone whose key signed.
+    pub signer: Name,
+    /// The signature itself.
+    pub signature: Box<[u8]>,
+}
+
+impl Rrsig {
+    /// From canonical RDATA.
+    pub fn from_rdata(rdata: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(rdata);
+        let (covered, algorithm, labels) = (RrType(reader.u16()?), reader.u8()?, reader.u8()?);
+        let (original_ttl, expiration, inception) = (reader.u32()?, reader.u32()?, reader.u32()?);
+        let key_tag = reader.u16()?;
+        let (signer, used) = Name::read_wire(reader.rest()).ok()?;
+        reader.take(used)?;
+        let signature = reader.rest().into();
+        Some(Rrsig {
+            covered,
+            algorithm,
+            labels,
+            original_ttl,
+            expiration,
+            inception,
+            key_tag,
+            signer,
+            signature,
+        })
+    }
+
+    /// The RDATA without the signature: the first part of what is signed (RFC 4034 section 3.1.8.1).
+    pub fn signed_prefix(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(18 + self.signer.wire().len());
+        out.extend(self.covered.0.to_be_bytes());
+        out.extend([self.algorithm, self.labels]);
+        out.extend(self.original_ttl.to_be_bytes());
+        out.extend(self.expiration.to_be_bytes());
+        out.extend(self.inception.to_be_bytes());
+        out.extend(self.key_tag.to_be_bytes());
+        out.extend(self.signer.wire());
+        out
+    }
+}
+
+/// RDATA in presentation form: the type's own where it is known, else RFC 3597's.
+pub fn presentation(rtype: RrType, rdata: &[u8]) -> String {
+    let own = match rtype {
+        RrType::SSHFP => super::sshfp::Sshfp::from_rdata(rdata).ok().map(|r| r.to_string()),
+        RrType::TXT => quoted_strings(rdata),
+        other => library_form(other, rdata),
+    };
+    own.unwrap_or_else(|| format!("\\# {} {}", rdata.len(), HEXLOWER.encode(rdata)).trim_end().to_owned())
+}
+
+fn library_form(rtype: RrType, rdata: &[u8]) -> Option<String> {
+    let known = RecordType::from(rtype.0);
+    if rtype.is_meta() || matches!(known, RecordType::Unknown(_)) {
+        return None;
+    }
+    let length = u16::try_from(rdata.len()).ok()?;
+    let data = RData::read(&mut BinDecoder::new(rdata), known, Restrict::new(length)).ok()?;
+    (!matches!(data, RData::Unknown { .. })).then(|| data.to_string())
+}
+
+/// Character strings as master files have them (RFC 1035 section 5.1).
+fn quoted_strings(rdata: &[u8]) -> Option<String> {
+    let mut reader = Reader::new(rdata);
+    let mut strings = Vec::new();
+    while !reader.is_empty() {
+        let length = usize::from(reader.u8()?);
+        let escaped: String = reader
+            .take(length)?
+            .iter()
+            .map(|&byte| match byte {
+                b'"' | b'\\' => format!("\\{}", byte as char),
+                0x20..=0x7e => (byte as char).to_string(),
+                _ => format!("\\{byte:03}"),
+            })
+            .collect();
+        strings.push(format!("\"{escaped}\""));
+    }
+    Some(strings.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(rtype: u16, ttl: u32, rdata: &[u8]) -> Record {
+        let owner = Name::from_text("h.example").unwrap();
+        Record { owner, rtype: RrType(rtype), class: CLASS_IN, ttl, rdata: rdata.into() }
+    }
+
+    #[test]
+    fn records_become_sorted_sets_without_duplicates() {
+        let records =
+            [record(1, 60, &[2, 0, 0, 1]), record(1, 50, &[1, 0, 0, 1]), record(1, 60, &[2, 0, 0, 1])];
+        let sets = RrSet::collect(&records);
+        assert_eq!(sets.len(), 1);
+        assert_eq!(sets[0].rdatas().collect::<Vec<_>>(), [&[1, 0, 0, 1][..], &[2, 0, 0, 1]]);
+        assert_eq!(sets[0].ttl(), 50);
+        let other_class = Record { class: 3, ..record(1, 60, &[9, 9, 9, 9]) };
+        assert!(RrSet::collect(&[other_class]).is_empty());
+    }
+
+    #[test]
+    fn presentation_forms() {
+        assert_eq!(presentation(RrType::A, &[192, 0, 2, 1]), "192.0.2.1");
+        assert_eq!(presentation(RrType::SSHFP, &[4, 2, 0xab]), "4 2 ab");
+        assert_eq!(presentation(RrType::TXT, b"\x03a\"b\x01\x07"), r#""a\"b" "\007""#);
+        assert_eq!(presentation(RrType::CNAME, b"\x01a\x01b\x00"), "a.b.");
+        assert_eq!(presentation(RrType(65280), &[1, 2]), r"\# 2 0102");
+        assert_eq!(presentation(RrType::A, &[1]), r"\# 1 01");
+    }
+
+    #[test]
+    fn types_have_names_and_numbers() {
+        assert_eq!(RrType::from_text("sshfp"), Some(RrType::SSHFP));
+        assert_eq!(RrType::from_text("TYPE44"), Some(RrType::SSHFP));
+        assert_eq!(RrType::from_text("nonsense"), None);
+        assert_eq!(RrType(65280).to_string(), "TYPE65280");
+        assert_eq!(RrType::DS.to_string(), "DS");
+    }
+}
