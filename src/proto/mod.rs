@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod denial;
+pub mod evidence;
 pub mod hostkey;
 pub mod message;
 pub mod name;

@@ -1,9 +1,15 @@
 //! The verdict, and the one place that makes an accept.
 
-use std::fmt;
-
-use super::hostkey::KeyType;
+use super::chain::ChainError;
+use super::denial::{Status, Unproven};
+use super::evidence::Evidence;
+use super::hostkey::{HostKey, KeyType, Presented};
 use super::name::{HostName, Name};
+use super::rr::RrType;
+use super::sshfp::Sshfp;
+
+/// When this release was made, in seconds since 1970 (2026-11-21): an earlier clock is wrong.
+pub const RELEASED: u64 = 1_795_219_200;
 
 /// What a connection to a host is judged to be; never a bool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +23,7 @@ pub enum Verdict {
     Unproven(Reason),
 }
 
-/// The witness of an accept: private fields, made only by `decide()`. Whoever holds one knows that
+/// The witness of an accept: private fields, made only by [`decide`]. Whoever holds one knows that
 /// DNSSEC proves this key for this host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Anchored {
@@ -62,7 +68,7 @@ impl Anchored {
 
     /// A witness out of nothing, for unit tests of what needs one.
     #[cfg(test)]
-    pub fn for_tests(host: &str, port: u16, key: &super::hostkey::HostKey) -> Self {
+    pub fn for_tests(host: &str, port: u16, key: &HostKey) -> Self {
         let host = HostName::parse(host).unwrap();
         let owner = host.name().clone();
         let key_sha256 = key.sha256();
@@ -71,11 +77,200 @@ impl Anchored {
 }
 
 /// Why there is no accept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason;
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// Records of the key's algorithm are proven, and none is of this key.
+    #[error("{host} shows {presented}, and DNSSEC proves other keys: {}", digests(published))]
+    KeyMismatch {
+        /// The host asked for.
+        host: HostName,
+        /// The plain key that the server showed.
+        presented: HostKey,
+        /// The usable records.
+        published: Vec<Sshfp>,
+    },
+    /// Records are proven, none of them of the key's algorithm.
+    #[error("{host} shows {presented}, and DNSSEC proves keys of other types only: {}", digests(published))]
+    KeyTypeNotPublished {
+        /// The host asked for.
+        host: HostName,
+        /// The plain key that the server showed.
+        presented: HostKey,
+        /// The usable records.
+        published: Vec<Sshfp>,
+    },
+    /// Records are proven, but SHA-1 or unknown numbers prove nothing.
+    #[error("the SSHFP records of {host} are proven, but none is SHA-256 of a known key type")]
+    NothingUsable {
+        /// The host asked for.
+        host: HostName,
+    },
+    /// No SSHFP set is proven.
+    #[error("{}", no_proof(host, cause))]
+    NoProof {
+        /// The host asked for.
+        host: HostName,
+        /// What kind of failure, and the link.
+        cause: Box<Unproven>,
+    },
+    /// The proof has run out since it was made.
+    #[error("the proof for {host} held until {until} and it is {now} (seconds since 1970)")]
+    ProofExpired {
+        /// The host asked for.
+        host: HostName,
+        /// Its end, in seconds since 1970.
+        until: u64,
+        /// The moment of the verdict.
+        now: u64,
+    },
+    /// The clock shows a time before this program existed.
+    #[error("the clock says {now} (seconds since 1970), which is before this release was made")]
+    Clock {
+        /// The moment of the verdict.
+        now: u64,
+    },
+}
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("")
+impl Reason {
+    /// A stable word for scripts; listed in the README.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::KeyMismatch { .. } => "key-mismatch",
+            Self::KeyTypeNotPublished { .. } => "key-type-not-published",
+            Self::NothingUsable { .. } => "sha1-only",
+            Self::NoProof { cause, .. } => status_code(cause),
+            Self::ProofExpired { .. } => "proof-expired",
+            Self::Clock { .. } => "clock",
+        }
     }
+
+    /// What to do next.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::KeyMismatch { host, .. } => format!(
+                "do not connect. If {host} was reinstalled, run on it, by console: sshanchor publish --name {host} ...; else somebody may be in between"
+            ),
+            Self::KeyTypeNotPublished { host, .. } => {
+                format!("do not connect. If this key is {host}'s own, publish it: sshanchor publish --name {host} ...")
+            }
+            Self::NothingUsable { host } => {
+                format!("SHA-1 proves nothing; publish SHA-256 records: sshanchor publish --name {host} ...")
+            }
+            Self::NoProof { host, cause } => hint_for(host.name(), cause),
+            Self::ProofExpired { .. } => "look it up again".to_owned(),
+            Self::Clock { .. } => {
+                "set the clock (chronyc makestep, or date -s), then try again: no proof can be judged without the time".to_owned()
+            }
+        }
+    }
+}
+
+/// The stable word for a failed lookup: its status, unless the link says more.
+pub fn status_code(cause: &Unproven) -> &'static str {
+    match (cause.status, &cause.error) {
+        (Status::Absent, _) => "no-record",
+        (Status::Insecure, _) => "insecure",
+        (_, error) => error.code(),
+    }
+}
+
+/// What to do about a failed lookup of `name`.
+pub fn hint_for(name: &Name, cause: &Unproven) -> String {
+    match (cause.status, &cause.error) {
+        (Status::Absent, ChainError::Denied { question, .. }) if question.rtype == RrType::SSHFP => {
+            format!("publish the host's keys: run on it sshanchor publish --name {name} --server PRIMARY --key-file KEY")
+        }
+        (Status::Absent, _) => "check the name; the zone proves that it has no such record".to_owned(),
+        (Status::Insecure, ChainError::NoDs { zone, parent }) => format!(
+            "sign {zone} and have its DS record put into {parent}; or, for a private zone, give its key: --trust-anchor FILE"
+        ),
+        (Status::Insecure, _) => "sign the zone with a current algorithm; only then can its records prove anything".to_owned(),
+        (_, ChainError::Expired { signer, .. }) => format!(
+            "have {signer} signed anew (is its signer still running?), and check this machine's clock"
+        ),
+        (_, ChainError::NotYetValid { .. }) => "check the clock of this machine and of the signer".to_owned(),
+        (_, ChainError::AnchorMismatch { zone }) => {
+            format!("the trust anchor of {zone} is out of date or another one's; compare it with dig {zone} DNSKEY")
+        }
+        (_, ChainError::NoAnchor { .. }) => {
+            "the file given by --trust-anchor has no key for any zone above this name".to_owned()
+        }
+        (_, ChainError::Wildcard { .. }) => {
+            "publish records at the host's own name; wildcards cannot tell one host from another".to_owned()
+        }
+        (Status::Indeterminate, ChainError::Unanswered { .. }) => {
+            "check that the resolver can be reached (--resolver ADDR names another one) and hands out DNSSEC data".to_owned()
+        }
+        (_, ChainError::Unsigned { .. } | ChainError::UnprovenDenial { .. }) => {
+            "the resolver, or something before it, strips DNSSEC data, or an answer was forged; try --resolver ADDR".to_owned()
+        }
+        _ => "an answer was forged or the zone is broken; compare with another resolver: --resolver ADDR".to_owned(),
+    }
+}
+
+fn no_proof(host: &HostName, cause: &Unproven) -> String {
+    match cause.status {
+        Status::Absent => format!("nothing vouches for {host}: {}", cause.error),
+        status => format!("nothing vouches for {host} ({status}): {}", cause.error),
+    }
+}
+
+fn digests(records: &[Sshfp]) -> String {
+    const SHOWN: usize = 4;
+    let mut shown: Vec<String> = records.iter().take(SHOWN).map(|r| format!("SSHFP {r}")).collect();
+    if records.len() > SHOWN {
+        shown.push(format!("and {} more", records.len() - SHOWN));
+    }
+    shown.join(", ")
+}
+
+/// Judges the key that a server presented by what is proven, at `now` in seconds since 1970.
+///
+/// The one maker of [`Anchored`]. Every accept rests on an SSHFP set that is proven for exactly this
+/// host, or this host and port, and holds the SHA-256 of exactly this key. A certificate counts by the
+/// plain key inside it, which is the key that signed the exchange.
+pub fn decide(evidence: &Evidence, presented: &Presented, now: u64) -> Verdict {
+    let (host, port) = (evidence.host().clone(), evidence.port());
+    let key = presented.key();
+    if now < RELEASED {
+        return Verdict::Unproven(Reason::Clock { now });
+    }
+    let mut published: Vec<Sshfp> = Vec::new();
+    let (mut proven, mut expired) = (false, None);
+    for (answer, records) in evidence.proven() {
+        if now > answer.valid_until() {
+            expired = Some(answer.valid_until());
+            continue;
+        }
+        proven = true;
+        if records.iter().any(|record| record.matches(key)) {
+            return Verdict::Accept(Anchored {
+                host,
+                port,
+                key_type: key.key_type(),
+                key_sha256: key.sha256(),
+                owner: answer.data().set().owner().clone(),
+                valid_until: answer.valid_until(),
+            });
+        }
+        published.extend(records.into_iter().filter(Sshfp::is_usable));
+    }
+    let presented = key.clone();
+    if published.iter().any(|r| r.algorithm() == key.key_type().sshfp_algorithm()) {
+        return Verdict::Reject(Reason::KeyMismatch { host, presented, published });
+    }
+    if !published.is_empty() {
+        return Verdict::Reject(Reason::KeyTypeNotPublished { host, presented, published });
+    }
+    Verdict::Unproven(match (proven, expired, evidence.failure()) {
+        (true, ..) => Reason::NothingUsable { host },
+        (false, Some(until), _) => Reason::ProofExpired { host, until, now },
+        (false, None, Some(cause)) => Reason::NoProof { host, cause: Box::new(cause.clone()) },
+        // Neither proof nor failure: the answer was to another question.
+        (false, None, None) => {
+            let question = super::message::Question::new(host.name().clone(), RrType::SSHFP);
+            let cause = Box::new(Unproven::unanswered(question, "the answer was to another question"));
+            Reason::NoProof { host, cause }
+        }
+    })
 }

@@ -1,0 +1,89 @@
+//! What DNS proves about a host's keys.
+
+use super::chain::Answer;
+use super::denial::Unproven;
+use super::hostkey::KeyType;
+use super::message::Question;
+use super::name::{HostName, Name, NameError};
+use super::rr::RrType;
+use super::sshfp::Sshfp;
+
+/// Where a host's keys may be published (DESIGN section 2): at its own name, good on any port, and
+/// under its port label, good on that port only.
+pub fn owners(host: &HostName, port: u16) -> Result<[Question; 2], NameError> {
+    let question = |owner: Name| Question::new(owner, RrType::SSHFP);
+    Ok([question(host.name().clone()), question(host.port_label(port)?)])
+}
+
+/// Everything that was found out for one host and port.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    host: HostName,
+    port: u16,
+    /// At the host's own name: decides what is said if nothing is proven.
+    host_keys: Result<Answer, Unproven>,
+    /// Under the port label: can only add keys.
+    port_keys: Result<Answer, Unproven>,
+}
+
+impl Evidence {
+    /// From the outcome of both lookups of [`owners`].
+    pub fn new(
+        host: HostName,
+        port: u16,
+        host_keys: Result<Answer, Unproven>,
+        port_keys: Result<Answer, Unproven>,
+    ) -> Self {
+        Evidence { host, port, host_keys, port_keys }
+    }
+
+    /// The host asked about.
+    pub fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// The port asked about.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The proven answers that are really about this host and port, as SSHFP records with the answer
+    /// they came in.
+    pub(super) fn proven(&self) -> impl Iterator<Item = (&Answer, Vec<Sshfp>)> {
+        let asked = owners(&self.host, self.port).ok();
+        [&self.host_keys, &self.port_keys]
+            .into_iter()
+            .enumerate()
+            .filter_map(move |(at, answer)| {
+                let answer = answer.as_ref().ok()?;
+                // The question belongs to the proof: an answer to another one vouches for nothing here.
+                (asked.as_ref()?.get(at)? == answer.asked()).then_some(answer)
+            })
+            .map(|answer| {
+                let records = answer.data().set().rdatas().filter_map(|r| Sshfp::from_rdata(r).ok());
+                (answer, records.collect())
+            })
+    }
+
+    /// Why nothing is proven at the host's own name.
+    pub(super) fn failure(&self) -> Option<&Unproven> {
+        self.host_keys.as_ref().err()
+    }
+
+    /// The key types for which a usable record is proven: what a probe should offer.
+    pub fn key_types(&self) -> Vec<KeyType> {
+        let records: Vec<Sshfp> = self.proven().flat_map(|(_, records)| records).collect();
+        let published =
+            |t: &KeyType| records.iter().any(|r| r.is_usable() && r.algorithm() == t.sshfp_algorithm());
+        // Strongest and cheapest first.
+        [KeyType::Ed25519, KeyType::EcdsaP256, KeyType::EcdsaP384, KeyType::EcdsaP521, KeyType::Rsa]
+            .into_iter()
+            .filter(published)
+            .collect()
+    }
+
+    /// The last second, since 1970, at which all that is proven still holds.
+    pub fn valid_until(&self) -> Option<u64> {
+        self.proven().map(|(answer, _)| answer.valid_until()).min()
+    }
+}
