@@ -3,5 +3,8 @@
 pub mod cli;
 pub mod dns;
 pub mod error;
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod output;
 pub mod proto;
+pub mod ssh;

@@ -1,0 +1,242 @@
+//! Learns which host key a server holds: a whole key exchange, and no authentication.
+
+use std::borrow::Cow;
+use std::io;
+use std::sync::Arc;
+
+use russh::client::{self, Config, Handle};
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
+use russh::{AlgorithmKind, Preferred, SshId, kex};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::handler::{Agreed, Answers};
+use super::stream::{Tether, Tethered};
+use crate::output::sanitise;
+use crate::proto::hostkey::{HostKeyError, KeyType, Presented};
+use crate::proto::wire::Reader;
+
+/// Most names of a server's list that an error carries, and the longest of them.
+const MAX_NAMES: usize = 32;
+const MAX_NAME: usize = 64;
+/// Longest text of a server's that an error carries.
+const MAX_TEXT: usize = 200;
+
+/// What a server showed. Its exchange was signed by the key it presents (RFC 4253 section 8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// The host key or certificate.
+    pub presented: Presented,
+    /// The key exchange method that was agreed upon.
+    pub kex: String,
+    /// The host key algorithm that was agreed upon.
+    pub key_algorithm: String,
+    /// Both sides keep to the strict key exchange (OpenSSH's PROTOCOL section 1.10).
+    pub strict_kex: bool,
+    /// The server's version line as it came: hostile.
+    pub server_version: String,
+}
+
+/// Why a handshake did not show a host key. Servers' text inside is bounded and printable.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// No type was asked for.
+    #[error("no host key type to ask for")]
+    NothingOffered,
+    /// The server holds no host key of the types asked for.
+    #[error("the server has no host key of the types asked for (it offers {})", list(server_offers))]
+    NoCommonKeyType {
+        /// The server's host key algorithms, the first of them.
+        server_offers: Vec<String>,
+    },
+    /// Another algorithm on which the two sides cannot agree.
+    #[error("no common {kind} (the server offers {})", list(server_offers))]
+    NoCommonAlgorithm {
+        /// Which of the lists.
+        kind: &'static str,
+        /// The server's list, the first of it.
+        server_offers: Vec<String>,
+    },
+    /// The deadline passed.
+    #[error("the server did not finish the key exchange in time")]
+    Timeout,
+    /// The server ended the connection without a word.
+    #[error("the server closed the connection during the key exchange")]
+    Closed,
+    /// The server ended the connection and said why.
+    #[error("the server disconnected: {0}")]
+    Disconnected(String),
+    /// The system said no.
+    #[error("connection failed: {0}")]
+    Io(io::Error),
+    /// The server does not keep to the protocol.
+    #[error("not a proper SSH server: {0}")]
+    Protocol(String),
+    /// What the server presents is no host key for the algorithm agreed upon.
+    #[error("bad host key: {0}")]
+    BadHostKey(#[from] HostKeyError),
+    /// The exchange is not signed by the key that the server presents: it does not hold that key.
+    #[error("the server does not hold the host key that it presents (bad signature)")]
+    BadSignature,
+    /// The signature is of another algorithm than the one agreed upon.
+    #[error("the key exchange is signed with {signed}, not with {agreed}")]
+    SignatureAlgorithm {
+        /// What the signature says.
+        signed: String,
+        /// What was agreed upon.
+        agreed: String,
+    },
+}
+
+impl ProbeError {
+    pub(super) fn disconnected(message: &str) -> Self {
+        Self::Disconnected(printable(message, MAX_TEXT))
+    }
+}
+
+impl From<russh::Error> for ProbeError {
+    fn from(error: russh::Error) -> Self {
+        use russh::Error;
+        match error {
+            Error::NoCommonAlgo { kind, theirs, .. } => {
+                let server_offers =
+                    theirs.iter().take(MAX_NAMES).map(|name| printable(name, MAX_NAME)).collect();
+                let kind = match kind {
+                    AlgorithmKind::Key => return Self::NoCommonKeyType { server_offers },
+                    AlgorithmKind::Kex => "key exchange method",
+                    AlgorithmKind::Cipher => "cipher",
+                    AlgorithmKind::Compression => "compression",
+                    AlgorithmKind::Mac => "MAC",
+                };
+                Self::NoCommonAlgorithm { kind, server_offers }
+            }
+            Error::WrongServerSig => Self::BadSignature,
+            Error::Disconnect | Error::HUP => Self::Closed,
+            Error::IO(e) => match e.kind() {
+                io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionAborted => Self::Closed,
+                _ => Self::Io(e),
+            },
+            // Before the exchange ends, russh has these two from one place: reading K_S.
+            Error::Keys(_) => Self::BadHostKey(HostKeyError::Malformed("host".into(), "it cannot be parsed")),
+            other => Self::Protocol(printable(&other.to_string(), MAX_TEXT)),
+        }
+    }
+}
+
+/// Runs the key exchange with the server at the other end of `stream`, offering the host key types
+/// of `offer` alone, and ends the connection. Nothing about a user is sent.
+pub async fn probe(stream: TcpStream, offer: &[KeyType], deadline: Instant) -> Result<Probed, ProbeError> {
+    exchange(stream, offer, deadline, PROBE_KEX).await.map(|exchanged| exchanged.probed)
+}
+
+/// A connection whose key exchange is done and whose host key nobody has judged yet. Dropping it
+/// ends the connection.
+pub(super) struct Exchanged {
+    pub(super) probed: Probed,
+    pub(super) handle: Handle<Answers>,
+    pub(super) tether: Tether,
+}
+
+/// The key exchange, and every check of it that russh leaves to its caller.
+pub(super) async fn exchange(
+    stream: TcpStream,
+    offer: &[KeyType],
+    deadline: Instant,
+    kex: &'static [kex::Name],
+) -> Result<Exchanged, ProbeError> {
+    if offer.is_empty() {
+        return Err(ProbeError::NothingOffered);
+    }
+    stream.set_nodelay(true).map_err(ProbeError::Io)?;
+    let (stream, tether) = Tethered::new(stream);
+    let (agreed, mut outcome) = oneshot::channel();
+    let connecting = client::connect_stream(Arc::new(config(offer, kex)), stream, Answers::new(agreed));
+    // On time-out the tether goes too, and with it the task that russh started.
+    let handle = timeout_at(deadline, connecting).await.map_err(|_| ProbeError::Timeout)??;
+    let silent = || ProbeError::Protocol("no outcome of the key exchange".into());
+    let Agreed { kex, key_algorithm, strict_kex } = outcome.try_recv().map_err(|_| silent())?;
+    // The octets of K_S that went into the exchange hash. russh parses them leniently: it lets octets
+    // trail, does not hold the type against the algorithm agreed upon, nor that of the signature.
+    let signed = handle.agent_session_binding().ok_or_else(silent)?;
+    let presented = Presented::from_blob(signed.host_key(), &key_algorithm)?;
+    let by = Reader::new(signed.signature()).string().unwrap_or_default();
+    if by != key_algorithm.as_bytes() {
+        let signed = printable(&String::from_utf8_lossy(by), MAX_NAME);
+        return Err(ProbeError::SignatureAlgorithm { signed, agreed: key_algorithm });
+    }
+    let server_version = String::from_utf8_lossy(tether.server_version().unwrap_or_default()).into_owned();
+    let probed = Probed { presented, kex, key_algorithm, strict_kex, server_version };
+    Ok(Exchanged { probed, handle, tether })
+}
+
+/// Curve25519 first: a probe protects no secret, and hybrids cost 1.5 times as much.
+const PROBE_KEX: &[kex::Name] = &[
+    kex::CURVE25519,
+    kex::CURVE25519_PRE_RFC_8731,
+    kex::MLKEM768X25519_SHA256,
+    kex::ECDH_SHA2_NISTP256,
+    kex::ECDH_SHA2_NISTP384,
+    kex::ECDH_SHA2_NISTP521,
+    kex::DH_G14_SHA256,
+    kex::DH_G16_SHA512,
+    kex::DH_G18_SHA512,
+    kex::DH_GEX_SHA256,
+    kex::EXTENSION_SUPPORT_AS_CLIENT,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+];
+
+/// The hybrid first: what a session carries may be worth keeping from a later quantum computer.
+pub(super) const SESSION_KEX: &[kex::Name] = &[
+    kex::MLKEM768X25519_SHA256,
+    kex::CURVE25519,
+    kex::CURVE25519_PRE_RFC_8731,
+    kex::ECDH_SHA2_NISTP256,
+    kex::ECDH_SHA2_NISTP384,
+    kex::ECDH_SHA2_NISTP521,
+    kex::DH_G16_SHA512,
+    kex::DH_G18_SHA512,
+    kex::DH_G14_SHA256,
+    kex::DH_GEX_SHA256,
+    kex::EXTENSION_SUPPORT_AS_CLIENT,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+];
+
+fn config(offer: &[KeyType], kex: &'static [kex::Name]) -> Config {
+    let mut key: Vec<Algorithm> = Vec::new();
+    for algorithm in offer.iter().flat_map(|t| algorithms(*t)) {
+        if !key.contains(algorithm) {
+            key.push(algorithm.clone());
+        }
+    }
+    Config {
+        client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-sshanchor_", env!("CARGO_PKG_VERSION")))),
+        preferred: Preferred { kex: Cow::Borrowed(kex), key: Cow::Owned(key), ..Preferred::default() },
+        nodelay: true,
+        ..Config::default()
+    }
+}
+
+/// The algorithms that keys of a type sign with; never SHA-1's `ssh-rsa` (RFC 8332).
+fn algorithms(key_type: KeyType) -> &'static [Algorithm] {
+    match key_type {
+        KeyType::Rsa => {
+            &[Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }]
+        }
+        KeyType::EcdsaP256 => &[Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }],
+        KeyType::EcdsaP384 => &[Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 }],
+        KeyType::EcdsaP521 => &[Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 }],
+        KeyType::Ed25519 => &[Algorithm::Ed25519],
+    }
+}
+
+fn printable(text: &str, longest: usize) -> String {
+    sanitise(text).chars().take(longest).collect()
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}

@@ -1,0 +1,8 @@
+//! Tests that need no peers installed: everything runs in this process, on loopback.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod offline {
+    mod handmade_ssh;
+    #[cfg(feature = "lab")]
+    mod probe;
+}
