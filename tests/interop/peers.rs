@@ -1,12 +1,16 @@
 //! The machinery itself: trees and servers that the other tests stand on.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hickory_proto::dnssec::rdata::DNSSECRData;
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{RData, RecordType};
 
-use crate::support::Tree;
-use crate::support::ask::{ask, is_signed};
+use crate::support::ask::{ask, exchange, is_signed, question};
+use crate::support::knot::KnotTree;
+use crate::support::sshd::Sshd;
+use crate::support::unbound::Unbound;
+use crate::support::{Tree, run};
 
 #[test]
 fn a_tree_serves_signed_zones_and_takes_updates() {
@@ -28,4 +32,55 @@ fn a_tree_serves_signed_zones_and_takes_updates() {
     let RData::DNSSEC(DNSSECRData::RRSIG(signature)) = &root.answers[1].data else { panic!("{root:?}") };
     let age = now - u64::from(signature.input().sig_inception.get());
     assert!((3600..3700).contains(&age), "{age}");
+}
+
+/// AD is how a validating recursor says what it thinks of an answer.
+fn authentic(unbound: &Unbound, name: &str, rtype: RecordType) -> Option<bool> {
+    let mut question = question(name, rtype);
+    question.metadata.checking_disabled = false;
+    let answer = exchange(unbound.addr(), &question).unwrap();
+    (answer.metadata.response_code == ResponseCode::NoError).then_some(answer.metadata.authentic_data)
+}
+
+#[test]
+fn unbound_judges_the_tree_as_it_is_meant() {
+    let tree = Tree::start();
+    let unbound = Unbound::validating(&tree);
+    for name in ["web1.example.test.", "web1.sub.example.test.", "web1.other.test."] {
+        assert_eq!(authentic(&unbound, name, RecordType::A), Some(true), "{name}");
+    }
+    assert_eq!(authentic(&unbound, "web1.plain.test.", RecordType::A), Some(false));
+    assert_eq!(authentic(&unbound, "web1.broken.test.", RecordType::A), None);
+    let digest = "00".repeat(32);
+    let ask = || authentic(&unbound, "web1.example.test.", RecordType::SSHFP);
+    assert_eq!(ask(), Some(true), "its absence is proven");
+    tree.update(&format!("update add web1.example.test. 60 SSHFP 4 2 {digest}"));
+    unbound.flush();
+    assert_eq!(ask(), Some(true));
+    assert!(is_signed(unbound.addr(), "web1.example.test.", RecordType::SSHFP));
+}
+
+#[test]
+fn knot_serves_and_signs_its_zone_in_the_tree() {
+    let knot = KnotTree::start();
+    knot.update("update add web1.example.test. 60 SSHFP 4 2 0000000000000000000000000000000000000000000000000000000000000000");
+    assert!(is_signed(knot.addr(), "web1.example.test.", RecordType::SSHFP));
+    assert_eq!(authentic(&knot.unbound, "web1.example.test.", RecordType::SSHFP), Some(true));
+    assert_eq!(authentic(&knot.unbound, "web1.other.test.", RecordType::A), Some(true));
+}
+
+#[test]
+fn sshd_runs_a_command_and_its_log_shows_the_handshake() {
+    let mut sshd = Sshd::start(&["ed25519", "rsa"]);
+    let mark = sshd.mark();
+    let mut ssh = sshd.ssh();
+    ssh.args(["-o", "StrictHostKeyChecking=no", "127.0.0.1", "echo", "hello"]);
+    let finished = run(&mut ssh, Duration::from_secs(20));
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "hello\n"), "{finished:#?}");
+    sshd.wait_closed(mark);
+    assert!(sshd.saw_newkeys(mark) && sshd.saw_userauth(mark));
+    let before = sshd.sshfp("web1");
+    assert_eq!(before.len(), 2);
+    sshd.rotate_host_keys();
+    assert_ne!(before, sshd.sshfp("web1"));
 }

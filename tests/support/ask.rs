@@ -20,9 +20,13 @@ pub fn question(name: &str, rtype: RecordType) -> Message {
     message
 }
 
-/// Asks over UDP; None when nothing that fits comes back within half a second.
+/// Asks over UDP what `sshanchor` would ask; None when nothing that fits comes back within half a second.
 pub fn ask(server: SocketAddr, name: &str, rtype: RecordType) -> Option<Message> {
-    let question = question(name, rtype);
+    exchange(server, &question(name, rtype))
+}
+
+/// Sends `question` over UDP; None when nothing that fits comes back within half a second.
+pub fn exchange(server: SocketAddr, question: &Message) -> Option<Message> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     socket.connect(server).ok()?;

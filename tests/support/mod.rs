@@ -2,12 +2,15 @@
 //! when their guard is dropped, never colliding with another run.
 
 pub mod ask;
+pub mod knot;
 pub mod named;
 pub mod peer;
 pub mod port;
 pub mod process;
 pub mod sandbox;
+pub mod sshd;
 pub mod tree;
+pub mod unbound;
 pub mod zone;
 
 pub use peer::peer;
