@@ -7,9 +7,12 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{RData, RecordType};
 
 use crate::support::ask::{ask, exchange, is_signed, question};
+use crate::support::forge::{Claims, SigningKey, now};
+use crate::support::forger::{Forger, ask_tcp};
 use crate::support::knot::KnotTree;
 use crate::support::sshd::Sshd;
-use crate::support::unbound::Unbound;
+use crate::support::unbound::{Unbound, stubs};
+use crate::support::wire::{Dns, Rr, SSHFP};
 use crate::support::{Tree, run};
 
 #[test]
@@ -83,4 +86,45 @@ fn sshd_runs_a_command_and_its_log_shows_the_handshake() {
     assert_eq!(before.len(), 2);
     sshd.rotate_host_keys();
     assert_ne!(before, sshd.sshfp("web1"));
+}
+
+#[test]
+fn signatures_made_here_satisfy_unbound_and_wrong_ones_do_not() {
+    let tree = Tree::start();
+    let forger = Forger::start(tree.addr());
+    let mut stubs = stubs(&tree);
+    stubs.retain(|(zone, _)| zone != "example.test.");
+    stubs.push(("example.test.".into(), forger.addr()));
+    let unbound = Unbound::start(&stubs, Some(&tree.anchor()));
+    let key = SigningKey::read(&tree.keys("example.test.").zsk);
+    let owner = "made.example.test.";
+    let set = vec![Rr::sshfp(owner, 4, [2; 32]), Rr::sshfp(owner, 4, [1; 32])];
+    let ask = || authentic(&unbound, owner, RecordType::SSHFP);
+
+    let answer = key.signed(set.clone());
+    forger.change(move |message| {
+        if message.is_for(owner, SSHFP) {
+            *message = message.answered(answer.clone());
+        }
+    });
+    assert_eq!(ask(), Some(true), "an honest signature");
+    assert!(!forger.asked().is_empty());
+
+    // Unbound forgives a tenth of the lifetime.
+    let claims = Claims { expiration: now() - 40_000, inception: now() - 86_400, ..key.claims(&set) };
+    let mut answer = set.clone();
+    answer.push(key.sign_as(&set, claims));
+    forger.change(move |message| {
+        if message.is_for(owner, SSHFP) {
+            *message = message.answered(answer.clone());
+        }
+    });
+    unbound.flush();
+    assert_eq!(ask(), None, "an expired signature");
+
+    let ksk = SigningKey::read(&tree.keys("example.test.").ksk);
+    let ds = Dns::read(
+        &ask_tcp(tree.addr(), &question("example.test.", RecordType::DS).to_vec().unwrap()).unwrap(),
+    );
+    assert_eq!(ds.answer[0].data, ksk.ds("example.test.").data);
 }

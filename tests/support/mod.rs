@@ -2,6 +2,8 @@
 //! when their guard is dropped, never colliding with another run.
 
 pub mod ask;
+pub mod forge;
+pub mod forger;
 pub mod knot;
 pub mod named;
 pub mod peer;
@@ -11,6 +13,7 @@ pub mod sandbox;
 pub mod sshd;
 pub mod tree;
 pub mod unbound;
+pub mod wire;
 pub mod zone;
 
 pub use peer::peer;

@@ -46,7 +46,7 @@ impl Process {
 
     /// All that it has logged so far.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     /// Waits until the log holds `text`; false after `limit`.

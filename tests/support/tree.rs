@@ -34,8 +34,9 @@ pub struct Plan {
 /// A running tree.
 #[derive(Debug)]
 pub struct Tree {
-    pub sandbox: Sandbox,
+    // Before its folder, which holds its log.
     pub named: Named,
+    pub sandbox: Sandbox,
     pub zones: Vec<Zone>,
     pub keys: Vec<Keys>,
     pub tsig: Vec<TsigKey>,
