@@ -1,0 +1,18 @@
+//! Tests against real peers: BIND, Knot, Unbound, OpenSSH, dropbear. A missing peer fails a test;
+//! `tests/run` installs what is missing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
+#![allow(missing_docs)]
+
+// Each test binary uses its own part of the machinery.
+#[allow(dead_code, unused_imports)]
+mod support;
+
+mod interop {
+    mod peers;
+}

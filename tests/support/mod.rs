@@ -1,0 +1,23 @@
+//! Machinery for tests with real peers: programs found and started on free loopback ports, ended
+//! when their guard is dropped, never colliding with another run.
+
+pub mod ask;
+pub mod forge;
+pub mod forger;
+pub mod knot;
+pub mod named;
+pub mod peer;
+pub mod port;
+pub mod process;
+pub mod sandbox;
+pub mod sshd;
+pub mod tree;
+pub mod unbound;
+pub mod wire;
+pub mod zone;
+
+pub use peer::peer;
+pub use process::{Finished, Process, run, run_ok};
+pub use sandbox::Sandbox;
+pub use tree::Tree;
+pub use zone::Zone;

@@ -1,0 +1,55 @@
+//! Finding peers' programs. A missing one is a failure that names its package, never a skip.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Program and the Debian package that holds it.
+const PACKAGES: &[(&str, &str)] = &[
+    ("named", "bind9"),
+    ("dnssec-keygen", "bind9-utils"),
+    ("dnssec-signzone", "bind9-utils"),
+    ("dnssec-dsfromkey", "bind9-utils"),
+    ("delv", "bind9-dnsutils"),
+    ("dig", "bind9-dnsutils"),
+    ("nsupdate", "bind9-dnsutils"),
+    ("unbound", "unbound"),
+    ("unbound-control", "unbound"),
+    ("unbound-host", "unbound-host"),
+    ("knotd", "knot"),
+    ("keymgr", "knot"),
+    ("sshd", "openssh-server"),
+    ("ssh", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
+    ("dropbear", "dropbear-bin"),
+    ("dropbearkey", "dropbear-bin"),
+    ("dbclient", "dropbear-bin"),
+];
+
+/// The program `name`, from PATH or the folders where Debian keeps servers.
+pub fn peer(name: &str) -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|file| is_program(file))
+        .unwrap_or_else(|| {
+            let package = PACKAGES.iter().find(|(program, _)| *program == name).map_or("?", |(_, p)| p);
+            panic!("{name} is missing: apt-get install {package} (or run tests/run, which does)")
+        })
+}
+
+/// A command that starts the peer `name` with nothing of this user's environment that could steer it.
+pub fn command(name: &str) -> Command {
+    let mut command = Command::new(peer(name));
+    command.env("LC_ALL", "C").env("TZ", "UTC");
+    for variable in ["SSH_AUTH_SOCK", "SSH_ASKPASS", "DISPLAY"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn is_program(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

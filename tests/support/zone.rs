@@ -1,0 +1,168 @@
+//! What a test wants of one zone: names, keys, signatures. Nothing is started here.
+
+use std::path::{Path, PathBuf};
+
+use super::peer::command;
+use super::process::run_ok;
+
+/// Who signs a zone, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signing {
+    /// dnssec-signzone, once, for these times (its -s and -e): good for a day by default.
+    Static { start: String, end: String },
+    /// named itself, as records change through RFC 2136.
+    Dynamic,
+    /// Nobody.
+    Unsigned,
+    /// Another server, which serves it too; the parent only delegates.
+    Elsewhere,
+}
+
+/// What the parent says of a zone's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parent {
+    /// A DS of its key signing key.
+    Ds,
+    /// A DS that fits none of its keys: the zone is bogus.
+    WrongDs,
+    /// No DS: the zone is insecure, or an island.
+    NoDs,
+}
+
+/// One zone of a [`super::Tree`].
+#[derive(Debug, Clone)]
+pub struct Zone {
+    pub name: String,
+    pub signing: Signing,
+    pub parent: Parent,
+    /// As dnssec-keygen's -a wants it.
+    pub algorithm: String,
+    /// One key for everything rather than a KSK and a ZSK.
+    pub combined: bool,
+    pub nsec3: bool,
+    /// Lines of a zone file; owners are absolute.
+    pub records: Vec<String>,
+}
+
+impl Zone {
+    /// A zone signed by dnssec-signzone with P-256 keys, its DS at its parent.
+    pub fn signed(name: &str) -> Zone {
+        Zone {
+            name: name.to_owned(),
+            signing: Signing::Static { start: "now-3600".into(), end: "now+86400".into() },
+            parent: Parent::Ds,
+            algorithm: "ECDSAP256SHA256".into(),
+            combined: false,
+            nsec3: false,
+            records: Vec::new(),
+        }
+    }
+
+    /// A zone that named signs while it changes.
+    pub fn dynamic(name: &str) -> Zone {
+        Zone { signing: Signing::Dynamic, ..Zone::signed(name) }
+    }
+
+    /// A zone without signatures, properly delegated.
+    pub fn unsigned(name: &str) -> Zone {
+        Zone { signing: Signing::Unsigned, parent: Parent::NoDs, ..Zone::signed(name) }
+    }
+
+    /// With keys of another algorithm.
+    pub fn algorithm(self, algorithm: &str) -> Zone {
+        Zone { algorithm: algorithm.to_owned(), ..self }
+    }
+
+    /// With one key in place of KSK and ZSK.
+    pub fn combined(self) -> Zone {
+        Zone { combined: true, ..self }
+    }
+
+    /// With NSEC3 in place of NSEC.
+    pub fn nsec3(self) -> Zone {
+        Zone { nsec3: true, ..self }
+    }
+
+    /// With another word about it at its parent.
+    pub fn parent(self, parent: Parent) -> Zone {
+        Zone { parent, ..self }
+    }
+
+    /// With signatures for `start` to `end`, in dnssec-signzone's spelling.
+    pub fn valid(self, start: &str, end: &str) -> Zone {
+        Zone { signing: Signing::Static { start: start.into(), end: end.into() }, ..self }
+    }
+
+    /// With `line` in its zone file.
+    pub fn record(mut self, line: &str) -> Zone {
+        self.records.push(line.to_owned());
+        self
+    }
+
+    /// With A records for web1 to web9 at 127.0.0.1.
+    pub fn hosts(mut self) -> Zone {
+        let name = &self.name;
+        self.records.extend((1..=9).map(|i| format!("web{i}.{name} A 127.0.0.1")));
+        self
+    }
+
+    /// Whether `owner` is at or below its apex.
+    pub fn holds(&self, owner: &str) -> bool {
+        self.name == "." || owner == self.name || owner.ends_with(&format!(".{}", self.name))
+    }
+
+    /// Its name without the last dot, and `root` for the root: for file names.
+    pub fn file_stem(&self) -> &str {
+        if self.name == "." { "root" } else { self.name.trim_end_matches('.') }
+    }
+}
+
+/// The files of one zone's keys, without extension: `.key` and `.private` are beside each other.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// The key that the parent's DS names; the only one of a combined zone.
+    pub ksk: PathBuf,
+    /// The key that signs everything else; the same for a combined zone.
+    pub zsk: PathBuf,
+}
+
+impl Keys {
+    /// Makes the keys of `zone` in `folder`, which only that zone uses.
+    pub fn generate(zone: &Zone, folder: &Path) -> Keys {
+        let ksk = generate(zone, folder, true);
+        let zsk = if zone.combined { ksk.clone() } else { generate(zone, folder, false) };
+        Keys { ksk, zsk }
+    }
+
+    /// The KSK's DNSKEY line, with the comments that dnssec-keygen writes.
+    pub fn dnskey_line(&self) -> String {
+        std::fs::read_to_string(key_file(&self.ksk)).unwrap()
+    }
+
+    /// The KSK's DS line (SHA-256).
+    pub fn ds_line(&self) -> String {
+        run_ok(command("dnssec-dsfromkey").arg("-2").arg(key_file(&self.ksk)))
+    }
+
+    /// The files, each once.
+    pub fn files(&self) -> Vec<&PathBuf> {
+        if self.ksk == self.zsk { vec![&self.ksk] } else { vec![&self.ksk, &self.zsk] }
+    }
+}
+
+/// The public half. BIND's base names hold dots, so an extension cannot just be set.
+fn key_file(base: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.key", base.display()))
+}
+
+fn generate(zone: &Zone, folder: &Path, ksk: bool) -> PathBuf {
+    let mut keygen = command("dnssec-keygen");
+    keygen.args(["-q", "-a", &zone.algorithm, "-L", "60", "-K"]).arg(folder);
+    if zone.algorithm.contains("RSA") {
+        keygen.args(["-b", "2048"]);
+    }
+    if ksk {
+        keygen.args(["-f", "KSK"]);
+    }
+    folder.join(run_ok(keygen.arg(&zone.name)).trim())
+}
