@@ -8,3 +8,4 @@ pub mod lab;
 pub mod output;
 pub mod proto;
 pub mod ssh;
+pub mod verifier;

@@ -1,6 +1,9 @@
 //! The command line: one file a command, each from what was typed to what is meant, to a call, to
 //! output. The exit status is decided here and nowhere else.
 
+mod lookup;
+mod verify;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +13,8 @@ use clap::{Parser, Subcommand};
 
 use crate::error::{Error, Kind};
 use crate::output::Output;
+use crate::proto::name::{HostName, HostNameError};
+use crate::verifier::{Options, Verifier};
 
 /// Proves SSH servers' host keys from DNSSEC before automation connects, and publishes them.
 #[derive(Debug, Parser)]
@@ -48,7 +53,12 @@ struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Look a name up and prove the answer from a trust anchor
+    Lookup(lookup::Args),
+    /// Prove hosts' keys and hold them against live handshakes
+    Verify(verify::Args),
+}
 
 /// What every command gets: where to print, whom to ask, how long to wait.
 #[derive(Debug, Clone)]
@@ -61,6 +71,26 @@ pub struct Context {
     pub trust_anchor: Option<PathBuf>,
     /// One deadline for the whole command.
     pub timeout: Duration,
+}
+
+impl Context {
+    /// Lookups and verdicts with these settings.
+    pub fn verifier(&self) -> Result<Verifier, Error> {
+        Verifier::new(&Options {
+            resolver: self.resolver.clone(),
+            trust_anchor: self.trust_anchor.clone(),
+            timeout: self.timeout,
+        })
+    }
+}
+
+/// A host name from the command line.
+pub(crate) fn host_name(text: &str) -> Result<HostName, Error> {
+    HostName::parse(text).map_err(|e| match e {
+        HostNameError::Address(_) => Error::new(Kind::Unproven, "address", e)
+            .hint("use the host's name: only names have records that can be proven"),
+        HostNameError::Grammar(_) => Error::usage("host-name", e),
+    })
 }
 
 /// Reads the command line, runs the command, and says how the process ends.
@@ -95,8 +125,11 @@ pub fn main() -> ExitCode {
 }
 
 /// `Ok(None)` is success; `Ok(Some(kind))` is an outcome that the command has reported already.
-async fn dispatch(command: Command, _cx: &Context) -> Result<Option<Kind>, Error> {
-    match command {}
+async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error> {
+    match command {
+        Command::Lookup(args) => lookup::run(args, cx).await,
+        Command::Verify(args) => verify::run(args, cx).await,
+    }
 }
 
 /// `ADDR`, `ADDR:PORT`, `[V6]:PORT`; the port is 53 unless given.

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use super::classify::classify;
 use super::resolver::Resolver;
-use crate::proto::chain::{Anchors, Answer, Budget, Halt, Material, Prover};
+use crate::proto::chain::{Anchors, Answer, Budget, Fetched, Halt, Material, Prover};
 use crate::proto::denial::{Status, Unproven};
-use crate::proto::message::Question;
+use crate::proto::message::{NOERROR, Question};
+use crate::proto::rr::RrSet;
 
 /// Questions that one lookup may send, aliases and classification included.
 const MAX_QUESTIONS: usize = 48;
@@ -69,6 +70,15 @@ impl Lookups {
                 again.attempt(asked).await.map_err(|_| unproven)
             }
             other => other,
+        }
+    }
+
+    /// What came for `asked`, proven or not: its response code and records. For display only.
+    pub fn seen(&self, asked: &Question) -> (Option<u16>, Option<RrSet>) {
+        match self.lock().material.last(asked) {
+            Some(Fetched::Set(set)) => (Some(NOERROR), Some(set.clone())),
+            Some(Fetched::Nothing { rcode, .. }) => (Some(*rcode), None),
+            _ => (None, None),
         }
     }
 

@@ -1,5 +1,6 @@
 //! DNS I/O: sending questions and updates, fetching what proofs ask for.
 
+pub mod anchors;
 pub mod classify;
 pub mod lookup;
 pub mod resolver;

@@ -4,6 +4,7 @@ use super::chain::ChainError;
 use super::denial::{Status, Unproven};
 use super::evidence::Evidence;
 use super::hostkey::{HostKey, KeyType, Presented};
+use super::message::Question;
 use super::name::{HostName, Name};
 use super::rr::RrType;
 use super::sshfp::Sshfp;
@@ -99,6 +100,14 @@ pub enum Reason {
         /// The usable records.
         published: Vec<Sshfp>,
     },
+    /// The server offers no key of a type for which records are proven.
+    #[error("{host} offers no host key of a type that DNSSEC proves (it offers {})", server_offers.join(", "))]
+    NoPublishedTypeOffered {
+        /// The host asked for.
+        host: HostName,
+        /// The server's host key algorithms, printable and bounded.
+        server_offers: Vec<String>,
+    },
     /// Records are proven, but SHA-1 or unknown numbers prove nothing.
     #[error("the SSHFP records of {host} are proven, but none is SHA-256 of a known key type")]
     NothingUsable {
@@ -136,7 +145,9 @@ impl Reason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::KeyMismatch { .. } => "key-mismatch",
-            Self::KeyTypeNotPublished { .. } => "key-type-not-published",
+            Self::KeyTypeNotPublished { .. } | Self::NoPublishedTypeOffered { .. } => {
+                "key-type-not-published"
+            }
             Self::NothingUsable { .. } => "sha1-only",
             Self::NoProof { cause, .. } => status_code(cause),
             Self::ProofExpired { .. } => "proof-expired",
@@ -150,8 +161,8 @@ impl Reason {
             Self::KeyMismatch { host, .. } => format!(
                 "do not connect. If {host} was reinstalled, run on it, by console: sshanchor publish --name {host} ...; else somebody may be in between"
             ),
-            Self::KeyTypeNotPublished { host, .. } => {
-                format!("do not connect. If this key is {host}'s own, publish it: sshanchor publish --name {host} ...")
+            Self::KeyTypeNotPublished { host, .. } | Self::NoPublishedTypeOffered { host, .. } => {
+                format!("do not connect. If these keys are {host}'s own, publish them: sshanchor publish --name {host} ...")
             }
             Self::NothingUsable { host } => {
                 format!("SHA-1 proves nothing; publish SHA-256 records: sshanchor publish --name {host} ...")
@@ -236,13 +247,7 @@ pub fn decide(evidence: &Evidence, presented: &Presented, now: u64) -> Verdict {
         return Verdict::Unproven(Reason::Clock { now });
     }
     let mut published: Vec<Sshfp> = Vec::new();
-    let (mut proven, mut expired) = (false, None);
-    for (answer, records) in evidence.proven() {
-        if now > answer.valid_until() {
-            expired = Some(answer.valid_until());
-            continue;
-        }
-        proven = true;
+    for (answer, records) in evidence.proven().filter(|(answer, _)| now <= answer.valid_until()) {
         if records.iter().any(|record| record.matches(key)) {
             return Verdict::Accept(Anchored {
                 host,
@@ -262,15 +267,25 @@ pub fn decide(evidence: &Evidence, presented: &Presented, now: u64) -> Verdict {
     if !published.is_empty() {
         return Verdict::Reject(Reason::KeyTypeNotPublished { host, presented, published });
     }
-    Verdict::Unproven(match (proven, expired, evidence.failure()) {
-        (true, ..) => Reason::NothingUsable { host },
-        (false, Some(until), _) => Reason::ProofExpired { host, until, now },
-        (false, None, Some(cause)) => Reason::NoProof { host, cause: Box::new(cause.clone()) },
-        // Neither proof nor failure: the answer was to another question.
-        (false, None, None) => {
-            let question = super::message::Question::new(host.name().clone(), RrType::SSHFP);
-            let cause = Box::new(Unproven::unanswered(question, "the answer was to another question"));
-            Reason::NoProof { host, cause }
-        }
-    })
+    Verdict::Unproven(nothing_vouches(evidence, now))
+}
+
+/// Why nothing vouches for whatever key the host might show, at `now` in seconds since 1970.
+pub fn nothing_vouches(evidence: &Evidence, now: u64) -> Reason {
+    let host = evidence.host().clone();
+    if now < RELEASED {
+        return Reason::Clock { now };
+    }
+    let ends: Vec<u64> = evidence.proven().map(|(answer, _)| answer.valid_until()).collect();
+    if ends.iter().any(|until| now <= *until) {
+        return Reason::NothingUsable { host };
+    }
+    if let Some(until) = ends.into_iter().max() {
+        return Reason::ProofExpired { host, until, now };
+    }
+    let cause = evidence.failure().cloned().unwrap_or_else(|| {
+        let question = Question::new(host.name().clone(), RrType::SSHFP);
+        Unproven::unanswered(question, "the answer was to another question")
+    });
+    Reason::NoProof { host, cause: Box::new(cause) }
 }

@@ -41,6 +41,18 @@ impl Material {
         self.0.get(question)
     }
 
+    /// Follows the aliases from `asked`, proven or not, to what came last. For display only.
+    pub fn last(&self, asked: &Question) -> Option<&Fetched> {
+        let mut here = asked.clone();
+        for _ in 0..=MAX_ALIASES {
+            match self.alias_at(&here) {
+                Some((_, target)) => here.name = target,
+                None => break,
+            }
+        }
+        self.get(&here)
+    }
+
     /// Notes that `question` could not be answered.
     pub fn fail(&mut self, question: &Question, why: String) {
         self.0.entry(question.clone()).or_insert(Fetched::Failed(why));

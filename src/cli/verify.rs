@@ -1,0 +1,235 @@
+//! `sshanchor verify`: evidence and a live handshake make a verdict.
+
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use super::{Context, host_name};
+use crate::error::{Error, Kind};
+use crate::output::{Report, rfc3339};
+use crate::proto::hostkey::Presented;
+use crate::proto::name::HostName;
+use crate::proto::verdict::{Anchored, Reason, Verdict};
+use crate::ssh::probe::ProbeError;
+use crate::verifier::{ProbeFailure, Verification, Verifier};
+
+/// Proves each host's keys from DNSSEC, shakes hands with the host, and compares: accept, reject or
+/// unproven, a line each. Nothing is sent beyond the key exchange: no user name, no authentication.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: sshanchor verify web1.example.com web2.example.com:2222\n\
+    Exit status: 0 all accepted; of several outcomes the gravest: 3 rejected, 4 unproven, 1 unreachable.")]
+pub(super) struct Args {
+    /// The hosts; [HOST]:PORT is understood too
+    #[arg(value_name = "HOST[:PORT]", required = true)]
+    hosts: Vec<String>,
+    /// The port of hosts that name none
+    #[arg(short, long, default_value_t = 22, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    /// How many hosts to verify at the same time
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    fanout: u16,
+}
+
+#[derive(Debug, Serialize)]
+struct Judged {
+    host: String,
+    port: u16,
+    /// accept, reject or unproven; null where the host could not be reached.
+    verdict: Option<&'static str>,
+    reason: Option<&'static str>,
+    message: String,
+    hint: Option<String>,
+    key: Option<Key>,
+    source: Option<&'static str>,
+    valid_until: Option<String>,
+    #[serde(skip)]
+    kind: Option<Kind>,
+}
+
+#[derive(Debug, Serialize)]
+struct Key {
+    #[serde(rename = "type")]
+    key_type: &'static str,
+    sha256: String,
+}
+
+pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    let targets: Vec<(String, u16)> =
+        args.hosts.iter().map(|text| target(text, args.port)).collect::<Result<_, _>>()?;
+    let verifier = cx.verifier()?;
+    let mut waiting = targets.into_iter();
+    let mut running = JoinSet::new();
+    let mut kinds = Vec::new();
+    loop {
+        while running.len() < usize::from(args.fanout) {
+            let Some((host, port)) = waiting.next() else { break };
+            let verifier = verifier.clone();
+            running.spawn(async move { judge(&verifier, &host, port).await });
+        }
+        match running.join_next().await {
+            None => break,
+            Some(Ok(Ok(judged))) => {
+                cx.out.result(&judged)?;
+                kinds.extend(judged.kind);
+            }
+            Some(Ok(Err(error))) => return Err(error),
+            Some(Err(e)) => return Err(Error::failure("internal", format!("a check did not finish: {e}"))),
+        }
+    }
+    Ok(Kind::gravest(kinds))
+}
+
+/// `HOST`, `HOST:PORT` or `[HOST]:PORT`; an IPv6 address is an address, not a host and a port.
+fn target(text: &str, port: u16) -> Result<(String, u16), Error> {
+    let (host, digits) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or(rest))),
+        None if text.matches(':').count() == 1 => {
+            text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)))
+        }
+        None => (text, None),
+    };
+    let port = match digits {
+        None => port,
+        Some(digits) => digits.parse().ok().filter(|p| *p > 0).ok_or_else(|| {
+            Error::usage("port", format!("{text:?}: want HOST or HOST:PORT, with a port from 1 to 65535"))
+        })?,
+    };
+    Ok((host.to_owned(), port))
+}
+
+async fn judge(verifier: &Verifier, host: &str, port: u16) -> Result<Judged, Error> {
+    let name = match host_name(host) {
+        Ok(name) => name,
+        Err(error) if error.kind == Kind::Unproven => return Ok(Judged::address(host, port, error)),
+        Err(error) => return Err(error),
+    };
+    let Verification { evidence, probed } = verifier.verify(&name, port).await?;
+    Ok(match probed {
+        Some(Ok(probed)) => {
+            let verdict = verifier.judge(&evidence, &probed.presented);
+            Judged::verdict(&name, port, verdict, Some(&probed.presented))
+        }
+        Some(Err(ProbeFailure::Handshake(ProbeError::NoCommonKeyType { server_offers }))) => {
+            let reason = Reason::NoPublishedTypeOffered { host: name.clone(), server_offers };
+            Judged::verdict(&name, port, Verdict::Reject(reason), None)
+        }
+        Some(Err(failure)) => Judged::failure(&name, port, &failure),
+        None => Judged::verdict(&name, port, verifier.without_key(&evidence), None),
+    })
+}
+
+impl Judged {
+    fn new(host: impl ToString, port: u16, message: String) -> Self {
+        Judged {
+            host: host.to_string(),
+            port,
+            verdict: None,
+            reason: None,
+            message,
+            hint: None,
+            key: None,
+            source: None,
+            valid_until: None,
+            kind: None,
+        }
+    }
+
+    fn verdict(host: &HostName, port: u16, verdict: Verdict, presented: Option<&Presented>) -> Self {
+        let key = presented.map(Presented::key).map(|key| Key {
+            key_type: key.key_type().name(),
+            sha256: data_encoding::HEXLOWER.encode(&key.sha256()),
+        });
+        let blank = Judged { key, source: Some("dns"), ..Self::new(host, port, String::new()) };
+        let refused = |word, kind, reason: Reason| Judged {
+            verdict: Some(word),
+            reason: Some(reason.code()),
+            message: reason.to_string(),
+            hint: Some(reason.hint()),
+            kind: Some(kind),
+            ..Self::new(host, port, String::new())
+        };
+        match verdict {
+            Verdict::Accept(anchored) => Judged {
+                verdict: Some("accept"),
+                message: accepted(&anchored),
+                valid_until: rfc3339(anchored.valid_until()),
+                ..blank
+            },
+            Verdict::Reject(reason) => {
+                Judged { key: blank.key, source: blank.source, ..refused("reject", Kind::Rejected, reason) }
+            }
+            Verdict::Unproven(reason) => {
+                Judged { key: blank.key, ..refused("unproven", Kind::Unproven, reason) }
+            }
+        }
+    }
+
+    fn address(host: &str, port: u16, error: Error) -> Self {
+        Judged {
+            verdict: Some("unproven"),
+            reason: Some(error.reason),
+            hint: error.hint,
+            kind: Some(Kind::Unproven),
+            ..Self::new(host, port, error.message)
+        }
+    }
+
+    /// The handshake failed: no verdict, for there is no key to judge. A server that does not hold the
+    /// key it shows, or shows something malformed, is rejected.
+    fn failure(host: &HostName, port: u16, failure: &ProbeFailure) -> Self {
+        let (verdict, reason, kind, hint) = match failure {
+            ProbeFailure::Unreachable(_) => {
+                (None, "unreachable", Kind::Failure, "check its address and whether sshd is running")
+            }
+            ProbeFailure::Handshake(ProbeError::BadSignature | ProbeError::BadHostKey(_)) => (
+                Some("reject"),
+                "bad-host-key",
+                Kind::Rejected,
+                "do not connect: it does not hold the key that it shows",
+            ),
+            ProbeFailure::Handshake(_) => {
+                (None, "handshake", Kind::Failure, "is this an SSH server? ssh -v shows what it says")
+            }
+        };
+        Judged {
+            verdict,
+            reason: Some(reason),
+            hint: Some(hint.to_owned()),
+            kind: Some(kind),
+            ..Self::new(host, port, failure.to_string())
+        }
+    }
+}
+
+fn accepted(anchored: &Anchored) -> String {
+    let digest = data_encoding::BASE64_NOPAD.encode(anchored.key_sha256());
+    format!("{} SHA256:{digest} is proven by SSHFP at {}", anchored.key_type(), anchored.owner())
+}
+
+impl Report for Judged {
+    fn text(&self) -> String {
+        let verdict = self.verdict.unwrap_or("failed");
+        let mut lines = vec![format!("{}:{} {verdict}: {}", self.host, self.port, self.message)];
+        lines.extend(self.hint.iter().map(|hint| format!("  hint: {hint}")));
+        lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::target;
+
+    #[test]
+    fn hosts_may_carry_a_port() {
+        let read = |text| target(text, 22).ok();
+        let is = |host: &str, port| Some((host.to_owned(), port));
+        assert_eq!(read("web1.example.com"), is("web1.example.com", 22));
+        assert_eq!(read("web1.example.com:2222"), is("web1.example.com", 2222));
+        assert_eq!(read("[web1.example.com]:2222"), is("web1.example.com", 2222));
+        assert_eq!(read("::1"), is("::1", 22));
+        assert_eq!(read("[::1]:2222"), is("::1", 2222));
+        for bad in ["web1:0", "web1:65536", "web1:ssh", "web1:", "[web1]x"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

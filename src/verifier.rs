@@ -1,0 +1,204 @@
+//! Evidence, a live handshake, a verdict: what `verify`, `proxy` and the demonstration share. The wall
+//! clock is read here and passed down.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use crate::dns::anchors;
+use crate::dns::lookup::Lookups;
+use crate::dns::resolver::Resolver;
+use crate::error::Error;
+use crate::proto::evidence::{Evidence, owners};
+use crate::proto::hostkey::Presented;
+use crate::proto::message::Question;
+use crate::proto::name::HostName;
+use crate::proto::rr::RrType;
+use crate::proto::verdict::{Verdict, decide, nothing_vouches};
+use crate::ssh::probe::{ProbeError, Probed, probe};
+
+/// Longest wait for one of several addresses before the next is tried.
+const ADDRESS_WAIT: Duration = Duration::from_secs(3);
+/// Addresses of one host that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// Whom to ask, whom to trust, how long to wait.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Resolvers; empty means the system's.
+    pub resolver: Vec<SocketAddr>,
+    /// A file of trust anchors; none means the built-in root keys.
+    pub trust_anchor: Option<PathBuf>,
+    /// For everything together.
+    pub timeout: Duration,
+}
+
+/// Seconds since 1970, by the wall clock. A clock before 1970 reads as 0, which proves nothing.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// Verifies hosts; all of one run share zone material and one deadline.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    lookups: Lookups,
+    /// Resolvers were named: addresses come from them too.
+    resolver: Option<Resolver>,
+    deadline: Instant,
+}
+
+/// What came of one host.
+#[derive(Debug)]
+pub struct Verification {
+    /// What DNS proves.
+    pub evidence: Evidence,
+    /// The outcome of the handshake; none if nothing is proven and so nothing was sent to the host.
+    pub probed: Option<Result<Probed, ProbeFailure>>,
+}
+
+/// Why the host showed no key.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeFailure {
+    /// No address, or none that answers.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The handshake failed.
+    #[error("{0}")]
+    Handshake(#[from] ProbeError),
+}
+
+impl Verifier {
+    /// Reads the trust anchors, the resolver settings and the clock.
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        let anchors = anchors::load(options.trust_anchor.as_deref()).map_err(|e| {
+            Error::usage("trust-anchor", e)
+                .hint("dig ZONE DNSKEY prints such lines; compare them with what the zone's owner says before you trust them")
+        })?;
+        let named = !options.resolver.is_empty();
+        let resolver = if named { Resolver::new(options.resolver.clone()) } else { Resolver::system() }
+            .map_err(|e| Error::failure("no-resolver", e).hint("name one: --resolver ADDR[:PORT]"))?;
+        let deadline = Instant::now() + options.timeout;
+        let lookups = Lookups::new(resolver.clone(), anchors, now(), deadline);
+        Ok(Verifier { lookups, resolver: named.then_some(resolver), deadline })
+    }
+
+    /// The lookups of this run.
+    pub fn lookups(&self) -> &Lookups {
+        &self.lookups
+    }
+
+    /// When this run gives up.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Everything that DNS proves about a host's keys.
+    pub async fn evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
+        let [at_host, at_port] = owners(host, port).map_err(|e| {
+            Error::usage("host-name", format!("{host} leaves no room for its port label: {e}"))
+        })?;
+        let (host_keys, port_keys) = tokio::join!(self.lookups.prove(&at_host), self.lookups.prove(&at_port));
+        Ok(Evidence::new(host.clone(), port, host_keys, port_keys))
+    }
+
+    /// Evidence and a TCP connection, both at once. The connection may fail without spoiling the rest.
+    pub async fn prepare(
+        &self,
+        host: &HostName,
+        port: u16,
+    ) -> (Result<Evidence, Error>, Result<TcpStream, ProbeFailure>) {
+        tokio::join!(self.evidence(host, port), self.connect(host, port))
+    }
+
+    /// A key exchange with the host, judged by nobody yet. Nothing is sent to a host for which no key
+    /// is proven.
+    pub async fn verify(&self, host: &HostName, port: u16) -> Result<Verification, Error> {
+        let (evidence, stream) = self.prepare(host, port).await;
+        let evidence = evidence?;
+        let offer = evidence.key_types();
+        let probed = match stream {
+            _ if offer.is_empty() => None,
+            Err(failure) => Some(Err(failure)),
+            Ok(stream) => Some(probe(stream, &offer, self.deadline).await.map_err(ProbeFailure::from)),
+        };
+        Ok(Verification { evidence, probed })
+    }
+
+    /// The verdict on `presented`, now.
+    pub fn judge(&self, evidence: &Evidence, presented: &Presented) -> Verdict {
+        decide(evidence, presented, now())
+    }
+
+    /// The verdict on a host for which nothing usable is proven, whatever key it might show.
+    pub fn without_key(&self, evidence: &Evidence) -> Verdict {
+        Verdict::Unproven(nothing_vouches(evidence, now()))
+    }
+
+    /// A TCP connection to the first address that answers, with TCP_NODELAY.
+    async fn connect(&self, host: &HostName, port: u16) -> Result<TcpStream, ProbeFailure> {
+        let unreachable =
+            |why: String| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}"));
+        let addresses = self.addresses(host, port).await.map_err(unreachable)?;
+        let mut trouble = "it has no address".to_owned();
+        let mut left = addresses.len();
+        for address in addresses {
+            left -= 1;
+            // The last one has all the time there is.
+            let until =
+                if left == 0 { self.deadline } else { self.deadline.min(Instant::now() + ADDRESS_WAIT) };
+            match within(until, TcpStream::connect(address)).await {
+                Ok(stream) => match stream.set_nodelay(true) {
+                    Ok(()) => return Ok(stream),
+                    Err(e) => trouble = format!("{address}: {e}"),
+                },
+                Err(why) => trouble = format!("{address}: {why}"),
+            }
+        }
+        Err(unreachable(trouble))
+    }
+
+    /// Where to connect: from the resolvers that were named, else from the system. Not trusted either way.
+    async fn addresses(&self, host: &HostName, port: u16) -> Result<Vec<SocketAddr>, String> {
+        let mut found: Vec<SocketAddr> = match &self.resolver {
+            None => {
+                let name = host.to_string();
+                let looked_up = within(self.deadline, tokio::net::lookup_host((name, port))).await;
+                looked_up.map_err(|why| format!("no address: {why}"))?.collect()
+            }
+            Some(resolver) => {
+                let question = |rtype| Question::new(host.name().clone(), rtype);
+                let (a, aaaa) = (question(RrType::A), question(RrType::AAAA));
+                let (v4, v6) = tokio::join!(
+                    resolver.ask(&a, true, self.deadline),
+                    resolver.ask(&aaaa, true, self.deadline)
+                );
+                if let (Err(why), Err(_)) = (&v4, &v6) {
+                    return Err(format!("no address: {why}"));
+                }
+                let records = [v6, v4].into_iter().flatten().flat_map(|response| response.answer);
+                records.filter_map(|r| address_of(r.rtype, &r.rdata)).map(|ip| (ip, port).into()).collect()
+            }
+        };
+        found.truncate(MAX_ADDRESSES);
+        Ok(found)
+    }
+}
+
+fn address_of(rtype: RrType, rdata: &[u8]) -> Option<std::net::IpAddr> {
+    match rtype {
+        RrType::A => <[u8; 4]>::try_from(rdata).ok().map(Into::into),
+        RrType::AAAA => <[u8; 16]>::try_from(rdata).ok().map(Into::into),
+        _ => None,
+    }
+}
+
+async fn within<T>(until: Instant, work: impl Future<Output = std::io::Result<T>>) -> Result<T, String> {
+    match timeout_at(until, work).await {
+        Ok(outcome) => outcome.map_err(|e| e.to_string()),
+        Err(_) => Err("no answer in time".to_owned()),
+    }
+}
