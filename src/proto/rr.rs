@@ -224,6 +224,8 @@ pub fn presentation(rtype: RrType, rdata: &[u8]) -> String {
     let own = match rtype {
         RrType::SSHFP => super::sshfp::Sshfp::from_rdata(rdata).ok().map(|r| r.to_string()),
         RrType::TXT => quoted_strings(rdata),
+        // Unknown to the library, and of the same form.
+        RrType::DNAME => library_form(RrType::CNAME, rdata),
         other => library_form(other, rdata),
     };
     own.unwrap_or_else(|| format!("\\# {} {}", rdata.len(), HEXLOWER.encode(rdata)).trim_end().to_owned())
@@ -286,6 +288,7 @@ mod tests {
         assert_eq!(presentation(RrType::SSHFP, &[4, 2, 0xab]), "4 2 ab");
         assert_eq!(presentation(RrType::TXT, b"\x03a\"b\x01\x07"), r#""a\"b" "\007""#);
         assert_eq!(presentation(RrType::CNAME, b"\x01a\x01b\x00"), "a.b.");
+        assert_eq!(presentation(RrType::DNAME, b"\x01a\x01b\x00"), "a.b.");
         assert_eq!(presentation(RrType(65280), &[1, 2]), r"\# 2 0102");
         assert_eq!(presentation(RrType::A, &[1]), r"\# 1 01");
     }

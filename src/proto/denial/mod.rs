@@ -106,6 +106,8 @@ pub fn classify(
     };
     match denies(prover, &zone, &here, authority, material, budget)? {
         Denies::NoData | Denies::Name => told(Status::Absent),
+        // The DS set itself was asked for, and there is none at the cut.
+        Denies::InsecureCut => told(Status::Absent),
         Denies::OptOut | Denies::TooManyIterations => told(Status::Insecure),
         _ => Ok(unproven_denial(&here, &zone)),
     }
