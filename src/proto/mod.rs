@@ -3,10 +3,12 @@
 pub mod chain;
 pub mod denial;
 pub mod evidence;
+pub mod handshake;
 pub mod hostkey;
 pub mod message;
 pub mod name;
 pub mod rr;
+pub mod packet;
 pub mod sshfp;
 pub mod verdict;
 pub mod wire;
