@@ -9,7 +9,8 @@ impl Gate {
     pub(super) fn client_step(&mut self, actions: &mut Vec<Action>) -> Result<bool, End> {
         match self.client.stage {
             Stage::Version => {
-                let Some((version, length)) = version::client(&self.client.buffer).map_err(End::ClientVersion)?
+                let Some((version, length)) =
+                    version::client(&self.client.buffer).map_err(End::ClientVersion)?
                 else {
                     return Ok(false);
                 };

@@ -149,9 +149,23 @@ impl Gate {
         }
     }
 
-    /// Takes octets that the client sent.
+    /// Takes octets that the client sent. After the end there is nothing to do with them, but its
+    /// version may still be learnt.
     pub fn from_client(&mut self, octets: &[u8]) -> Vec<Action> {
+        if self.ended {
+            self.note_client_version(octets);
+            return Vec::new();
+        }
         self.feed(octets, |gate| &mut gate.client, Self::client_step)
+    }
+
+    fn note_client_version(&mut self, octets: &[u8]) {
+        if self.client.stage == Stage::Version && self.client.buffer.len() < version::MAX_LINE {
+            self.client.buffer.extend(octets.iter().take(version::MAX_LINE));
+            if let Ok(Some((version, _))) = version::client(&self.client.buffer) {
+                self.client.version = Some(version);
+            }
+        }
     }
 
     /// Takes octets that the server sent.
@@ -225,12 +239,20 @@ impl Gate {
         actions
     }
 
+    /// Ends the handshake from outside: nothing passes any more, only the client's version may still
+    /// be learnt.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
     /// Ends the handshake and gives the octets that tell the client why: a DISCONNECT, with a
     /// version line in front if the client has none yet. Empty if the client has been told, or can
-    /// no longer be (its side is encrypted already).
+    /// no longer be (its side is encrypted already), and for dbclient: it does not show the text and
+    /// takes a DISCONNECT for success (exit status 0), a mere close for the failure it is.
     pub fn farewell(&mut self, text: &str) -> Vec<u8> {
-        self.ended = true;
-        if std::mem::replace(&mut self.told, true) || self.server.stage == Stage::Opaque {
+        self.end();
+        let told = std::mem::replace(&mut self.told, true);
+        if told || self.server.stage == Stage::Opaque || self.client_is("ssh-2.0-dropbear") {
             return Vec::new();
         }
         let packet = packet::frame(&disconnect::payload(disconnect::HOST_KEY_NOT_VERIFIABLE, text));
@@ -268,7 +290,11 @@ impl Gate {
     /// asyncssh reads the standard error of its proxy as if it were the SSH stream: nothing may be
     /// printed there.
     pub fn client_is_asyncssh(&self) -> bool {
-        self.client_version().is_some_and(|version| version.to_ascii_lowercase().contains("asyncssh"))
+        self.client_is("asyncssh")
+    }
+
+    fn client_is(&self, name: &str) -> bool {
+        self.client_version().is_some_and(|v| v.to_ascii_lowercase().contains(name))
     }
 
     /// What the handshake waits for, for messages.

@@ -21,8 +21,7 @@ impl Gate {
                 let Some(packet) = packet::parse(&self.server.buffer).map_err(End::ServerFrame)? else {
                     return Ok(false);
                 };
-                let (kind, payload, length) =
-                    (packet.message, packet.payload.to_vec(), packet.framed.len());
+                let (kind, payload, length) = (packet.message, packet.payload.to_vec(), packet.framed.len());
                 self.server.consume(length);
                 self.server_packet(kind, &payload, actions)?;
                 Ok(true)

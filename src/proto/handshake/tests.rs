@@ -503,10 +503,8 @@ fn asyncssh_is_known_by_its_version() {
 fn script(gex: bool) -> Vec<(bool, Vec<u8>)> {
     let kex = if gex { "diffie-hellman-group-exchange-sha256" } else { "curve25519-sha256" };
     let offer = frame(&samples::kexinit(&Offer { kex, ..Offer::default() }));
-    let mut script = vec![
-        (false, [b"hello\r\n", SERVER, &offer].concat()),
-        (true, [CLIENT, &offer].concat()),
-    ];
+    let mut script =
+        vec![(false, [b"hello\r\n", SERVER, &offer].concat()), (true, [CLIENT, &offer].concat())];
     if gex {
         script.push((true, frame(&samples::group_request())));
         script.push((false, frame(&samples::group())));
@@ -526,7 +524,11 @@ fn play(script: &[(bool, Vec<u8>)], sizes: &[usize], release: bool) -> Out {
         while !rest.is_empty() {
             let (portion, after) = rest.split_at(sizes.next().unwrap_or(1).clamp(1, rest.len()));
             rest = after;
-            if *client { talk.client(portion) } else { talk.server(portion) };
+            if *client {
+                talk.client(portion)
+            } else {
+                talk.server(portion)
+            };
         }
         if release && !talk.gate.wants_server() && talk.out.end.is_none() {
             talk.release(9);
