@@ -5,7 +5,7 @@ use std::fmt;
 use data_encoding::BASE64;
 use sha2::{Digest, Sha256};
 
-use super::wire::Reader;
+use super::wire::{Reader, put_string};
 
 /// Longest public key blob that is looked at, in octets: RSA of 16384 bits is 2.1 KiB, a
 /// certificate with many principals is larger.
@@ -308,11 +308,6 @@ fn plain_key_of_certificate(name: &str, blob: &[u8]) -> Result<HostKey, HostKeyE
         put_string(&mut key, reader.string().ok_or(bad("cut short"))?);
     }
     HostKey::from_blob(&key)
-}
-
-fn put_string(out: &mut Vec<u8>, string: &[u8]) {
-    out.extend((string.len() as u32).to_be_bytes());
-    out.extend(string);
 }
 
 fn blob_type(reader: &mut Reader<'_>) -> Result<String, HostKeyError> {

@@ -3,9 +3,11 @@
 pub mod chain;
 pub mod denial;
 pub mod evidence;
+pub mod handshake;
 pub mod hostkey;
 pub mod message;
 pub mod name;
+pub mod packet;
 pub mod rr;
 pub mod sshfp;
 pub mod verdict;

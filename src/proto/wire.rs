@@ -63,3 +63,9 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+/// Appends an SSH `string`: 32-bit length, then the octets.
+pub fn put_string(out: &mut Vec<u8>, string: &[u8]) {
+    out.extend((string.len() as u32).to_be_bytes());
+    out.extend(string);
+}

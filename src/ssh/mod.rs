@@ -1,6 +1,9 @@
-//! SSH I/O: handshakes that show a server's host key, and sessions that rest on a verdict about it.
+//! SSH I/O: handshakes that show a server's host key, sessions that rest on a verdict about it, and
+//! the relay behind `sshanchor proxy`.
 
 pub mod client;
+mod copy;
 mod handler;
 pub mod probe;
+pub mod relay;
 pub(crate) mod stream;
