@@ -23,6 +23,20 @@ pub trait Report: Serialize {
     fn text(&self) -> String;
 }
 
+/// An error for scripts.
+#[derive(Serialize)]
+struct Failed<'a> {
+    error: &'a str,
+    reason: &'a str,
+    hint: Option<&'a str>,
+}
+
+impl<'a> From<&'a Error> for Failed<'a> {
+    fn from(error: &'a Error) -> Self {
+        Failed { error: &error.message, reason: error.reason, hint: error.hint.as_deref() }
+    }
+}
+
 impl Output {
     /// A result, to stdout.
     pub fn result(&self, report: &impl Report) -> Result<(), Error> {
@@ -64,20 +78,20 @@ impl Output {
     /// that reads stdout learns the reason.
     pub fn error(&self, error: &Error) {
         if self.json {
-            #[derive(Serialize)]
-            struct Failed<'a> {
-                error: &'a str,
-                reason: &'a str,
-                hint: Option<&'a str>,
-            }
-            let Error { reason, message, hint, .. } = error;
-            let _ = self.json_line(&Failed { error: message, reason, hint: hint.as_deref() });
+            let _ = self.json_line(&Failed::from(error));
         }
         self.error_text(error);
     }
 
-    /// An error and its hint, to stderr alone: for results that have been reported already.
-    pub fn error_text(&self, error: &Error) {
+    /// An error and its hint, to stderr in either form: for commands whose stdout is not ours.
+    pub fn refusal(&self, error: &Error) {
+        match serde_json::to_string(&Failed::from(error)) {
+            Ok(line) if self.json => write_err(&line),
+            _ => self.error_text(error),
+        }
+    }
+
+    fn error_text(&self, error: &Error) {
         write_err(&format!("sshanchor: {}", sanitise(&error.message)));
         if let Some(hint) = &error.hint {
             write_err(&format!("  hint: {}", sanitise(hint)));

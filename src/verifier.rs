@@ -12,13 +12,13 @@ use tokio::time::{Instant, timeout_at};
 use crate::dns::anchors;
 use crate::dns::lookup::Lookups;
 use crate::dns::resolver::Resolver;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::proto::evidence::{Evidence, owners};
 use crate::proto::hostkey::Presented;
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
 use crate::proto::rr::RrType;
-use crate::proto::verdict::{Verdict, decide, nothing_vouches};
+use crate::proto::verdict::{Anchored, Verdict, decide, nothing_vouches};
 use crate::ssh::probe::{ProbeError, Probed, probe};
 
 /// Longest wait for one of several addresses before the next is tried.
@@ -69,6 +69,16 @@ pub enum ProbeFailure {
     /// The handshake failed.
     #[error("{0}")]
     Handshake(#[from] ProbeError),
+}
+
+/// The witness of an accept; a reject or unproven as the error that ends a command.
+pub fn accepted(verdict: Verdict) -> Result<Anchored, Error> {
+    let (kind, reason) = match verdict {
+        Verdict::Accept(anchored) => return Ok(anchored),
+        Verdict::Reject(reason) => (Kind::Rejected, reason),
+        Verdict::Unproven(reason) => (Kind::Unproven, reason),
+    };
+    Err(Error::new(kind, reason.code(), &reason).hint(reason.hint()))
 }
 
 impl Verifier {
@@ -139,7 +149,7 @@ impl Verifier {
     }
 
     /// A TCP connection to the first address that answers, with TCP_NODELAY.
-    async fn connect(&self, host: &HostName, port: u16) -> Result<TcpStream, ProbeFailure> {
+    pub async fn connect(&self, host: &HostName, port: u16) -> Result<TcpStream, ProbeFailure> {
         let unreachable =
             |why: String| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}"));
         let addresses = self.addresses(host, port).await.map_err(unreachable)?;

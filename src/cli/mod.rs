@@ -2,6 +2,7 @@
 //! output. The exit status is decided here and nowhere else.
 
 mod lookup;
+mod proxy;
 mod verify;
 
 use std::net::{IpAddr, SocketAddr};
@@ -58,6 +59,8 @@ enum Command {
     Lookup(lookup::Args),
     /// Prove hosts' keys and hold them against live handshakes
     Verify(verify::Args),
+    /// Be ssh's ProxyCommand: check the key exchange in-line
+    Proxy(proxy::Args),
 }
 
 /// What every command gets: where to print, whom to ask, how long to wait.
@@ -129,6 +132,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
     match command {
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Verify(args) => verify::run(args, cx).await,
+        Command::Proxy(args) => proxy::run(args, cx).await,
     }
 }
 

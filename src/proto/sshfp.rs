@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE64_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use super::hostkey::{HostKey, KeyType};
 use super::name::Name;
@@ -109,6 +109,21 @@ impl Sshfp {
         self.is_usable()
             && self.algorithm == key.key_type().sshfp_algorithm()
             && *self.fingerprint == key.sha256()
+    }
+
+    /// Algorithm and digest as OpenSSH prints fingerprints: `ED25519 SHA256:` and unpadded base64.
+    pub fn fingerprint_text(&self) -> String {
+        let algorithm = match self.algorithm {
+            1 => "RSA".to_owned(),
+            3 => "ECDSA".to_owned(),
+            4 => "ED25519".to_owned(),
+            other => format!("algorithm {other}"),
+        };
+        let digest = match self.fingerprint_type {
+            SHA256 => format!("SHA256:{}", BASE64_NOPAD.encode(&self.fingerprint)),
+            other => format!("digest {other} {}", HEXLOWER.encode(&self.fingerprint)),
+        };
+        format!("{algorithm} {digest}")
     }
 
     /// A whole line as `ssh-keygen -r` prints it.

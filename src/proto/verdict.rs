@@ -226,9 +226,10 @@ fn no_proof(host: &HostName, cause: &Unproven) -> String {
     }
 }
 
+/// Records as OpenSSH prints fingerprints, so that they can be compared with what it shows.
 fn digests(records: &[Sshfp]) -> String {
     const SHOWN: usize = 4;
-    let mut shown: Vec<String> = records.iter().take(SHOWN).map(|r| format!("SSHFP {r}")).collect();
+    let mut shown: Vec<String> = records.iter().take(SHOWN).map(Sshfp::fingerprint_text).collect();
     if records.len() > SHOWN {
         shown.push(format!("and {} more", records.len() - SHOWN));
     }

@@ -1,0 +1,91 @@
+//! `sshanchor proxy`: an OpenSSH ProxyCommand that checks the key exchange in-line.
+
+use std::cell::RefCell;
+
+use tokio::io::{stdin, stdout};
+
+use super::{Context, host_name};
+use crate::error::{Error, Kind};
+use crate::proto::hostkey::Presented;
+use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
+use crate::verifier::accepted;
+
+/// Connects standard input and output to HOST as an ssh ProxyCommand does, and holds the server's key
+/// exchange reply until its host key is proven from DNSSEC. If it is not, the client gets a disconnect
+/// with the reason and never sees the reply: no keys are made, no user name or password is sent.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: ssh -o ProxyCommand='sshanchor proxy %h %p' -o StrictHostKeyChecking=yes web1.example.com\n\
+    Use %h and %p, not %n. ssh's own checking stays as it is configured; the proxy only adds refusals."
+)]
+pub(super) struct Args {
+    /// The host, as ssh has it: %h
+    host: String,
+    /// The port: %p
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+}
+
+pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    let prepared = host_name(&args.host).and_then(|host| Ok((host, cx.verifier()?)));
+    let (host, verifier) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return Ok(Some(refuse(cx, error).await)),
+    };
+    // The lookup runs while TCP connects and while client and server talk.
+    let evidence = tokio::spawn({
+        let (verifier, host) = (verifier.clone(), host.clone());
+        async move { verifier.evidence(&host, args.port).await }
+    });
+    let server = match verifier.connect(&host, args.port).await {
+        Ok(server) => server,
+        Err(failure) => {
+            let error = Error::failure("unreachable", failure)
+                .hint("check the host's address and whether sshd is running");
+            return Ok(Some(refuse(cx, error).await));
+        }
+    };
+    let refused = RefCell::new(None);
+    let decide = |presented: Presented| {
+        let (verifier, refused) = (&verifier, &refused);
+        async move {
+            let outcome = match evidence.await {
+                Ok(evidence) => evidence.and_then(|e| accepted(verifier.judge(&e, &presented))),
+                Err(e) => Err(Error::failure("internal", format!("the lookup did not finish: {e}"))),
+            };
+            outcome.map_err(|error| {
+                let text = wording(&error);
+                refused.replace(Some(error));
+                Refusal { text }
+            })
+        }
+    };
+    // A handshake that broke off tells its own cause.
+    let broken = |cause: &Cause| Error::failure("handshake", format!("{host}: {cause}"));
+    let tell = |cause: &Cause| {
+        let error = refused.borrow().clone();
+        cx.out.refusal(&error.unwrap_or_else(|| broken(cause)));
+    };
+    match relay(stdin(), stdout(), server, verifier.deadline(), decide, tell).await {
+        Ok(relayed) => {
+            if !relayed.client_is_asyncssh {
+                let owner = relayed.witness.owner();
+                cx.out.detail(&format!("{host}: the host key was proven by SSHFP at {owner}"));
+            }
+            Ok(None)
+        }
+        Err(_) => Ok(Some(refused.borrow().as_ref().map_or(Kind::Failure, |error| error.kind))),
+    }
+}
+
+/// Tells the client and the user why there is no connection.
+async fn refuse(cx: &Context, error: Error) -> Kind {
+    refuse_client(stdin(), stdout(), &wording(&error), || cx.out.refusal(&error)).await;
+    error.kind
+}
+
+/// What the client's user reads: message and hint on one line.
+fn wording(error: &Error) -> String {
+    let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})"));
+    format!("sshanchor: {}{}", error.message, hint.unwrap_or_default())
+}
