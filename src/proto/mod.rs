@@ -6,6 +6,7 @@ pub mod evidence;
 pub mod hostkey;
 pub mod message;
 pub mod name;
+pub mod plan;
 pub mod rr;
 pub mod sshfp;
 pub mod verdict;

@@ -2,5 +2,6 @@
 
 pub mod client;
 mod handler;
+pub mod hostkeys;
 pub mod probe;
 pub(crate) mod stream;
