@@ -1,5 +1,7 @@
 //! x
 #![allow(missing_docs)]
+pub mod agent;
+pub mod backend;
 pub mod cli;
 pub mod dns;
 pub mod error;

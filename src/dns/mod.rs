@@ -1,7 +1,10 @@
 //! DNS I/O: sending questions and updates, fetching what proofs ask for.
 
 pub mod anchors;
+pub mod authority;
 pub mod classify;
 pub mod lookup;
 pub mod resolver;
 pub mod transport;
+pub mod tsig;
+pub mod update;

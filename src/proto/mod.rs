@@ -8,6 +8,7 @@ pub mod hostkey;
 pub mod message;
 pub mod name;
 pub mod packet;
+pub mod plan;
 pub mod rr;
 pub mod sshfp;
 pub mod verdict;

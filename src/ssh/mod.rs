@@ -4,6 +4,7 @@
 pub mod client;
 mod copy;
 mod handler;
+pub mod hostkeys;
 pub mod probe;
 pub mod relay;
 pub(crate) mod stream;

@@ -1,0 +1,247 @@
+//! The one reconciliation: what is wanted, what is there, a plan, an update, and a second look that has
+//! to find nothing left to do.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fan_out;
+use super::state::{Own, State, StateError};
+use crate::backend::{ApplyError, Backend};
+use crate::error::Error;
+use crate::proto::name::Name;
+use crate::proto::plan::{Intent, Plan, Present};
+use crate::proto::sshfp::Sshfp;
+
+/// How often a lost race is run again.
+const ROUNDS: u32 = 5;
+/// The pause between two rounds lies between half of this and this, times the number of the round.
+const PAUSE: Duration = Duration::from_millis(120);
+/// How many owners are read at a time.
+const READS: usize = 32;
+
+/// What one owner shall hold of this machine's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// The owner.
+    pub owner: Name,
+    /// The records of this machine's keys.
+    pub wanted: BTreeSet<Sshfp>,
+}
+
+/// What became of one owner.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The owner.
+    pub owner: Name,
+    /// The latest plan: what is still to do, or, once all is done, what stays. None if the owner could
+    /// not be read.
+    pub plan: Option<Plan>,
+    /// Records that were added.
+    pub added: BTreeSet<Sshfp>,
+    /// Records that were removed.
+    pub removed: BTreeSet<Sshfp>,
+    /// An update of this owner took effect.
+    pub changed: bool,
+    /// Why it is not as it should be.
+    pub error: Option<Error>,
+}
+
+impl Outcome {
+    fn is_open(&self) -> bool {
+        self.error.is_none() && self.plan.as_ref().is_some_and(|plan| !plan.is_empty())
+    }
+
+    fn applied(&mut self) {
+        if let Some(plan) = &self.plan {
+            self.added.extend(plan.add.iter().cloned());
+            self.removed.extend(plan.remove.iter().cloned());
+            self.changed = true;
+        }
+    }
+}
+
+/// One run for several owners at one backend.
+pub struct Reconciliation<B> {
+    /// Where the records live.
+    pub backend: Arc<B>,
+    /// Which of them are own.
+    pub state: State,
+    /// What to do with them.
+    pub intent: Intent,
+}
+
+impl<B: Backend> Reconciliation<B> {
+    /// Reads and plans, and changes nothing.
+    pub async fn plan(&self, wishes: &[Wish]) -> Result<Vec<Outcome>, StateError> {
+        let own = self.state.read()?;
+        let mut outcomes: Vec<Outcome> = wishes
+            .iter()
+            .map(|wish| Outcome {
+                owner: wish.owner.clone(),
+                plan: None,
+                added: BTreeSet::new(),
+                removed: BTreeSet::new(),
+                changed: false,
+                error: None,
+            })
+            .collect();
+        self.look(wishes, &own, &mut outcomes, |_| true).await;
+        Ok(outcomes)
+    }
+
+    /// Reads, plans, applies, and looks again until nothing is left to do; a lost race is run again a few
+    /// times. An owner that fails does not hold up the others.
+    pub async fn run(&self, wishes: &[Wish]) -> Result<Vec<Outcome>, StateError> {
+        let mut outcomes = self.plan(wishes).await?;
+        let own = self.state.read()?;
+        let publishes = matches!(self.intent, Intent::Publish { .. });
+        // Recorded first: after a crash in the middle these are known as own, whether they got there or not.
+        self.state.update(|own| {
+            let planned = wishes.iter().zip(&outcomes).filter(|(_, o)| publishes && o.error.is_none());
+            for (wish, _) in planned {
+                own.entry(wish.owner.clone()).or_default().extend(wish.wanted.iter().cloned());
+            }
+        })?;
+        for round in 0..ROUNDS {
+            let open: Vec<bool> = outcomes.iter().map(Outcome::is_open).collect();
+            if !open.contains(&true) {
+                break;
+            }
+            if round > 0 {
+                tokio::time::sleep(PAUSE.mul_f64(f64::from(round) * rand::random_range(0.5..1.0))).await;
+            }
+            let lost = self.apply(&mut outcomes, round + 1 == ROUNDS).await;
+            let again = |at: usize| open.get(at) == Some(&true) && !lost.contains(&at);
+            self.look(wishes, &own, &mut outcomes, again).await;
+            self.look(wishes, &own, &mut outcomes, |at| lost.contains(&at)).await;
+        }
+        for outcome in outcomes.iter_mut().filter(|o| o.is_open()) {
+            let message = format!("the records at {} are not as the update left them", outcome.owner);
+            outcome.error = Some(Error::failure("not-converged", message).hint(
+                "the server acknowledges updates and does not show them, or somebody else keeps undoing them",
+            ));
+        }
+        self.state.update(|own| settle(own, wishes, &outcomes, publishes))?;
+        Ok(outcomes)
+    }
+
+    /// Reads the chosen owners that have no error yet and plans anew.
+    async fn look(
+        &self,
+        wishes: &[Wish],
+        own: &Own,
+        outcomes: &mut [Outcome],
+        chosen: impl Fn(usize) -> bool,
+    ) {
+        let chosen: Vec<usize> = (0..wishes.len())
+            .filter(|at| chosen(*at) && outcomes.get(*at).is_some_and(|o| o.error.is_none()))
+            .collect();
+        let owners = chosen.iter().filter_map(|at| wishes.get(*at)).map(|w| w.owner.clone()).collect();
+        let found = self.read(owners).await;
+        for (at, present) in chosen.into_iter().zip(found) {
+            let (Some(wish), Some(outcome)) = (wishes.get(at), outcomes.get_mut(at)) else { continue };
+            let none = BTreeSet::new();
+            let own = own.get(&wish.owner).unwrap_or(&none);
+            let planned = present.and_then(|present| {
+                Plan::new(&wish.owner, &present, &wish.wanted, own, self.intent)
+                    .map_err(|e| Error::usage("no-keys", e))
+            });
+            match planned {
+                Ok(plan) => outcome.plan = Some(plan),
+                Err(mut error) if outcome.changed => {
+                    error.message = format!("updated, but not seen again: {}", error.message);
+                    outcome.error = Some(error);
+                }
+                Err(error) => outcome.error = Some(error),
+            }
+        }
+    }
+
+    async fn read(&self, owners: Vec<Name>) -> Vec<Result<Present, Error>> {
+        let found = fan_out(owners, READS, |owner| {
+            let backend = self.backend.clone();
+            async move { backend.read(&owner).await }
+        });
+        let died = || Err(Error::failure("internal", "a read did not end"));
+        found.await.into_iter().map(|found| found.unwrap_or_else(died)).collect()
+    }
+
+    /// Applies all open plans, as many at once as fit; gives the places of those that lost a race. In the
+    /// last round a lost race is an error.
+    async fn apply(&self, outcomes: &mut [Outcome], last: bool) -> Vec<usize> {
+        let open: Vec<(usize, Plan)> = outcomes
+            .iter()
+            .enumerate()
+            .filter(|(_, o)| o.is_open())
+            .filter_map(|(at, o)| Some((at, o.plan.clone()?)))
+            .collect();
+        let (places, plans): (Vec<usize>, Vec<Plan>) = open.into_iter().unzip();
+        let mut lost = Vec::new();
+        // Parts still to do, the next one last. A part that is refused is halved, so that one owner's
+        // refusal does not hold up the others.
+        let mut parts = vec![(places.as_slice(), plans.as_slice())];
+        while let Some((places, plans)) = parts.pop() {
+            let fits = self.backend.fitting(plans);
+            if fits < plans.len() {
+                let ((now, later), (now_places, later_places)) =
+                    (plans.split_at(fits), places.split_at(fits));
+                parts.push((later_places, later));
+                parts.push((now_places, now));
+                continue;
+            }
+            if plans.is_empty() {
+                continue;
+            }
+            match self.backend.apply(plans).await {
+                Ok(()) => {
+                    places.iter().filter_map(|at| outcomes.get_mut(*at).map(Outcome::applied)).collect()
+                }
+                Err(ApplyError::LostRace(_)) if !last => lost.extend(places),
+                Err(ApplyError::Refused(_)) if plans.len() > 1 => {
+                    let half = plans.len() / 2;
+                    let ((left, right), (at_left, at_right)) = (plans.split_at(half), places.split_at(half));
+                    parts.push((at_right, right));
+                    parts.push((at_left, left));
+                }
+                Err(error) => {
+                    let error = error.into_error();
+                    let found = self.read(plans.iter().map(|p| p.owner.clone()).collect()).await;
+                    for ((at, plan), found) in places.iter().zip(plans).zip(found) {
+                        if let Some(outcome) = outcomes.get_mut(*at) {
+                            outcome.error = Some(with_whereabouts(error.clone(), plan, found));
+                        }
+                    }
+                }
+            }
+        }
+        lost
+    }
+}
+
+/// An error, and how the records stand after it: seen, not supposed.
+fn with_whereabouts(mut error: Error, plan: &Plan, found: Result<Present, Error>) -> Error {
+    let stand = match found {
+        Ok(found) if found == plan.present => format!("the records at {} are as they were", plan.owner),
+        Ok(found) if found.records == plan.outcome() => {
+            format!("the records at {} are nevertheless as wanted now", plan.owner)
+        }
+        Ok(_) => format!("the records at {} have changed meanwhile", plan.owner),
+        Err(_) => format!("how the records at {} stand now is unknown", plan.owner),
+    };
+    error.message = format!("{}; {stand}", error.message);
+    error
+}
+
+/// What is own after a run: exactly what was wanted where it succeeded; more where it is not known.
+fn settle(own: &mut Own, wishes: &[Wish], outcomes: &[Outcome], publishes: bool) {
+    for (wish, _) in wishes.iter().zip(outcomes).filter(|(_, o)| o.error.is_none()) {
+        match publishes {
+            true => drop(own.insert(wish.owner.clone(), wish.wanted.clone())),
+            false => drop(own.remove(&wish.owner)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use super::*;
+use crate::error::Kind;
+
+type Change = Box<dyn FnOnce(&mut BTreeMap<Name, Present>) + Send>;
+
+/// A server that keeps its promises, with somebody else at work between read and update.
+#[derive(Default)]
+struct Server {
+    records: Mutex<BTreeMap<Name, Present>>,
+    /// What somebody else does right before each update.
+    meanwhile: Mutex<Vec<Change>>,
+    refused: BTreeSet<Name>,
+    deaf: bool,
+    updates: Mutex<usize>,
+}
+
+impl Backend for Server {
+    async fn read(&self, owner: &Name) -> Result<Present, Error> {
+        Ok(self.records.lock().unwrap().get(owner).cloned().unwrap_or_default())
+    }
+
+    fn fitting(&self, plans: &[Plan]) -> usize {
+        plans.len().min(3)
+    }
+
+    async fn apply(&self, plans: &[Plan]) -> Result<(), ApplyError> {
+        *self.updates.lock().unwrap() += 1;
+        let mut records = self.records.lock().unwrap();
+        if let Some(change) = self.meanwhile.lock().unwrap().pop() {
+            change(&mut records);
+        }
+        let stands = |plan: &Plan| records.get(&plan.owner).cloned().unwrap_or_default() == plan.present;
+        if plans.iter().any(|plan| self.refused.contains(&plan.owner)) {
+            return Err(ApplyError::Refused(Error::failure("refused", "REFUSED")));
+        }
+        if !plans.iter().all(stands) {
+            return Err(ApplyError::LostRace(Error::failure("lost-race", "NXRRSET")));
+        }
+        for plan in plans.iter().filter(|_| !self.deaf) {
+            records.insert(plan.owner.clone(), Present::new(plan.ttl, plan.outcome()));
+        }
+        Ok(())
+    }
+}
+
+fn name(at: usize) -> Name {
+    Name::from_text(&format!("web{at}.example")).unwrap()
+}
+
+fn set(letters: &str) -> BTreeSet<Sshfp> {
+    letters.bytes().map(|b| Sshfp::from_rdata(&[4, 2, b]).unwrap()).collect()
+}
+
+fn wish(at: usize, letters: &str) -> Wish {
+    Wish { owner: name(at), wanted: set(letters) }
+}
+
+fn publisher(server: &Arc<Server>, folder: &tempfile::TempDir) -> Reconciliation<Server> {
+    let intent = Intent::Publish { ttl: None, prune: false };
+    Reconciliation { backend: server.clone(), state: State::at(folder.path()), intent }
+}
+
+fn shown(server: &Server, at: usize) -> BTreeSet<Sshfp> {
+    server.records.lock().unwrap().get(&name(at)).map(|p| p.records.clone()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn publish_swap_and_withdraw() {
+    let (server, folder) = (Arc::new(Server::default()), tempfile::tempdir().unwrap());
+    let mut run = publisher(&server, &folder);
+    let first = run.run(&[wish(1, "ab")]).await.unwrap();
+    assert!(first[0].changed && first[0].error.is_none() && first[0].added == set("ab"));
+    let again = run.run(&[wish(1, "ab")]).await.unwrap();
+    assert!(!again[0].changed && *server.updates.lock().unwrap() == 1, "no update without a change");
+    server.records.lock().unwrap().get_mut(&name(1)).unwrap().records.extend(set("x"));
+    let swap = run.run(&[wish(1, "bc")]).await.unwrap();
+    assert_eq!((&swap[0].added, &swap[0].removed), (&set("c"), &set("a")));
+    assert_eq!(swap[0].plan.as_ref().unwrap().foreign, set("x"));
+    assert_eq!(run.state.read().unwrap()[&name(1)], set("bc"));
+    run.intent = Intent::Withdraw;
+    run.run(&[wish(1, "")]).await.unwrap();
+    assert_eq!(shown(&server, 1), set("x"));
+    assert!(run.state.read().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_lost_race_is_planned_anew() {
+    let (server, folder) = (Arc::new(Server::default()), tempfile::tempdir().unwrap());
+    server.meanwhile.lock().unwrap().push(Box::new(|records| {
+        records.insert(name(1), Present::new(300, set("x")));
+    }));
+    let outcome = publisher(&server, &folder).run(&[wish(1, "a")]).await.unwrap();
+    assert!(outcome[0].error.is_none() && outcome[0].changed, "{outcome:?}");
+    assert_eq!(shown(&server, 1), set("ax"), "both are there");
+    assert_eq!(*server.updates.lock().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_race_that_is_always_lost_ends() {
+    let (server, folder) = (Arc::new(Server::default()), tempfile::tempdir().unwrap());
+    for letter in b'0'..b'9' {
+        let change: Change = Box::new(move |records| {
+            let record = Sshfp::from_rdata(&[4, 2, letter]).unwrap();
+            records.insert(name(1), Present::new(300, [record]));
+        });
+        server.meanwhile.lock().unwrap().push(change);
+    }
+    let outcome = publisher(&server, &folder).run(&[wish(1, "a")]).await.unwrap();
+    let error = outcome[0].error.clone().unwrap();
+    assert_eq!((error.reason, error.kind), ("lost-race", Kind::Failure));
+    assert!(error.message.ends_with("have changed meanwhile"), "{error}");
+    assert_eq!(*server.updates.lock().unwrap(), ROUNDS as usize);
+}
+
+#[tokio::test]
+async fn a_server_that_acknowledges_and_does_nothing_is_found_out() {
+    let server = Arc::new(Server { deaf: true, ..Server::default() });
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = publisher(&server, &folder).run(&[wish(1, "a")]).await.unwrap();
+    assert_eq!(outcome[0].error.as_ref().unwrap().reason, "not-converged");
+}
+
+#[tokio::test]
+async fn one_refusal_does_not_hold_up_the_others() {
+    let server = Arc::new(Server { refused: [name(4)].into(), ..Server::default() });
+    let folder = tempfile::tempdir().unwrap();
+    let wishes: Vec<Wish> = (0..10).map(|at| wish(at, "a")).collect();
+    let run = publisher(&server, &folder);
+    let outcomes = run.run(&wishes).await.unwrap();
+    let failed: Vec<usize> = (0..10).filter(|at| outcomes[*at].error.is_some()).collect();
+    assert_eq!(failed, [4]);
+    let message = &outcomes[4].error.as_ref().unwrap().message;
+    assert_eq!(message, "REFUSED; the records at web4.example are as they were");
+    assert!((0..10).all(|at| shown(&server, at).is_empty() == (at == 4)));
+    // What was meant to be published stays known as own: the update might have got there.
+    assert_eq!(run.state.read().unwrap()[&name(4)], set("a"));
+}
+
+#[tokio::test]
+async fn a_crash_between_update_and_state_does_no_harm() {
+    let (server, folder) = (Arc::new(Server::default()), tempfile::tempdir().unwrap());
+    let run = publisher(&server, &folder);
+    run.run(&[wish(1, "a")]).await.unwrap();
+    // The swap to b reached the server and the state holds the intent alone.
+    run.state.update(|own| own.get_mut(&name(1)).unwrap().extend(set("b"))).unwrap();
+    server.records.lock().unwrap().insert(name(1), Present::new(300, set("b")));
+    // By now the key is c: b is known as own and goes.
+    let outcome = run.run(&[wish(1, "c")]).await.unwrap();
+    assert_eq!((&outcome[0].removed, shown(&server, 1)), (&set("b"), set("c")));
+}
+
+#[tokio::test]
+async fn a_plan_alone_changes_nothing() {
+    let (server, folder) = (Arc::new(Server::default()), tempfile::tempdir().unwrap());
+    let run = publisher(&server, &folder);
+    let outcome = run.plan(&[wish(1, "a")]).await.unwrap();
+    assert_eq!(outcome[0].plan.as_ref().unwrap().add, set("a"));
+    assert!(shown(&server, 1).is_empty() && run.state.read().unwrap().is_empty());
+}

@@ -1,0 +1,179 @@
+//! Questions to a name server that must itself be an authority for the answer: no recursion, no cache.
+//! Nothing here is proven; an update's prerequisites make sure that what was read still stands.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::transport::{self, TransportError, UDP_PAYLOAD};
+use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, is_reply_to, rcode_name};
+use crate::proto::name::Name;
+use crate::proto::plan::Present;
+use crate::proto::rr::{CLASS_IN, Record, RrSet, RrType};
+use crate::proto::sshfp::Sshfp;
+
+/// How long the first datagram may take before it is sent again.
+const RESEND: Duration = Duration::from_millis(800);
+
+/// A name server that is asked directly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Authority {
+    /// Its address.
+    pub server: SocketAddr,
+    /// How long one exchange may take.
+    pub patience: Duration,
+    /// When all of them have to be over.
+    pub deadline: Instant,
+}
+
+/// Why a server gave no authoritative answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// No reply.
+    #[error("{0}")]
+    Transport(#[from] TransportError),
+    /// A response code other than NOERROR and NXDOMAIN.
+    #[error("{server} answers {rcode} when asked for {name} {rtype}", rcode = rcode_name(*rcode))]
+    Rcode {
+        /// Who was asked.
+        server: SocketAddr,
+        /// For which name.
+        name: Name,
+        /// For which type.
+        rtype: RrType,
+        /// The code.
+        rcode: u16,
+    },
+    /// AA is not set: a resolver, or a delegation to somebody else.
+    #[error("{server} is not an authority for {name}")]
+    NotAuthoritative {
+        /// Who was asked.
+        server: SocketAddr,
+        /// For which name.
+        name: Name,
+    },
+    /// An alias stands where records are wanted: nothing can stand beside it (RFC 2136 section 3.4.2.2).
+    #[error("{name} is an alias (CNAME) at {server}: no records can stand beside it")]
+    Alias {
+        /// Who was asked.
+        server: SocketAddr,
+        /// The alias.
+        name: Name,
+    },
+    /// A reply that makes no sense.
+    #[error("{server} sent a malformed answer about {name}")]
+    Malformed {
+        /// Who was asked.
+        server: SocketAddr,
+        /// For which name.
+        name: Name,
+    },
+    /// No SOA record anywhere above the name.
+    #[error("{server} names no zone for {name}")]
+    NoZone {
+        /// Who was asked.
+        server: SocketAddr,
+        /// For which name.
+        name: Name,
+    },
+}
+
+/// What was answered, with nothing but class IN.
+struct Answer {
+    answer: Vec<Record>,
+    authority: Vec<Record>,
+}
+
+impl Authority {
+    /// The SSHFP RRset at `owner`. Records that a wildcard makes up do not stand there: they are left
+    /// out as far as a signature shows it (RFC 4035 section 5.3.1: fewer labels than the owner has).
+    pub async fn sshfp(&self, owner: &Name) -> Result<Present, AuthorityError> {
+        let malformed = || AuthorityError::Malformed { server: self.server, name: owner.clone() };
+        let found = self.ask(owner, RrType::SSHFP).await?;
+        if found.answer.iter().any(|r| matches!(r.rtype, RrType::CNAME | RrType::DNAME)) {
+            return Err(AuthorityError::Alias { server: self.server, name: owner.clone() });
+        }
+        let sets = RrSet::collect(&found.answer);
+        let Some(set) = sets.iter().find(|s| s.rtype() == RrType::SSHFP && s.owner() == owner) else {
+            return if sets.is_empty() { Ok(Present::absent()) } else { Err(malformed()) };
+        };
+        let labels = owner.label_count();
+        if set.signatures().iter().any(|s| usize::from(s.labels) < labels) {
+            return Ok(Present::absent());
+        }
+        // The records' own TTL: that of a signature may be another while a server signs anew.
+        let ttl = found.answer.iter().filter(|r| r.rtype == RrType::SSHFP).map(|r| r.ttl).min();
+        let records = set.rdatas().map(Sshfp::from_rdata).collect::<Result<Vec<_>, _>>();
+        Ok(Present::new(ttl.unwrap_or(0), records.map_err(|_| malformed())?))
+    }
+
+    /// The zone that holds `owner`, by the SOA record that comes with the answer.
+    pub async fn zone_of(&self, owner: &Name) -> Result<Name, AuthorityError> {
+        let mut name = owner.clone();
+        loop {
+            match self.ask(&name, RrType::SOA).await {
+                Ok(found) => {
+                    let zone = [&found.answer, &found.authority].into_iter().flatten().find(|r| {
+                        r.rtype == RrType::SOA && owner.is_at_or_below(&r.owner) && !r.owner.is_root()
+                    });
+                    if let Some(soa) = zone {
+                        return Ok(soa.owner.clone());
+                    }
+                }
+                // What is below an alias or a delegation says nothing; the top of the zone does.
+                Err(AuthorityError::NotAuthoritative { .. }) if name != *owner => {}
+                Err(e) => return Err(e),
+            }
+            name = name
+                .parent()
+                .filter(|n| !n.is_root())
+                .ok_or_else(|| AuthorityError::NoZone { server: self.server, name: owner.clone() })?;
+        }
+    }
+
+    /// The names of the zone's servers.
+    pub async fn name_servers(&self, zone: &Name) -> Result<Vec<Name>, AuthorityError> {
+        let found = self.ask(zone, RrType::NS).await?;
+        let servers = found.answer.iter().filter(|r| r.rtype == RrType::NS && r.owner == *zone);
+        let mut servers: Vec<Name> = servers.filter_map(|r| Name::from_wire(&r.rdata).ok()).collect();
+        servers.sort();
+        servers.dedup();
+        Ok(servers)
+    }
+
+    /// When an exchange that starts now has to be over.
+    pub fn until(&self) -> Instant {
+        self.deadline.min(Instant::now() + self.patience)
+    }
+
+    async fn ask(&self, name: &Name, rtype: RrType) -> Result<Answer, AuthorityError> {
+        let question = Question::new(name.clone(), rtype);
+        let id: u16 = rand::random();
+        let mut query = question.query(id, false, UDP_PAYLOAD);
+        if let Some(flags) = query.get_mut(2) {
+            *flags &= !0x01; // RD: an authority answers from its own zone
+        }
+        let deadline = self.until();
+        let fits = |reply: &[u8]| is_reply_to(reply, id, &question);
+        let malformed = || AuthorityError::Malformed { server: self.server, name: name.clone() };
+        let mut reply = transport::udp(self.server, &query, deadline, RESEND, fits).await?;
+        let mut response = Response::read(&reply, id, &question).map_err(|_| malformed())?;
+        if response.truncated {
+            reply = transport::tcp(self.server, &query, deadline, fits).await?;
+            response = Response::read(&reply, id, &question).map_err(|_| malformed())?;
+        }
+        if response.truncated {
+            return Err(malformed());
+        }
+        if !matches!(response.rcode, NOERROR | NXDOMAIN) {
+            let (server, name, rcode) = (self.server, name.clone(), response.rcode);
+            return Err(AuthorityError::Rcode { server, name, rtype, rcode });
+        }
+        if reply.get(2).is_none_or(|flags| flags & 0x04 == 0) {
+            return Err(AuthorityError::NotAuthoritative { server: self.server, name: name.clone() });
+        }
+        let only_in = |records: Vec<Record>| records.into_iter().filter(|r| r.class == CLASS_IN).collect();
+        Ok(Answer { answer: only_in(response.answer), authority: only_in(response.authority) })
+    }
+}

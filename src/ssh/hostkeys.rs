@@ -1,0 +1,396 @@
+//! Public host keys on disk: of named files, and of this machine's sshd.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::proto::hostkey::{HostKey, HostKeyError};
+
+/// Largest file that is read, in octets.
+const MAX_FILE: u64 = 1024 * 1024;
+/// Where sshd is looked for beside PATH, which often lacks these for users.
+const SBIN: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
+/// Most files that includes may bring in, as OpenSSH bounds their depth.
+const MAX_INCLUDES: usize = 256;
+
+/// Keys, and what was passed over on the way to them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostKeys {
+    /// The keys, each once, in the order they were found.
+    pub keys: Vec<HostKey>,
+    /// Keys of this machine that cannot be published; to be told of.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A host key of this machine that was passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skipped {
+    /// sshd lists it but it does not exist, so sshd does not offer it either.
+    Missing(PathBuf),
+    /// SSHFP has no number for it.
+    Unsupported(PathBuf, HostKeyError),
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(path) => write!(f, "host key {} does not exist: passed over", path.display()),
+            Self::Unsupported(path, why) => write!(f, "{}: {why}: passed over", path.display()),
+        }
+    }
+}
+
+/// Why the keys are not known. Nothing is published on partial knowledge.
+#[derive(Debug, thiserror::Error)]
+pub enum HostKeysError {
+    /// A file that cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A line that is no host key.
+    #[error("{} line {line}: {error}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        error: HostKeyError,
+    },
+    /// A file without a key.
+    #[error("{} holds no public key", .0.display())]
+    Empty(PathBuf),
+    /// A private key without its public half beside it.
+    #[error("host key {} has no {}.pub beside it", .0.display(), .0.display())]
+    NoPublicHalf(PathBuf),
+    /// This machine has no host key that can be published.
+    #[error("found no host key of this machine that can be published")]
+    None,
+}
+
+/// The keys of these public key files, in their order, each once. Every one of them has to be good.
+pub fn of_files(paths: &[PathBuf]) -> Result<Vec<HostKey>, HostKeysError> {
+    let mut keys = Vec::new();
+    for path in paths {
+        add(&mut keys, public_keys(path)?);
+    }
+    Ok(keys)
+}
+
+/// The keys of some text: public key lines; or, if it has lines `hostkey PATH` as `sshd -T` and
+/// sshd_config have them, the keys at those paths. `source` names the text in errors.
+pub fn of_text(text: &str, source: &Path) -> Result<HostKeys, HostKeysError> {
+    let paths = Config::parse(text).host_keys;
+    if !paths.is_empty() {
+        return of_private_paths(&paths);
+    }
+    let mut keys = Vec::new();
+    add(&mut keys, read_keys(text, source)?);
+    Ok(HostKeys { keys, skipped: Vec::new() })
+}
+
+/// The keys that this machine's sshd offers: asked of `sshd -T`; where that does not run (it needs
+/// root), read from its configuration below `/etc/ssh`.
+pub async fn of_this_machine(patience: Duration) -> Result<HostKeys, HostKeysError> {
+    match ask_sshd(patience).await {
+        Some(paths) => of_private_paths(&paths),
+        None => of_configuration(Path::new("/etc/ssh")),
+    }
+}
+
+/// `sshd -T` prints the configuration in force, host keys among it.
+async fn ask_sshd(patience: Duration) -> Option<Vec<PathBuf>> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(SBIN.map(PathBuf::from));
+    let sshd = folders.map(|f| f.join("sshd")).find(|p| p.is_absolute() && p.is_file())?;
+    let mut command = tokio::process::Command::new(sshd);
+    command.arg("-T").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(patience, command.output()).await.ok()?.ok()?;
+    let paths = Config::parse(std::str::from_utf8(&output.stdout).ok()?).host_keys;
+    (output.status.success() && !paths.is_empty()).then_some(paths)
+}
+
+/// As sshd would find them in `folder`: HostKey lines of sshd_config and what it includes, else
+/// `ssh_host_*_key.pub`.
+fn of_configuration(folder: &Path) -> Result<HostKeys, HostKeysError> {
+    let mut paths = Vec::new();
+    let mut to_read = vec![folder.join("sshd_config")];
+    let mut read = 0;
+    while let Some(path) = to_read.pop().filter(|_| read < MAX_INCLUDES) {
+        read += 1;
+        let text = match read_text(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(HostKeysError::Unreadable { path, error }),
+        };
+        let config = Config::parse(&text);
+        paths.extend(config.host_keys);
+        for pattern in config.includes.iter().rev() {
+            let matching = matching_files(&folder.join(pattern))?;
+            to_read.extend(matching.into_iter().rev().filter(|p| *p != path));
+        }
+    }
+    if !paths.is_empty() {
+        return of_private_paths(&paths);
+    }
+    let defaults = matching_files(&folder.join("ssh_host_*_key.pub"))?;
+    let defaults: Vec<PathBuf> = defaults.iter().map(|p| p.with_extension("")).collect();
+    of_private_paths(&defaults)
+}
+
+/// What matters here of sshd_config(5).
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Config {
+    host_keys: Vec<PathBuf>,
+    includes: Vec<String>,
+}
+
+impl Config {
+    /// Keywords in any case, an optional `=`, optional quotes; HostKey cannot stand below Match.
+    fn parse(text: &str) -> Self {
+        let mut config = Config::default();
+        for line in text.lines().map(str::trim) {
+            let (keyword, value) = line.split_at(line.find([' ', '\t', '=']).unwrap_or(line.len()));
+            let value = value.trim_start_matches([' ', '\t', '=']).trim();
+            match keyword.to_ascii_lowercase().as_str() {
+                "hostkey" if !value.is_empty() => config.host_keys.push(value.trim_matches('"').into()),
+                "include" => {
+                    config.includes.extend(value.split_ascii_whitespace().map(|v| v.trim_matches('"').into()))
+                }
+                "match" => break,
+                _ => {}
+            }
+        }
+        config
+    }
+}
+
+/// Files whose last component matches, sorted; `*` stands for any characters.
+fn matching_files(pattern: &Path) -> Result<Vec<PathBuf>, HostKeysError> {
+    let (Some(folder), Some(wanted)) = (pattern.parent(), pattern.file_name().and_then(|n| n.to_str()))
+    else {
+        return Ok(Vec::new());
+    };
+    if !wanted.contains('*') {
+        return Ok(vec![pattern.to_owned()]);
+    }
+    let unreadable = |error| HostKeysError::Unreadable { path: folder.to_owned(), error };
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(unreadable)?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(unreadable)?.file_name();
+        if name.to_str().is_some_and(|name| !name.starts_with('.') && matches(wanted, name)) {
+            files.push(folder.join(name));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A name against a pattern in which `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
+            rest.char_indices()
+                .map(|(at, _)| at)
+                .chain([rest.len()])
+                .any(|at| rest.get(at..).is_some_and(|rest| matches(after, rest)))
+        }),
+    }
+}
+
+/// The public halves of private host keys.
+fn of_private_paths(paths: &[PathBuf]) -> Result<HostKeys, HostKeysError> {
+    let mut found = HostKeys::default();
+    for path in paths {
+        match of_private_path(path) {
+            Ok(keys) => add(&mut found.keys, keys),
+            Err(NotOne::Skip(skipped)) => found.skipped.push(skipped),
+            Err(NotOne::Fail(error)) => return Err(error),
+        }
+    }
+    if found.keys.is_empty() {
+        let unsupported = found.skipped.into_iter().find_map(|skipped| match skipped {
+            Skipped::Unsupported(path, error) => Some(HostKeysError::Key { path, line: 1, error }),
+            Skipped::Missing(_) => None,
+        });
+        return Err(unsupported.unwrap_or(HostKeysError::None));
+    }
+    Ok(found)
+}
+
+enum NotOne {
+    Skip(Skipped),
+    Fail(HostKeysError),
+}
+
+fn of_private_path(path: &Path) -> Result<Vec<HostKey>, NotOne> {
+    let mut public = path.as_os_str().to_owned();
+    public.push(".pub");
+    let public = PathBuf::from(public);
+    let keys = match public_keys(&public) {
+        Err(HostKeysError::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+            match public_keys(path) {
+                // With HostKeyAgent the path itself is a public key (sshd_config(5)).
+                Ok(keys) => Ok(keys),
+                Err(HostKeysError::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(NotOne::Skip(Skipped::Missing(path.to_owned())));
+                }
+                Err(_) => Err(HostKeysError::NoPublicHalf(path.to_owned())),
+            }
+        }
+        keys => keys,
+    };
+    keys.map_err(|error| match error {
+        HostKeysError::Key {
+            path,
+            error:
+                error @ (HostKeyError::SecurityKey(_)
+                | HostKeyError::Certificate(_)
+                | HostKeyError::Unsupported(_)),
+            ..
+        } => NotOne::Skip(Skipped::Unsupported(path, error)),
+        error => NotOne::Fail(error),
+    })
+}
+
+fn public_keys(path: &Path) -> Result<Vec<HostKey>, HostKeysError> {
+    let text = read_text(path).map_err(|error| HostKeysError::Unreadable { path: path.to_owned(), error })?;
+    read_keys(&text, path)
+}
+
+fn read_keys(text: &str, path: &Path) -> Result<Vec<HostKey>, HostKeysError> {
+    match HostKey::from_text(text) {
+        Ok(keys) if keys.is_empty() => Err(HostKeysError::Empty(path.to_owned())),
+        Ok(keys) => Ok(keys),
+        Err((line, error)) => Err(HostKeysError::Key { path: path.to_owned(), line, error }),
+    }
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut octets = Vec::new();
+    File::open(path)?.take(MAX_FILE).read_to_end(&mut octets)?;
+    Ok(String::from_utf8_lossy(&octets).into_owned())
+}
+
+fn add(keys: &mut Vec<HostKey>, more: Vec<HostKey>) {
+    for key in more {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ED25519: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f one";
+    const OTHER: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA two";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text.replace("$", folder.path().to_str().unwrap())).unwrap();
+        }
+        folder
+    }
+
+    fn count(files: &[(&str, &str)]) -> Result<usize, HostKeysError> {
+        of_configuration(folder(files).path()).map(|found| found.keys.len())
+    }
+
+    #[test]
+    fn named_files_have_to_be_good_each() {
+        let folder = folder(&[
+            ("a.pub", ED25519),
+            ("b.pub", OTHER),
+            ("sk.pub", "sk-ssh-ed25519@openssh.com AAAA"),
+            ("c", "-----BEGIN"),
+        ]);
+        let read =
+            |names: &[&str]| of_files(&names.iter().map(|n| folder.path().join(n)).collect::<Vec<_>>());
+        assert_eq!(read(&["b.pub", "a.pub", "b.pub"]).unwrap().len(), 2, "the same key counts once");
+        assert!(matches!(read(&["a.pub", "none.pub"]), Err(HostKeysError::Unreadable { .. })));
+        for bad in ["sk.pub", "c"] {
+            let error = read(&["a.pub", bad]).unwrap_err();
+            assert!(error.to_string().contains(&format!("{bad} line 1: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn text_is_key_lines_or_a_configuration() {
+        let folder = folder(&[("a.pub", ED25519)]);
+        let at = Path::new("standard input");
+        assert_eq!(of_text(&format!("{ED25519}\n{OTHER}\n"), at).unwrap().keys.len(), 2);
+        let config =
+            format!("port 22\nhostkey {0}/a\nhostkey {0}/none\nusepam no\n", folder.path().display());
+        let found = of_text(&config, at).unwrap();
+        assert_eq!((found.keys.len(), found.skipped.len()), (1, 1));
+        assert!(matches!(of_text("port 22\n", at), Err(HostKeysError::Key { line: 1, .. })));
+        assert!(matches!(of_text("", at), Err(HostKeysError::Empty(_))));
+    }
+
+    #[test]
+    fn the_configuration_names_the_keys() {
+        let keys = [("k/a.pub", ED25519), ("k/b.pub", OTHER), ("k/a", "private"), ("k/b", "private")];
+        let with = |more: &[(&'static str, &'static str)]| count(&[&keys, more].concat());
+        assert_eq!(with(&[("sshd_config", "HostKey $/k/a\n#HostKey $/k/b\n")]).unwrap(), 1);
+        assert_eq!(with(&[("sshd_config", "hostkey=\"$/k/a\"\nHOSTKEY\t$/k/b\nMatch user x\n")]).unwrap(), 2);
+        let include = ("sshd_config", "Include sshd_config.d/*.conf\n");
+        assert_eq!(
+            with(&[
+                include,
+                ("sshd_config.d/1.conf", "HostKey $/k/a\n"),
+                ("sshd_config.d/2.off", "HostKey $/k/b\n")
+            ])
+            .unwrap(),
+            1
+        );
+        let itself = [
+            ("sshd_config", "Include $/sshd_config.d/*\nHostKey $/k/b"),
+            ("sshd_config.d/1", "Include $/sshd_config.d/1"),
+        ];
+        assert_eq!(with(&itself).unwrap(), 1, "an include of itself ends");
+    }
+
+    #[test]
+    fn without_a_configuration_the_default_keys_count() {
+        let defaults = [
+            ("ssh_host_a_key.pub", ED25519),
+            ("ssh_host_b_key.pub", OTHER),
+            ("ssh_host_b_key-cert.pub", "x"),
+        ];
+        assert_eq!(count(&defaults).unwrap(), 2);
+        assert!(matches!(count(&[]), Err(HostKeysError::None)));
+    }
+
+    #[test]
+    fn partial_knowledge_is_an_error() {
+        let config = ("sshd_config", "HostKey $/a\nHostKey $/b\n");
+        let good = [config, ("a", "private"), ("a.pub", ED25519)];
+        assert_eq!(count(&good).unwrap(), 1, "b does not exist, so sshd has no b");
+        let error = count(&[&good[..], &[("b", "private")]].concat()).unwrap_err();
+        assert!(matches!(&error, HostKeysError::NoPublicHalf(p) if p.ends_with("b")), "{error}");
+        let error = count(&[&good[..], &[("b.pub", "ssh-ed25519 AAAA")]].concat()).unwrap_err();
+        assert!(matches!(error, HostKeysError::Key { .. }), "{error}");
+        // A type without a number in SSHFP is passed over unless it is all there is.
+        assert_eq!(count(&[&good[..], &[("b.pub", "ssh-dss AAAA")]].concat()).unwrap(), 1);
+        assert!(matches!(count(&[config, ("b.pub", "ssh-dss AAAA")]), Err(HostKeysError::Key { .. })));
+    }
+}
