@@ -14,5 +14,6 @@
 mod support;
 
 mod interop {
+    mod lookup;
     mod peers;
 }
