@@ -90,7 +90,7 @@ fn unsigned_absent_and_broken_are_three_statuses_with_hints_of_their_own() {
         let mut command = tree.sshanchor(unbound.addr());
         let text = run(command.args(["lookup", name, "--type", "SSHFP"]), LIMIT);
         assert_eq!(text.code, Some(4), "{text:#?}");
-        let hint = text.stderr.lines().find(|line| line.contains("hint:"));
+        let hint = text.stdout.lines().chain(text.stderr.lines()).find(|line| line.contains("hint:"));
         let hint = hint.unwrap_or_else(|| panic!("no hint: {text:#?}")).to_owned();
         said.push((reason, hint));
     }

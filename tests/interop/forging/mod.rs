@@ -20,9 +20,9 @@ use crate::support::wire::{Dns, Rr, SSHFP};
 use crate::support::{Finished, Tree, run};
 
 /// Given to sshanchor, in seconds.
-const TIMEOUT: &str = "3";
+const TIMEOUT: &str = "2";
 /// The same with room for a busy machine.
-const DEADLINE: Duration = Duration::from_secs(7);
+const DEADLINE: Duration = Duration::from_secs(6);
 /// The host under attack.
 const HOST: &str = "web1.example.test.";
 
