@@ -14,5 +14,7 @@
 mod support;
 
 mod interop {
+    mod forging;
+    mod lookup;
     mod peers;
 }

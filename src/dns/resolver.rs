@@ -11,6 +11,8 @@ use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, is_reply_to, 
 
 /// How long the first attempt at a server waits; each round over all servers doubles it.
 const FIRST_WAIT: Duration = Duration::from_millis(800);
+/// Where the doubling ends: a server that fails at once gets through many rounds.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// Resolvers that are asked; more in the system's settings are ignored, as libc does with more than 3.
 const MAX_SERVERS: usize = 6;
 
@@ -89,9 +91,10 @@ impl Resolver {
                 });
             }
             trouble = None;
-            // A server that fails at once must not be asked in a tight loop.
-            tokio::time::sleep_until(deadline.min(Instant::now() + Duration::from_millis(20))).await;
-            wait *= 2;
+            // A server that fails at once must not be asked in a tight loop, nor for ever faster than the
+            // one that is slow.
+            tokio::time::sleep_until(deadline.min(Instant::now() + wait / 40)).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 }

@@ -52,6 +52,8 @@ impl SigningKey {
         let private = file("private");
         let scalar = private.lines().find_map(|line| line.strip_prefix("PrivateKey: ")).unwrap();
         let scalar = BASE64.decode(scalar.as_bytes()).unwrap();
+        // BIND leaves leading zeros out.
+        let scalar = [vec![0; 32 - scalar.len()], scalar].concat();
         SigningKey::new(words[0], flags, &scalar, &point)
     }
 

@@ -51,6 +51,11 @@ impl Unbound {
         self.port.addr()
     }
 
+    /// Its configuration, for unbound-host.
+    pub fn conf(&self) -> &Path {
+        &self.conf
+    }
+
     /// Forgets all that it has cached.
     pub fn flush(&self) {
         let mut control = command("unbound-control");
