@@ -68,21 +68,25 @@ impl Resolver {
     ) -> Result<Response, String> {
         let mut wait = FIRST_WAIT;
         let mut refused: Option<Response> = None;
-        let mut trouble: Option<TransportError> = None;
         loop {
+            let mut trouble = None;
+            let mut final_words = 0;
             for &server in &self.servers {
                 let until = deadline.min(Instant::now() + wait);
                 match ask_one(server, question, checking_disabled, until).await {
                     Ok(reply) if matches!(reply.rcode, NOERROR | NXDOMAIN) => return Ok(reply),
-                    Ok(reply) => refused = Some(reply),
-                    Err(error) => trouble = Some(error),
+                    Ok(reply) => {
+                        refused = Some(reply);
+                        final_words += 1;
+                    }
+                    Err(error) => {
+                        final_words += usize::from(matches!(&error, TransportError::Io(_, e) if !passing(e)));
+                        trouble = Some(error);
+                    }
                 }
             }
             // Everybody has answered and nobody can help: asking again changes nothing.
-            if let (Some(reply), None) = (&refused, &trouble) {
-                return Err(format!("the resolver answered {}", rcode_name(reply.rcode)));
-            }
-            let hopeless = matches!(&trouble, Some(TransportError::Io(_, e)) if !passing(e));
+            let hopeless = final_words == self.servers.len();
             if hopeless || Instant::now() + Duration::from_millis(5) >= deadline {
                 return Err(match (refused, trouble) {
                     (Some(reply), _) => format!("the resolver answered {}", rcode_name(reply.rcode)),
@@ -90,7 +94,6 @@ impl Resolver {
                     (None, None) => "no answer in time".to_owned(),
                 });
             }
-            trouble = None;
             // A server that fails at once must not be asked in a tight loop, nor for ever faster than the
             // one that is slow.
             tokio::time::sleep_until(deadline.min(Instant::now() + wait / 40)).await;
