@@ -1,5 +1,40 @@
-//! x
-#![allow(missing_docs)]
+//! SSH host identities anchored in DNSSEC: publish them, and prove them before a connection goes on.
+//!
+//! # The house
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`cli`] | what was typed, what it means, the call, the output; one file a command; the exit status |
+//! | [`output`] | the one file that prints; peers' octets are sanitised here |
+//! | [`error`] | kind (the exit code), stable reason, message, hint |
+//! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
+//! | [`agent`] | this machine's part in publishing: own records, one reconciliation |
+//! | [`backend`] | where a plan goes: a primary that takes RFC 2136 updates |
+//! | [`dns`] | DNS I/O: resolvers, the fetching that proofs ask for, authorities, updates, TSIG |
+//! | [`ssh`] | SSH I/O: host keys on disk, the probe, the relay, sessions |
+//! | [`proto`] | every decision, pure: names, keys, records, proofs, verdict, plan, handshake gate |
+//! | [`lab`] | an embedded signed zone and toy SSH hosts, behind `sshanchor demo` and the tests |
+//!
+//! Arrows point down: `cli -> {agent, verifier, output} -> {dns, ssh, backend} -> proto`. `dns` and `ssh`
+//! never meet; `backend` may use `dns`; `lab` may use all.
+//!
+//! # The way of an accept
+//!
+//! 1. [`proto::evidence::owners`] says which SSHFP sets may speak for a host and port.
+//! 2. [`dns::lookup::Lookups`] fetches what [`proto::chain::Prover`] asks for, until it has a
+//!    [`proto::chain::Answer`]: every link signed, from a trust anchor down. Nothing else makes one.
+//! 3. [`ssh::probe`] (or the gate in [`proto::handshake`], within [`ssh::relay`]) learns which key the
+//!    server presents.
+//! 4. [`proto::verdict::decide`] compares, and is the one maker of [`proto::verdict::Anchored`], without which
+//!    no relay releases a reply and no session begins.
+//!
+//! # What always holds
+//!
+//! * An accept rests on positive proofs alone. No absence, no AD bit, no error can make one; what tells
+//!   failures apart ([`proto::denial`]) cannot make a proof.
+//! * `proto` never learns what time it is, unless it is told: seconds since 1970, as an argument.
+//! * Octets from peers are bounded, strictly parsed, and sanitised before a terminal sees them.
+
 pub mod agent;
 pub mod backend;
 pub mod cli;
