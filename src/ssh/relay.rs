@@ -279,3 +279,6 @@ async fn poll_some<Fut: Future>(future: Pin<&mut Option<Fut>>) -> Option<Fut::Ou
         None => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

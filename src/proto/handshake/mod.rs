@@ -24,13 +24,15 @@ mod tests;
 mod version;
 
 pub use end::End;
-pub use negotiate::{Method, Negotiated};
+pub use kexinit::KexInitError;
+pub use negotiate::{Disagreement, Method, Negotiated};
+pub use reply::ReplyError;
+pub use version::VersionError;
 
 use super::hostkey::Presented;
 use super::packet::{self, MAX_PACKET, message};
 use super::verdict::Anchored;
 use kexinit::KexInit;
-use negotiate::Disagreement;
 
 /// The version line with which the gate itself speaks to a client that has not seen a server's.
 const OWN_VERSION: &[u8] = b"SSH-2.0-sshanchor\r\n";
