@@ -1,5 +1,6 @@
 //! This machine's part: which records are its own, and how they get where they belong.
 
+pub mod readback;
 pub mod reconcile;
 pub mod state;
 
@@ -9,7 +10,7 @@ use tokio::task::JoinSet;
 
 /// Runs `work` on every item, at most `width` at a time; results in the order of the items. A task that
 /// dies leaves `None`.
-async fn fan_out<I, R, W, F>(items: Vec<I>, width: usize, work: W) -> Vec<Option<R>>
+pub(crate) async fn fan_out<I, R, W, F>(items: Vec<I>, width: usize, work: W) -> Vec<Option<R>>
 where
     W: Fn(I) -> F,
     F: Future<Output = R> + Send + 'static,

@@ -2,8 +2,14 @@
 //! output. The exit status is decided here and nowhere else.
 
 mod lookup;
+mod primary;
+mod proof;
 mod proxy;
+mod publish;
+mod published;
+mod sshfp;
 mod verify;
+mod withdraw;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -55,6 +61,12 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print SSHFP records for public key files
+    Sshfp(sshfp::Args),
+    /// Publish this machine's host keys as SSHFP records
+    Publish(publish::Args),
+    /// Remove this machine's SSHFP records
+    Withdraw(withdraw::Args),
     /// Look a name up and prove the answer from a trust anchor
     Lookup(lookup::Args),
     /// Prove hosts' keys and hold them against live handshakes
@@ -130,6 +142,9 @@ pub fn main() -> ExitCode {
 /// `Ok(None)` is success; `Ok(Some(kind))` is an outcome that the command has reported already.
 async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error> {
     match command {
+        Command::Sshfp(args) => sshfp::run(args, cx).await,
+        Command::Publish(args) => publish::run(args, cx).await,
+        Command::Withdraw(args) => withdraw::run(args, cx).await,
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,

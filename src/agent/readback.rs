@@ -1,0 +1,158 @@
+//! What a zone's other servers show once the primary has taken a change. They lag, by seconds as a rule,
+//! and one that is dead must not hold anybody up: whatever is not there in time is told as pending.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::fan_out;
+use crate::dns::authority::Authority;
+use crate::dns::resolver::Resolver;
+use crate::proto::message::Question;
+use crate::proto::name::Name;
+use crate::proto::plan::Present;
+use crate::proto::rr::RrType;
+
+/// The port of name servers that are known by name alone.
+const PORT: u16 = 53;
+/// How many questions are open at a time.
+const WIDTH: usize = 64;
+/// The first and the longest pause before a server that lags is asked again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// Most servers of a zone that are asked.
+const MAX_SERVERS: usize = 16;
+
+/// A server that has to show the records too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Its name or address, for people.
+    pub label: String,
+    /// Where it may be reached.
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl From<SocketAddr> for Server {
+    fn from(address: SocketAddr) -> Self {
+        Server { label: address.to_string(), addresses: vec![address] }
+    }
+}
+
+/// What a server shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Exactly what the primary has.
+    Current,
+    /// Something else, up to the last moment.
+    Pending,
+    /// Nothing.
+    Unreachable,
+}
+
+/// One server, about one owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// The server.
+    pub server: String,
+    /// What it shows.
+    pub status: Status,
+    /// Why it is not current.
+    pub detail: Option<String>,
+}
+
+impl Seen {
+    /// A server that shows what it should.
+    pub fn current(server: impl ToString) -> Self {
+        Seen { server: server.to_string(), status: Status::Current, detail: None }
+    }
+}
+
+/// The servers that the zone's NS records name, without the primary itself. Their addresses come from
+/// `resolver`, or else from the system.
+pub async fn name_servers(primary: &Authority, zone: &Name, resolver: Option<&Resolver>) -> Vec<Server> {
+    let names = primary.name_servers(zone).await.unwrap_or_default();
+    let until = primary.until();
+    let resolver = resolver.cloned();
+    let found = fan_out(names.into_iter().take(MAX_SERVERS).collect(), WIDTH, |name: Name| {
+        let resolver = resolver.clone();
+        async move {
+            let addresses = match resolver {
+                Some(resolver) => ask_addresses(&resolver, &name, until).await,
+                None => match timeout_at(until, tokio::net::lookup_host((name.to_string(), PORT))).await {
+                    Ok(Ok(found)) => found.collect(),
+                    _ => Vec::new(),
+                },
+            };
+            Server { label: name.to_string(), addresses }
+        }
+    });
+    let mut servers: Vec<Server> = found.await.into_iter().flatten().collect();
+    servers.retain(|server| !server.addresses.contains(&primary.server));
+    servers
+}
+
+async fn ask_addresses(resolver: &Resolver, name: &Name, until: Instant) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    for rtype in [RrType::A, RrType::AAAA] {
+        let question = Question::new(name.clone(), rtype);
+        let reply = resolver.ask(&question, false, until).await;
+        for record in reply.iter().flat_map(|r| &r.answer).filter(|r| r.rtype == rtype) {
+            let v4 = <[u8; 4]>::try_from(&*record.rdata).map(|ip| SocketAddr::from((ip, PORT)));
+            let v6 = <[u8; 16]>::try_from(&*record.rdata).map(|ip| SocketAddr::from((ip, PORT)));
+            addresses.extend(v4.or(v6));
+        }
+    }
+    addresses
+}
+
+/// Asks every server about every owner until it shows what is expected or time is up. The results are by
+/// owner, in the order of `expected`. `like` gives patience and deadline.
+pub async fn read_back(servers: &[Server], expected: &[(Name, Present)], like: &Authority) -> Vec<Vec<Seen>> {
+    let like = *like;
+    let pairs: Vec<(Server, (Name, Present))> =
+        expected.iter().flat_map(|e| servers.iter().map(|s| (s.clone(), e.clone()))).collect();
+    let seen = fan_out(pairs, WIDTH, |(server, (owner, present))| async move {
+        watch(&server, &owner, &present, &like).await
+    });
+    let mut seen = seen.await.into_iter();
+    expected.iter().map(|_| seen.by_ref().take(servers.len()).flatten().collect()).collect()
+}
+
+async fn watch(server: &Server, owner: &Name, expected: &Present, like: &Authority) -> Seen {
+    let seen = |status, detail: String| Seen { server: server.label.clone(), status, detail: Some(detail) };
+    if server.addresses.is_empty() {
+        return seen(Status::Unreachable, "its name has no address".to_owned());
+    }
+    let mut pause = PAUSE.0;
+    let mut last = seen(Status::Pending, "not asked in time".to_owned());
+    while Instant::now() < like.deadline {
+        let mut answered = false;
+        for &address in &server.addresses {
+            match (Authority { server: address, ..*like }).sshfp(owner).await {
+                Ok(found) if found == *expected => return Seen::current(&server.label),
+                Ok(found) => {
+                    answered = true;
+                    last = seen(Status::Pending, describe(&found));
+                }
+                Err(error) if !answered => last = seen(Status::Unreachable, error.to_string()),
+                Err(_) => {}
+            }
+        }
+        // Whoever answers is asked again while there is time; whoever does not has had its chance.
+        if !answered {
+            return last;
+        }
+        sleep_until(like.deadline.min(Instant::now() + pause)).await;
+        pause = (pause * 2).min(PAUSE.1);
+    }
+    last
+}
+
+fn describe(found: &Present) -> String {
+    match found.ttl {
+        None => "it shows no records yet".to_owned(),
+        Some(ttl) => format!("it shows {} records with TTL {ttl}", found.records.len()),
+    }
+}

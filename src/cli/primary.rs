@@ -1,0 +1,295 @@
+//! What `publish` and `withdraw` share: the primary to talk to, and the one run against it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::published::Published;
+use super::{Context, dns_server, proof};
+use crate::agent::fan_out;
+use crate::agent::readback::{self, Seen, Server, Status};
+use crate::agent::reconcile::{Outcome, Reconciliation, Wish};
+use crate::agent::state::{Own, State, StateError};
+use crate::backend::rfc2136::{Rfc2136, explain_read};
+use crate::dns::authority::Authority;
+use crate::dns::resolver::Resolver;
+use crate::dns::tsig::{Key, LoadError, TsigKeyError};
+use crate::error::{Error, Kind};
+use crate::proto::name::{HostName, Name};
+use crate::proto::plan::{Intent, Plan};
+use crate::proto::sshfp::{self, Sshfp};
+use crate::verifier;
+
+/// How many zones are asked for at a time.
+const WIDTH: usize = 32;
+/// A batch gets this much longer for every hundred of its hosts: the whole of `--timeout`.
+const HOSTS_A_TIMEOUT: usize = 100;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Primary {
+    /// The zone's primary name server
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server)]
+    server: SocketAddr,
+    /// The zone [default: the one that the server names for the host]
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    zone: Option<Name>,
+    /// The TSIG key that signs the update: a file as tsig-keygen or keymgr -t makes it, or one line
+    /// ALGORITHM:NAME:SECRET. Not needed to look only
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// For a server on another port: records at _N._ssh.HOST, good on port N alone
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) port: Option<u16>,
+    /// Print what would change, and change nothing
+    #[arg(long, conflicts_with = "check")]
+    dry_run: bool,
+    /// The same, with exit status 5 if anything would
+    #[arg(long)]
+    check: bool,
+    /// Another server of the zone to read back from (repeatable) [default: those of the NS records]
+    #[arg(long = "check-server", value_name = "ADDR[:PORT]", value_parser = dns_server)]
+    check_servers: Vec<SocketAddr>,
+    /// Where it is kept which records are own [default: /var/lib/sshanchor, or the user's state folder]
+    #[arg(long, value_name = "DIR", env = "SSHANCHOR_STATE")]
+    state: Option<PathBuf>,
+}
+
+fn zone(text: &str) -> Result<Name, String> {
+    Name::from_text(text).map_err(|e| e.to_string())
+}
+
+/// One host and the records of its keys.
+#[derive(Debug, Clone)]
+pub(super) struct Host {
+    pub(super) name: HostName,
+    pub(super) wanted: BTreeSet<Sshfp>,
+}
+
+impl Primary {
+    fn state(&self) -> Result<State, Error> {
+        let folder = match &self.state {
+            Some(folder) => folder.clone(),
+            None => State::default_folder().map_err(state_error)?,
+        };
+        Ok(State::at(folder))
+    }
+
+    /// What this machine has published.
+    pub(super) fn own(&self) -> Result<Own, Error> {
+        self.state()?.read().map_err(state_error)
+    }
+
+    fn looks_only(&self) -> bool {
+        self.dry_run || self.check
+    }
+
+    fn key(&self, cx: &Context) -> Result<Option<Key>, Error> {
+        let Some(path) = &self.key_file else {
+            let error = Error::usage("no-key", "an update needs a TSIG key");
+            return if self.looks_only() {
+                Ok(None)
+            } else {
+                Err(error.hint("give its file: --key-file FILE"))
+            };
+        };
+        let (key, weaknesses) = Key::load(path).map_err(|error| {
+            let told = Error::usage("key-file", format!("{}: {error}", path.display()));
+            match error {
+                LoadError::Key(TsigKeyError::WeakAlgorithm(_) | TsigKeyError::Algorithm(_)) => {
+                    told.hint("make a key with hmac-sha256, -384 or -512: tsig-keygen -a hmac-sha256 NAME")
+                }
+                LoadError::Key(_) => {
+                    told.hint("make a key file with tsig-keygen -a hmac-sha256 NAME, or keymgr -t NAME")
+                }
+                LoadError::Io(_) => told,
+            }
+        })?;
+        for weakness in weaknesses {
+            cx.out.warn(&format!("TSIG key file {} {weakness}", path.display()));
+        }
+        Ok(Some(key))
+    }
+}
+
+/// What to do at the primary.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    pub(super) primary: &'a Primary,
+    pub(super) intent: Intent,
+    /// Each host's failure is told in its own line.
+    pub(super) batch: bool,
+}
+
+impl Run<'_> {
+    /// Reconciles all hosts, zone by zone, and reports each.
+    pub(super) async fn carry_out(&self, hosts: Vec<Host>, cx: &Context) -> Result<Option<Kind>, Error> {
+        let Primary { server, port, .. } = *self.primary;
+        let (key, state) = (self.primary.key(cx)?, self.primary.state()?);
+        let times = u32::try_from(1 + hosts.len() / HOSTS_A_TIMEOUT).unwrap_or(u32::MAX);
+        // One exchange may take half of it, so that a dead server leaves time to look at what was done.
+        let patience = cx.timeout / 2;
+        let authority = Authority { server, patience, deadline: Instant::now() + cx.timeout * times };
+        let mut wishes: Vec<(HostName, Wish)> = Vec::with_capacity(hosts.len());
+        for Host { name, wanted } in hosts {
+            let owner =
+                sshfp::owner(&name, port).map_err(|e| Error::usage("host-name", format!("{name}: {e}")))?;
+            wishes.push((name, Wish { owner, wanted }));
+        }
+        let mut kinds = Vec::new();
+        for (zone, part) in self.by_zone(&authority, wishes, cx, &mut kinds).await? {
+            let backend = Arc::new(Rfc2136::new(authority, zone.clone(), key.clone(), verifier::now));
+            let (names, wishes): (Vec<HostName>, Vec<Wish>) = part.into_iter().unzip();
+            let run = Reconciliation { backend, state: state.clone(), intent: self.intent };
+            let outcomes = match self.primary.looks_only() {
+                true => run.plan(&wishes).await,
+                false => run.run(&wishes).await,
+            }
+            .map_err(state_error)?;
+            kinds.extend(self.report(&authority, &zone, &names, outcomes, cx).await?);
+        }
+        Ok(Kind::gravest(kinds))
+    }
+
+    /// The hosts by the zone that holds them. In a batch a host without one is told of and left out.
+    async fn by_zone(
+        &self,
+        authority: &Authority,
+        wishes: Vec<(HostName, Wish)>,
+        cx: &Context,
+        kinds: &mut Vec<Kind>,
+    ) -> Result<BTreeMap<Name, Vec<(HostName, Wish)>>, Error> {
+        let mut zones: BTreeMap<Name, Vec<(HostName, Wish)>> = BTreeMap::new();
+        if let Some(zone) = &self.primary.zone {
+            if let Some((host, _)) = wishes.iter().find(|(_, wish)| !wish.owner.is_at_or_below(zone)) {
+                return Err(Error::usage("notzone", format!("{host} does not lie in zone {zone}"))
+                    .hint("leave --zone out, or give the right one"));
+            }
+            zones.insert(zone.clone(), wishes);
+            return Ok(zones);
+        }
+        let owners = wishes.iter().map(|(_, wish)| wish.owner.clone()).collect();
+        let primary = *authority;
+        let found = fan_out(owners, WIDTH, |owner: Name| async move { primary.zone_of(&owner).await }).await;
+        for ((host, wish), zone) in wishes.into_iter().zip(found) {
+            match zone {
+                Some(Ok(zone)) => zones.entry(zone).or_default().push((host, wish)),
+                Some(Err(error)) => {
+                    let error = explain_read(error);
+                    if !self.batch {
+                        return Err(nothing_sent(error));
+                    }
+                    kinds.push(error.kind);
+                    Published::failed(&host, &wish.owner, authority.server, error).print(&cx.out)?;
+                }
+                None => return Err(Error::failure("internal", "a question did not end")),
+            }
+        }
+        Ok(zones)
+    }
+
+    async fn report(
+        &self,
+        authority: &Authority,
+        zone: &Name,
+        names: &[HostName],
+        outcomes: Vec<Outcome>,
+        cx: &Context,
+    ) -> Result<Vec<Kind>, Error> {
+        let looks_only = self.primary.looks_only();
+        let done: Vec<&Plan> = outcomes
+            .iter()
+            .filter(|outcome| outcome.error.is_none() && !looks_only)
+            .filter_map(|outcome| outcome.plan.as_ref())
+            .collect();
+        let expected: Vec<_> = done.iter().map(|p| (p.owner.clone(), p.present.clone())).collect();
+        let (mut seen, mut proofs) = (Vec::new(), Vec::new());
+        if !done.is_empty() {
+            let publishes = matches!(self.intent, Intent::Publish { .. });
+            (seen, proofs) = tokio::join!(self.seen(authority, zone, &expected, cx), async {
+                if publishes { proof::prove(&done, authority.deadline, cx).await } else { Vec::new() }
+            });
+        }
+        let (mut seen, mut proofs) = (seen.into_iter(), proofs.into_iter());
+        let mut kinds = Vec::new();
+        for (host, outcome) in names.iter().zip(outcomes) {
+            let mut published = Published::new(host, zone, authority.server, outcome, looks_only);
+            if published.error.is_none() && !looks_only {
+                published.read_back = seen.next().unwrap_or_default();
+                published.proof = proofs.next().flatten();
+            }
+            self.warn(&published, cx);
+            published.print(&cx.out)?;
+            kinds.extend(published.error.as_ref().map(|error| error.kind));
+            if self.primary.check && published.pending {
+                kinds.push(Kind::Pending);
+            }
+        }
+        Ok(kinds)
+    }
+
+    /// What the primary, which has been looked at already, and the other servers show.
+    async fn seen(
+        &self,
+        authority: &Authority,
+        zone: &Name,
+        expected: &[(Name, crate::proto::plan::Present)],
+        cx: &Context,
+    ) -> Vec<Vec<Seen>> {
+        let servers: Vec<Server> = match self.primary.check_servers.as_slice() {
+            [] => {
+                let resolver = Resolver::new(cx.resolver.clone()).ok();
+                readback::name_servers(authority, zone, resolver.as_ref()).await
+            }
+            named => named.iter().copied().filter(|s| *s != authority.server).map(Server::from).collect(),
+        };
+        let mut seen = readback::read_back(&servers, expected, authority).await;
+        seen.iter_mut().for_each(|seen| seen.insert(0, Seen::current(authority.server)));
+        seen
+    }
+
+    fn warn(&self, published: &Published, cx: &Context) {
+        let owner = &published.owner;
+        if !published.foreign.is_empty() {
+            let stay = match self.intent {
+                Intent::Publish { .. } => "they stay, unless --prune is given",
+                Intent::Withdraw => "they stay",
+            };
+            let records: Vec<String> = published.foreign.iter().map(Sshfp::to_string).collect();
+            cx.out.warn(&format!(
+                "{owner} has records that are not this machine's ({stay}): {}",
+                records.join(", ")
+            ));
+        }
+        if published.foreign.iter().any(|record| record.fingerprint_type() == sshfp::SHA1) {
+            cx.out.warn(&format!("{owner} has SHA-1 records, which prove nothing"));
+        }
+        for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
+            let detail = seen.detail.as_deref().unwrap_or("no detail");
+            cx.out.warn(&format!("pending at {} for {owner}: {detail}", seen.server));
+        }
+        if let Some(proof) = published.proof.as_ref().filter(|proof| !proof.is_secure()) {
+            cx.out.warn(&format!("pending: clients cannot prove {owner} yet: {}", proof.message()));
+        }
+    }
+}
+
+fn nothing_sent(mut error: Error) -> Error {
+    error.message += "; nothing was sent, the records are as they were";
+    error
+}
+
+fn state_error(error: StateError) -> Error {
+    let told = Error::failure("state", format!("state: {error}"));
+    match error {
+        StateError::Io { .. } | StateError::NoFolder => told.hint("give a folder for the state that this user may write: --state DIR"),
+        StateError::Malformed { path, .. } => told.hint(format!(
+            "it says which records are own: mend {0}, or move it away to begin with this machine's present keys",
+            path.display()
+        )),
+        StateError::Exposed { path, .. } => told.hint(format!("look whether it was changed, then chmod go-w {}", path.display())),
+        StateError::Locked(_) => told.hint("wait until the other run has ended"),
+    }
+}

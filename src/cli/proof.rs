@@ -1,0 +1,101 @@
+//! The last step of publishing: what clients will do, done here through the resolver that was given.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::Context;
+use crate::agent::fan_out;
+use crate::proto::denial::Status;
+use crate::proto::message::Question;
+use crate::proto::name::Name;
+use crate::proto::plan::Plan;
+use crate::proto::rr::RrType;
+use crate::proto::sshfp::Sshfp;
+use crate::proto::verdict::status_code;
+use crate::verifier::Verifier;
+
+/// How many owners are proven at a time.
+const WIDTH: usize = 32;
+/// The pause before it is tried again: for signing, and for resolvers that still know the old records.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Whether clients that ask this resolver can prove the records.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Proof {
+    status: Status,
+    reason: Option<&'static str>,
+    message: Option<String>,
+}
+
+impl Proof {
+    /// They can.
+    pub(super) fn is_secure(&self) -> bool {
+        self.status == Status::Secure && self.reason.is_none()
+    }
+
+    /// Why they cannot.
+    pub(super) fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or("no reason is known")
+    }
+}
+
+/// Proves what each plan left behind, again and again until it is there or `deadline` comes; in the order
+/// of `plans`. None where no resolver was given: the system's may hold old records for hours.
+pub(super) async fn prove(plans: &[&Plan], deadline: Instant, cx: &Context) -> Vec<Option<Proof>> {
+    if cx.resolver.is_empty() {
+        return plans.iter().map(|_| None).collect();
+    }
+    let wanted: Vec<(Name, BTreeSet<Sshfp>)> = plans.iter().map(|p| (p.owner.clone(), p.outcome())).collect();
+    let mut proofs: Vec<Option<Proof>> = plans.iter().map(|_| None).collect();
+    loop {
+        let open: Vec<usize> = (0..proofs.len())
+            .filter(|at| proofs.get(*at).is_some_and(|p| p.as_ref().is_none_or(may_come)))
+            .collect();
+        // A new verifier each time: one of them fetches a name once.
+        let Ok(verifier) = cx.verifier() else { return proofs };
+        let questions = open.iter().filter_map(|at| wanted.get(*at).cloned()).collect();
+        let found = fan_out(questions, WIDTH, |(owner, records)| {
+            let verifier = verifier.clone();
+            async move { timeout_at(deadline, one(&verifier, owner, &records)).await.ok() }
+        });
+        for (at, proof) in open.into_iter().zip(found.await) {
+            if let (Some(place), Some(Some(proof))) = (proofs.get_mut(at), proof) {
+                *place = Some(proof);
+            }
+        }
+        let done = proofs.iter().all(|p| p.as_ref().is_some_and(|p| !may_come(p)));
+        if done || Instant::now() + PAUSE >= deadline {
+            return proofs;
+        }
+        sleep_until(Instant::now() + PAUSE).await;
+    }
+}
+
+/// Signing and caches take their time; an unsigned zone stays one.
+fn may_come(proof: &Proof) -> bool {
+    !proof.is_secure() && proof.status != Status::Insecure
+}
+
+async fn one(verifier: &Verifier, owner: Name, records: &BTreeSet<Sshfp>) -> Proof {
+    let asked = Question::new(owner, RrType::SSHFP);
+    match verifier.lookups().prove(&asked).await {
+        Ok(answer) => {
+            let shown: BTreeSet<Sshfp> =
+                answer.data().set().rdatas().filter_map(|rdata| Sshfp::from_rdata(rdata).ok()).collect();
+            let same = shown == *records;
+            Proof {
+                status: Status::Secure,
+                reason: (!same).then_some("old-records"),
+                message: (!same).then(|| "the resolver still has other records".to_owned()),
+            }
+        }
+        Err(cause) => Proof {
+            status: cause.status,
+            reason: Some(status_code(&cause)),
+            message: Some(cause.error.to_string()),
+        },
+    }
+}

@@ -1,0 +1,123 @@
+//! `sshanchor publish`: this machine's SSHFP records, as they should be.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::primary::{Host, Primary, Run};
+use super::sshfp::keys_error;
+use super::{Context, host_name};
+use crate::error::{Error, Kind};
+use crate::proto::hostkey::HostKey;
+use crate::proto::plan::{DEFAULT_TTL, Intent, MAX_TTL};
+use crate::proto::sshfp::Sshfp;
+use crate::ssh::hostkeys;
+
+/// How long `sshd -T` may take.
+const SSHD_PATIENCE: Duration = Duration::from_secs(5);
+/// Largest batch file, in octets.
+const MAX_BATCH: u64 = 64 * 1024 * 1024;
+
+/// Publishes this machine's host keys as SSHFP records: adds what is missing and removes its own records
+/// whose key is gone, in one signed update (RFC 2136) that takes effect only if nobody was faster. Other
+/// machines' records at the same name stay. Then reads everything back.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples: sshanchor publish --name web1.example.com --server 192.0.2.1 --key-file web1.key --dry-run\n          \
+    sshanchor publish --name web1.example.com --server 192.0.2.1 --key-file web1.key\n\
+    Allow the key as little as possible; in BIND's zone: update-policy { grant web1 name web1.example.com SSHFP; };\n\
+    What is own is kept in the state folder; use one for each view of a zone."
+)]
+pub(super) struct Args {
+    /// The host whose keys these are
+    #[arg(long, value_name = "HOST", required_unless_present = "batch")]
+    name: Option<String>,
+    /// Many hosts: a file with a line a host, HOST PUBFILE..., where # begins a comment
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "host_keys"])]
+    batch: Option<PathBuf>,
+    #[command(flatten)]
+    primary: Primary,
+    /// A public host key file (repeatable); left out means this machine's own, as sshd -T lists them
+    #[arg(long = "host-key", value_name = "PUBFILE")]
+    host_keys: Vec<PathBuf>,
+    /// The records' time to live [default: that of records already there, else 3600]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_TTL)))]
+    ttl: Option<u32>,
+    /// Remove records at this name that are not this machine's
+    #[arg(long)]
+    prune: bool,
+}
+
+const _: () = assert!(DEFAULT_TTL == 3600, "the help names the default");
+
+pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    let hosts = match (&args.name, &args.batch) {
+        (Some(name), _) => {
+            vec![Host { name: host_name(name)?, wanted: records(&keys(&args.host_keys, cx).await?) }]
+        }
+        (None, Some(batch)) => read_batch(batch)?,
+        (None, None) => return Err(Error::usage("usage", "give --name HOST or --batch FILE")),
+    };
+    let run = Run {
+        primary: &args.primary,
+        intent: Intent::Publish { ttl: args.ttl, prune: args.prune },
+        batch: args.batch.is_some(),
+    };
+    run.carry_out(hosts, cx).await
+}
+
+/// The records of keys.
+pub(super) fn records(keys: &[HostKey]) -> BTreeSet<Sshfp> {
+    keys.iter().map(Sshfp::of_key).collect()
+}
+
+/// The keys of these files, or this machine's own.
+pub(super) async fn keys(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>, Error> {
+    if !files.is_empty() {
+        return hostkeys::of_files(files).map_err(keys_error);
+    }
+    let found = hostkeys::of_this_machine(SSHD_PATIENCE).await.map_err(keys_error)?;
+    found.skipped.iter().for_each(|skipped| cx.out.warn(&skipped.to_string()));
+    Ok(found.keys)
+}
+
+/// A line a host: `HOST PUBFILE...`. One bad line and nothing is done.
+fn read_batch(path: &Path) -> Result<Vec<Host>, Error> {
+    let text = read_bounded(path)
+        .map_err(|e| Error::usage("batch-file", format!("cannot read {}: {e}", path.display())))?;
+    let mut hosts: Vec<Host> = Vec::new();
+    let mut names = BTreeSet::new();
+    for (at, line) in text.lines().enumerate() {
+        let place = |mut error: Error| {
+            error.message = format!("{} line {}: {}", path.display(), at + 1, error.message);
+            error
+        };
+        let mut words = line.split('#').next().unwrap_or("").split_ascii_whitespace();
+        let Some(host) = words.next() else { continue };
+        let name = host_name(host).map_err(place)?;
+        let files: Vec<PathBuf> = words.map(PathBuf::from).collect();
+        if files.is_empty() {
+            let error = Error::usage("batch-file", format!("{host} has no public key file"));
+            return Err(place(error.hint("a line is HOST PUBFILE...")));
+        }
+        if !names.insert(name.clone()) {
+            return Err(place(Error::usage("batch-file", format!("{host} a second time"))));
+        }
+        let keys = hostkeys::of_files(&files).map_err(keys_error).map_err(place)?;
+        hosts.push(Host { name, wanted: records(&keys) });
+    }
+    match hosts.is_empty() {
+        true => Err(Error::usage("batch-file", format!("{} names no host", path.display()))),
+        false => Ok(hosts),
+    }
+}
+
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    match path.as_os_str() == "-" {
+        true => std::io::stdin().take(MAX_BATCH).read_to_string(&mut text)?,
+        false => std::fs::File::open(path)?.take(MAX_BATCH).read_to_string(&mut text)?,
+    };
+    Ok(text)
+}

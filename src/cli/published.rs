@@ -1,0 +1,174 @@
+//! The result of `publish` and `withdraw` for one host.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::proof::Proof;
+use crate::agent::readback::{Seen, Status};
+use crate::agent::reconcile::Outcome;
+use crate::error::Error;
+use crate::output::{Output, Report};
+use crate::proto::name::{HostName, Name};
+use crate::proto::plan::texts;
+use crate::proto::sshfp::Sshfp;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Published {
+    /// The host.
+    pub(super) name: String,
+    /// Where its records stand.
+    pub(super) owner: String,
+    zone: Option<String>,
+    server: String,
+    /// The records were changed.
+    pub(super) changed: bool,
+    /// There is something to change; with --dry-run and --check the lists say what.
+    pub(super) pending: bool,
+    #[serde(serialize_with = "texts")]
+    added: BTreeSet<Sshfp>,
+    #[serde(serialize_with = "texts")]
+    removed: BTreeSet<Sshfp>,
+    #[serde(serialize_with = "texts")]
+    kept: BTreeSet<Sshfp>,
+    #[serde(serialize_with = "texts")]
+    pub(super) foreign: BTreeSet<Sshfp>,
+    /// The TTL of the set, in seconds.
+    ttl: Option<u32>,
+    /// The TTL that is there before the change.
+    #[serde(skip)]
+    ttl_before: Option<u32>,
+    pub(super) read_back: Vec<Seen>,
+    pub(super) proof: Option<Proof>,
+    #[serde(flatten, serialize_with = "failure")]
+    pub(super) error: Option<Error>,
+}
+
+/// The fields of [`Output::error`], null where all is well.
+fn failure<S: serde::Serializer>(error: &Option<Error>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Failure<'a> {
+        error: Option<&'a str>,
+        reason: Option<&'a str>,
+        hint: Option<&'a str>,
+    }
+    let hint = error.as_ref().and_then(|e| e.hint.as_deref());
+    let (error, reason) = (error.as_ref().map(|e| e.message.as_str()), error.as_ref().map(|e| e.reason));
+    Failure { error, reason, hint }.serialize(serializer)
+}
+
+impl Published {
+    /// What became of `host`. `looks_only`: nothing was meant to change.
+    pub(super) fn new(
+        host: &HostName,
+        zone: &Name,
+        server: SocketAddr,
+        outcome: Outcome,
+        looks_only: bool,
+    ) -> Self {
+        let Outcome { owner, plan, mut added, mut removed, changed, error } = outcome;
+        let pending = plan.as_ref().is_some_and(|plan| !plan.is_empty());
+        let (mut kept, mut foreign, mut ttl, mut ttl_before) = (BTreeSet::new(), BTreeSet::new(), None, None);
+        if let Some(plan) = plan {
+            if looks_only {
+                (added, removed) = (plan.add, plan.remove);
+            }
+            kept = plan.keep.difference(&added).cloned().collect();
+            foreign = plan.foreign;
+            ttl_before = plan.present.ttl;
+            ttl = Some(plan.ttl);
+        }
+        Published {
+            name: host.to_string(),
+            owner: owner.to_string(),
+            zone: Some(zone.to_string()),
+            server: server.to_string(),
+            changed,
+            pending,
+            added,
+            removed,
+            kept,
+            foreign,
+            ttl,
+            ttl_before,
+            read_back: Vec::new(),
+            proof: None,
+            error,
+        }
+    }
+
+    /// A host for which not even the zone is known.
+    pub(super) fn failed(host: &HostName, owner: &Name, server: SocketAddr, error: Error) -> Self {
+        let outcome = Outcome {
+            owner: owner.clone(),
+            plan: None,
+            added: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            changed: false,
+            error: Some(error),
+        };
+        Published { zone: None, ..Published::new(host, &Name::root(), server, outcome, false) }
+    }
+
+    /// A line of JSON in any case; for people the result, or the error.
+    pub(super) fn print(&self, out: &Output) -> Result<(), Error> {
+        if out.json || self.error.is_none() {
+            out.result(self)?;
+        }
+        if let Some(error) = &self.error {
+            out.error_text(error);
+        }
+        Ok(())
+    }
+
+    fn heading(&self) -> String {
+        let place = format!("zone {} at {}", self.zone.as_deref().unwrap_or("unknown"), self.server);
+        let counts: Vec<String> = [(&self.added, "add"), (&self.removed, "remove")]
+            .into_iter()
+            .filter(|(records, _)| !records.is_empty())
+            .map(|(records, what)| match self.changed {
+                true => format!("{} {}", past(what), records.len()),
+                false => format!("{} to {what}", records.len()),
+            })
+            .collect();
+        let mut parts = counts;
+        match (self.ttl_before, self.ttl) {
+            (Some(before), Some(ttl)) if before != ttl => parts.push(format!("TTL {before} -> {ttl}")),
+            (_, Some(ttl)) if !parts.is_empty() => parts.push(format!("TTL {ttl}")),
+            _ => {}
+        }
+        if parts.is_empty() {
+            let what = if self.changed { "TTL set" } else { "nothing to change" };
+            parts.push(what.to_owned());
+        }
+        format!("; {}: {} ({place})", self.owner, parts.join(", "))
+    }
+}
+
+fn past(what: &str) -> &'static str {
+    if what == "add" { "added" } else { "removed" }
+}
+
+/// A heading as a zone file comment, then the set as a difference; each line holds a record just as
+/// `ssh-keygen -r` prints it.
+impl Report for Published {
+    fn text(&self) -> String {
+        let lines = |mark: &'static str, records: &BTreeSet<Sshfp>| {
+            records.iter().map(|r| format!("{mark} {}", r.line(&self.owner))).collect::<Vec<_>>()
+        };
+        let mut text = vec![self.heading()];
+        text.extend(lines("-", &self.removed));
+        text.extend(lines("+", &self.added));
+        text.extend(lines(" ", &self.kept));
+        if self.proof.as_ref().is_some_and(Proof::is_secure) {
+            text.push("; proven as clients will prove it".to_owned());
+        }
+        let current = self.read_back.iter().filter(|seen| seen.status == Status::Current);
+        let servers: Vec<&str> = current.map(|seen| seen.server.as_str()).collect();
+        if self.changed && !servers.is_empty() {
+            text.push(format!("; read back from {}", servers.join(", ")));
+        }
+        text.join("\n")
+    }
+}

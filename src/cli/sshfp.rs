@@ -1,0 +1,112 @@
+//! `sshanchor sshfp`: records for public key files, as `ssh-keygen -r` prints them.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{Context, host_name};
+use crate::error::{Error, Kind};
+use crate::output::Report;
+use crate::proto::hostkey::HostKey;
+use crate::proto::sshfp::Sshfp;
+use crate::ssh::hostkeys::{self, HostKeysError};
+
+/// Most octets of standard input.
+const MAX_INPUT: u64 = 1024 * 1024;
+
+/// Prints SSHFP records for public host keys, SHA-256 only, in the form of ssh-keygen -r: lines for a
+/// zone file. Needs neither network nor privileges.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples: sshanchor sshfp --name web1.example.com /etc/ssh/ssh_host_*_key.pub\n          \
+    ssh-keyscan is no source: it does not check that the server holds the key.\n          \
+    sudo sshd -T | sshanchor sshfp --name web1.example.com -"
+)]
+pub(super) struct Args {
+    /// The host whose keys these are
+    #[arg(long, value_name = "HOST")]
+    name: String,
+    /// Generic form for servers that do not know SSHFP (RFC 3597)
+    #[arg(short = 'g', long)]
+    generic: bool,
+    /// Public key files; - is standard input: public key lines, or the output of sshd -T
+    #[arg(value_name = "PUBFILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+struct Record {
+    name: String,
+    /// The key's type.
+    #[serde(rename = "type")]
+    key_type: &'static str,
+    /// Presentation form of the RDATA.
+    record: String,
+    /// The whole line.
+    line: String,
+}
+
+impl Report for Record {
+    fn text(&self) -> String {
+        self.line.clone()
+    }
+}
+
+pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    // Checked strictly, printed as typed: that is what ssh-keygen -r does.
+    host_name(&args.name)?;
+    let mut keys: Vec<HostKey> = Vec::new();
+    for file in &args.files {
+        let found = match file.as_os_str() == "-" {
+            true => from_stdin(cx)?,
+            false => hostkeys::of_files(std::slice::from_ref(file)).map_err(keys_error)?,
+        };
+        for key in found {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
+    for key in &keys {
+        let record = Sshfp::of_key(key);
+        let line = if args.generic { record.generic_line(&args.name) } else { record.line(&args.name) };
+        let (name, key_type) = (args.name.clone(), key.key_type().name());
+        cx.out.result(&Record { name, key_type, record: record.to_string(), line })?;
+    }
+    Ok(None)
+}
+
+fn from_stdin(cx: &Context) -> Result<Vec<HostKey>, Error> {
+    let mut text = String::new();
+    std::io::stdin()
+        .take(MAX_INPUT)
+        .read_to_string(&mut text)
+        .map_err(|e| Error::failure("io", format!("cannot read standard input: {e}")))?;
+    let found = hostkeys::of_text(&text, Path::new("standard input")).map_err(keys_error)?;
+    found.skipped.iter().for_each(|skipped| cx.out.warn(&skipped.to_string()));
+    Ok(found.keys)
+}
+
+/// Keys that cannot be had, and what to do about it.
+pub(super) fn keys_error(error: HostKeysError) -> Error {
+    match &error {
+        HostKeysError::Unreadable { error: io, path } => {
+            let told = Error::failure("host-key-file", &error);
+            match io.kind() {
+                std::io::ErrorKind::PermissionDenied => told.hint(format!(
+                    "nothing is done on partial knowledge: make {} readable, or run this as root",
+                    path.display()
+                )),
+                _ => told.hint("give public key files: /etc/ssh/ssh_host_ed25519_key.pub and its like"),
+            }
+        }
+        HostKeysError::Key { .. } => Error::usage("host-key", error),
+        HostKeysError::Empty(_) => Error::usage("host-key", error)
+            .hint("a line is TYPE BASE64 [COMMENT], as in /etc/ssh/ssh_host_ed25519_key.pub"),
+        HostKeysError::NoPublicHalf(path) => Error::failure("host-key-file", &error)
+            .hint(format!("make it: ssh-keygen -y -f {0} > {0}.pub", path.display())),
+        HostKeysError::None => Error::failure("no-host-keys", &error)
+            .hint("make host keys (ssh-keygen -A), or name public key files: --host-key FILE"),
+    }
+}
