@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::support::dropbear::{self, Dropbear};
 use crate::support::knot::KnotTree;
 use crate::support::peer::command;
 use crate::support::port::Port;
-use crate::support::process::Process;
 use crate::support::sandbox::clean;
 use crate::support::sshd::{KEY_TYPES, Sshd, keygen};
 use crate::support::unbound::Unbound;
-use crate::support::{Finished, Sandbox, Tree, run, run_ok};
+use crate::support::{Finished, Tree, run, run_ok};
 
 const HOST: &str = "web1.example.test";
 const LIMIT: Duration = Duration::from_secs(30);
@@ -232,11 +232,8 @@ fn dbclient_goes_through_the_proxy_and_is_stopped_by_it() {
     let route = Route { tree: &tree, resolver: tree.addr() };
     let mut sshd = Sshd::start(&["ed25519"]);
     tree.update(&sshd.sshfp_update("web1.example.test."));
-    let id = tree.sandbox.join("dropbear_id");
-    run_ok(command("dropbearkey").args(["-t", "ed25519", "-f"]).arg(&id));
-    let public = run_ok(command("dropbearkey").args(["-y", "-f"]).arg(&id));
-    let line = public.lines().find(|line| line.starts_with("ssh-ed25519 ")).unwrap();
-    std::fs::write(sshd.sandbox.join("authorized_keys"), format!("{line}\n")).unwrap();
+    let (id, public) = dropbear::key(&tree.sandbox.join("id"));
+    std::fs::copy(public, sshd.sandbox.join("authorized_keys")).unwrap();
     let dbclient = |sshd: &Sshd| {
         let mut dbclient = command("dbclient");
         route.equip(&mut dbclient);
@@ -260,27 +257,16 @@ fn dbclient_goes_through_the_proxy_and_is_stopped_by_it() {
 
 #[test]
 fn dropbear_as_the_server_passes() {
-    let sandbox = Sandbox::new();
-    let (key, port) = (sandbox.join("key"), Port::free());
-    run_ok(command("dropbearkey").args(["-t", "ed25519", "-f"]).arg(&key));
-    let public = run_ok(command("dropbearkey").args(["-y", "-f"]).arg(&key));
-    let line = public.lines().find(|line| line.starts_with("ssh-ed25519 ")).unwrap();
-    let public = sandbox.write("key.pub", line);
-    let mut dropbear = command("dropbear");
-    dropbear.args(["-F", "-E", "-s", "-p", &port.addr().to_string(), "-P"]).arg(sandbox.join("pid"));
-    dropbear.arg("-r").arg(&key);
-    let _dropbear = Process::start("dropbear", dropbear, sandbox.path(), || {
-        std::net::TcpStream::connect(port.addr()).is_ok()
-    });
-    let lines = crate::support::sshd::sshfp_lines(&public, "web1.example.test.");
-    let tree = lines.iter().fold(Tree::plan(), |plan, line| plan.record(line)).start();
+    let dropbear = Dropbear::start();
+    let plan = dropbear.sshfp("web1.example.test.").iter().fold(Tree::plan(), |plan, line| plan.record(line));
+    let tree = plan.start();
     let route = Route { tree: &tree, resolver: tree.addr() };
     // Nobody's key is let in: to be asked for one at all shows that the handshake went through.
     let mut ssh = command("ssh");
     route.equip(&mut ssh);
     let proxy = format!("ProxyCommand='{}' proxy %h %p", env!("CARGO_BIN_EXE_sshanchor"));
     ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", &proxy]);
-    ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-p", &port.number().to_string(), HOST, "true"]);
+    ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-p", &dropbear.port().to_string(), HOST, "true"]);
     let finished = run(&mut ssh, LIMIT);
     assert!(finished.stderr.contains("Permission denied"), "{finished:#?}");
 }

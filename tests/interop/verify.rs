@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::dropbear::Dropbear;
 use crate::support::peer::command;
 use crate::support::port::Port;
-use crate::support::process::Process;
-use crate::support::sshd::{KEY_TYPES, Sshd};
+use crate::support::sshd::{KEY_TYPES, Sshd, sshfp_lines};
 use crate::support::tree::Plan;
-use crate::support::{Finished, Sandbox, Tree, run, run_ok};
+use crate::support::{Finished, Tree, run, run_ok};
 
 const HOST: &str = "web1.example.test.";
 const LIMIT: Duration = Duration::from_secs(30);
@@ -63,7 +63,7 @@ fn a_published_key_of_every_type_is_accepted_and_named() {
 fn only_published_types_are_offered() {
     // sshd would prefer Ed25519; its RSA key alone is published.
     let sshd = Sshd::start(&["ed25519", "rsa"]);
-    let line = crate::support::sshd::sshfp_lines(&sshd.host_key("rsa"), HOST).remove(0);
+    let line = sshfp_lines(&sshd.host_key("rsa"), HOST).remove(0);
     let tree = Tree::plan().record(&line).start();
     let (json, finished) = verdict(&tree, HOST, sshd.port());
     assert_eq!(json["verdict"], "accept", "{finished:#?}");
@@ -205,25 +205,8 @@ fn a_server_that_says_nothing_or_nonsense_ends_at_the_deadline() {
 
 #[test]
 fn dropbear_is_verified_as_well() {
-    let sandbox = Sandbox::new();
-    let key = sandbox.join("key");
-    run_ok(command("dropbearkey").args(["-t", "ed25519", "-f"]).arg(&key));
-    let text = run_ok(command("dropbearkey").args(["-y", "-f"]).arg(&key));
-    let line = text.lines().find(|line| line.starts_with("ssh-ed25519 ")).unwrap();
-    let public = sandbox.write("key.pub", line);
-    let port = Port::free();
-    let mut dropbear = command("dropbear");
-    dropbear.args(["-F", "-E", "-s", "-p", &port.addr().to_string(), "-P"]).arg(sandbox.join("pid"));
-    let _dropbear = Process::start(
-        "dropbear",
-        {
-            dropbear.arg("-r").arg(&key);
-            dropbear
-        },
-        sandbox.path(),
-        || std::net::TcpStream::connect(port.addr()).is_ok(),
-    );
-    let lines = crate::support::sshd::sshfp_lines(&public, HOST);
-    let tree = lines.iter().fold(Tree::plan(), |plan, line| plan.record(line)).start();
-    expect(&tree, HOST, port.number(), "accept", "", 0);
+    let dropbear = Dropbear::start();
+    let plan = dropbear.sshfp(HOST).iter().fold(Tree::plan(), |plan, line| plan.record(line));
+    let tree = plan.start();
+    expect(&tree, HOST, dropbear.port(), "accept", "", 0);
 }
