@@ -17,4 +17,6 @@ mod interop {
     mod forging;
     mod lookup;
     mod peers;
+    mod proxy;
+    mod verify;
 }

@@ -94,6 +94,12 @@ impl Sshd {
         self.restart();
     }
 
+    /// Starts again with more lines of sshd_config.
+    pub fn configure(&mut self, extra: &str) {
+        self.extra = extra.to_owned();
+        self.restart();
+    }
+
     /// Ends it and starts it again; the log goes on.
     pub fn restart(&mut self) {
         self.process.kill();

@@ -1,0 +1,212 @@
+//! `verify` against real servers: evidence, handshake, verdict.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::dropbear::Dropbear;
+use crate::support::peer::command;
+use crate::support::port::Port;
+use crate::support::sshd::{KEY_TYPES, Sshd, sshfp_lines};
+use crate::support::tree::Plan;
+use crate::support::{Finished, Tree, run, run_ok};
+
+const HOST: &str = "web1.example.test.";
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A plan in which `sshd`'s keys are published at `owner`.
+fn published(plan: Plan, sshd: &Sshd, owner: &str) -> Plan {
+    sshd.sshfp(owner).iter().fold(plan, |plan, line| plan.record(line))
+}
+
+fn verify(tree: &Tree, targets: &[&str]) -> Finished {
+    let mut command = tree.sshanchor(tree.addr());
+    run(command.arg("verify").args(targets).args(["--json", "--timeout", "5"]), LIMIT)
+}
+
+/// The verdict and the reason on one server.
+fn verdict(tree: &Tree, host: &str, port: u16) -> (Value, Finished) {
+    let finished = verify(tree, &[&format!("{}:{port}", host.trim_end_matches('.'))]);
+    (finished.json(), finished)
+}
+
+#[track_caller]
+fn expect(tree: &Tree, host: &str, port: u16, want: &str, reason: &str, code: i32) {
+    let (json, finished) = verdict(tree, host, port);
+    assert_eq!(json["verdict"].as_str().unwrap_or_default(), want, "{finished:#?}");
+    assert_eq!(json["reason"].as_str().unwrap_or_default(), reason, "{finished:#?}");
+    assert_eq!(finished.code, Some(code), "{finished:#?}");
+}
+
+#[test]
+fn a_published_key_of_every_type_is_accepted_and_named() {
+    for (name, _) in KEY_TYPES {
+        let sshd = Sshd::start(&[name]);
+        let tree = published(Tree::plan(), &sshd, HOST).start();
+        let (json, finished) = verdict(&tree, HOST, sshd.port());
+        assert_eq!(json["verdict"], "accept", "{name}: {finished:#?}");
+        assert_eq!(finished.code, Some(0));
+        assert_eq!(json["host"], "web1.example.test");
+        assert_eq!(json["port"], sshd.port());
+        assert_eq!(json["source"], "dns");
+        assert!(json["valid_until"].as_str().unwrap().ends_with('Z'), "{json}");
+        let line = sshd.sshfp(HOST).remove(0);
+        let digest = line.rsplit(' ').next().unwrap();
+        assert_eq!(json["key"]["sha256"], digest, "{name}: {json}");
+        let blob = std::fs::read_to_string(sshd.host_key(name)).unwrap();
+        assert_eq!(json["key"]["type"], blob.split(' ').next().unwrap(), "{json}");
+    }
+}
+
+#[test]
+fn only_published_types_are_offered() {
+    // sshd would prefer Ed25519; its RSA key alone is published.
+    let sshd = Sshd::start(&["ed25519", "rsa"]);
+    let line = sshfp_lines(&sshd.host_key("rsa"), HOST).remove(0);
+    let tree = Tree::plan().record(&line).start();
+    let (json, finished) = verdict(&tree, HOST, sshd.port());
+    assert_eq!(json["verdict"], "accept", "{finished:#?}");
+    assert_eq!(json["key"]["type"], "ssh-rsa", "{finished:#?}");
+    // A server without a key of a published type is rejected.
+    let other = Sshd::start(&["ed25519"]);
+    let (json, finished) = verdict(&tree, HOST, other.port());
+    assert_eq!((&json["verdict"], finished.code), (&Value::from("reject"), Some(3)), "{finished:#?}");
+}
+
+#[test]
+fn verifying_never_authenticates() {
+    let sshd = Sshd::start(&["ed25519"]);
+    let tree = published(Tree::plan(), &sshd, HOST).start();
+    let mark = sshd.mark();
+    expect(&tree, HOST, sshd.port(), "accept", "", 0);
+    sshd.wait_closed(mark);
+    assert!(sshd.saw_newkeys(mark), "the signature is checked to the end of the key exchange");
+    assert!(!sshd.saw_userauth(mark));
+}
+
+#[test]
+fn a_changed_key_is_rejected_until_it_is_published() {
+    let mut sshd = Sshd::start(&["ed25519", "ecdsa256"]);
+    let tree = published(Tree::plan(), &sshd, HOST).start();
+    expect(&tree, HOST, sshd.port(), "accept", "", 0);
+    sshd.rotate_host_keys();
+    expect(&tree, HOST, sshd.port(), "reject", "key-mismatch", 3);
+    tree.update(&sshd.sshfp_update(HOST));
+    expect(&tree, HOST, sshd.port(), "accept", "", 0);
+}
+
+#[test]
+fn where_nothing_vouches_the_verdict_is_unproven_and_says_why() {
+    let sshd = Sshd::start(&["ed25519"]);
+    let mut plan = published(Tree::plan(), &sshd, "web1.plain.test.");
+    plan = published(plan, &sshd, "web1.broken.test.");
+    let sha1 =
+        run_ok(command("ssh-keygen").args(["-r", "web3.example.test.", "-f"]).arg(sshd.host_key("ed25519")));
+    let sha1 = sha1.lines().find(|line| line.contains("SSHFP 4 1 ")).unwrap().to_owned();
+    let tree = plan.record(&sha1).start();
+    let mark = sshd.mark();
+    for (host, reason) in [
+        ("web2.example.test", "no-record"),
+        ("web1.plain.test", "insecure"),
+        ("web3.example.test", "sha1-only"),
+    ] {
+        expect(&tree, host, sshd.port(), "unproven", reason, 4);
+    }
+    let (json, finished) = verdict(&tree, "web1.broken.test", sshd.port());
+    assert_eq!((&json["verdict"], finished.code), (&Value::from("unproven"), Some(4)), "{finished:#?}");
+    let (json, finished) = verdict(&tree, "nobody.example.test", sshd.port());
+    assert_eq!((&json["verdict"], finished.code), (&Value::from("unproven"), Some(4)), "{finished:#?}");
+    let (json, finished) = verdict(&tree, "127.0.0.1", sshd.port());
+    assert_eq!((&json["verdict"], finished.code), (&Value::from("unproven"), Some(4)), "{finished:#?}");
+    assert!(!sshd.process.log()[mark..].contains("userauth"), "nobody was to authenticate");
+}
+
+#[test]
+fn a_key_under_a_port_label_counts_on_that_port_alone() {
+    let sshd = Sshd::start(&["ed25519"]);
+    let other = Sshd::start(&["ecdsa256"]);
+    let label = |port: u16| format!("_{port}._ssh.{HOST}");
+    let tree = published(Tree::plan(), &sshd, &label(sshd.port())).start();
+    // The host itself has no SSHFP at all.
+    expect(&tree, HOST, sshd.port(), "accept", "", 0);
+    expect(&tree, HOST, other.port(), "unproven", "no-record", 4);
+    // The label adds to what the host's own set says.
+    tree.update(&other.sshfp_update(HOST));
+    expect(&tree, HOST, sshd.port(), "accept", "", 0);
+    expect(&tree, HOST, other.port(), "accept", "", 0);
+    let moved = format!(
+        "{}\n{}",
+        sshd.sshfp_update(&label(22)),
+        format_args!("update delete {} SSHFP", label(sshd.port()))
+    );
+    tree.update(&moved);
+    expect(&tree, HOST, sshd.port(), "reject", "key-type-not-published", 3);
+}
+
+#[test]
+fn an_alias_is_followed_through_secure_zones_alone() {
+    let sshd = Sshd::start(&["ed25519"]);
+    let mut plan = published(Tree::plan(), &sshd, "web1.other.test.");
+    plan = published(plan, &sshd, "web1.plain.test.");
+    let tree = plan
+        .record("far.example.test. CNAME web1.other.test.")
+        .record("unsigned.example.test. CNAME web1.plain.test.")
+        .start();
+    expect(&tree, "far.example.test", sshd.port(), "accept", "", 0);
+    expect(&tree, "unsigned.example.test", sshd.port(), "unproven", "insecure", 4);
+}
+
+#[test]
+fn of_several_hosts_each_has_its_line_and_the_gravest_decides() {
+    let (good, bad) = (Sshd::start(&["ed25519"]), Sshd::start(&["ed25519"]));
+    let tree = published(Tree::plan(), &good, HOST).start();
+    let nobody = Port::free();
+    let target = |host: &str, port: u16| format!("{host}.example.test:{port}");
+    let accepted = target("web1", good.port());
+    let (rejected, unproven) = (target("web1", bad.port()), target("web2", good.port()));
+    let unreachable = target("web1", nobody.number());
+    for (targets, code) in [
+        (vec![&accepted, &accepted], 0),
+        (vec![&accepted, &unreachable], 1),
+        (vec![&unreachable, &unproven, &accepted], 4),
+        (vec![&unproven, &rejected, &unreachable, &accepted], 3),
+    ] {
+        let names: Vec<&str> = targets.iter().map(|t| t.as_str()).collect();
+        let finished = verify(&tree, &names);
+        assert_eq!(finished.code, Some(code), "{finished:#?}");
+        let lines = finished.json_lines();
+        assert_eq!(lines.len(), targets.len(), "{finished:#?}");
+        for target in targets {
+            let (host, port) = target.split_once(':').unwrap();
+            let line = |l: &&Value| l["host"] == host && l["port"].to_string() == port;
+            assert!(lines.iter().any(|l| line(&l)), "{target}: {finished:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_says_nothing_or_nonsense_ends_at_the_deadline() {
+    let sshd = Sshd::start(&["ed25519"]);
+    let tree = published(Tree::plan(), &sshd, HOST).start();
+    // It accepts connections into its backlog and never reads.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("web1.example.test:{}", mute.local_addr().unwrap().port());
+    let mut command = tree.sshanchor(tree.addr());
+    let finished = run(command.args(["verify", &target, "--json", "--timeout", "2"]), LIMIT);
+    assert!(![Some(0), None].contains(&finished.code), "{finished:#?}");
+    assert!(finished.elapsed < Duration::from_secs(6), "{finished:#?}");
+    assert_ne!(finished.json()["verdict"], "accept");
+    // A DNS server is no SSH server.
+    let finished = verify(&tree, &[&format!("web1.example.test:{}", tree.addr().port())]);
+    assert!(![Some(0), None].contains(&finished.code), "{finished:#?}");
+    assert_ne!(finished.json()["verdict"], "accept");
+}
+
+#[test]
+fn dropbear_is_verified_as_well() {
+    let dropbear = Dropbear::start();
+    let plan = dropbear.sshfp(HOST).iter().fold(Tree::plan(), |plan, line| plan.record(line));
+    let tree = plan.start();
+    expect(&tree, HOST, dropbear.port(), "accept", "", 0);
+}

@@ -1,0 +1,53 @@
+//! Dropbear's server and client.
+
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+
+use super::peer::command;
+use super::port::Port;
+use super::process::{Process, run_ok};
+use super::sandbox::Sandbox;
+use super::sshd::sshfp_lines;
+
+/// A running dropbear with an Ed25519 host key; it lets nobody in.
+#[derive(Debug)]
+pub struct Dropbear {
+    pub process: Process,
+    sandbox: Sandbox,
+    port: Port,
+}
+
+impl Dropbear {
+    /// With a fresh host key.
+    pub fn start() -> Dropbear {
+        let sandbox = Sandbox::new();
+        let port = Port::free();
+        let mut dropbear = command("dropbear");
+        // In the foreground, logging to stderr, without passwords.
+        dropbear.args(["-F", "-E", "-s", "-p", &port.addr().to_string()]);
+        dropbear.arg("-P").arg(sandbox.join("pid")).arg("-r").arg(key(&sandbox.join("key")).0);
+        let ready = || TcpStream::connect(port.addr()).is_ok();
+        let process = Process::start("dropbear", dropbear, sandbox.path(), ready);
+        Dropbear { process, sandbox, port }
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// SSHFP lines of its host key for `owner`.
+    pub fn sshfp(&self, owner: &str) -> Vec<String> {
+        sshfp_lines(&self.sandbox.join("key.pub"), owner)
+    }
+}
+
+/// A fresh Ed25519 key in dropbear's format, and its public half in OpenSSH's.
+pub fn key(file: &Path) -> (PathBuf, PathBuf) {
+    run_ok(command("dropbearkey").args(["-t", "ed25519", "-f"]).arg(file));
+    let text = run_ok(command("dropbearkey").args(["-y", "-f"]).arg(file));
+    let line = text.lines().find(|line| line.starts_with("ssh-ed25519 ")).unwrap();
+    let public = file.with_extension("pub");
+    std::fs::write(&public, format!("{line}\n")).unwrap();
+    (file.to_owned(), public)
+}
