@@ -91,7 +91,8 @@ impl Output {
         }
     }
 
-    fn error_text(&self, error: &Error) {
+    /// An error and its hint for people, to stderr: for results that carry theirs in JSON themselves.
+    pub fn error_text(&self, error: &Error) {
         write_err(&format!("sshanchor: {}", sanitise(&error.message)));
         if let Some(hint) = &error.hint {
             write_err(&format!("  hint: {}", sanitise(hint)));

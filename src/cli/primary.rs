@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::proof::{self, Proof};
 use super::published::Published;
-use super::{Context, dns_server, proof};
+use super::{Context, dns_server};
 use crate::agent::fan_out;
 use crate::agent::readback::{self, Seen, Server, Status};
 use crate::agent::reconcile::{Outcome, Reconciliation, Wish};
@@ -223,6 +224,9 @@ impl Run<'_> {
             self.warn(&published, cx);
             published.print(&cx.out)?;
             kinds.extend(published.error.as_ref().map(|error| error.kind));
+            if published.proof.as_ref().is_some_and(Proof::speaks_against) {
+                kinds.push(Kind::Unproven);
+            }
             if self.primary.check && published.pending {
                 kinds.push(Kind::Pending);
             }
@@ -271,7 +275,12 @@ impl Run<'_> {
             cx.out.warn(&format!("pending at {} for {owner}: {detail}", seen.server));
         }
         if let Some(proof) = published.proof.as_ref().filter(|proof| !proof.is_secure()) {
-            cx.out.warn(&format!("pending: clients cannot prove {owner} yet: {}", proof.message()));
+            let what = if proof.speaks_against() {
+                "published, but clients cannot prove"
+            } else {
+                "pending: clients cannot yet prove"
+            };
+            cx.out.warn(&format!("{what} {owner}: {}", proof.message()));
         }
     }
 }

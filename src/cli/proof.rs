@@ -36,6 +36,11 @@ impl Proof {
         self.status == Status::Secure && self.reason.is_none()
     }
 
+    /// They cannot, and waiting will not change it: the zone is unsigned or broken.
+    pub(super) fn speaks_against(&self) -> bool {
+        matches!(self.status, Status::Insecure | Status::Bogus)
+    }
+
     /// Why they cannot.
     pub(super) fn message(&self) -> &str {
         self.message.as_deref().unwrap_or("no reason is known")
