@@ -4,10 +4,15 @@
 /// A few lists of a KEXINIT; the rest of it is fixed.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
+    /// `kex_algorithms`.
     pub kex: &'a str,
+    /// `server_host_key_algorithms`.
     pub host_key: &'a str,
+    /// `encryption_algorithms`, both ways.
     pub cipher: &'a str,
+    /// `mac_algorithms`, both ways.
     pub mac: &'a str,
+    /// `first_kex_packet_follows`.
     pub guess: bool,
 }
 

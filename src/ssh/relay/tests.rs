@@ -165,6 +165,25 @@ fn packet(octets: &[u8]) -> (u32, String) {
     crate::proto::handshake::disconnect::read(packet.payload)
 }
 
+#[tokio::test]
+async fn a_buffered_client_gets_its_octets_while_the_server_is_silent() {
+    let (mut client, proxy) = duplex(64 * 1024);
+    let (near, mut server) = pair().await;
+    let relaying = tokio::spawn(async move {
+        let (client_in, client_out) = split(proxy);
+        let client_out = tokio::io::BufWriter::new(client_out);
+        let decide = async |presented: Presented| Ok(witness(presented.key()));
+        relay(client_in, client_out, near, soon(), decide, |_| {}).await
+    });
+    through(&mut client, &mut server).await;
+    for _ in 0..3 {
+        server.write_all(b"prompt").await.unwrap();
+        expect(&mut client, b"prompt").await;
+    }
+    drop(server);
+    assert!(relaying.await.unwrap().is_ok());
+}
+
 /// What a client sees that is refused outright, and whether standard error was written to.
 async fn refused_outright(version: &'static [u8]) -> (Vec<u8>, bool, bool) {
     let (mut client, proxy) = duplex(64 * 1024);

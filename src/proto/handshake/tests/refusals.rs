@@ -206,3 +206,23 @@ fn the_client_may_send_ignore_but_no_service_request() {
     let mut talk = Talk::offers(&Offer::default(), &Offer::default());
     assert!(matches!(talk.client(&offer).out.end, Some(End::Client { message: 20, .. })));
 }
+
+#[test]
+fn a_second_kexinit_of_the_server_is_refused_at_any_time() {
+    let offer = frame(&samples::kexinit(&Offer::default()));
+    let mut talk = Talk::default();
+    talk.server(SERVER).server(&offer).server(&offer);
+    assert!(matches!(talk.out.end, Some(End::Server { message: 20, .. })));
+    assert_eq!(talk.out.client, [SERVER, &offer].concat());
+}
+
+#[test]
+fn what_is_kept_behind_the_reply_is_bounded() {
+    let mut talk = Talk::held();
+    for _ in 0..4 {
+        talk.server(&[0; 64 * 1024]);
+    }
+    assert!(talk.out.end.is_none());
+    talk.server(&[0; 5]);
+    assert_eq!(talk.out.end, Some(End::TooMuch(MAX_BEHIND_REPLY + 1)));
+}
