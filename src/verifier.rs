@@ -9,15 +9,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::dns::anchors;
 use crate::dns::lookup::Lookups;
 use crate::dns::resolver::Resolver;
+use crate::dns::{addresses, anchors};
 use crate::error::{Error, Kind};
 use crate::proto::evidence::{Evidence, owners};
 use crate::proto::hostkey::Presented;
-use crate::proto::message::Question;
 use crate::proto::name::HostName;
-use crate::proto::rr::RrType;
 use crate::proto::verdict::{Anchored, Verdict, decide, nothing_vouches};
 use crate::ssh::probe::{ProbeError, Probed, probe};
 
@@ -152,10 +150,11 @@ impl Verifier {
     pub async fn connect(&self, host: &HostName, port: u16) -> Result<TcpStream, ProbeFailure> {
         let unreachable =
             |why: String| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}"));
-        let addresses = self.addresses(host, port).await.map_err(unreachable)?;
+        let found = addresses::of(self.resolver.as_ref(), host.name(), self.deadline).await;
+        let addresses = found.map_err(|why| unreachable(format!("no address: {why}")))?;
         let mut trouble = "it has no address".to_owned();
-        let mut left = addresses.len();
-        for address in addresses {
+        let mut left = addresses.len().min(MAX_ADDRESSES);
+        for address in addresses.into_iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::from((ip, port))) {
             left -= 1;
             // The last one has all the time there is.
             let until =
@@ -169,40 +168,6 @@ impl Verifier {
             }
         }
         Err(unreachable(trouble))
-    }
-
-    /// Where to connect: from the resolvers that were named, else from the system. Not trusted either way.
-    async fn addresses(&self, host: &HostName, port: u16) -> Result<Vec<SocketAddr>, String> {
-        let mut found: Vec<SocketAddr> = match &self.resolver {
-            None => {
-                let name = host.to_string();
-                let looked_up = within(self.deadline, tokio::net::lookup_host((name, port))).await;
-                looked_up.map_err(|why| format!("no address: {why}"))?.collect()
-            }
-            Some(resolver) => {
-                let question = |rtype| Question::new(host.name().clone(), rtype);
-                let (a, aaaa) = (question(RrType::A), question(RrType::AAAA));
-                let (v4, v6) = tokio::join!(
-                    resolver.ask(&a, true, self.deadline),
-                    resolver.ask(&aaaa, true, self.deadline)
-                );
-                if let (Err(why), Err(_)) = (&v4, &v6) {
-                    return Err(format!("no address: {why}"));
-                }
-                let records = [v6, v4].into_iter().flatten().flat_map(|response| response.answer);
-                records.filter_map(|r| address_of(r.rtype, &r.rdata)).map(|ip| (ip, port).into()).collect()
-            }
-        };
-        found.truncate(MAX_ADDRESSES);
-        Ok(found)
-    }
-}
-
-fn address_of(rtype: RrType, rdata: &[u8]) -> Option<std::net::IpAddr> {
-    match rtype {
-        RrType::A => <[u8; 4]>::try_from(rdata).ok().map(Into::into),
-        RrType::AAAA => <[u8; 16]>::try_from(rdata).ok().map(Into::into),
-        _ => None,
     }
 }
 

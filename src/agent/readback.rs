@@ -5,15 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::fan_out;
+use crate::dns::addresses;
 use crate::dns::authority::Authority;
 use crate::dns::resolver::Resolver;
-use crate::proto::message::Question;
 use crate::proto::name::Name;
 use crate::proto::plan::Present;
-use crate::proto::rr::RrType;
 
 /// The port of name servers that are known by name alone.
 const PORT: u16 = 53;
@@ -78,33 +77,14 @@ pub async fn name_servers(primary: &Authority, zone: &Name, resolver: Option<&Re
     let found = fan_out(names.into_iter().take(MAX_SERVERS).collect(), WIDTH, |name: Name| {
         let resolver = resolver.clone();
         async move {
-            let addresses = match resolver {
-                Some(resolver) => ask_addresses(&resolver, &name, until).await,
-                None => match timeout_at(until, tokio::net::lookup_host((name.to_string(), PORT))).await {
-                    Ok(Ok(found)) => found.collect(),
-                    _ => Vec::new(),
-                },
-            };
+            let found = addresses::of(resolver.as_ref(), &name, until).await.unwrap_or_default();
+            let addresses = found.into_iter().map(|ip| SocketAddr::from((ip, PORT))).collect();
             Server { label: name.to_string(), addresses }
         }
     });
     let mut servers: Vec<Server> = found.await.into_iter().flatten().collect();
     servers.retain(|server| !server.addresses.contains(&primary.server));
     servers
-}
-
-async fn ask_addresses(resolver: &Resolver, name: &Name, until: Instant) -> Vec<SocketAddr> {
-    let mut addresses = Vec::new();
-    for rtype in [RrType::A, RrType::AAAA] {
-        let question = Question::new(name.clone(), rtype);
-        let reply = resolver.ask(&question, false, until).await;
-        for record in reply.iter().flat_map(|r| &r.answer).filter(|r| r.rtype == rtype) {
-            let v4 = <[u8; 4]>::try_from(&*record.rdata).map(|ip| SocketAddr::from((ip, PORT)));
-            let v6 = <[u8; 16]>::try_from(&*record.rdata).map(|ip| SocketAddr::from((ip, PORT)));
-            addresses.extend(v4.or(v6));
-        }
-    }
-    addresses
 }
 
 /// Asks every server about every owner until it shows what is expected or time is up. The results are by

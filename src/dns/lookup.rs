@@ -75,7 +75,8 @@ impl Lookups {
 
     /// What came for `asked`, proven or not: its response code and records. For display only.
     pub fn seen(&self, asked: &Question) -> (Option<u16>, Option<RrSet>) {
-        match self.lock().material.last(asked) {
+        let material = &self.lock().material;
+        match material.get(&material.end_of_aliases(asked)) {
             Some(Fetched::Set(set)) => (Some(NOERROR), Some(set.clone())),
             Some(Fetched::Nothing { rcode, .. }) => (Some(*rcode), None),
             _ => (None, None),

@@ -1,5 +1,6 @@
 //! DNS I/O: sending questions and updates, fetching what proofs ask for.
 
+pub mod addresses;
 pub mod anchors;
 pub mod authority;
 pub mod classify;

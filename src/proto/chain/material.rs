@@ -41,8 +41,9 @@ impl Material {
         self.0.get(question)
     }
 
-    /// Follows the aliases from `asked`, proven or not, to what came last. For display only.
-    pub fn last(&self, asked: &Question) -> Option<&Fetched> {
+    /// Follows the aliases from `asked`, proven or not, as far as they are known. For display, and for
+    /// addresses, which nothing rests on.
+    pub fn end_of_aliases(&self, asked: &Question) -> Question {
         let mut here = asked.clone();
         for _ in 0..=MAX_ALIASES {
             match self.alias_at(&here) {
@@ -50,7 +51,7 @@ impl Material {
                 None => break,
             }
         }
-        self.get(&here)
+        here
     }
 
     /// Notes that `question` could not be answered.

@@ -1,0 +1,44 @@
+//! Where to connect: addresses of a name. Nobody vouches for them, and nothing rests on them.
+
+use std::net::IpAddr;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::resolver::Resolver;
+use crate::proto::chain::{Fetched, MAX_ALIASES, Material};
+use crate::proto::message::Question;
+use crate::proto::name::Name;
+use crate::proto::rr::RrType;
+
+/// The addresses of `name`: from `resolver` if there is one (IPv6 first, aliases followed), else from the
+/// system, which knows /etc/hosts too. The error says why there are none.
+pub async fn of(resolver: Option<&Resolver>, name: &Name, deadline: Instant) -> Result<Vec<IpAddr>, String> {
+    let Some(resolver) = resolver else {
+        let looked_up = timeout_at(deadline, tokio::net::lookup_host((name.to_string(), 0))).await;
+        let found = looked_up.map_err(|_| "no answer in time".to_owned())?.map_err(|e| e.to_string())?;
+        return Ok(found.map(|address| address.ip()).collect());
+    };
+    let ask = |rtype| asked(resolver, Question::new(name.clone(), rtype), deadline);
+    match tokio::join!(ask(RrType::AAAA), ask(RrType::A)) {
+        (Err(_), Err(why)) => Err(why),
+        (v6, v4) => Ok([v6, v4].into_iter().flatten().flatten().collect()),
+    }
+}
+
+async fn asked(resolver: &Resolver, asked: Question, deadline: Instant) -> Result<Vec<IpAddr>, String> {
+    let mut material = Material::default();
+    for _ in 0..=MAX_ALIASES {
+        let here = material.end_of_aliases(&asked);
+        match material.get(&here) {
+            None => material.add(&here, &resolver.ask(&here, true, deadline).await?),
+            Some(Fetched::Set(set)) => return Ok(set.rdatas().filter_map(address).collect()),
+            Some(_) => return Ok(Vec::new()),
+        }
+    }
+    Err("its aliases do not end".to_owned())
+}
+
+fn address(rdata: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(rdata).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(rdata).map(IpAddr::from)).ok()
+}
