@@ -179,7 +179,9 @@ fn of_several_hosts_each_has_its_line_and_the_gravest_decides() {
         assert_eq!(lines.len(), targets.len(), "{finished:#?}");
         for target in targets {
             let (host, port) = target.split_once(':').unwrap();
-            let line = |l: &&Value| l["host"] == host && l["port"].to_string() == port;
+            let line = |l: &&Value| {
+                l["host"] == host && l["port"].as_u64().map(|p| p.to_string()).as_deref() == Some(port)
+            };
             assert!(lines.iter().any(|l| line(&l)), "{target}: {finished:#?}");
         }
     }
