@@ -5,5 +5,7 @@ mod offline {
     mod gate;
     mod handmade_ssh;
     #[cfg(feature = "lab")]
+    mod lab;
+    #[cfg(feature = "lab")]
     mod probe;
 }

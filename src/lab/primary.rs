@@ -48,14 +48,6 @@ impl Primary {
         })
     }
 
-    fn signed(&self) -> bool {
-        self.zone.nx_proof_kind().is_some()
-    }
-
-    fn nsec3param(&self) -> RrKey {
-        RrKey::new(self.zone.origin().clone(), RecordType::NSEC3PARAM)
-    }
-
     async fn apply(&self, request: &Request, now: u64) -> Answer {
         // hickory makes NSEC3PARAM anew whenever it signs, and trips (in debug builds) over the old one.
         let param = RrKey::new(self.zone.origin().clone(), RecordType::NSEC3PARAM);
