@@ -4,4 +4,5 @@
 mod authority;
 pub mod host;
 mod primary;
+pub mod story;
 pub mod zone;
