@@ -4,17 +4,23 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use russh::keys::Algorithm;
+use sshanchor::backend::rfc2136::Rfc2136;
+use sshanchor::backend::{ApplyError, Backend};
+use sshanchor::dns::authority::Authority;
+use sshanchor::dns::tsig::Key;
 use sshanchor::lab::host::{ToyHost, generate_key};
 use sshanchor::lab::zone::{LabZone, Signing, Zones};
 use sshanchor::proto::denial::Status;
 use sshanchor::proto::message::Question;
 use sshanchor::proto::name::{HostName, Name};
+use sshanchor::proto::plan::{Intent, Plan, Present};
 use sshanchor::proto::rr::RrType;
 use sshanchor::proto::sshfp::Sshfp;
 use sshanchor::proto::verdict::{Reason, Verdict};
 use sshanchor::ssh::client::{ConnectError, connect};
-use sshanchor::verifier::{Options, Verifier};
+use sshanchor::verifier::{Options, Verifier, now};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 fn verifier(zones: &Zones, trust_anchor: PathBuf) -> Verifier {
     let (resolver, trust_anchor) = (vec![zones.address()], Some(trust_anchor));
@@ -95,6 +101,78 @@ async fn zones_that_make_no_sense_are_refused() {
     let wrong = LabZone::new("example").records("www IN A not.an.address");
     assert!(Zones::start(vec![wrong]).await.is_err());
     assert!(Zones::start(vec![LabZone::new("exam ple")]).await.is_err());
+}
+
+fn primary(zones: &Zones, key: Key) -> Rfc2136 {
+    let patience = Duration::from_secs(20);
+    let authority = Authority { server: zones.address(), patience, deadline: Instant::now() + patience };
+    Rfc2136::new(authority, Name::from_text("example").unwrap(), Some(key), now)
+}
+
+fn record(last: u8) -> Sshfp {
+    Sshfp::from_rdata(&[&[4, 2][..], &[0; 31], &[last]].concat()).unwrap()
+}
+
+/// To have `wanted`, and none of `own` beside it, where `present` stands.
+fn plan(present: &Present, wanted: &[u8], own: &[u8]) -> Plan {
+    let set = |digests: &[u8]| digests.iter().map(|d| record(*d)).collect();
+    let intent = match wanted {
+        [] => Intent::Withdraw,
+        _ => Intent::Publish { ttl: Some(60), prune: false },
+    };
+    Plan::new(&Name::from_text("web.example").unwrap(), present, &set(wanted), &set(own), intent).unwrap()
+}
+
+#[tokio::test]
+async fn updates_hold_only_if_exactly_what_was_read_still_stands() {
+    let zone = LabZone::new("example").tsig_key("agent").tsig_key("other");
+    let zones = Zones::start(vec![zone]).await.unwrap();
+    let (key, weaknesses) = Key::load(&zones.key_file("agent")).unwrap();
+    assert!(weaknesses.is_empty());
+    let primary = primary(&zones, key);
+    let owner = Name::from_text("web.example").unwrap();
+    let nothing = primary.read(&owner).await.unwrap();
+    assert_eq!(nothing, Present::absent());
+
+    primary.apply(&[plan(&nothing, &[1], &[])]).await.unwrap();
+    let one = primary.read(&owner).await.unwrap();
+    let late = primary.apply(&[plan(&nothing, &[2], &[])]).await;
+    assert!(matches!(late, Err(ApplyError::LostRace(_))), "it was empty, and is not: {late:?}");
+
+    primary.apply(&[plan(&one, &[2], &[])]).await.unwrap();
+    let two = primary.read(&owner).await.unwrap();
+    assert_eq!(two.records, [record(1), record(2)].into());
+    let late = primary.apply(&[plan(&one, &[3], &[1])]).await;
+    assert!(matches!(late, Err(ApplyError::LostRace(_))), "more stands than was read: {late:?}");
+    assert_eq!(primary.read(&owner).await.unwrap(), two);
+
+    let name = "web.example";
+    assert_eq!(status(&verifier(&zones, zones.anchor_file("example")), name, RrType::SSHFP).await, Ok(()));
+    primary.apply(&[plan(&two, &[], &[1, 2])]).await.unwrap();
+    assert_eq!(primary.read(&owner).await.unwrap(), Present::absent());
+    let gone = status(&verifier(&zones, zones.anchor_file("example")), name, RrType::SSHFP).await;
+    assert_eq!(gone, Err(Status::Absent), "what is gone is proven to be gone");
+}
+
+#[tokio::test]
+async fn only_the_keys_of_a_zone_update_it() {
+    let zones = Zones::start(vec![
+        LabZone::new("example").tsig_key("agent"),
+        LabZone::new("child.example").tsig_key("child"),
+    ])
+    .await
+    .unwrap();
+    let text = std::fs::read_to_string(zones.key_file("agent")).unwrap();
+    let other_secret = text.replace("secret \"", "secret \"AAAA");
+    let unknown = std::fs::read_to_string(zones.key_file("child")).unwrap();
+    let nothing = Present::absent();
+    for (text, expected) in [(&other_secret, "badsig"), (&unknown, "badkey")] {
+        let refused =
+            primary(&zones, Key::from_text(text).unwrap()).apply(&[plan(&nothing, &[1], &[])]).await;
+        assert_eq!(refused.unwrap_err().into_error().reason, expected);
+    }
+    let allowed = primary(&zones, Key::from_text(&text).unwrap());
+    allowed.apply(&[plan(&nothing, &[1], &[])]).await.unwrap();
 }
 
 #[tokio::test]
