@@ -16,7 +16,7 @@ use crate::error::{Error, Kind};
 use crate::proto::evidence::{Evidence, owners};
 use crate::proto::hostkey::Presented;
 use crate::proto::name::HostName;
-use crate::proto::verdict::{Anchored, Verdict, decide, nothing_vouches};
+use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_vouches};
 use crate::ssh::probe::{ProbeError, Probed, probe};
 
 /// Longest wait for one of several addresses before the next is tried.
@@ -139,6 +139,20 @@ impl Verifier {
     /// The verdict on `presented`, now.
     pub fn judge(&self, evidence: &Evidence, presented: &Presented) -> Verdict {
         decide(evidence, presented, now())
+    }
+
+    /// The verdict on a host that was looked at, now; or why it showed no key to judge.
+    pub fn verdict<'a>(&self, verification: &'a Verification) -> Result<Verdict, &'a ProbeFailure> {
+        let Verification { evidence, probed } = verification;
+        match probed {
+            None => Ok(self.without_key(evidence)),
+            Some(Ok(probed)) => Ok(self.judge(evidence, &probed.presented)),
+            Some(Err(ProbeFailure::Handshake(ProbeError::NoCommonKeyType { server_offers }))) => {
+                let (host, server_offers) = (evidence.host().clone(), server_offers.clone());
+                Ok(Verdict::Reject(Reason::NoPublishedTypeOffered { host, server_offers }))
+            }
+            Some(Err(failure)) => Err(failure),
+        }
     }
 
     /// The verdict on a host for which nothing usable is proven, whatever key it might show.

@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod offline {
+    #[cfg(feature = "lab")]
+    mod demo;
     mod gate;
     mod handmade_ssh;
+    #[cfg(feature = "lab")]
+    mod lab;
     #[cfg(feature = "lab")]
     mod probe;
 }

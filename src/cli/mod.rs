@@ -1,6 +1,7 @@
 //! The command line: one file a command, each from what was typed to what is meant, to a call, to
 //! output. The exit status is decided here and nowhere else.
 
+mod demo;
 mod lookup;
 mod primary;
 mod proof;
@@ -61,6 +62,8 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the whole story on loopback, with nothing installed: try this first
+    Demo(demo::Args),
     /// Print SSHFP records for public key files
     Sshfp(sshfp::Args),
     /// Publish this machine's host keys as SSHFP records
@@ -142,6 +145,7 @@ pub fn main() -> ExitCode {
 /// `Ok(None)` is success; `Ok(Some(kind))` is an outcome that the command has reported already.
 async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error> {
     match command {
+        Command::Demo(args) => demo::run(args, cx).await,
         Command::Sshfp(args) => sshfp::run(args, cx).await,
         Command::Publish(args) => publish::run(args, cx).await,
         Command::Withdraw(args) => withdraw::run(args, cx).await,

@@ -10,7 +10,7 @@ use crate::proto::hostkey::Presented;
 use crate::proto::name::HostName;
 use crate::proto::verdict::{Anchored, Reason, Verdict};
 use crate::ssh::probe::ProbeError;
-use crate::verifier::{ProbeFailure, Verification, Verifier};
+use crate::verifier::{ProbeFailure, Verifier};
 
 /// Proves each host's keys from DNSSEC, shakes hands with the host, and compares: accept, reject or
 /// unproven, a line each. Nothing is sent beyond the key exchange: no user name, no authentication.
@@ -103,18 +103,11 @@ async fn judge(verifier: &Verifier, host: &str, port: u16) -> Result<Judged, Err
         Err(error) if error.kind == Kind::Unproven => return Ok(Judged::address(host, port, error)),
         Err(error) => return Err(error),
     };
-    let Verification { evidence, probed } = verifier.verify(&name, port).await?;
-    Ok(match probed {
-        Some(Ok(probed)) => {
-            let verdict = verifier.judge(&evidence, &probed.presented);
-            Judged::verdict(&name, port, verdict, Some(&probed.presented))
-        }
-        Some(Err(ProbeFailure::Handshake(ProbeError::NoCommonKeyType { server_offers }))) => {
-            let reason = Reason::NoPublishedTypeOffered { host: name.clone(), server_offers };
-            Judged::verdict(&name, port, Verdict::Reject(reason), None)
-        }
-        Some(Err(failure)) => Judged::failure(&name, port, &failure),
-        None => Judged::verdict(&name, port, verifier.without_key(&evidence), None),
+    let verification = verifier.verify(&name, port).await?;
+    let presented = verification.probed.as_ref().and_then(|probed| probed.as_ref().ok());
+    Ok(match verifier.verdict(&verification) {
+        Ok(verdict) => Judged::verdict(&name, port, verdict, presented.map(|probed| &probed.presented)),
+        Err(failure) => Judged::failure(&name, port, failure),
     })
 }
 
@@ -181,7 +174,9 @@ impl Judged {
             ProbeFailure::Unreachable(_) => {
                 (None, "unreachable", Kind::Failure, "check its address and whether sshd is running")
             }
-            ProbeFailure::Handshake(ProbeError::BadSignature | ProbeError::BadHostKey(_)) => (
+            ProbeFailure::Handshake(
+                ProbeError::BadSignature | ProbeError::SignatureAlgorithm { .. } | ProbeError::BadHostKey(_),
+            ) => (
                 Some("reject"),
                 "bad-host-key",
                 Kind::Rejected,

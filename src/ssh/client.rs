@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::handler::Answers;
-use super::probe::{Exchanged, ProbeError, Probed, SESSION_KEX, exchange};
+use super::probe::{Exchanged, MAX_TEXT, ProbeError, Probed, SESSION_KEX, exchange, printable};
 use super::stream::Tether;
 use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::verdict::Anchored;
@@ -74,6 +74,8 @@ impl From<russh::Error> for SessionError {
         // A handle whose task has ended says no more than that it cannot send.
         Self::Connection(match error {
             russh::Error::SendError | russh::Error::RecvError => ProbeError::Closed,
+            // Past the handshake these are about the client's key, not the host's.
+            russh::Error::Keys(e) => ProbeError::Protocol(printable(&e.to_string(), MAX_TEXT)),
             other => other.into(),
         })
     }

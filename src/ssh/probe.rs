@@ -21,7 +21,7 @@ use crate::proto::wire::Reader;
 const MAX_NAMES: usize = 32;
 const MAX_NAME: usize = 64;
 /// Longest text of a server's that an error carries.
-const MAX_TEXT: usize = 200;
+pub(super) const MAX_TEXT: usize = 200;
 
 /// What a server showed. Its exchange was signed by the key it presents (RFC 4253 section 8).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub enum ProbeError {
     #[error("the server did not finish the key exchange in time")]
     Timeout,
     /// The server ended the connection without a word.
-    #[error("the server closed the connection during the key exchange")]
+    #[error("the server closed the connection")]
     Closed,
     /// The server ended the connection and said why.
     #[error("the server disconnected: {0}")]
@@ -233,7 +233,7 @@ fn algorithms(key_type: KeyType) -> &'static [Algorithm] {
     }
 }
 
-fn printable(text: &str, longest: usize) -> String {
+pub(super) fn printable(text: &str, longest: usize) -> String {
     sanitise(text).chars().take(longest).collect()
 }
 
