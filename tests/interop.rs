@@ -17,6 +17,11 @@ mod interop {
     mod forging;
     mod lookup;
     mod peers;
+    mod primary;
     mod proxy;
+    mod publish;
+    mod publish_races;
+    mod publish_refusals;
+    mod sshfp;
     mod verify;
 }

@@ -19,6 +19,8 @@ const ROUNDS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(120);
 /// How many owners are read at a time.
 const READS: usize = 32;
+/// After that many refusals of single owners and no success, the rest of a batch is not tried one by one.
+const REFUSALS: usize = 64;
 
 /// What one owner shall hold of this machine's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,9 +180,10 @@ impl<B: Backend> Reconciliation<B> {
             .collect();
         let (places, plans): (Vec<usize>, Vec<Plan>) = open.into_iter().unzip();
         let mut lost = Vec::new();
-        // Parts still to do, the next one last. A part that is refused is halved, so that one owner's
-        // refusal does not hold up the others.
+        // Parts still to do, the next one last. A part that is refused, or in the last round lost, is
+        // halved, so that one owner does not hold up the others.
         let mut parts = vec![(places.as_slice(), plans.as_slice())];
+        let (mut refusals, mut successes) = (0, 0);
         while let Some((places, plans)) = parts.pop() {
             let fits = self.backend.fitting(plans);
             if fits < plans.len() {
@@ -195,16 +198,20 @@ impl<B: Backend> Reconciliation<B> {
             }
             match self.backend.apply(plans).await {
                 Ok(()) => {
+                    successes += 1;
                     places.iter().filter_map(|at| outcomes.get_mut(*at).map(Outcome::applied)).collect()
                 }
                 Err(ApplyError::LostRace(_)) if !last => lost.extend(places),
-                Err(ApplyError::Refused(_)) if plans.len() > 1 => {
+                Err(ApplyError::LostRace(_) | ApplyError::Refused(_))
+                    if plans.len() > 1 && (successes > 0 || refusals < REFUSALS) =>
+                {
                     let half = plans.len() / 2;
                     let ((left, right), (at_left, at_right)) = (plans.split_at(half), places.split_at(half));
                     parts.push((at_right, right));
                     parts.push((at_left, left));
                 }
                 Err(error) => {
+                    refusals += 1;
                     let error = error.into_error();
                     let found = self.read(plans.iter().map(|p| p.owner.clone()).collect()).await;
                     for ((at, plan), found) in places.iter().zip(plans).zip(found) {
@@ -221,13 +228,22 @@ impl<B: Backend> Reconciliation<B> {
 
 /// An error, and how the records stand after it: seen, not supposed.
 fn with_whereabouts(mut error: Error, plan: &Plan, found: Result<Present, Error>) -> Error {
+    let owner = &plan.owner;
     let stand = match found {
-        Ok(found) if found == plan.present => format!("the records at {} are as they were", plan.owner),
-        Ok(found) if found.records == plan.outcome() => {
-            format!("the records at {} are nevertheless as wanted now", plan.owner)
+        Ok(found) if found == plan.present => {
+            if error.reason == "lost-race" {
+                // A signed zone shows which answers a wildcard made up; an unsigned one does not.
+                error.hint = Some(format!(
+                    "the server shows records at {owner} and denies that they stand there: does a wildcard above make them up?"
+                ));
+            }
+            format!("the records at {owner} are as they were")
         }
-        Ok(_) => format!("the records at {} have changed meanwhile", plan.owner),
-        Err(_) => format!("how the records at {} stand now is unknown", plan.owner),
+        Ok(found) if found.records == plan.outcome() => {
+            format!("the records at {owner} are nevertheless as wanted now")
+        }
+        Ok(_) => format!("the records at {owner} have changed meanwhile"),
+        Err(_) => format!("how the records at {owner} stand now is unknown"),
     };
     error.message = format!("{}; {stand}", error.message);
     error

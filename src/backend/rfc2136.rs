@@ -49,16 +49,15 @@ impl Rfc2136 {
                 ));
             }
             UpdateError::Rcode { rcode: Refusal::Refused, .. } => {
-                let name = plans.first().map_or_else(String::new, |plan| plan.owner.to_string());
-                return ApplyError::Refused(told("refused").hint(format!(
-                    "allow key {key} to change SSHFP at {name}; BIND, in zone {zone}: update-policy {{ grant {key} \
-                     name {name} SSHFP; }}; Knot: an acl with key: {key}, action: update, update-type: [SSHFP], \
-                     update-owner: name, update-owner-match: equal, update-owner-name: [{name}.]"
+                return ApplyError::Refused(told("refused").hint(self.how_to_allow(&key, plans)));
+            }
+            UpdateError::BadKey { .. } => {
+                return ApplyError::Refused(told("badkey").hint(format!(
+                    "the server has no key {key}, or has it for another algorithm: compare its key statement with the \
+                     key file; if it is Knot and has the key, {}",
+                    self.how_to_allow(&key, plans)
                 )));
             }
-            UpdateError::BadKey { .. } => told("badkey").hint(format!(
-                "the server has no key {key}, or has it for another algorithm: compare its key statement with the key file"
-            )),
             UpdateError::BadSig { .. } => {
                 told("badsig").hint(format!("the secret of {key} differs: copy the key file from the server again"))
             }
@@ -92,6 +91,18 @@ impl Rfc2136 {
             UpdateError::Encode(_) => told("internal"),
             UpdateError::Transport(e) => unreachable(e, told(transport_reason(e))),
         })
+    }
+}
+
+impl Rfc2136 {
+    fn how_to_allow(&self, key: &str, plans: &[Plan]) -> String {
+        let name = plans.first().map_or_else(String::new, |plan| plan.owner.to_string());
+        format!(
+            "allow key {key} to change SSHFP at {name}; BIND, in zone {zone}: update-policy {{ grant {key} name {name} \
+             SSHFP; }}; Knot: an acl with key: {key}, action: update, update-type: [SSHFP], update-owner: name, \
+             update-owner-match: equal, update-owner-name: [{name}.]",
+            zone = self.zone
+        )
     }
 }
 

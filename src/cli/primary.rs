@@ -141,6 +141,8 @@ impl Run<'_> {
         }
         let mut kinds = Vec::new();
         for (zone, part) in self.by_zone(&authority, wishes, cx, &mut kinds).await? {
+            let folder = state.folder().display();
+            cx.out.detail(&format!("zone {zone} at {server}, {} hosts, state in {folder}", part.len()));
             let backend = Arc::new(Rfc2136::new(authority, zone.clone(), key.clone(), verifier::now));
             let (names, wishes): (Vec<HostName>, Vec<Wish>) = part.into_iter().unzip();
             let run = Reconciliation { backend, state: state.clone(), intent: self.intent };
@@ -215,6 +217,7 @@ impl Run<'_> {
         }
         let (mut seen, mut proofs) = (seen.into_iter(), proofs.into_iter());
         let mut kinds = Vec::new();
+        let mut pending: BTreeMap<String, Vec<(String, Option<String>)>> = BTreeMap::new();
         for (host, outcome) in names.iter().zip(outcomes) {
             let mut published = Published::new(host, zone, authority.server, outcome, looks_only);
             if published.error.is_none() && !looks_only {
@@ -223,6 +226,12 @@ impl Run<'_> {
             }
             self.warn(&published, cx);
             published.print(&cx.out)?;
+            for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
+                pending
+                    .entry(seen.server.clone())
+                    .or_default()
+                    .push((published.owner.clone(), seen.detail.clone()));
+            }
             kinds.extend(published.error.as_ref().map(|error| error.kind));
             if published.proof.as_ref().is_some_and(Proof::speaks_against) {
                 kinds.push(Kind::Unproven);
@@ -230,6 +239,16 @@ impl Run<'_> {
             if self.primary.check && published.pending {
                 kinds.push(Kind::Pending);
             }
+        }
+        // A line a server: a dead one would have much to say of a large batch.
+        for (server, owners) in pending {
+            let Some((owner, detail)) = owners.first() else { continue };
+            let others = match owners.len() - 1 {
+                0 => String::new(),
+                others => format!(" and {others} more"),
+            };
+            let detail = detail.as_deref().unwrap_or("no detail");
+            cx.out.warn(&format!("pending at {server} for {owner}{others}: {detail}"));
         }
         Ok(kinds)
     }
@@ -269,10 +288,6 @@ impl Run<'_> {
         }
         if published.foreign.iter().any(|record| record.fingerprint_type() == sshfp::SHA1) {
             cx.out.warn(&format!("{owner} has SHA-1 records, which prove nothing"));
-        }
-        for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
-            let detail = seen.detail.as_deref().unwrap_or("no detail");
-            cx.out.warn(&format!("pending at {} for {owner}: {detail}", seen.server));
         }
         if let Some(proof) = published.proof.as_ref().filter(|proof| !proof.is_secure()) {
             let what = if proof.speaks_against() {

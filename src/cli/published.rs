@@ -77,7 +77,8 @@ impl Published {
             kept = plan.keep.difference(&added).cloned().collect();
             foreign = plan.foreign;
             ttl_before = plan.present.ttl;
-            ttl = Some(plan.ttl);
+            let stays = !kept.is_empty() || !foreign.is_empty() || !added.is_empty();
+            ttl = stays.then_some(plan.ttl);
         }
         Published {
             name: host.to_string(),

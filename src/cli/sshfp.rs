@@ -20,8 +20,8 @@ const MAX_INPUT: u64 = 1024 * 1024;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples: sshanchor sshfp --name web1.example.com /etc/ssh/ssh_host_*_key.pub\n          \
-    ssh-keyscan is no source: it does not check that the server holds the key.\n          \
-    sudo sshd -T | sshanchor sshfp --name web1.example.com -"
+    sudo sshd -T | sshanchor sshfp --name web1.example.com -\n\
+    Take keys from the host itself: what ssh-keyscan prints was not checked to belong to the server."
 )]
 pub(super) struct Args {
     /// The host whose keys these are

@@ -112,6 +112,7 @@ async fn a_race_that_is_always_lost_ends() {
     let error = outcome[0].error.clone().unwrap();
     assert_eq!((error.reason, error.kind), ("lost-race", Kind::Failure));
     assert!(error.message.ends_with("have changed meanwhile"), "{error}");
+    assert!(error.hint.is_none(), "that of the backend stands");
     assert_eq!(*server.updates.lock().unwrap(), ROUNDS as usize);
 }
 
@@ -159,4 +160,14 @@ async fn a_plan_alone_changes_nothing() {
     let outcome = run.plan(&[wish(1, "a")]).await.unwrap();
     assert_eq!(outcome[0].plan.as_ref().unwrap().add, set("a"));
     assert!(shown(&server, 1).is_empty() && run.state.read().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_altogether_is_not_tried_for_ever() {
+    let server = Arc::new(Server { refused: (0..1000).map(name).collect(), ..Server::default() });
+    let folder = tempfile::tempdir().unwrap();
+    let wishes: Vec<Wish> = (0..1000).map(|at| wish(at, "a")).collect();
+    let outcomes = publisher(&server, &folder).run(&wishes).await.unwrap();
+    assert!(outcomes.iter().all(|o| o.error.as_ref().is_some_and(|e| e.reason == "refused")));
+    assert!(*server.updates.lock().unwrap() < 500);
 }

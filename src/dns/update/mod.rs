@@ -35,8 +35,9 @@ pub enum UpdateError {
     /// The message cannot be written or signed.
     #[error("cannot write the update: {0}")]
     Encode(String),
-    /// The server knows no key of this name (or not with this algorithm).
-    #[error("BADKEY: {server} knows no TSIG key {key}")]
+    /// The server knows no key of this name (or not with this algorithm). Knot says so too if it knows
+    /// the key and its ACL does not allow the update.
+    #[error("BADKEY: {server} does not take TSIG key {key} for this")]
     BadKey {
         /// The server.
         server: SocketAddr,

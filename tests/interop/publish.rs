@@ -1,0 +1,265 @@
+//! `publish` and `withdraw` against BIND and Knot: what they do when all goes well, and what they tell of
+//! servers that lag. Plain questions are the second opinion on what a server holds.
+
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hickory_proto::op::Message;
+
+use super::primary::{FOREIGN, HOST, LIMIT, Primary, SHA1, key, list, on_bind_and_knot, record, sorted};
+use crate::support::port::Port;
+use crate::support::run;
+use crate::support::sshd::sshfp_lines;
+
+on_bind_and_knot! {
+    a_machines_life
+    others_records_are_left_alone
+    the_ttl_is_set_when_asked
+    port_labels_are_owners_of_their_own
+    looking_changes_nothing
+    many_hosts_at_once
+}
+
+fn a_machines_life(primary: &Primary) {
+    let (a, b, c) = (key(primary.sandbox(), "a"), key(primary.sandbox(), "b"), key(primary.sandbox(), "c"));
+    let (finished, json) = primary.publish(&[&a, &b], &[]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(finished.stderr, "", "nothing to warn of");
+    assert_eq!((&json["name"], &json["owner"]), (&HOST.into(), &HOST.into()));
+    assert_eq!((&json["zone"], &json["changed"]), (&"example.test".into(), &true.into()));
+    assert_eq!(json["server"], primary.addr().to_string());
+    assert_eq!(list(&json["added"]), sorted(&[&record(&a), &record(&b)]));
+    assert_eq!(json["read_back"][0]["status"], "current");
+    assert_eq!(json["ttl"], 3600);
+    assert_eq!(primary.records(HOST), (sorted(&[&record(&a), &record(&b)]), Some(3600)));
+
+    // A repeat sends nothing.
+    let serial = primary.serial();
+    let (finished, json) = primary.publish(&[&a, &b], &[]);
+    assert_eq!((finished.code, &json["changed"]), (Some(0), &false.into()), "{finished:#?}");
+    assert_eq!(list(&json["kept"]), sorted(&[&record(&a), &record(&b)]));
+    assert_eq!(primary.serial(), serial);
+
+    // A key swapped: its record goes as the new one comes.
+    let (finished, json) = primary.publish(&[&a, &c], &[]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!((list(&json["added"]), list(&json["removed"])), (vec![record(&c)], vec![record(&b)]));
+    assert_eq!(primary.records(HOST).0, sorted(&[&record(&a), &record(&c)]));
+
+    // Withdrawn from what the state knows, without a key of this machine at hand.
+    let mut withdraw = primary.command("withdraw", "web1");
+    let finished = run(withdraw.args(["--json", "--name", HOST]), LIMIT);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(list(&finished.json()["removed"]), sorted(&[&record(&a), &record(&c)]));
+    assert_eq!(primary.records(HOST), (vec![], None));
+}
+
+fn others_records_are_left_alone(primary: &Primary) {
+    let (a, b) = (key(primary.sandbox(), "a"), key(primary.sandbox(), "b"));
+    primary.update(&format!("update add {HOST} 300 SSHFP {FOREIGN}\nupdate add {HOST} 300 SSHFP {SHA1}"));
+    let (finished, json) = primary.publish(&[&a], &[]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(list(&json["foreign"]), sorted(&[FOREIGN, SHA1]));
+    assert!(
+        finished.stderr.contains("not this machine's") && finished.stderr.contains("SHA-1"),
+        "{finished:#?}"
+    );
+    assert_eq!(primary.records(HOST), (sorted(&[FOREIGN, SHA1, &record(&a)]), Some(300)));
+
+    let withdraw = || run(primary.command("withdraw", "web1").args(["--json", "--name", HOST]), LIMIT);
+    assert_eq!(withdraw().code, Some(0));
+    assert_eq!(primary.records(HOST).0, sorted(&[FOREIGN, SHA1]));
+
+    let (finished, json) = primary.publish(&[&b], &["--prune"]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(list(&json["removed"]), sorted(&[FOREIGN, SHA1]));
+    assert_eq!(primary.records(HOST).0, [record(&b)]);
+}
+
+fn the_ttl_is_set_when_asked(primary: &Primary) {
+    let a = key(primary.sandbox(), "a");
+    primary.update(&format!("update add {HOST} 300 SSHFP {FOREIGN}"));
+    let both = sorted(&[FOREIGN, &record(&a)]);
+    primary.publish(&[&a], &[]);
+    assert_eq!(primary.records(HOST), (both.clone(), Some(300)));
+    let (finished, json) = primary.publish(&[&a], &["--ttl", "120"]);
+    assert_eq!((finished.code, &json["changed"], &json["ttl"]), (Some(0), &true.into(), &120.into()));
+    assert_eq!(primary.records(HOST), (both.clone(), Some(120)));
+    let (_, json) = primary.publish(&[&a], &[]);
+    assert_eq!(json["changed"], false);
+    assert_eq!(primary.records(HOST), (both, Some(120)));
+}
+
+fn port_labels_are_owners_of_their_own(primary: &Primary) {
+    let (a, b) = (key(primary.sandbox(), "a"), key(primary.sandbox(), "b"));
+    let at_port = format!("_2222._ssh.{HOST}");
+    primary.publish(&[&a], &[]);
+    let (finished, json) = primary.publish(&[&b], &["--port", "2222"]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!((&json["name"], &json["owner"]), (&HOST.into(), &at_port.as_str().into()));
+    assert_eq!(primary.records(&at_port).0, [record(&b)]);
+    assert_eq!(primary.records(HOST).0, [record(&a)]);
+    let mut withdraw = primary.command("withdraw", "web1");
+    let finished = run(withdraw.args(["--name", HOST, "--port", "2222"]), LIMIT);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert!(primary.records(&at_port).0.is_empty());
+    assert_eq!(primary.records(HOST).0, [record(&a)]);
+}
+
+fn looking_changes_nothing(primary: &Primary) {
+    let a = key(primary.sandbox(), "a");
+    let look = |mode: &str, json: bool| {
+        // Without a TSIG key: looking needs none.
+        let mut command = primary.sandbox().sshanchor();
+        command.args([
+            "publish",
+            "--name",
+            HOST,
+            mode,
+            "--server",
+            &primary.addr().to_string(),
+            "--host-key",
+        ]);
+        command.arg(&a).arg("--state").arg(primary.sandbox().join("state"));
+        if json {
+            command.arg("--json");
+        }
+        run(&mut command, LIMIT)
+    };
+    let dry = look("--dry-run", false);
+    assert_eq!(dry.code, Some(0), "{dry:#?}");
+    assert!(dry.stdout.contains(&format!("+ {}", sshfp_lines(&a, HOST)[0])), "{dry:#?}");
+    let check = look("--check", true);
+    assert_eq!((check.code, &check.json()["pending"]), (Some(5), &true.into()), "{check:#?}");
+    assert_eq!(list(&check.json()["added"]), [record(&a)]);
+    assert!(primary.records(HOST).0.is_empty());
+    assert!(!primary.sandbox().join("state").exists(), "looking leaves no state");
+
+    primary.publish(&[&a], &[]);
+    let check = look("--check", true);
+    assert_eq!((check.code, &check.json()["pending"]), (Some(0), &false.into()), "{check:#?}");
+    primary.update(&format!("update delete {HOST} SSHFP"));
+    assert_eq!(look("--check", false).code, Some(5));
+    primary.publish(&[&a], &[]);
+    primary.update(&format!("update add {HOST} 60 SSHFP {FOREIGN}"));
+    assert_eq!(look("--check", false).code, Some(0), "others' records are no change that is pending");
+}
+
+fn many_hosts_at_once(primary: &Primary) {
+    let keys: Vec<PathBuf> = (0..3).map(|n| key(primary.sandbox(), &format!("k{n}"))).collect();
+    let paths: Vec<&str> = keys.iter().map(|k| k.to_str().unwrap()).collect();
+    let mut batch = String::from("# host files\n\n");
+    for at in 0..50 {
+        batch += &format!("host{at}.example.test {} {}\n", paths[at % 3], paths[(at + 1) % 3]);
+    }
+    let file = primary.sandbox().write("batch", &batch);
+    let publish = |key: &str| {
+        let mut command = primary.command("publish", key);
+        run(command.arg("--json").arg("--batch").arg(&file), LIMIT)
+    };
+    let serial = primary.serial();
+    let finished = publish("zone");
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(finished.json_lines().len(), 50);
+    for (at, line) in finished.json_lines().iter().enumerate() {
+        assert_eq!(
+            (&line["name"], &line["changed"]),
+            (&format!("host{at}.example.test").into(), &true.into())
+        );
+        let wanted = sorted(&[&record(&keys[at % 3]), &record(&keys[(at + 1) % 3])]);
+        assert_eq!(primary.records(&format!("host{at}.example.test")).0, wanted);
+    }
+    assert!(primary.serial() - serial < 10, "many hosts share an update");
+    let again = publish("zone");
+    assert!(again.json_lines().iter().all(|line| line["changed"] == false), "{again:#?}");
+
+    // A key for one of them: that one is done, the others are told of, each.
+    batch += &format!("web1.example.test {}\n", paths[0]);
+    let file = primary.sandbox().write("batch", &batch.replace(paths[2], paths[0]));
+    let finished = run(primary.command("publish", "web1").arg("--json").arg("--batch").arg(&file), LIMIT);
+    assert_eq!(finished.code, Some(1), "{finished:#?}");
+    for line in finished.json_lines() {
+        let refused = line["reason"] == "refused" || line["reason"] == "badkey";
+        assert_eq!(line["changed"] == true, line["name"] == HOST, "{line}");
+        assert!(refused || line["name"] == HOST || line["pending"] == false, "{line}");
+    }
+    assert_eq!(primary.records(HOST).0, [record(&keys[0])]);
+}
+
+#[test]
+fn servers_that_lag_or_are_dead_are_pending_and_hold_up_nobody() {
+    let primary = Primary::bind();
+    let a = key(primary.sandbox(), "a");
+    let dead = Port::free();
+    // Answers with authority that there is nothing.
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let lagging = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let mut message = Message::from_vec(&buffer[..length]).unwrap().into_response();
+            message.metadata.authoritative = true;
+            socket.send_to(&message.to_vec().unwrap(), from).unwrap();
+        }
+    });
+    let (dead, late) = (dead.addr().to_string(), lagging.to_string());
+    let more = ["--check-server", dead.as_str(), "--check-server", late.as_str(), "--timeout", "3"];
+    let (finished, json) = primary.publish(&[&a], &more);
+    assert_eq!((finished.code, &json["changed"]), (Some(0), &true.into()), "{finished:#?}");
+    assert!(finished.elapsed < Duration::from_secs(6), "{finished:#?}");
+    let status = |server: &str| {
+        let seen = json["read_back"].as_array().unwrap().iter().find(|s| s["server"] == server);
+        seen.unwrap_or_else(|| panic!("{server} in {json}"))["status"].clone()
+    };
+    assert_eq!(status(&primary.addr().to_string()), "current");
+    assert_eq!(status(&dead), "unreachable");
+    assert_eq!(status(&late), "pending");
+    assert_eq!(finished.stderr.matches("pending at").count(), 2, "{finished:#?}");
+}
+
+#[test]
+fn published_records_are_proven_through_the_clients_own_path() {
+    let primary = Primary::knot();
+    let a = key(primary.sandbox(), "a");
+    let Primary::Knot(knot) = &primary else { panic!("not Knot") };
+    let publish = |anchor: PathBuf| {
+        let mut command = primary.command("publish", "zone");
+        command.env("SSHANCHOR_RESOLVER", knot.unbound.addr().to_string());
+        command.env("SSHANCHOR_TRUST_ANCHOR", anchor);
+        let arguments = ["--json", "--timeout", "3", "--name", HOST, "--host-key"];
+        run(command.args(arguments).arg(&a), LIMIT)
+    };
+    let finished = publish(knot.tree.anchor());
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(finished.json()["proof"]["status"], "secure", "{finished:#?}");
+    assert!(finished.json()["proof"]["reason"].is_null(), "{finished:#?}");
+    assert_eq!(finished.stderr, "", "{finished:#?}");
+    // Published all the same, but nobody who trusts another root can prove it.
+    let finished = publish(knot.tree.anchor_of("other.test."));
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_ne!(finished.json()["proof"]["status"], "secure", "{finished:#?}");
+    assert!(finished.stderr.contains("clients cannot prove web1.example.test yet"), "{finished:#?}");
+}
+
+#[test]
+fn a_batch_with_one_bad_line_does_nothing() {
+    let primary = Primary::bind();
+    let a = key(primary.sandbox(), "a");
+    let good = format!("web1.example.test {}\n", a.display());
+    for (bad, why) in [
+        ("web2.example.test /nowhere/key.pub", "line 2"),
+        ("web2.example.test", "no public key file"),
+        ("not_a_host x", "line 2"),
+        (good.as_str(), "a second time"),
+    ] {
+        let file = primary.sandbox().write("batch", &format!("{good}{bad}\n"));
+        let finished = run(primary.command("publish", "zone").arg("--batch").arg(&file), LIMIT);
+        assert_ne!(finished.code, Some(0), "{finished:#?}");
+        assert!(finished.stderr.contains(why), "{why}: {finished:#?}");
+        assert!(primary.records(HOST).0.is_empty());
+    }
+    let file = primary.sandbox().write("batch", &good);
+    assert_eq!(run(primary.command("publish", "zone").arg("--batch").arg(&file), LIMIT).code, Some(0));
+    assert_eq!(primary.records(HOST).0, [record(&a)]);
+}
