@@ -197,8 +197,11 @@ impl Plan {
                 }
             }
             let file = sandbox.write(&format!("{}.db", zone.file_stem()), &text);
-            if let Signing::Static { start, end } = &zone.signing {
-                sign(zone, &sandbox, &file, start, end);
+            match &zone.signing {
+                Signing::Static { start, end } => sign(zone, &sandbox, &file, start, end),
+                // Signed from the first answer on: named by itself signs bit by bit after its start.
+                Signing::Dynamic => sign(zone, &sandbox, &file, "now-3600", "now+1209600"),
+                Signing::Unsigned | Signing::Elsewhere => {}
             }
         });
         let named = Named::start(sandbox.path(), &zones, &tsig);
