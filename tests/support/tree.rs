@@ -199,8 +199,8 @@ impl Plan {
             let file = sandbox.write(&format!("{}.db", zone.file_stem()), &text);
             match &zone.signing {
                 Signing::Static { start, end } => sign(zone, &sandbox, &file, start, end),
-                // named goes on from here; signing from nothing it would answer in the middle of it.
-                Signing::Dynamic => sign(zone, &sandbox, &file, "now-3600", "now+2592000"),
+                // Signed from the first answer on: named by itself signs bit by bit after its start.
+                Signing::Dynamic => sign(zone, &sandbox, &file, "now-3600", "now+1209600"),
                 Signing::Unsigned | Signing::Elsewhere => {}
             }
         });

@@ -6,6 +6,7 @@ mod messages;
 mod records;
 mod signatures;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
@@ -33,6 +34,7 @@ struct World {
     honest: Sshd,
     impostor: Sshd,
     unbound: Unbound,
+    anchor: PathBuf,
     tree: Tree,
 }
 
@@ -54,7 +56,7 @@ impl World {
         let tree = plan.start();
         let unbound = Unbound::validating(&tree);
         let forger = Forger::start(unbound.addr());
-        World { forger, honest, impostor, unbound, tree }
+        World { forger, honest, impostor, unbound, anchor: tree.anchor(), tree }
     }
 
     /// The impostor's SSHFP record, as if it were of `owner`.
@@ -93,6 +95,7 @@ impl World {
     /// `sshanchor verify HOST:PORT` through the relay.
     fn verify(&self, host: &str, server: &Sshd) -> (Finished, Value) {
         let mut command = self.tree.sshanchor(self.forger.addr());
+        command.env("SSHANCHOR_TRUST_ANCHOR", &self.anchor);
         let target = format!("{}:{}", host.trim_end_matches('.'), server.port());
         let finished =
             run(command.args(["verify", &target, "--json", "--timeout", TIMEOUT]), Duration::from_secs(30));
