@@ -36,9 +36,11 @@ impl Proof {
         self.status == Status::Secure && self.reason.is_none()
     }
 
-    /// They cannot, and waiting will not change it: the zone is unsigned or broken.
+    /// They cannot, and it is not for want of time: old records in a cache, or no answer, are passing.
     pub(super) fn speaks_against(&self) -> bool {
-        matches!(self.status, Status::Insecure | Status::Bogus)
+        let passing =
+            matches!(self.status, Status::Secure | Status::Absent) || self.reason == Some("no-answer");
+        !passing
     }
 
     /// Why they cannot.
