@@ -42,6 +42,7 @@ struct Cli {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// Print results as JSON, one object a line
     #[arg(long, global = true)]
