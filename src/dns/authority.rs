@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::transport::{self, TransportError, UDP_PAYLOAD};
 use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, is_reply_to, rcode_name};
@@ -15,6 +15,10 @@ use crate::proto::sshfp::Sshfp;
 
 /// How long the first datagram may take before it is sent again.
 const RESEND: Duration = Duration::from_millis(800);
+/// How often a server that fails is asked, and the pause after the first time.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(150);
+const SERVFAIL: u16 = 2;
 
 /// A name server that is asked directly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +151,21 @@ impl Authority {
         self.deadline.min(Instant::now() + self.patience)
     }
 
+    /// Asks; a SERVFAIL may pass in a moment, as while a server signs a zone that it has just loaded.
     async fn ask(&self, name: &Name, rtype: RrType) -> Result<Answer, AuthorityError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.ask_once(name, rtype).await {
+                Err(AuthorityError::Rcode { rcode: SERVFAIL, .. }) if tries < TRIES => {
+                    sleep(PAUSE * tries).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn ask_once(&self, name: &Name, rtype: RrType) -> Result<Answer, AuthorityError> {
         let question = Question::new(name.clone(), rtype);
         let id: u16 = rand::random();
         let mut query = question.query(id, false, UDP_PAYLOAD);

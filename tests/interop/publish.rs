@@ -9,8 +9,8 @@ use hickory_proto::op::Message;
 
 use super::primary::{FOREIGN, HOST, LIMIT, Primary, SHA1, key, list, on_bind_and_knot, record, sorted};
 use crate::support::port::Port;
-use crate::support::run;
 use crate::support::sshd::sshfp_lines;
+use crate::support::{Tree, run};
 
 on_bind_and_knot! {
     a_machines_life
@@ -262,4 +262,18 @@ fn a_batch_with_one_bad_line_does_nothing() {
     let file = primary.sandbox().write("batch", &good);
     assert_eq!(run(primary.command("publish", "zone").arg("--batch").arg(&file), LIMIT).code, Some(0));
     assert_eq!(primary.records(HOST).0, [record(&a)]);
+}
+
+#[test]
+fn what_a_wildcard_makes_up_is_no_record_of_the_name() {
+    let tree = Tree::plan().record(&format!("*.wild.example.test. SSHFP {FOREIGN}")).start();
+    let primary = Primary::Bind(Box::new(tree));
+    let a = key(primary.sandbox(), "a");
+    let owner = "h1.wild.example.test";
+    assert_eq!(primary.records(owner).0, [FOREIGN]);
+    let mut command = primary.command("publish", "zone");
+    let finished = run(command.args(["--json", "--name", owner, "--host-key"]).arg(&a), LIMIT);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(list(&finished.json()["foreign"]), Vec::<String>::new());
+    assert_eq!(primary.records(owner).0, [record(&a)]);
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::ask::{ask, is_signed};
@@ -68,7 +69,8 @@ impl Named {
             let served = |zone: &&Zone| zone.signing != Signing::Elsewhere;
             zones.iter().filter(served).all(|zone| match zone.signing {
                 Signing::Unsigned => ask(addr, &zone.name, RecordType::SOA).is_some(),
-                _ => is_signed(addr, &zone.name, RecordType::SOA),
+                // named signs a dynamic zone piece by piece; until its denials are there it fails.
+                _ => is_signed(addr, &zone.name, RecordType::SOA) && denies(addr, &zone.name),
             })
         });
         Named { process, port }
@@ -78,6 +80,12 @@ impl Named {
     pub fn addr(&self) -> SocketAddr {
         self.port.addr()
     }
+}
+
+/// Whether the zone has an answer for a name that it does not hold.
+fn denies(addr: SocketAddr, zone: &str) -> bool {
+    let absent = format!("no-such-name.{}", zone.trim_start_matches('.'));
+    ask(addr, &absent, RecordType::TXT).is_some_and(|a| a.metadata.response_code != ResponseCode::ServFail)
 }
 
 fn configuration(folder: &Path, zones: &[Zone], keys: &[TsigKey], port: u16) -> String {

@@ -276,11 +276,13 @@ mod tests {
         Plan::new(&owner, &Present::absent(), &wanted, &[].into(), intent).unwrap()
     }
 
-    /// The server's side: an answer to a signed update, signed with `secret` if there is one.
-    fn exchange(
+    /// The server's side: an answer to a signed update, signed with `secret` if there is one, and then
+    /// spoilt on its way.
+    fn exchange_spoilt(
         rcode: ResponseCode,
         secret: Option<&str>,
         error: Option<TsigError>,
+        spoil: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), UpdateError> {
         let ours = key(OURS.unwrap());
         let mut update = message(&zone(), &[plan()]).unwrap();
@@ -302,10 +304,46 @@ mod tests {
             };
             response.set_signature(context.sign(&octets).unwrap());
         }
-        let reply = response.to_vec().unwrap();
+        let mut reply = response.to_vec().unwrap();
         assert!(is_reply(&reply, update.metadata.id) && !is_reply(&reply, update.metadata.id ^ 1));
+        spoil(&mut reply);
         let asked = Asked { server: server(), zone: &zone(), key: &ours, now: NOW };
         judge(&reply, &update.queries, asked, verifier)
+    }
+
+    fn exchange(
+        rcode: ResponseCode,
+        secret: Option<&str>,
+        error: Option<TsigError>,
+    ) -> Result<(), UpdateError> {
+        exchange_spoilt(rcode, secret, error, |_| {})
+    }
+
+    #[test]
+    fn no_cut_or_flip_makes_a_success_of_a_refusal() {
+        let length = std::cell::Cell::new(0);
+        let refused = |spoil: &dyn Fn(&mut Vec<u8>)| {
+            exchange_spoilt(ResponseCode::Refused, OURS, None, |reply| {
+                length.set(reply.len());
+                spoil(reply);
+            })
+        };
+        refused(&|_| {}).unwrap_err();
+        for at in 0..length.get() {
+            refused(&|reply| reply.truncate(at)).unwrap_err();
+            for bit in 0..8 {
+                refused(&|reply| reply[at] ^= 1 << bit).unwrap_err();
+            }
+        }
+        // All signature records twice, and one out of place: neither is a signature.
+        let twice = |reply: &mut Vec<u8>| {
+            let tsig = reply.split_off(12 + zone().wire().len() + 4);
+            reply.extend([tsig.as_slice(), tsig.as_slice()].concat());
+            reply[11] = 2;
+        };
+        assert!(exchange_spoilt(ResponseCode::NoError, OURS, None, twice).is_err());
+        let as_answer = |reply: &mut Vec<u8>| (reply[7], reply[11]) = (1, 0);
+        assert!(exchange_spoilt(ResponseCode::NoError, OURS, None, as_answer).is_err());
     }
 
     const OURS: Option<&str> = Some("b3VyIHNlY3JldCBvZiAxNiBvY3RldHM=");
