@@ -232,6 +232,7 @@ fn delegation(zone: &Zone, keys: &Keys, sandbox: &Sandbox) -> String {
     let ns = ns_name(&zone.name);
     let ds = match zone.parent {
         Parent::Ds => keys.ds_line(),
+        Parent::Sha1Ds => keys.ds("-1"),
         Parent::NoDs => String::new(),
         Parent::WrongDs => {
             let folder = sandbox.join(&format!("{}-not", zone.file_stem()));
@@ -249,6 +250,9 @@ fn sign(zone: &Zone, sandbox: &Sandbox, file: &Path, start: &str, end: &str) {
     signzone.arg(if zone.combined { "-z" } else { "-x" });
     if zone.nsec3 {
         signzone.args(["-3", "-", "-H", "0"]);
+    }
+    if zone.opt_out {
+        signzone.arg("-A");
     }
     let keys = sandbox.join(zone.file_stem());
     signzone.arg("-K").arg(&keys).arg("-d").arg(&keys).arg("-f").arg(file).arg(file);

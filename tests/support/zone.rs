@@ -25,6 +25,8 @@ pub enum Parent {
     Ds,
     /// A DS that fits none of its keys: the zone is bogus.
     WrongDs,
+    /// A DS of its key signing key with SHA-1 alone.
+    Sha1Ds,
     /// No DS: the zone is insecure, or an island.
     NoDs,
 }
@@ -40,6 +42,8 @@ pub struct Zone {
     /// One key for everything rather than a KSK and a ZSK.
     pub combined: bool,
     pub nsec3: bool,
+    /// NSEC3 skips unsigned delegations.
+    pub opt_out: bool,
     /// Lines of a zone file; owners are absolute.
     pub records: Vec<String>,
 }
@@ -54,6 +58,7 @@ impl Zone {
             algorithm: "ECDSAP256SHA256".into(),
             combined: false,
             nsec3: false,
+            opt_out: false,
             records: Vec::new(),
         }
     }
@@ -81,6 +86,11 @@ impl Zone {
     /// With NSEC3 in place of NSEC.
     pub fn nsec3(self) -> Zone {
         Zone { nsec3: true, ..self }
+    }
+
+    /// With NSEC3 that skips unsigned delegations.
+    pub fn opt_out(self) -> Zone {
+        Zone { nsec3: true, opt_out: true, ..self }
     }
 
     /// With another word about it at its parent.
@@ -141,7 +151,12 @@ impl Keys {
 
     /// The KSK's DS line (SHA-256).
     pub fn ds_line(&self) -> String {
-        run_ok(command("dnssec-dsfromkey").arg("-2").arg(key_file(&self.ksk)))
+        self.ds("-2")
+    }
+
+    /// The KSK's DS line with the digest that this option of dnssec-dsfromkey names.
+    pub fn ds(&self, digest: &str) -> String {
+        run_ok(command("dnssec-dsfromkey").arg(digest).arg(key_file(&self.ksk)))
     }
 
     /// The files, each once.

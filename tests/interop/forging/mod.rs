@@ -2,6 +2,7 @@
 //! the host's own, or an impostor whose key the forgery wants to see accepted.
 
 mod delegations;
+mod denials;
 mod messages;
 mod records;
 mod signatures;

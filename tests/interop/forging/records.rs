@@ -1,7 +1,7 @@
 //! Real signatures over other records than those that are shown.
 
 use super::{HOST, World};
-use crate::support::wire::{CNAME, NSEC, RRSIG, Rr, SSHFP, WireName};
+use crate::support::wire::{CNAME, NSEC, RRSIG, Rr, SOA, SSHFP, WireName};
 
 /// `answer` with every owner changed to `owner`.
 fn renamed(answer: &[Rr], owner: &str) -> Vec<Rr> {
@@ -154,8 +154,8 @@ fn a_wildcard_replayed_at_an_existing_name_is_refused() {
             let denial: Vec<Rr> = message.authority.iter().filter(|rr| rr.concerns(NSEC)).cloned().collect();
             *message = message.answered(replayed.clone());
             message.authority = denial;
-            // The unsigned stranger of the validator's bug that facts/dns.md tells of.
-            message.authority.push(Rr::new("unrelated.", crate::support::wire::SOA, vec![0; 22]));
+            // An unsigned stranger beside it.
+            message.authority.push(Rr::new("unrelated.", SOA, vec![0; 22]));
         }
     });
     world.refuses(host, &world.impostor);
