@@ -1,6 +1,7 @@
 //! Resource records as DNSSEC sees them: canonical RDATA (RFC 4034 section 6.2), RRsets with the
 //! signatures over them, RRSIG fields.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use data_encoding::HEXLOWER;
@@ -97,9 +98,12 @@ impl RrSet {
     /// out, RDATA is sorted as RFC 4034 section 6.3 wants it, the least TTL counts.
     pub fn collect(records: &[Record]) -> Vec<RrSet> {
         let mut sets: Vec<RrSet> = Vec::new();
+        // A message may hold thousands of owners, so the place of each set is looked up.
+        let mut places: HashMap<(&Name, RrType), usize> = HashMap::new();
         let usable = |r: &&Record| r.class == CLASS_IN && r.rtype != RrType::OPT;
         for record in records.iter().filter(usable).filter(|r| r.rtype != RrType::RRSIG) {
-            match sets.iter_mut().find(|s| s.owner == record.owner && s.rtype == record.rtype) {
+            let place = *places.entry((&record.owner, record.rtype)).or_insert(sets.len());
+            match sets.get_mut(place) {
                 Some(set) => {
                     set.ttl = set.ttl.min(record.ttl);
                     if let Err(at) = set.rdatas.binary_search(&record.rdata) {
@@ -117,8 +121,8 @@ impl RrSet {
         }
         for record in records.iter().filter(usable).filter(|r| r.rtype == RrType::RRSIG) {
             let Some(rrsig) = Rrsig::from_rdata(&record.rdata) else { continue };
-            let covered = |s: &&mut RrSet| s.owner == record.owner && s.rtype == rrsig.covered;
-            if let Some(set) = sets.iter_mut().find(covered) {
+            let place = places.get(&(&record.owner, rrsig.covered));
+            if let Some(set) = place.and_then(|place| sets.get_mut(*place)) {
                 set.ttl = set.ttl.min(record.ttl);
                 if !set.signatures.contains(&rrsig) {
                     set.signatures.push(rrsig);

@@ -62,7 +62,7 @@ impl Anchored {
         &self.owner
     }
 
-    /// Until when the proof holds, in seconds since 1970.
+    /// Until when the proof may be kept, in seconds since 1970.
     pub fn valid_until(&self) -> u64 {
         self.valid_until
     }
@@ -127,7 +127,7 @@ pub enum Reason {
     ProofExpired {
         /// The host asked for.
         host: HostName,
-        /// Its end, in seconds since 1970.
+        /// The end of its first signature to expire, in seconds since 1970.
         until: u64,
         /// The moment of the verdict.
         now: u64,
@@ -241,6 +241,10 @@ fn digests(records: &[Sshfp]) -> String {
 /// The one maker of [`Anchored`]. Every accept rests on an SSHFP set that is proven for exactly this
 /// host, or this host and port, and holds the SHA-256 of exactly this key. A certificate counts by the
 /// plain key inside it, which is the key that signed the exchange.
+///
+/// Signatures have to hold at `now`. TTLs do not count here: a resolver may hand out a last second of
+/// them, and data is good for the transaction that asked for it (RFC 1035 section 3.2.1); how long a
+/// proof is kept for others is [`Anchored::valid_until`].
 pub fn decide(evidence: &Evidence, presented: &Presented, now: u64) -> Verdict {
     let (host, port) = (evidence.host().clone(), evidence.port());
     let key = presented.key();
@@ -248,7 +252,7 @@ pub fn decide(evidence: &Evidence, presented: &Presented, now: u64) -> Verdict {
         return Verdict::Unproven(Reason::Clock { now });
     }
     let mut published: Vec<Sshfp> = Vec::new();
-    for (answer, records) in evidence.proven().filter(|(answer, _)| now <= answer.valid_until()) {
+    for (answer, records) in evidence.proven().filter(|(answer, _)| now <= answer.expires()) {
         if records.iter().any(|record| record.matches(key)) {
             return Verdict::Accept(Anchored {
                 host,
@@ -277,7 +281,7 @@ pub fn nothing_vouches(evidence: &Evidence, now: u64) -> Reason {
     if now < RELEASED {
         return Reason::Clock { now };
     }
-    let ends: Vec<u64> = evidence.proven().map(|(answer, _)| answer.valid_until()).collect();
+    let ends: Vec<u64> = evidence.proven().map(|(answer, _)| answer.expires()).collect();
     if ends.iter().any(|until| now <= *until) {
         return Reason::NothingUsable { host };
     }

@@ -5,6 +5,8 @@ use super::error::ChainError;
 use super::material::{Fetched, Material};
 use super::prover::{Budget, Halt, Proven, Prover};
 use crate::proto::message::Question;
+use crate::proto::name::Name;
+use crate::proto::rr::RrSet;
 
 /// A proven answer: every alias on the way and the data at its end. Made by [`Prover::answer`] alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,13 +32,37 @@ impl Answer {
         &self.data
     }
 
-    /// The last second, since 1970, at which every link of every part still holds.
+    /// The last second, since 1970, for which it may be kept: TTLs and signatures of every part.
     pub fn valid_until(&self) -> u64 {
         self.aliases.iter().map(Proven::valid_until).fold(self.data.valid_until(), u64::min)
+    }
+
+    /// The last second, since 1970, at which every signature of every part still holds.
+    pub fn expires(&self) -> u64 {
+        self.aliases.iter().map(Proven::expires).fold(self.data.expires(), u64::min)
     }
 }
 
 impl Prover {
+    /// Proves the CNAME at `here` or the DNAME above it. A DNAME from above the closest trust anchor of
+    /// `here` has no say over it, as little as any other record from there.
+    pub(in crate::proto) fn prove_alias(
+        &mut self,
+        here: &Name,
+        set: &RrSet,
+        material: &Material,
+        budget: &mut Budget,
+    ) -> Result<Proven, Halt> {
+        match self.anchors().closest(here) {
+            Some(anchor) if !set.owner().is_at_or_below(anchor) => {
+                let (owner, rtype, anchor) = (set.owner().clone(), set.rtype(), anchor.clone());
+                let signer = set.signatures().first().map_or_else(|| owner.clone(), |r| r.signer.clone());
+                Err(ChainError::AboveAnchor { owner, rtype, signer, anchor }.into())
+            }
+            _ => self.prove(set, material, budget),
+        }
+    }
+
     /// Proves what was asked, alias by alias. All that is missing along the way is asked for at once.
     pub fn answer(
         &mut self,
@@ -70,7 +96,7 @@ impl Prover {
                 Some(Fetched::Alias { cname, .. }) => {
                     let bad = || ChainError::BadAlias { owner: cname.owner().clone(), rtype: cname.rtype() };
                     let (set, target) = material.alias_at(&here).ok_or_else(bad)?;
-                    aliases.extend(note(self.prove(set, material, budget))?);
+                    aliases.extend(note(self.prove_alias(&here.name, set, material, budget))?);
                     here = Question::new(target, asked.rtype);
                 }
                 Some(Fetched::Nothing { rcode, .. }) => {

@@ -184,10 +184,14 @@ impl Ds {
         self.digest_algorithm().is_some() && Algorithm::from_number(self.algorithm).is_some()
     }
 
+    /// It may speak of `key`: tag and algorithm fit. Both are easily made to.
+    pub fn names(&self, key: &Dnskey) -> bool {
+        self.tag == key.tag && self.algorithm == key.algorithm
+    }
+
     /// It speaks of `key` at `zone`: tag, algorithm and digest all fit.
     pub fn covers(&self, zone: &Name, key: &Dnskey) -> bool {
-        self.tag == key.tag
-            && self.algorithm == key.algorithm
+        self.names(key)
             && self.digest_algorithm().is_some_and(|algorithm| {
                 let mut context = digest::Context::new(algorithm);
                 context.update(zone.wire());

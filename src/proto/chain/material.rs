@@ -8,6 +8,9 @@ use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, rcode_name};
 use crate::proto::name::Name;
 use crate::proto::rr::{RrSet, RrType};
 
+/// RRsets of an authority section that are kept: what takes part in denials, and more than any needs.
+const MAX_AUTHORITY: usize = 20;
+
 /// What came for one question. Nothing of it is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetched {
@@ -24,7 +27,7 @@ pub enum Fetched {
     Nothing {
         /// NOERROR or NXDOMAIN.
         rcode: u16,
-        /// The RRsets of the authority section.
+        /// The SOA, NSEC and NSEC3 sets of the authority section.
         authority: Vec<RrSet>,
     },
     /// Nothing usable came, for this reason.
@@ -62,7 +65,7 @@ impl Material {
     /// Which set is to be proven for the alias at `question`, and where it leads; none if there is no
     /// alias or it is out of form. A CNAME without signatures that came with a DNAME above it is the
     /// resolver's own work: the DNAME is to be proven, and the target is made from it (RFC 6672
-    /// section 2.2).
+    /// section 2.2), wherever the CNAME says that it leads.
     pub fn alias_at(&self, question: &Question) -> Option<(&RrSet, Name)> {
         let Fetched::Alias { cname, dname } = self.get(question)? else { return None };
         match dname {
@@ -80,40 +83,38 @@ impl Material {
     /// has them. Records that do not lie on that way are left aside.
     pub fn add(&mut self, question: &Question, response: &Response) {
         let mut sets = RrSet::collect(&response.answer);
-        let mut take = |name: &Name, rtype: RrType| {
+        let take = |sets: &mut Vec<RrSet>, name: &Name, rtype: RrType| {
             let at = sets.iter().position(|s| s.owner() == name && s.rtype() == rtype)?;
-            Some(sets.remove(at))
+            Some(sets.swap_remove(at))
         };
         let mut name = question.name.clone();
         for step in 0..=MAX_ALIASES {
             let here = Question::new(name.clone(), question.rtype);
-            let found = if let Some(set) = take(&name, question.rtype) {
+            let found = if let Some(set) = take(&mut sets, &name, question.rtype) {
                 Fetched::Set(set)
-            } else if let Some(cname) = take(&name, RrType::CNAME) {
-                let mut above = name.parent();
-                let mut dname = None;
-                while let (Some(owner), None) = (&above, &dname) {
-                    dname = take(owner, RrType::DNAME);
-                    above = owner.parent();
-                }
+            } else if let Some(cname) = take(&mut sets, &name, RrType::CNAME) {
+                // It stays in its place: one DNAME may serve several steps.
+                let above = |s: &&RrSet| {
+                    s.rtype() == RrType::DNAME && s.owner() != &name && name.is_at_or_below(s.owner())
+                };
+                let dname = sets.iter().filter(above).max_by_key(|s| s.owner().label_count()).cloned();
                 Fetched::Alias { cname, dname }
             } else if step > 0 {
                 // The reply ends at an alias; whoever needs its target asks for it.
                 return;
             } else if matches!(response.rcode, NOERROR | NXDOMAIN) {
-                Fetched::Nothing { rcode: response.rcode, authority: RrSet::collect(&response.authority) }
+                let mut authority = RrSet::collect(&response.authority);
+                authority.retain(|s| matches!(s.rtype(), RrType::SOA | RrType::NSEC | RrType::NSEC3));
+                authority.truncate(MAX_AUTHORITY);
+                Fetched::Nothing { rcode: response.rcode, authority }
             } else {
                 Fetched::Failed(format!("the resolver answered {}", rcode_name(response.rcode)))
             };
-            let next = match &found {
-                Fetched::Alias { cname, .. } => single_name(cname),
-                _ => None,
-            };
-            if let Entry::Vacant(place) = self.0.entry(here) {
+            if let Entry::Vacant(place) = self.0.entry(here.clone()) {
                 place.insert(found);
             }
-            match next {
-                Some(target) => name = target,
+            match self.alias_at(&here) {
+                Some((_, target)) => name = target,
                 None => return,
             }
         }

@@ -26,8 +26,8 @@ pub use prover::{Budget, Halt, Proven, Prover, Zone};
 pub const MAX_TRIED_PER_SET: u32 = 8;
 /// Signatures that are tried for one lookup.
 pub const MAX_TRIED: u32 = 64;
-/// RRSIGs that may come with one RRset; with more it is not looked at, so that no order of records
-/// decides whether the good one is among those tried.
+/// RRSIGs that may come with one RRset; with more it is not looked at. Those that fit no key of the
+/// zone cost nothing, so only forgeries made for its very keys can use up [`MAX_TRIED_PER_SET`].
 pub const MAX_SIGNATURES: usize = 16;
 /// DNSKEY or DS records that a zone may have.
 pub const MAX_KEYS: usize = 64;

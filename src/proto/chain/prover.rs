@@ -7,7 +7,8 @@ use super::anchors::Anchors;
 use super::error::ChainError;
 use super::key::{Dnskey, Ds};
 use super::material::{Fetched, Material};
-use super::{MAX_KEYS, MAX_SIGNATURES, MAX_TRIED, MAX_TRIED_PER_SET, MAX_ZONES, signature};
+use super::signature::{self, Lifetime};
+use super::{MAX_KEYS, MAX_SIGNATURES, MAX_TRIED, MAX_TRIED_PER_SET, MAX_ZONES};
 use crate::proto::message::Question;
 use crate::proto::name::Name;
 use crate::proto::rr::{RrSet, RrType, Rrsig};
@@ -35,7 +36,7 @@ pub struct Zone {
     set: RrSet,
     rrsig: Rrsig,
     ds: Option<Proven>,
-    valid_until: u64,
+    lifetime: Lifetime,
     depth: usize,
 }
 
@@ -63,7 +64,7 @@ pub struct Proven {
     set: Arc<RrSet>,
     rrsig: Rrsig,
     zone: Arc<Zone>,
-    valid_until: u64,
+    lifetime: Lifetime,
 }
 
 impl Proven {
@@ -82,9 +83,14 @@ impl Proven {
         &self.zone
     }
 
-    /// The last second, since 1970, at which every link still holds: TTLs and signatures.
+    /// The last second, since 1970, for which it may be kept: TTLs and signatures of every link.
     pub fn valid_until(&self) -> u64 {
-        self.valid_until
+        self.lifetime.valid_until
+    }
+
+    /// The last second, since 1970, at which every signature still holds, whatever the TTLs say.
+    pub fn expires(&self) -> u64 {
+        self.lifetime.expires
     }
 
     /// The zones from the signer up to the one with the trust anchor.
@@ -106,18 +112,19 @@ impl Budget {
     }
 }
 
-/// Proves RRsets at one moment. Zones are proven once and remembered.
+/// Proves RRsets at one moment. What is proven is remembered, so that asking again costs no signature.
 #[derive(Debug)]
 pub struct Prover {
     anchors: Anchors,
     now: u64,
+    sets: HashMap<(Name, RrType), Proven>,
     zones: HashMap<Name, Result<Arc<Zone>, ChainError>>,
 }
 
 impl Prover {
     /// From `anchors`, at `now` in seconds since 1970.
     pub fn new(anchors: Anchors, now: u64) -> Self {
-        Prover { anchors, now, zones: HashMap::new() }
+        Prover { anchors, now, sets: HashMap::new(), zones: HashMap::new() }
     }
 
     /// The trust anchors.
@@ -128,6 +135,10 @@ impl Prover {
     /// Proves `set`, or says what it needs or why it cannot.
     pub fn prove(&mut self, set: &RrSet, material: &Material, budget: &mut Budget) -> Result<Proven, Halt> {
         let (owner, rtype) = (set.owner().clone(), set.rtype());
+        let place = (owner.clone(), rtype);
+        if let Some(known) = self.sets.get(&place).filter(|known| *known.set == *set) {
+            return Ok(known.clone());
+        }
         // A DS set belongs to the zone above the cut.
         let base = if rtype == RrType::DS { owner.parent() } else { Some(owner.clone()) };
         let anchor = base
@@ -149,8 +160,14 @@ impl Prover {
         for rrsig in rrsigs {
             let outcome = self.prove_by(set, rrsig, base.as_ref(), &anchor, material, &mut tries);
             match outcome {
-                Ok(proven) => return Ok(proven),
+                Ok(proven) => {
+                    self.sets.insert(place, proven.clone());
+                    return Ok(proven);
+                }
                 Err(Halt::Need(questions)) => return Err(Halt::Need(questions)),
+                // Whoever goes on without means goes on at every link of every branch: with zones that
+                // many others sign for, the work would double with each label.
+                Err(Halt::Failed(error @ ChainError::Budget { .. })) => return Err(error.into()),
                 Err(Halt::Failed(error)) => {
                     if worst.as_ref().is_none_or(|w| error.weight() > w.weight()) {
                         worst = Some(error);
@@ -180,8 +197,8 @@ impl Prover {
         signature::check_form(set, rrsig, self.now)?;
         let zone = self.zone(&signer, material, tries.budget)?;
         verify(set, rrsig, &zone.keys, tries)?;
-        let valid_until = signature::valid_until(set, rrsig, self.now).min(zone.valid_until);
-        Ok(Proven { set: Arc::new(set.clone()), rrsig: rrsig.clone(), zone, valid_until })
+        let lifetime = Lifetime::of(set, rrsig, self.now).and(zone.lifetime);
+        Ok(Proven { set: Arc::new(set.clone()), rrsig: rrsig.clone(), zone, lifetime })
     }
 
     /// The proven keys of `name`.
@@ -231,9 +248,9 @@ impl Prover {
             return Err(ChainError::TooLong { zone: name.clone() }.into());
         }
         let entry = self.entry_keys(name, &keys, via.as_ref())?;
-        let (rrsig, until) = self.self_signed(set, name, &entry, budget)?;
-        let valid_until = via.as_ref().map_or(until, |ds| until.min(ds.valid_until));
-        let zone = Zone { name: name.clone(), keys, set: set.clone(), rrsig, ds: via, valid_until, depth };
+        let (rrsig, own) = self.self_signed(set, name, &entry, budget)?;
+        let lifetime = via.as_ref().map_or(own, |ds| own.and(ds.lifetime));
+        let zone = Zone { name: name.clone(), keys, set: set.clone(), rrsig, ds: via, lifetime, depth };
         Ok(Arc::new(zone))
     }
 
@@ -278,8 +295,14 @@ impl Prover {
         if supported.is_empty() {
             return Err(ChainError::UnsupportedDs { zone: zone.clone() });
         }
-        let trusted: Vec<_> =
-            zone_keys.filter(|k| supported.iter().any(|ds| ds.covers(zone, k))).cloned().collect();
+        // Tags collide for whoever wants them to: as many digests as there may be keys, and no more.
+        let pairs = zone_keys.flat_map(|k| supported.iter().filter(|ds| ds.names(k)).map(move |ds| (ds, k)));
+        let mut trusted: Vec<_> = pairs
+            .take(MAX_KEYS)
+            .filter(|(ds, key)| ds.covers(zone, key))
+            .map(|(_, key)| key.clone())
+            .collect();
+        trusted.dedup();
         if trusted.is_empty() {
             let tags = supported.iter().map(|ds| ds.tag).collect();
             return Err(ChainError::DsMismatch { zone: zone.clone(), tags });
@@ -294,7 +317,7 @@ impl Prover {
         zone: &Name,
         entry: &[Dnskey],
         budget: &mut Budget,
-    ) -> Result<(Rrsig, u64), ChainError> {
+    ) -> Result<(Rrsig, Lifetime), ChainError> {
         let (owner, rtype) = (set.owner().clone(), set.rtype());
         let count = set.signatures().len();
         if count > MAX_SIGNATURES {
@@ -306,7 +329,7 @@ impl Prover {
             let outcome = signature::check_form(set, rrsig, self.now)
                 .and_then(|()| verify(set, rrsig, entry, &mut tries));
             match outcome {
-                Ok(()) => return Ok((rrsig.clone(), signature::valid_until(set, rrsig, self.now))),
+                Ok(()) => return Ok((rrsig.clone(), Lifetime::of(set, rrsig, self.now))),
                 // A zone signing key's signature is no failure of the entry key's.
                 Err(error) if error.weight() > worst.weight() => worst = error,
                 Err(_) => {}

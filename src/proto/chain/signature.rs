@@ -34,11 +34,30 @@ pub(super) fn check_form(set: &RrSet, rrsig: &Rrsig, now: u64) -> Result<(), Cha
     Ok(())
 }
 
-/// The last second, since 1970, at which `rrsig` and its set may be used: signature, TTL on the wire
-/// and TTL as signed (RFC 4035 section 5.3.3).
-pub(super) fn valid_until(set: &RrSet, rrsig: &Rrsig, now: u64) -> u64 {
-    let left = u64::from(rrsig.expiration.wrapping_sub(now as u32));
-    now + left.min(u64::from(set.ttl().min(rrsig.original_ttl)))
+/// Until when something holds, both in seconds since 1970, last second included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lifetime {
+    /// By the signatures alone.
+    pub(super) expires: u64,
+    /// By the TTLs too: how long it may be kept (RFC 4035 section 5.3.3).
+    pub(super) valid_until: u64,
+}
+
+impl Lifetime {
+    /// Of a set under a signature of which [`check_form`] has approved at `now`.
+    pub(super) fn of(set: &RrSet, rrsig: &Rrsig, now: u64) -> Self {
+        let expires = now.saturating_add(u64::from(rrsig.expiration.wrapping_sub(now as u32)));
+        let ttl = u64::from(set.ttl().min(rrsig.original_ttl));
+        Lifetime { expires, valid_until: expires.min(now.saturating_add(ttl)) }
+    }
+
+    /// Of two links together.
+    pub(super) fn and(self, other: Lifetime) -> Self {
+        Lifetime {
+            expires: self.expires.min(other.expires),
+            valid_until: self.valid_until.min(other.valid_until),
+        }
+    }
 }
 
 /// `key` may have made `rrsig`: a zone key of its tag and algorithm.

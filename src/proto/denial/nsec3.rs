@@ -81,19 +81,25 @@ pub(super) fn denies(records: &[Nsec3], zone: &Name, name: &Name, rtype: RrType)
     let (mut next_closer, mut above) = (name.clone(), name.parent());
     while let Some(encloser) = above.filter(|n| n.is_at_or_below(zone)) {
         if let Some(found) = matching(&hashed(&encloser)) {
-            if found.types.ends_zone_data() && encloser != *zone {
+            if found.types.ends_zone_data() {
                 return Denies::Nothing;
             }
             let Some(gap) = covering(&hashed(&next_closer)) else { return Denies::Nothing };
-            if gap.opt_out {
+            // An unsigned delegation has no DS, whatever a wildcard says (RFC 5155 section 8.6).
+            if gap.opt_out && rtype == RrType::DS {
                 return Denies::OptOut;
             }
             let Ok(wildcard) = encloser.child(b"*") else { return Denies::Nothing };
             let wildcard = hashed(&wildcard);
-            return match (matching(&wildcard), covering(&wildcard)) {
+            let told = match (matching(&wildcard), covering(&wildcard)) {
                 (Some(source), _) => source.types.denies_at(rtype, false),
                 (None, Some(_)) => Denies::Name,
                 (None, None) => Denies::NameButWildcard,
+            };
+            return match told {
+                Denies::NoData | Denies::Name if gap.opt_out => Denies::OptOut,
+                Denies::NameButWildcard if gap.opt_out => Denies::OptOutButWildcard,
+                told => told,
             };
         }
         above = encloser.parent();

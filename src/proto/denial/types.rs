@@ -22,6 +22,8 @@ pub(super) enum Denies {
     NameButWildcard,
     /// Unsigned delegations may hide in the gap (RFC 5155 section 6).
     OptOut,
+    /// The same, and nothing is said about a wildcard.
+    OptOutButWildcard,
     /// So many iterations that nobody should hash them.
     TooManyIterations,
 }
