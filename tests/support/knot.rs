@@ -58,8 +58,7 @@ impl KnotTree {
 
     /// The key file of a TSIG key, in Knot's YAML.
     pub fn tsig_yaml(&self, name: &str) -> PathBuf {
-        let key = self.tree.tsig.iter().find(|key| key.name == name).unwrap();
-        self.tree.sandbox.write(&format!("{name}.yaml"), &yaml_keys(std::slice::from_ref(key)))
+        self.tree.sandbox.join(&format!("{name}.yaml"))
     }
 }
 
@@ -67,6 +66,9 @@ fn start_knot(tree: &Tree, port: &Port) -> Process {
     let folder = tree.sandbox.join("knot");
     std::fs::create_dir(&folder).unwrap();
     let conf = tree.sandbox.write("knot.conf", &configuration(tree, &folder, port.number()));
+    for key in &tree.tsig {
+        tree.sandbox.write(&format!("{}.yaml", key.name), &yaml_keys(std::slice::from_ref(key)));
+    }
     for key in tree.keys(ZONE).files() {
         let mut keymgr = command("keymgr");
         let file = format!("{}.private", key.display());
