@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpStream;
@@ -46,6 +47,7 @@ pub struct Verifier {
     lookups: Lookups,
     /// Resolvers were named: addresses come from them too.
     resolver: Option<Resolver>,
+    timeout: Duration,
     deadline: Instant,
 }
 
@@ -91,7 +93,7 @@ impl Verifier {
             .map_err(|e| Error::failure("no-resolver", e).hint("name one: --resolver ADDR[:PORT]"))?;
         let deadline = Instant::now() + options.timeout;
         let lookups = Lookups::new(resolver.clone(), anchors, now(), deadline);
-        Ok(Verifier { lookups, resolver: named.then_some(resolver), deadline })
+        Ok(Verifier { lookups, resolver: named.then_some(resolver), timeout: options.timeout, deadline })
     }
 
     /// The lookups of this run.
@@ -113,25 +115,48 @@ impl Verifier {
         Ok(Evidence::new(host.clone(), port, host_keys, port_keys))
     }
 
-    /// Evidence and a TCP connection, both at once. The connection may fail without spoiling the rest.
+    /// The same for one host of many: with all of the time for itself, and all that is proven already.
+    pub fn for_one_host(&self) -> Self {
+        let deadline = Instant::now() + self.timeout;
+        Verifier { lookups: self.lookups.until(deadline), deadline, ..self.clone() }
+    }
+
+    /// Evidence and a TCP connection, sought at the same time. There is no connection where nothing is
+    /// proven: what is known is told without waiting for a host that may never answer.
     pub async fn prepare(
         &self,
         host: &HostName,
         port: u16,
-    ) -> (Result<Evidence, Error>, Result<TcpStream, ProbeFailure>) {
-        tokio::join!(self.evidence(host, port), self.connect(host, port))
+    ) -> Result<(Evidence, Option<Result<TcpStream, ProbeFailure>>), Error> {
+        let (mut proving, mut connecting) = (pin!(self.evidence(host, port)), pin!(self.connect(host, port)));
+        let mut stream = None;
+        let evidence = loop {
+            tokio::select! {
+                evidence = &mut proving => break evidence?,
+                connected = &mut connecting, if stream.is_none() => stream = Some(connected),
+            }
+        };
+        if evidence.key_types().is_empty() {
+            return Ok((evidence, None));
+        }
+        let stream = match stream {
+            Some(connected) => connected,
+            None => connecting.await,
+        };
+        Ok((evidence, Some(stream)))
     }
 
     /// A key exchange with the host, judged by nobody yet. Nothing is sent to a host for which no key
     /// is proven.
     pub async fn verify(&self, host: &HostName, port: u16) -> Result<Verification, Error> {
-        let (evidence, stream) = self.prepare(host, port).await;
-        let evidence = evidence?;
-        let offer = evidence.key_types();
+        let (evidence, stream) = self.prepare(host, port).await?;
         let probed = match stream {
-            _ if offer.is_empty() => None,
-            Err(failure) => Some(Err(failure)),
-            Ok(stream) => Some(probe(stream, &offer, self.deadline).await.map_err(ProbeFailure::from)),
+            None => None,
+            Some(Err(failure)) => Some(Err(failure)),
+            Some(Ok(stream)) => {
+                let offer = evidence.key_types();
+                Some(probe(stream, &offer, self.deadline).await.map_err(ProbeFailure::from))
+            }
         };
         Ok(Verification { evidence, probed })
     }

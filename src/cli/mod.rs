@@ -53,7 +53,7 @@ struct Global {
     /// Trust these keys (DNSKEY or DS lines) instead of the built-in root keys
     #[arg(long, global = true, value_name = "FILE", env = "SSHANCHOR_TRUST_ANCHOR")]
     trust_anchor: Option<PathBuf>,
-    /// Give up after this many seconds, all in all
+    /// Give up after this many seconds; of several hosts each has its own
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     timeout: Duration,
     /// Say more about what is done, on standard error
@@ -88,7 +88,7 @@ pub struct Context {
     pub resolver: Vec<SocketAddr>,
     /// The file of trust anchors; none means the built-in root keys.
     pub trust_anchor: Option<PathBuf>,
-    /// One deadline for the whole command.
+    /// How long the command may take; of several hosts each.
     pub timeout: Duration,
 }
 

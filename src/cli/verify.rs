@@ -63,7 +63,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         while running.len() < usize::from(args.fanout) {
             let Some((host, port)) = waiting.next() else { break };
             let verifier = verifier.clone();
-            running.spawn(async move { judge(&verifier, &host, port).await });
+            running.spawn(async move { judge(&verifier.for_one_host(), &host, port).await });
         }
         match running.join_next().await {
             None => break,

@@ -53,6 +53,11 @@ impl Lookups {
         }
     }
 
+    /// The same lookups with another deadline: what has been fetched and proven is shared.
+    pub fn until(&self, deadline: Instant) -> Self {
+        Lookups { deadline, ..self.clone() }
+    }
+
     /// The moment that proofs are made for, in seconds since 1970.
     pub fn now(&self) -> u64 {
         self.now

@@ -263,8 +263,8 @@ impl Teller<'_> {
         expected: &str,
     ) -> Result<(), Error> {
         let verifier = self.verifier(zones)?;
-        let (evidence, stream) = verifier.prepare(&host_name(host)?, host.address().port()).await;
-        let (evidence, stream) = (evidence?, stream.map_err(trouble)?);
+        let (evidence, stream) = verifier.prepare(&host_name(host)?, host.address().port()).await?;
+        let stream = stream.ok_or_else(|| trouble("nothing is proven"))?.map_err(trouble)?;
         let decide = |presented: &_| match verifier.judge(&evidence, presented) {
             Verdict::Accept(anchored) => Ok(anchored),
             other => Err(Judged::from(other)),
