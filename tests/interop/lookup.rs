@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::knot::KnotTree;
 use crate::support::peer::command;
 use crate::support::port::Port;
 use crate::support::unbound::{Unbound, stubs};
@@ -191,6 +192,28 @@ fn strong_algorithms_prove_and_sha1_does_not() {
     // section 5.2).
     for algorithm in ["rsasha1", "nsec3rsasha1"] {
         assert_eq!(status(&tree, tree.addr(), &format!("web1.{algorithm}.test")), "insecure", "{algorithm}");
+    }
+}
+
+#[test]
+fn what_knot_signs_is_judged_alike() {
+    let knot = KnotTree::start();
+    knot.update(&format!("update add web1.example.test. 60 SSHFP 4 2 {DIGEST}"));
+    let resolver = knot.unbound.addr();
+    assert_eq!(status(&knot.tree, resolver, "web1.example.test"), "secure");
+    assert_eq!(status(&knot.tree, resolver, "web2.example.test"), "absent");
+    assert_eq!(status(&knot.tree, resolver, "nobody.example.test"), "absent");
+}
+
+#[test]
+fn a_set_too_large_for_udp_comes_over_tcp() {
+    let records = (0..60).map(|i| format!("web1.example.test. SSHFP 4 2 {i:064x}"));
+    let tree = records.fold(Tree::plan(), |plan, line| plan.record(&line)).start();
+    let unbound = Unbound::validating(&tree);
+    for resolver in [tree.addr(), unbound.addr()] {
+        let (finished, json) = lookup(&tree, resolver, "web1.example.test", "SSHFP", &[]);
+        assert_eq!(json["status"], "secure", "{finished:#?}");
+        assert_eq!(json["records"].as_array().unwrap().len(), 60);
     }
 }
 

@@ -6,13 +6,18 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use hickory_proto::rr::RecordType;
+
+use crate::support::ask::question;
 use crate::support::dropbear::{self, Dropbear};
+use crate::support::forger::{Forger, ask_tcp};
 use crate::support::knot::KnotTree;
 use crate::support::peer::command;
 use crate::support::port::Port;
 use crate::support::sandbox::clean;
 use crate::support::sshd::{KEY_TYPES, Sshd, keygen};
 use crate::support::unbound::Unbound;
+use crate::support::wire::{Dns, Rr, SSHFP};
 use crate::support::{Finished, Tree, run, run_ok};
 
 const HOST: &str = "web1.example.test";
@@ -157,6 +162,32 @@ fn unknown_unsigned_and_unanswered_hosts_are_refused() {
     let nobody = Port::free();
     let route = Route { tree: &tree, resolver: nobody.addr() };
     route.is_stopped(&sshd, HOST, "sshanchor");
+}
+
+#[test]
+fn a_forging_resolver_gets_no_impostor_through() {
+    let tree = Tree::start();
+    let (host, impostor) = (Sshd::start(&["ed25519"]), Sshd::start(&["ed25519"]));
+    tree.update(&host.sshfp_update("web1.example.test."));
+    tree.update(&impostor.sshfp_update("web2.example.test."));
+    let forger = Forger::start(tree.addr());
+    let route = Route { tree: &tree, resolver: forger.addr() };
+    route.works(&host, HOST);
+    let asked = question("web2.example.test.", RecordType::SSHFP).to_vec().unwrap();
+    let theirs = Dns::read(&ask_tcp(tree.addr(), &asked).unwrap()).answer;
+    forger.change(move |message| {
+        if message.is_for("web1.example.test.", SSHFP) {
+            let owner = message.name.clone();
+            let renamed = theirs.iter().map(|rr| Rr { name: owner.clone(), ..rr.clone() });
+            *message = message.answered(renamed.collect());
+        }
+    });
+    route.is_stopped(&impostor, HOST, "bogus");
+    forger.rule(|_| Vec::new());
+    route.is_stopped(&impostor, HOST, "sshanchor");
+    forger.honest();
+    route.is_stopped(&impostor, HOST, "DNSSEC proves other keys");
+    route.works(&host, HOST);
 }
 
 #[test]
