@@ -188,10 +188,9 @@ async fn a_host_is_accepted_and_an_impostor_at_its_address_refused() {
     let port = host.address().port();
 
     let attempt = async || {
-        let (evidence, stream) = verifier.prepare(&name, port).await;
-        let evidence = evidence.unwrap();
+        let (evidence, stream) = verifier.prepare(&name, port).await.unwrap();
         let offer = evidence.key_types();
-        connect(stream.unwrap(), &offer, verifier.deadline(), |presented| {
+        connect(stream.unwrap().unwrap(), &offer, verifier.deadline(), |presented| {
             match verifier.judge(&evidence, presented) {
                 Verdict::Accept(anchored) => Ok(anchored),
                 Verdict::Reject(reason) | Verdict::Unproven(reason) => Err(reason),
