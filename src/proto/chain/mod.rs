@@ -12,8 +12,12 @@ mod answer;
 mod error;
 mod key;
 mod material;
+#[cfg(test)]
+pub(crate) mod paper;
 mod prover;
 mod signature;
+#[cfg(test)]
+mod tests;
 
 pub use anchors::{AnchorError, Anchors};
 pub use answer::Answer;

@@ -7,6 +7,8 @@
 
 mod nsec;
 mod nsec3;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::fmt;

@@ -109,7 +109,7 @@ pub(super) fn denies(records: &[Nsec3], zone: &Name, name: &Name, rtype: RrType)
 }
 
 /// RFC 5155 section 5: SHA-1 over name and salt, then again over the digest and salt.
-fn hash(name: &Name, salt: &[u8], iterations: u16) -> Vec<u8> {
+pub(super) fn hash(name: &Name, salt: &[u8], iterations: u16) -> Vec<u8> {
     let once = |input: &[u8]| {
         let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
         context.update(input);
