@@ -71,6 +71,13 @@ pub enum ProbeFailure {
     Handshake(#[from] ProbeError),
 }
 
+/// When to give up, and a little earlier when lookups do: a silent resolver is to be told of as such, and
+/// not as a handshake that took too long.
+fn deadlines(timeout: Duration) -> (Instant, Instant) {
+    let deadline = Instant::now() + timeout;
+    (deadline, deadline - (timeout / 10).min(Duration::from_millis(500)))
+}
+
 /// The witness of an accept; a reject or unproven as the error that ends a command.
 pub fn accepted(verdict: Verdict) -> Result<Anchored, Error> {
     let (kind, reason) = match verdict {
@@ -91,8 +98,8 @@ impl Verifier {
         let named = !options.resolver.is_empty();
         let resolver = if named { Resolver::new(options.resolver.clone()) } else { Resolver::system() }
             .map_err(|e| Error::failure("no-resolver", e).hint("name one: --resolver ADDR[:PORT]"))?;
-        let deadline = Instant::now() + options.timeout;
-        let lookups = Lookups::new(resolver.clone(), anchors, now(), deadline);
+        let (deadline, until) = deadlines(options.timeout);
+        let lookups = Lookups::new(resolver.clone(), anchors, now(), until);
         Ok(Verifier { lookups, resolver: named.then_some(resolver), timeout: options.timeout, deadline })
     }
 
@@ -117,8 +124,8 @@ impl Verifier {
 
     /// The same for one host of many: with all of the time for itself, and all that is proven already.
     pub fn for_one_host(&self) -> Self {
-        let deadline = Instant::now() + self.timeout;
-        Verifier { lookups: self.lookups.until(deadline), deadline, ..self.clone() }
+        let (deadline, until) = deadlines(self.timeout);
+        Verifier { lookups: self.lookups.until(until), deadline, ..self.clone() }
     }
 
     /// Evidence and a TCP connection, sought at the same time. There is no connection where nothing is

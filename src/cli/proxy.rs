@@ -1,14 +1,17 @@
 //! `sshanchor proxy`: an OpenSSH ProxyCommand that checks the key exchange in-line.
 
 use std::cell::RefCell;
+use std::pin::pin;
 
 use tokio::io::{stdin, stdout};
+use tokio::task::JoinError;
 
 use super::{Context, host_name};
 use crate::error::{Error, Kind};
+use crate::proto::evidence::Evidence;
 use crate::proto::hostkey::Presented;
 use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
-use crate::verifier::accepted;
+use crate::verifier::{Verifier, accepted};
 
 /// Connects standard input and output to HOST as an ssh ProxyCommand does, and holds the server's key
 /// exchange reply until its host key is proven from DNSSEC. If it is not, the client gets a disconnect
@@ -33,11 +36,26 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         Err(error) => return Ok(Some(refuse(cx, error).await)),
     };
     // The lookup runs while TCP connects and while client and server talk.
-    let evidence = tokio::spawn({
+    let mut evidence = tokio::spawn({
         let (verifier, host) = (verifier.clone(), host.clone());
         async move { verifier.evidence(&host, args.port).await }
     });
-    let server = match verifier.connect(&host, args.port).await {
+    let mut connecting = pin!(verifier.connect(&host, args.port));
+    let mut early = None;
+    let connected = loop {
+        tokio::select! {
+            connected = &mut connecting => break connected,
+            found = &mut evidence, if early.is_none() => {
+                let found = joined(found);
+                // Nobody waits for a host that could not be accepted anyway.
+                if let Some(error) = hopeless(&verifier, &found) {
+                    return Ok(Some(refuse(cx, error).await));
+                }
+                early = Some(found);
+            }
+        }
+    };
+    let server = match connected {
         Ok(server) => server,
         Err(failure) => {
             let error = Error::failure("unreachable", failure)
@@ -49,11 +67,11 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let decide = |presented: Presented| {
         let (verifier, refused) = (&verifier, &refused);
         async move {
-            let outcome = match evidence.await {
-                Ok(evidence) => evidence.and_then(|e| accepted(verifier.judge(&e, &presented))),
-                Err(e) => Err(Error::failure("internal", format!("the lookup did not finish: {e}"))),
+            let found = match early {
+                Some(found) => found,
+                None => joined(evidence.await),
             };
-            outcome.map_err(|error| {
+            found.and_then(|evidence| accepted(verifier.judge(&evidence, &presented))).map_err(|error| {
                 let text = wording(&error);
                 refused.replace(Some(error));
                 Refusal { text }
@@ -75,6 +93,19 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
             Ok(None)
         }
         Err(_) => Ok(Some(refused.borrow().as_ref().map_or(Kind::Failure, |error| error.kind))),
+    }
+}
+
+fn joined(found: Result<Result<Evidence, Error>, JoinError>) -> Result<Evidence, Error> {
+    found.unwrap_or_else(|e| Err(Error::failure("internal", format!("the lookup did not finish: {e}"))))
+}
+
+/// Why no key whatever could be accepted, if that is so.
+fn hopeless(verifier: &Verifier, found: &Result<Evidence, Error>) -> Option<Error> {
+    match found {
+        Ok(evidence) if evidence.key_types().is_empty() => accepted(verifier.without_key(evidence)).err(),
+        Ok(_) => None,
+        Err(error) => Some(error.clone()),
     }
 }
 
