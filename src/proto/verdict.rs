@@ -294,3 +294,6 @@ pub fn nothing_vouches(evidence: &Evidence, now: u64) -> Reason {
     });
     Reason::NoProof { host, cause: Box::new(cause) }
 }
+
+#[cfg(test)]
+mod tests;

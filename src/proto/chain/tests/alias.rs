@@ -66,6 +66,20 @@ fn an_alias_that_is_not_proven_leads_nowhere() {
 }
 
 #[test]
+fn data_that_is_proven_early_waits_for_its_aliases() {
+    // The alias is of a deep zone, the data of a shallow one, whose keys come in sooner.
+    const DEEP: &str = "h.d.c.b.test";
+    let mut paper = Paper::tree(&[".", "test", "b.test", "c.b.test", "d.c.b.test"]);
+    paper.publish("test", "h.test", RrType::SSHFP, &[ONE]);
+    let mut alias = paper.zone("d.c.b.test").sign(DEEP, RrType::CNAME, &[name("h.test").wire()]);
+    paper.put(DEEP, RrType::SSHFP, alias.clone());
+    assert_eq!(paper.prove(DEEP, RrType::SSHFP).unwrap().aliases().len(), 1);
+    *alias[1].rdata.last_mut().unwrap() ^= 1;
+    paper.put(DEEP, RrType::SSHFP, alias);
+    assert_eq!(paper.prove(DEEP, RrType::SSHFP).map_err(|e| e.code()), Err("bad-signature"));
+}
+
+#[test]
 fn the_weakest_step_ends_the_whole() {
     let mut paper = aliased();
     let alias = paper

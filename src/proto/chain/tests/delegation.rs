@@ -146,6 +146,21 @@ fn a_zone_signing_key_signs_data_but_vouches_for_no_key() {
 }
 
 #[test]
+fn a_key_set_is_signed_in_its_own_zones_name() {
+    let zone = Zone::new(ZONE);
+    let case = |signer: &str| {
+        let mut paper = paper();
+        let keys = zone.sign_as(ZONE, RrType::DNSKEY, &[&zone.key.rdata()], |r| r.signer = name(signer));
+        paper.put(ZONE, RrType::DNSKEY, keys);
+        proven(&paper)
+    };
+    assert_eq!(case(ZONE), Ok(()));
+    for signer in ["test", ".", "other.test"] {
+        assert_eq!(case(signer), Err("no-signature"), "{signer}");
+    }
+}
+
+#[test]
 fn keys_added_on_the_way_or_signed_by_nobody_are_not_keys() {
     let evil = Zone { key: Key::ed25519("evil"), ..Zone::new(ZONE) };
     let mut paper = paper();
