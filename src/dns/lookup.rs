@@ -128,7 +128,7 @@ impl Lookups {
             return Err(Unproven::unanswered(asked.clone(), why));
         }
         let mut tasks = JoinSet::new();
-        for question in needs {
+        for question in needs.clone() {
             let cell = self.lock().under_way.entry(question.clone()).or_default().clone();
             let lookups = self.clone();
             tasks.spawn(async move {
@@ -136,6 +136,9 @@ impl Lookups {
             });
         }
         while tasks.join_next().await.is_some() {}
+        // Whatever became of a task: nothing is asked for ever.
+        let material = &mut self.lock().material;
+        needs.iter().for_each(|question| material.fail(question, "the question was given up".to_owned()));
         Ok(())
     }
 
@@ -153,3 +156,6 @@ impl Lookups {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,3 +130,6 @@ async fn ask_one(
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;
