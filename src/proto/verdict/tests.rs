@@ -108,7 +108,8 @@ fn only_sha_256_of_a_known_type_vouches() {
         paper(&[(HOST, &[rdata])])
     };
     assert_eq!(word(&with(|_| {}), 22, ed25519()), "accept");
-    let cases: [(&str, fn(&mut Vec<u8>)); 5] = [
+    type Change = fn(&mut Vec<u8>);
+    let cases: [(&str, Change); 5] = [
         ("a SHA-1 record", |r| {
             r[1] = 1;
             r.truncate(22);
