@@ -149,11 +149,12 @@ fn keys_under_a_port_label_are_good_on_that_port_only() {
 
 #[test]
 fn an_answer_to_another_question_vouches_for_nothing() {
-    let paper = paper(&[
+    let mut paper = paper(&[
         (HOST, &[sha256(&ed25519())]),
         ("other.example.test", &[sha256(&ed25519())]),
         (AT_PORT, &[sha256(&ed25519())]),
     ]);
+    paper.publish(ZONE, HOST, RrType::TXT, &[&sha256(&ed25519())]);
     let answer = |owner: &str| paper.run(owner, RrType::SSHFP).outcome;
     let nothing = || answer("absent.example.test");
     let verdict = |port, at_host, at_port| {
@@ -163,6 +164,9 @@ fn an_answer_to_another_question_vouches_for_nothing() {
     };
     assert_eq!(verdict(22, answer(HOST), nothing()), "accept");
     assert_eq!(verdict(2222, nothing(), answer(AT_PORT)), "accept");
+    let text = paper.run(HOST, RrType::TXT).outcome;
+    assert!(text.is_ok());
+    assert_ne!(verdict(22, text, nothing()), "accept", "data of another type");
     for (at_host, at_port, what) in [
         (answer("other.example.test"), nothing(), "another host"),
         (nothing(), answer(HOST), "the host's keys as those of the port"),

@@ -67,15 +67,15 @@ fn an_alias_that_is_not_proven_leads_nowhere() {
 
 #[test]
 fn data_that_is_proven_early_waits_for_its_aliases() {
-    // The alias is of a deep zone, the data of a shallow one, whose keys come in sooner.
+    // The alias is of a deep zone, the data of a shallow one, whose keys come in sooner. One reply has both.
     const DEEP: &str = "h.d.c.b.test";
     let mut paper = Paper::tree(&[".", "test", "b.test", "c.b.test", "d.c.b.test"]);
-    paper.publish("test", "h.test", RrType::SSHFP, &[ONE]);
+    let data = paper.zone("test").sign("h.test", RrType::SSHFP, &[ONE]);
     let mut alias = paper.zone("d.c.b.test").sign(DEEP, RrType::CNAME, &[name("h.test").wire()]);
-    paper.put(DEEP, RrType::SSHFP, alias.clone());
+    paper.put(DEEP, RrType::SSHFP, [&alias[..], &data].concat());
     assert_eq!(paper.prove(DEEP, RrType::SSHFP).unwrap().aliases().len(), 1);
     *alias[1].rdata.last_mut().unwrap() ^= 1;
-    paper.put(DEEP, RrType::SSHFP, alias);
+    paper.put(DEEP, RrType::SSHFP, [alias, data].concat());
     assert_eq!(paper.prove(DEEP, RrType::SSHFP).map_err(|e| e.code()), Err("bad-signature"));
 }
 
@@ -153,6 +153,15 @@ fn the_target_is_made_from_the_proven_dname() {
         ],
     );
     assert_eq!(code(paper), "no-signature");
+}
+
+#[test]
+fn a_forged_dname_does_not_get_before_a_signed_cname() {
+    let mut paper = aliased();
+    let mut answer = paper.zone("example.test").sign(HOST, RrType::CNAME, &[name(TARGET).wire()]);
+    answer.push(record("example.test", RrType::DNAME, name("evil.test").wire()));
+    paper.put(HOST, RrType::SSHFP, answer);
+    assert_eq!(proven(&paper), Ok(()));
 }
 
 #[test]

@@ -169,6 +169,11 @@ fn records_of_another_zone_or_form_are_not_heard() {
         let next = vec![0xff; length];
         assert_eq!(denied(NOERROR, CHAIN.record(&hash, &next, &[1])), Status::Bogus, "{length}");
     }
+    let record = CHAIN.at(HOST, &[1]).remove(0);
+    let (label, rdata) = (record.owner.to_string(), record.rdata);
+    let signed_at = |owner: &str| denied(NOERROR, Zone::new(ZONE).sign(owner, RrType::NSEC3, &[&rdata]));
+    assert_eq!(signed_at(&label), Status::Absent);
+    assert_eq!(signed_at(&label.replace(".example", ".signed.example")), Status::Bogus, "not below the apex");
     let mut unsigned = CHAIN.at(HOST, &[1]);
     unsigned.pop();
     assert_eq!(denied(NOERROR, unsigned), Status::Bogus);
