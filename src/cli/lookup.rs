@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Context;
 use crate::error::{Error, Kind};
 use crate::output::{Report, rfc3339};
-use crate::proto::chain::{Answer, Proven};
+use crate::proto::chain::{Answer, ChainError, Proven};
 use crate::proto::denial::{Status, Unproven};
 use crate::proto::message::{NOERROR, Question, rcode_name};
 use crate::proto::name::Name;
@@ -58,10 +58,11 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let (rcode, seen) = verifier.lookups().seen(&asked);
     let found = match &outcome {
         Ok(answer) => secure(&asked, answer),
-        Err(unproven) => not_secure(&asked, unproven, rcode, seen),
+        Err(unproven) => unproven_answer(&asked, unproven, rcode, seen),
     };
     cx.out.result(&found)?;
-    Ok(outcome.err().map(|_| Kind::Unproven))
+    // An expansion from a wildcard is secure as an answer, though it vouches for no host.
+    Ok((found.status != Status::Secure).then_some(Kind::Unproven))
 }
 
 fn secure(asked: &Question, answer: &Answer) -> Found {
@@ -93,9 +94,11 @@ fn aliases(aliases: &[Proven]) -> Option<String> {
     (!steps.is_empty()).then(|| format!("by way of {}", steps.join(", ")))
 }
 
-fn not_secure(asked: &Question, cause: &Unproven, rcode: Option<u16>, seen: Option<RrSet>) -> Found {
-    // Records of an unsigned zone may interest a person; those of a bogus answer are nobody's.
-    let shown = seen.filter(|_| cause.status == Status::Insecure);
+fn unproven_answer(asked: &Question, cause: &Unproven, rcode: Option<u16>, seen: Option<RrSet>) -> Found {
+    // Records that nobody claims to have signed may interest a person; those of a bogus answer are nobody's.
+    let unclaimed = matches!(cause.status, Status::Insecure | Status::Secure)
+        || matches!(cause.error, ChainError::NoAnchor { .. });
+    let shown = seen.filter(|_| unclaimed);
     Found {
         name: asked.name.to_string(),
         rtype: asked.rtype.to_string(),

@@ -157,6 +157,20 @@ impl RrSet {
         &self.signatures
     }
 
+    /// Undoes the expansion from a wildcard: the same records at the wildcard that the signatures tell of,
+    /// with those signatures (RFC 4035 section 5.3.2). None if no signature counts fewer labels than the
+    /// owner has.
+    pub fn unexpanded(&self) -> Option<RrSet> {
+        let labels = self.signatures.iter().map(|s| s.labels).min()?;
+        if usize::from(labels) >= self.owner.label_count() {
+            return None;
+        }
+        let owner = self.owner.last_labels(usize::from(labels)).child(b"*").ok()?;
+        let mut set = RrSet { owner, ..self.clone() };
+        set.signatures.retain(|s| s.labels == labels);
+        Some(set)
+    }
+
     /// The RDATA in presentation form, a record each.
     pub fn presentation(&self) -> Vec<String> {
         self.rdatas().map(|rdata| presentation(self.rtype, rdata)).collect()

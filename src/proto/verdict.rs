@@ -221,7 +221,7 @@ pub fn hint_for(name: &Name, cause: &Unproven) -> String {
 
 fn no_proof(host: &HostName, cause: &Unproven) -> String {
     match cause.status {
-        Status::Absent => format!("nothing vouches for {host}: {}", cause.error),
+        Status::Absent | Status::Secure => format!("nothing vouches for {host}: {}", cause.error),
         status => format!("nothing vouches for {host} ({status}): {}", cause.error),
     }
 }

@@ -36,12 +36,22 @@ pub enum Fetched {
 
 /// Everything fetched for one or more lookups.
 #[derive(Debug, Clone, Default)]
-pub struct Material(HashMap<Question, Fetched>);
+pub struct Material {
+    fetched: HashMap<Question, Fetched>,
+    /// NSEC and NSEC3 sets that came beside data expanded from a wildcard.
+    beside: HashMap<Question, Vec<RrSet>>,
+}
 
 impl Material {
     /// What came for `question`, if it has been asked.
     pub fn get(&self, question: &Question) -> Option<&Fetched> {
-        self.0.get(question)
+        self.fetched.get(question)
+    }
+
+    /// The NSEC and NSEC3 sets that came beside the data for `question`, if that is expanded from a
+    /// wildcard: they may show that it may be.
+    pub fn beside(&self, question: &Question) -> &[RrSet] {
+        self.beside.get(question).map_or(&[], Vec::as_slice)
     }
 
     /// Follows the aliases from `asked`, proven or not, as far as they are known. For display, and for
@@ -59,7 +69,7 @@ impl Material {
 
     /// Notes that `question` could not be answered.
     pub fn fail(&mut self, question: &Question, why: String) {
-        self.0.entry(question.clone()).or_insert(Fetched::Failed(why));
+        self.fetched.entry(question.clone()).or_insert(Fetched::Failed(why));
     }
 
     /// Which set is to be proven for the alias at `question`, and where it leads; none if there is no
@@ -103,15 +113,19 @@ impl Material {
                 // The reply ends at an alias; whoever needs its target asks for it.
                 return;
             } else if matches!(response.rcode, NOERROR | NXDOMAIN) {
-                let mut authority = RrSet::collect(&response.authority);
-                authority.retain(|s| matches!(s.rtype(), RrType::SOA | RrType::NSEC | RrType::NSEC3));
-                authority.truncate(MAX_AUTHORITY);
-                Fetched::Nothing { rcode: response.rcode, authority }
+                Fetched::Nothing { rcode: response.rcode, authority: denials(response) }
             } else {
                 Fetched::Failed(format!("the resolver answered {}", rcode_name(response.rcode)))
             };
-            if let Entry::Vacant(place) = self.0.entry(here.clone()) {
+            let expanded = match &found {
+                Fetched::Set(set) | Fetched::Alias { cname: set, .. } => set.unexpanded().is_some(),
+                Fetched::Nothing { .. } | Fetched::Failed(_) => false,
+            };
+            if let Entry::Vacant(place) = self.fetched.entry(here.clone()) {
                 place.insert(found);
+                if expanded {
+                    self.beside.insert(here.clone(), denials(response));
+                }
             }
             match self.alias_at(&here) {
                 Some((_, target)) => name = target,
@@ -119,6 +133,14 @@ impl Material {
             }
         }
     }
+}
+
+/// The sets of the authority section that take part in denials.
+fn denials(response: &Response) -> Vec<RrSet> {
+    let mut authority = RrSet::collect(&response.authority);
+    authority.retain(|s| matches!(s.rtype(), RrType::SOA | RrType::NSEC | RrType::NSEC3));
+    authority.truncate(MAX_AUTHORITY);
+    authority
 }
 
 /// The one name in the RDATA of a CNAME or DNAME set; none if there are several.

@@ -236,6 +236,17 @@ impl Paper {
         self.reply(owner, rtype, rcode, Vec::new(), authority);
     }
 
+    /// The reply to this question from now on: data, and what is said beside it of the name.
+    pub(crate) fn put_beside(
+        &mut self,
+        owner: &str,
+        rtype: RrType,
+        answer: Vec<Record>,
+        authority: Vec<Record>,
+    ) {
+        self.reply(owner, rtype, NOERROR, answer, authority);
+    }
+
     fn reply(&mut self, owner: &str, rtype: RrType, rcode: u16, answer: Vec<Record>, authority: Vec<Record>) {
         let asked = question(owner, rtype);
         let response = Response { rcode, truncated: false, answer, authority };

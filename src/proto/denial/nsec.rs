@@ -48,6 +48,15 @@ impl Nsec {
     }
 }
 
+/// `records` of `zone` prove that nothing exists between `encloser`, whose wildcard was expanded, and `name`.
+pub(super) fn denies_closer(records: &[Nsec], zone: &Name, name: &Name, encloser: &Name) -> bool {
+    records.iter().any(|gap| {
+        gap.covers(name, zone)
+            && !gap.next.is_at_or_below(name)
+            && gap.closest_encloser(name).label_count() <= encloser.label_count()
+    })
+}
+
 /// What `records` of `zone` prove about `rtype` at `name`.
 pub(super) fn denies(records: &[Nsec], zone: &Name, name: &Name, rtype: RrType) -> Denies {
     if let Some(here) = records.iter().find(|n| n.owner == *name) {

@@ -62,6 +62,22 @@ impl Nsec3 {
     }
 }
 
+/// What `records` prove about names between `encloser`, whose wildcard was expanded, and `name`:
+/// [`Denies::Name`] if there are none (RFC 5155 section 8.8).
+pub(super) fn denies_closer(records: &[Nsec3], name: &Name, encloser: &Name) -> Denies {
+    let Some(first) = records.first() else { return Denies::Nothing };
+    if first.iterations > MAX_ITERATIONS {
+        return Denies::TooManyIterations;
+    }
+    let next_closer = hash(&name.last_labels(encloser.label_count() + 1), &first.salt, first.iterations);
+    let same = |r: &&Nsec3| r.iterations == first.iterations && r.salt == first.salt;
+    match records.iter().filter(same).find(|r| r.covers(&next_closer)) {
+        Some(gap) if gap.opt_out => Denies::OptOut,
+        Some(_) => Denies::Name,
+        None => Denies::Nothing,
+    }
+}
+
 /// What `records` of `zone` prove about `rtype` at `name`.
 pub(super) fn denies(records: &[Nsec3], zone: &Name, name: &Name, rtype: RrType) -> Denies {
     let Some(first) = records.first() else { return Denies::Nothing };

@@ -2,11 +2,12 @@
 
 mod by_nsec;
 mod by_nsec3;
+mod wildcards;
 
 use super::*;
 use crate::proto::chain::paper::{Key, Paper, Zone, name, question, record};
 use crate::proto::message::{NOERROR, NXDOMAIN};
-use crate::proto::rr::Record;
+use crate::proto::rr::{Record, RrType};
 
 const ZONE: &str = "example.test";
 const HOST: &str = "host.example.test";
@@ -41,6 +42,12 @@ fn nsec(zone: &Zone, owner: &str, next: &str, types: &[u16]) -> Vec<Record> {
 fn soa(zone: &Zone) -> Vec<Record> {
     let rdata = [zone.name.wire(), zone.name.wire(), &[0; 20]].concat();
     zone.sign(&zone.name.to_string(), RrType::SOA, &[&rdata])
+}
+
+/// A set at `host` that `zone` signed at `wildcard`.
+fn expand(zone: &Zone, wildcard: &str, host: &str, rtype: RrType, rdata: &[u8]) -> Vec<Record> {
+    let labels = name(wildcard).label_count() - 1;
+    zone.sign_as(host, rtype, &[rdata], |rrsig| rrsig.labels = labels as u8)
 }
 
 fn status(paper: &Paper, owner: &str) -> Status {
@@ -163,12 +170,17 @@ fn the_end_of_a_line_of_aliases_decides() {
     assert_eq!(status(&paper, HOST), Status::Absent);
     paper.deny("x.signed.example.test", RrType::SSHFP, NXDOMAIN, soa(&signed));
     assert_eq!(status(&paper, HOST), Status::Bogus);
-    // An alias out of a wildcard says nothing, whatever its target is.
-    let wild = zone.sign_as(HOST, RrType::CNAME, &[name("x.signed.example.test").wire()], |r| r.labels = 2);
-    paper.put(HOST, RrType::SSHFP, wild);
+    // An alias out of a wildcard leads on only where the zone shows that the name has nothing of its own.
     paper.deny("x.signed.example.test", RrType::SSHFP, NXDOMAIN, apex);
-    let failure = paper.failure(HOST, RrType::SSHFP);
-    assert_eq!((failure.status, failure.error.code()), (Status::Indeterminate, "wildcard"));
+    let mut wild = |beside| {
+        let target = name("x.signed.example.test");
+        let expanded = expand(&zone, "*.example.test", HOST, RrType::CNAME, target.wire());
+        paper.put_beside(HOST, RrType::SSHFP, expanded, beside);
+        let failure = paper.failure(HOST, RrType::SSHFP);
+        (failure.status, failure.error.code())
+    };
+    assert_eq!(wild(nsec(&zone, ZONE, "zulu.example.test", &[NS, SOA])), (Status::Absent, "no-record"));
+    assert_eq!(wild(Vec::new()), (Status::Bogus, "wildcard"));
     let looped = alias(HOST);
     paper.put(HOST, RrType::SSHFP, looped);
     assert_eq!(status(&paper, HOST), Status::Indeterminate);

@@ -1,0 +1,175 @@
+//! From a failed proof to its status: follows the aliases to where the proof stops, then looks there.
+
+use super::absence::{denial, denials};
+use super::types::Denies;
+use super::walk::{Way, data_side, deepest_signer, unproven_denial, walk};
+use super::{Status, Unproven, nsec, nsec3};
+use crate::proto::chain::{Budget, ChainError, Fetched, Halt, MAX_ALIASES, Material, Prover};
+use crate::proto::message::Question;
+use crate::proto::rr::{RrSet, RrType};
+
+/// Classifies why `asked` could not be proven ([`Prover::answer`] failed with `error`).
+pub fn classify(
+    prover: &mut Prover,
+    asked: &Question,
+    error: &ChainError,
+    material: &Material,
+    budget: &mut Budget,
+) -> Result<Unproven, Halt> {
+    if let Some(status) = by_itself(error) {
+        return Ok(Unproven::new(status, error.clone()));
+    }
+    let (here, error) = match last_hop(prover, asked, error, material, budget)? {
+        Hop::Fails(here, error) => (here, error),
+        Hop::Told(unproven) => return Ok(unproven),
+    };
+    let told = |status| Ok(Unproven::new(status, error.clone()));
+    if let Some(status) = by_itself(&error) {
+        return told(status);
+    }
+    let target = data_side(&here);
+    let Some(anchor) = prover.anchors().closest(&target).cloned() else {
+        return Ok(Unproven::new(Status::Indeterminate, ChainError::NoAnchor { name: target }));
+    };
+    // Where the signatures that came along lead to a secure zone, there is no walk: either that zone
+    // proves the denial, or the answer is one that it would not have given.
+    let sets = match material.get(&here) {
+        Some(Fetched::Set(set)) => std::slice::from_ref(set),
+        Some(Fetched::Alias { .. }) => {
+            material.alias_at(&here).map_or(&[][..], |(s, _)| std::slice::from_ref(s))
+        }
+        Some(Fetched::Nothing { authority, .. }) => authority.as_slice(),
+        _ => &[],
+    };
+    let signer = deepest_signer(prover, &target, &anchor, sets, material, budget)?;
+    let zone = match signer {
+        Some(zone) => zone,
+        None => match walk(prover, &anchor, &target, material, budget)? {
+            Way::Ends(unproven) => return Ok(unproven),
+            Way::Secure(zone) => zone,
+        },
+    };
+    let Some(Fetched::Nothing { rcode, authority }) = material.get(&here) else {
+        return told(Status::Bogus);
+    };
+    match denial(prover, &zone, &here, *rcode, authority, material, budget)? {
+        Some(status) => told(status),
+        None => Ok(unproven_denial(&here, &zone)),
+    }
+}
+
+/// The status of failures that need no looking into.
+fn by_itself(error: &ChainError) -> Option<Status> {
+    match error {
+        ChainError::Unanswered { .. } | ChainError::NoAnchor { .. } | ChainError::AliasLoop { .. } => {
+            Some(Status::Indeterminate)
+        }
+        ChainError::Budget { .. } | ChainError::TooManySignatures { .. } | ChainError::TooLong { .. } => {
+            Some(Status::Bogus)
+        }
+        _ => None,
+    }
+}
+
+/// Where the way from the name asked for stops.
+enum Hop {
+    /// At this question, for this reason; its zone has to be looked into.
+    Fails(Question, ChainError),
+    /// All is known already.
+    Told(Unproven),
+}
+
+/// Follows the aliases from `asked` to where the proof stops. An expansion from a wildcard does not stop
+/// it, if the zone proves that it may be made.
+fn last_hop(
+    prover: &mut Prover,
+    asked: &Question,
+    error: &ChainError,
+    material: &Material,
+    budget: &mut Budget,
+) -> Result<Hop, Halt> {
+    let mut here = asked.clone();
+    let mut expanded: Option<ChainError> = None;
+    for _ in 0..=MAX_ALIASES {
+        let (set, target) = match material.get(&here) {
+            None => return Err(Halt::Need(vec![here])),
+            Some(Fetched::Set(set)) => (set, None),
+            Some(Fetched::Alias { cname, .. }) => match material.alias_at(&here) {
+                Some((set, target)) => (set, Some(target)),
+                None => {
+                    let bad = ChainError::BadAlias { owner: cname.owner().clone(), rtype: cname.rtype() };
+                    return Ok(Hop::Fails(here, bad));
+                }
+            },
+            Some(Fetched::Nothing { rcode, .. }) => {
+                let denied = ChainError::Denied { question: here.clone(), rcode: *rcode };
+                return Ok(Hop::Fails(here, denied));
+            }
+            Some(Fetched::Failed(why)) => {
+                let why = why.clone();
+                return Ok(Hop::Told(Unproven::unanswered(here, why)));
+            }
+        };
+        match prover.prove_alias(&here.name, set, material, budget) {
+            Ok(_) => {}
+            Err(Halt::Need(questions)) => return Err(Halt::Need(questions)),
+            Err(Halt::Failed(wildcard @ ChainError::Wildcard { .. })) => {
+                match expansion(prover, &here, set, material, budget)? {
+                    Ok(Status::Secure) => expanded = Some(wildcard),
+                    Ok(status) => return Ok(Hop::Told(Unproven::new(status, wildcard))),
+                    Err(error) => return Ok(Hop::Fails(here, error)),
+                }
+            }
+            Err(Halt::Failed(error)) => return Ok(Hop::Fails(here, error)),
+        }
+        match (target, expanded) {
+            (Some(target), still) => {
+                here.name = target;
+                expanded = still;
+            }
+            (None, Some(wildcard)) => return Ok(Hop::Told(Unproven::new(expanded_status(asked), wildcard))),
+            // Proven after all, which it was not a moment ago.
+            (None, None) => return Ok(Hop::Told(Unproven::new(Status::Indeterminate, error.clone()))),
+        }
+    }
+    let loops = ChainError::AliasLoop { name: asked.name.clone() };
+    Ok(Hop::Told(Unproven::new(Status::Indeterminate, loops)))
+}
+
+/// The status of a proven expansion. SSHFP records speak for one host: whoever asks for them asks what
+/// vouches, and an expansion does not, however well it is signed.
+fn expanded_status(asked: &Question) -> Status {
+    if asked.rtype == RrType::SSHFP { Status::Indeterminate } else { Status::Secure }
+}
+
+/// Whether `set` may stand at `here` by expansion from a wildcard (RFC 4035 section 5.3.4): the wildcard's
+/// own set is proven, and its zone proves that nothing closer to the name exists. The error is the
+/// wildcard's own failure.
+fn expansion(
+    prover: &mut Prover,
+    here: &Question,
+    set: &RrSet,
+    material: &Material,
+    budget: &mut Budget,
+) -> Result<Result<Status, ChainError>, Halt> {
+    let Some(source) = set.unexpanded().filter(|_| *set.owner() == here.name) else {
+        return Ok(Ok(Status::Bogus));
+    };
+    let proven = match prover.prove(&source, material, budget) {
+        Ok(proven) => proven,
+        Err(Halt::Need(questions)) => return Err(Halt::Need(questions)),
+        Err(Halt::Failed(error)) => return Ok(Err(error)),
+    };
+    let zone = proven.zone().name();
+    let Some(encloser) = source.owner().parent() else { return Ok(Ok(Status::Bogus)) };
+    let (plain, hashed) = denials(prover, zone, material.beside(here), material, budget)?;
+    let closer = match nsec::denies_closer(&plain, zone, &here.name, &encloser) {
+        true => Denies::Name,
+        false => nsec3::denies_closer(&hashed, &here.name, &encloser),
+    };
+    Ok(Ok(match closer {
+        Denies::Name => Status::Secure,
+        Denies::OptOut | Denies::TooManyIterations => Status::Insecure,
+        _ => Status::Bogus,
+    }))
+}
