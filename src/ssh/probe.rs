@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::handler::{Agreed, Answers};
-use super::stream::{Tether, Tethered};
+use super::stream::{BeginningError, Tether, Tethered};
 use crate::output::sanitise;
 use crate::proto::hostkey::{HostKeyError, KeyType, Presented};
 use crate::proto::wire::Reader;
@@ -34,7 +34,7 @@ pub struct Probed {
     pub key_algorithm: String,
     /// Both sides keep to the strict key exchange (OpenSSH's PROTOCOL section 1.10).
     pub strict_kex: bool,
-    /// The server's version line as it came: hostile.
+    /// The server's version line: printable ASCII.
     pub server_version: String,
 }
 
@@ -59,8 +59,11 @@ pub enum ProbeError {
         server_offers: Vec<String>,
     },
     /// The deadline passed.
-    #[error("the server did not finish the key exchange in time")]
-    Timeout,
+    #[error("the server did not finish the key exchange in time{}", if *.version { "" } else { ": it sent no SSH version" })]
+    Timeout {
+        /// It got as far as sending its version.
+        version: bool,
+    },
     /// The server ended the connection without a word.
     #[error("the server closed the connection")]
     Closed,
@@ -113,6 +116,13 @@ impl From<russh::Error> for ProbeError {
             }
             Error::WrongServerSig => Self::BadSignature,
             Error::Disconnect | Error::HUP => Self::Closed,
+            Error::IO(e) if e.get_ref().is_some_and(|e| e.is::<BeginningError>()) => {
+                match e.downcast::<BeginningError>() {
+                    Ok(BeginningError::Said(line)) => Self::Disconnected(line),
+                    Ok(e @ BeginningError::Version(_)) => Self::Protocol(e.to_string()),
+                    Err(e) => Self::Io(e),
+                }
+            }
             Error::IO(e) => match e.kind() {
                 io::ErrorKind::UnexpectedEof
                 | io::ErrorKind::ConnectionReset
@@ -156,7 +166,9 @@ pub(super) async fn exchange(
     let (agreed, mut outcome) = oneshot::channel();
     let connecting = client::connect_stream(Arc::new(config(offer, kex)), stream, Answers::new(agreed));
     // On time-out the tether goes too, and with it the task that russh started.
-    let handle = timeout_at(deadline, connecting).await.map_err(|_| ProbeError::Timeout)??;
+    let handle = timeout_at(deadline, connecting).await;
+    let timeout = ProbeError::Timeout { version: tether.server_version().is_some() };
+    let handle = handle.map_err(|_| timeout)??;
     let silent = || ProbeError::Protocol("no outcome of the key exchange".into());
     let Agreed { kex, key_algorithm, strict_kex } = outcome.try_recv().map_err(|_| silent())?;
     // The octets of K_S that went into the exchange hash. russh parses them leniently: it lets octets
@@ -168,7 +180,7 @@ pub(super) async fn exchange(
         let signed = printable(&String::from_utf8_lossy(by), MAX_NAME);
         return Err(ProbeError::SignatureAlgorithm { signed, agreed: key_algorithm });
     }
-    let server_version = String::from_utf8_lossy(tether.server_version().unwrap_or_default()).into_owned();
+    let server_version = tether.server_version().unwrap_or_default().to_owned();
     let probed = Probed { presented, kex, key_algorithm, strict_kex, server_version };
     Ok(Exchanged { probed, handle, tether })
 }

@@ -1,32 +1,47 @@
-//! The TCP stream under a russh connection: it ends with its owner, and notes the server's version.
+//! The TCP stream under a russh connection: it ends with its owner, and reads the server's beginning.
 //!
-//! russh runs a connection in a task of its own that outlives the future which started it, and it
-//! does not tell the server's version; both are mended here, below it.
+//! russh runs a connection in a task of its own that outlives the future which started it; it does not
+//! tell the server's version, and is stricter than OpenSSH about lines before it. These are mended here,
+//! below it: what goes on to russh begins with the version line, judged by the rules of the gate.
 
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-/// Longest line kept while the version is sought, in octets: RFC 4253 section 4.2 allows 255.
-const MAX_LINE: usize = 256;
+use crate::proto::handshake::VersionError;
+use crate::proto::handshake::version::{self, ServerLine};
+
+/// How much is read at a time while the version is sought, in octets.
+const PORTION: usize = 1024;
+
+/// Why a server's beginning is none; travels through russh inside an [`io::Error`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BeginningError {
+    /// Not a beginning of SSH.
+    #[error("it sent {0}")]
+    Version(#[from] VersionError),
+    /// It closed, and this was the last line it sent instead of a version; sanitised.
+    #[error("{0}")]
+    Said(String),
+}
 
 /// Holds a [`Tethered`] stream open: when this is dropped, every read and write of the stream fails.
 #[derive(Debug)]
 pub(crate) struct Tether {
     _held: oneshot::Sender<Infallible>,
-    version: Arc<OnceLock<Vec<u8>>>,
+    version: Arc<OnceLock<String>>,
 }
 
 impl Tether {
-    /// The server's version line without its line end, once it has been read. Hostile octets.
-    pub(crate) fn server_version(&self) -> Option<&[u8]> {
-        self.version.get().map(Vec::as_slice)
+    /// The server's version line without its line end, once it has been read: printable ASCII.
+    pub(crate) fn server_version(&self) -> Option<&str> {
+        self.version.get().map(String::as_str)
     }
 }
 
@@ -36,16 +51,26 @@ pub(crate) struct Tethered {
     inner: TcpStream,
     /// `None` once cut.
     tether: Option<oneshot::Receiver<Infallible>>,
-    line: Vec<u8>,
-    version: Arc<OnceLock<Vec<u8>>>,
+    /// Read and not handed on yet; once the version is found this only shrinks.
+    buffer: Vec<u8>,
+    /// Lines before the version, and the last of them.
+    lines: usize,
+    last_line: Option<String>,
+    version: Arc<OnceLock<String>>,
 }
 
 impl Tethered {
     pub(crate) fn new(inner: TcpStream) -> (Tethered, Tether) {
         let (held, tether) = oneshot::channel();
         let version = Arc::new(OnceLock::new());
-        let stream =
-            Tethered { inner, tether: Some(tether), line: Vec::new(), version: Arc::clone(&version) };
+        let stream = Tethered {
+            inner,
+            tether: Some(tether),
+            buffer: Vec::new(),
+            lines: 0,
+            last_line: None,
+            version: Arc::clone(&version),
+        };
         (stream, Tether { _held: held, version })
     }
 
@@ -58,26 +83,38 @@ impl Tethered {
         Ok(())
     }
 
-    /// Keeps the first line that can be a version; no more than one line is ever held.
-    fn note_version(&mut self, octets: &[u8]) {
-        for &octet in octets {
-            if self.version.get().is_some() {
-                return;
-            }
-            if octet != b'\n' {
-                if self.line.len() < MAX_LINE {
-                    self.line.push(octet);
+    /// Reads on until the version line is at the front of the buffer. False if the server closed instead,
+    /// without a word.
+    fn poll_beginning(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        while self.version.get().is_none() {
+            let line = version::server(&self.buffer, self.lines);
+            match line.map_err(|e| io::Error::other(BeginningError::from(e)))? {
+                Some((ServerLine::Version(version), _)) => drop(self.version.set(version)),
+                Some((ServerLine::Other(line), length)) => {
+                    self.buffer.drain(..length);
+                    self.lines += 1;
+                    self.last_line = Some(line).filter(|line| !line.is_empty()).or(self.last_line.take());
                 }
-                continue;
-            }
-            let mut line = std::mem::take(&mut self.line);
-            if line.last() == Some(&b'\r') {
-                line.pop();
-            }
-            if line.starts_with(b"SSH-") {
-                let _ = self.version.set(line);
+                None => {
+                    let mut portion = [0; PORTION];
+                    let mut read = ReadBuf::new(&mut portion);
+                    let closed = match ready!(Pin::new(&mut self.inner).poll_read(cx, &mut read)) {
+                        Ok(()) => read.filled().is_empty(),
+                        // Our own version may have arrived after it closed.
+                        Err(e) if e.kind() == io::ErrorKind::ConnectionReset => true,
+                        Err(e) => return Poll::Ready(Err(e)),
+                    };
+                    if closed {
+                        return Poll::Ready(match self.last_line.take() {
+                            Some(line) => Err(io::Error::other(BeginningError::Said(line))),
+                            None => Ok(false),
+                        });
+                    }
+                    self.buffer.extend_from_slice(read.filled());
+                }
             }
         }
+        Poll::Ready(Ok(true))
     }
 }
 
@@ -85,12 +122,16 @@ impl AsyncRead for Tethered {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.check_tether(cx)?;
-        let before = buf.filled().len();
-        let read = Pin::new(&mut this.inner).poll_read(cx, buf);
-        if let Some(new) = buf.filled().get(before..) {
-            this.note_version(new);
+        if !ready!(this.poll_beginning(cx))? {
+            return Poll::Ready(Ok(()));
         }
-        read
+        if this.buffer.is_empty() {
+            return Pin::new(&mut this.inner).poll_read(cx, buf);
+        }
+        let length = this.buffer.len().min(buf.remaining());
+        buf.put_slice(this.buffer.get(..length).unwrap_or_default());
+        this.buffer.drain(..length);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -123,25 +164,52 @@ mod tests {
         (near, listener.accept().await.unwrap().0)
     }
 
-    #[tokio::test]
-    async fn the_first_line_that_can_be_a_version_is_kept_and_bounded() {
+    async fn read(octets: &[u8]) -> (io::Result<Vec<u8>>, Option<String>) {
         let (near, mut far) = pair().await;
         let (mut stream, tether) = Tethered::new(near);
-        far.write_all(b"hello\r\nSSH-2.0-x \x1b[31m\r\nSSH-2.0-later\r\n").await.unwrap();
-        far.write_all(&vec![b'a'; 10_000]).await.unwrap();
+        far.write_all(octets).await.unwrap();
         drop(far);
         let mut all = Vec::new();
-        stream.read_to_end(&mut all).await.unwrap();
-        assert_eq!(tether.server_version(), Some(&b"SSH-2.0-x \x1b[31m"[..]));
-        assert!(stream.line.len() <= MAX_LINE);
+        let outcome = stream.read_to_end(&mut all).await;
+        (outcome.map(|_| all), tether.server_version().map(str::to_owned))
+    }
+
+    fn beginning(error: &io::Error) -> &BeginningError {
+        error.get_ref().unwrap().downcast_ref().unwrap()
+    }
+
+    #[tokio::test]
+    async fn lines_before_the_version_do_not_reach_russh() {
+        let lines = [[b'a'; 1000].as_slice(), b"\r\n", &b"hello\x1b[31m\n".repeat(49)].concat();
+        let rest = [b"SSH-2.0-x y\r\n".as_slice(), &[7; 9999]].concat();
+        let (read, version) = read(&[lines, rest.clone()].concat()).await;
+        assert_eq!((read.unwrap(), version.as_deref()), (rest, Some("SSH-2.0-x y")));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_beginning_of_ssh_is_told_at_once() {
+        for bad in [b"SSH-1.5-old\n".to_vec(), b"SSH-2.0-\x1b[31m\n".to_vec(), b"x\n".repeat(51)] {
+            let (read, version) = read(&bad).await;
+            let error = read.unwrap_err();
+            assert!(matches!(beginning(&error), BeginningError::Version(_)), "{error}");
+            assert_eq!(version, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_line_of_a_server_that_closes_is_told() {
+        let (outcome, _) = read(b"hello\r\nExceeded MaxStartups\x07\r\n").await;
+        let error = outcome.unwrap_err();
+        assert_eq!(beginning(&error), &BeginningError::Said("Exceeded MaxStartups\\x07".into()));
+        assert_eq!(read(b"").await.0.unwrap(), b"");
     }
 
     #[tokio::test]
     async fn a_stream_ends_with_its_tether_and_not_before() {
         let (near, mut far) = pair().await;
         let (mut stream, tether) = Tethered::new(near);
-        far.write_all(b"x").await.unwrap();
-        assert_eq!(stream.read_u8().await.unwrap(), b'x');
+        far.write_all(b"SSH-2.0-x\r\n").await.unwrap();
+        stream.read_exact(&mut [0; 11]).await.unwrap();
         let reading = tokio::spawn(async move {
             let first = stream.read_u8().await;
             (first, stream.write_u8(1).await)

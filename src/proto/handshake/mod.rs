@@ -21,7 +21,7 @@ pub mod samples;
 mod server;
 #[cfg(test)]
 mod tests;
-mod version;
+pub mod version;
 
 pub use end::End;
 pub use kexinit::KexInitError;
