@@ -2,37 +2,53 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::relay::PORTION;
 
 /// Until the server has closed and its octets are delivered, or the client takes no more. The end of
-/// the client's octets, or of the server's wish to read them, leaves the other way open.
-pub(super) async fn both_ways<R, W>(client_in: R, client_out: W, server: TcpStream)
+/// the client's octets, or of the server's wish to read them, leaves the other way open, until the server
+/// has been silent for `silence`: a client that was killed can show no other sign, and a server that does
+/// not close then would keep this process for ever.
+pub(super) async fn both_ways<R, W>(client_in: R, client_out: W, server: TcpStream, silence: Duration)
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
     let (from_server, to_server) = server.into_split();
-    let mut up = pin!(one_way(client_in, to_server));
-    let mut down = pin!(one_way(from_server, client_out));
+    let (sent, heard) = (AtomicBool::new(false), AtomicBool::new(false));
+    let mut up = pin!(one_way(client_in, to_server, &sent));
+    let mut down = pin!(one_way(from_server, client_out, &heard));
     tokio::select! {
-        () = &mut down => {}
-        () = &mut up => down.await,
+        () = &mut down => return,
+        () = &mut up => {}
+    }
+    loop {
+        let ended = timeout(silence, &mut down).await.is_ok();
+        if ended || !heard.swap(false, Relaxed) {
+            return;
+        }
     }
 }
 
-/// Until one of them fails or ends; the writing side is told the end.
-async fn one_way(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
-    let _ = transfer(&mut from, &mut to).await;
+/// Until one of them fails or ends; the writing side is told the end. `alive` is set with each portion.
+async fn one_way(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, alive: &AtomicBool) {
+    let _ = transfer(&mut from, &mut to, alive).await;
     // Standard output's shutdown does not flush.
     let _ = to.flush().await;
     let _ = to.shutdown().await;
 }
 
-async fn transfer(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+async fn transfer(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    alive: &AtomicBool,
+) -> io::Result<()> {
     let mut portion = vec![0; PORTION];
     let mut unflushed = false;
     loop {
@@ -49,7 +65,39 @@ async fn transfer(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite
         if length == 0 {
             return Ok(());
         }
+        alive.store(true, Relaxed);
         to.write_all(portion.get(..length).unwrap_or_default()).await?;
         unflushed = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{duplex, split};
+    use tokio::net::TcpListener;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const SILENCE: Duration = Duration::from_millis(400);
+
+    #[tokio::test]
+    async fn a_server_that_does_not_close_is_left_once_it_is_silent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut far = listener.accept().await.unwrap().0;
+        let (mut client, proxy) = duplex(1024);
+        let (client_in, client_out) = split(proxy);
+        let copying = tokio::spawn(both_ways(client_in, client_out, near, SILENCE));
+        // While both are there silence means nothing, nor does the client's end while the server talks.
+        sleep(SILENCE * 2).await;
+        client.shutdown().await.unwrap();
+        for _ in 0..6 {
+            sleep(SILENCE / 2).await;
+            far.write_all(b"x").await.unwrap();
+            assert_eq!(client.read_u8().await.unwrap(), b'x');
+        }
+        timeout(Duration::from_secs(20), copying).await.unwrap().unwrap();
+        drop((far, client));
     }
 }

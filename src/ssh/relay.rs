@@ -19,6 +19,8 @@ use crate::proto::verdict::Anchored;
 pub(super) const PORTION: usize = 64 * 1024;
 /// How long a client may take to read why it was refused, and to close.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a server may be silent once the client has ended its octets, most likely because it is gone.
+const SILENCE: Duration = Duration::from_secs(30);
 /// How long a client that is to be refused may take to name itself.
 const NAMING: Duration = Duration::from_millis(500);
 
@@ -112,7 +114,7 @@ where
     };
     match shell.run(decide).await {
         Ok((witness, negotiated)) => {
-            copy::both_ways(client_in, client_out, server).await;
+            copy::both_ways(client_in, client_out, server, SILENCE).await;
             let server_version = gate.server_version().unwrap_or_default().to_owned();
             let client_is_asyncssh = gate.client_is_asyncssh();
             Ok(Relayed { witness, negotiated, server_version, client_is_asyncssh })
@@ -228,6 +230,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'_, R, W> {
                     0 => self.gate.client_closed(),
                     length => self.gate.from_client(from_client.get(..length).unwrap_or_default()),
                 },
+                // A server that closes without having read everything resets: it has closed all the same.
+                Event::Server(Err(e)) if e.kind() == io::ErrorKind::ConnectionReset => {
+                    self.gate.server_closed()
+                }
                 Event::Server(length) => match length.map_err(Cause::Server)? {
                     0 => self.gate.server_closed(),
                     length => self.gate.from_server(from_server.get(..length).unwrap_or_default()),

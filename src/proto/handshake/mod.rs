@@ -125,6 +125,8 @@ pub struct Gate {
     /// Lines of the server before its version, and the last of them.
     lines: usize,
     last_line: Option<String>,
+    /// The server's DISCONNECT: its code and its sanitised text.
+    left: Option<(u32, String)>,
     /// The client has been sent a DISCONNECT.
     told: bool,
     ended: bool,
@@ -146,6 +148,7 @@ impl Gate {
             guess: Guess::None,
             lines: 0,
             last_line: None,
+            left: None,
             told: false,
             ended: false,
         }
@@ -247,7 +250,8 @@ impl Gate {
         self.ended = true;
     }
 
-    /// Ends the handshake and gives the octets that tell the client why: a DISCONNECT, with a
+    /// Ends the handshake and gives the octets that tell the client why: a DISCONNECT (the server's own,
+    /// sanitised, if it sent one), with a
     /// version line in front if the client has none yet. Empty if the client has been told, or can
     /// no longer be (its side is encrypted already), and for dbclient: it does not show the text and
     /// takes a DISCONNECT for success (exit status 0), a mere close for the failure it is.
@@ -257,7 +261,11 @@ impl Gate {
         if told || self.server.stage == Stage::Opaque || self.client_is("ssh-2.0-dropbear") {
             return Vec::new();
         }
-        let packet = packet::frame(&disconnect::payload(disconnect::HOST_KEY_NOT_VERIFIABLE, text));
+        let payload = match &self.left {
+            Some((code, text)) => disconnect::payload(*code, text),
+            None => disconnect::payload(disconnect::HOST_KEY_NOT_VERIFIABLE, text),
+        };
+        let packet = packet::frame(&payload);
         let version: &[u8] = if self.server.version.is_some() { b"" } else { OWN_VERSION };
         [version, &packet].concat()
     }
@@ -303,6 +311,8 @@ impl Gate {
     pub fn waiting_for(&self) -> &'static str {
         match (&self.exchange, self.server.stage, &self.server.kexinit) {
             (_, Stage::Version, _) => "the server's version",
+            // OpenSSH's server says no more before it has it.
+            (_, _, None) if self.client.version.is_none() => "the client's version",
             (_, _, None) => "the server's KEXINIT",
             (Exchange::Offers, ..) => "the client's KEXINIT",
             (Exchange::Nothing(_), ..) => "the client to leave",

@@ -45,7 +45,7 @@ impl Gate {
         match line {
             ServerLine::Other(line) => {
                 self.lines += 1;
-                self.last_line = Some(line);
+                self.last_line = Some(line).filter(|line| !line.is_empty()).or(self.last_line.take());
             }
             ServerLine::Version(version) => {
                 actions.push(Action::ToClient(format!("{version}\r\n").into_bytes()));
@@ -62,8 +62,7 @@ impl Gate {
         match (&self.exchange, kind) {
             (_, message::DISCONNECT) => {
                 let (code, text) = disconnect::read(payload);
-                actions.push(forward(&disconnect::payload(code, &text)));
-                self.told = true;
+                self.left = Some((code, text.clone()));
                 Err(End::ServerLeft { code, text })
             }
             (Exchange::Offers, message::KEXINIT) if self.server.kexinit.is_none() => {

@@ -117,6 +117,21 @@ async fn a_server_that_closes_ends_it_though_the_client_stays() {
 }
 
 #[tokio::test]
+async fn a_server_that_resets_has_closed_and_its_last_line_is_told() {
+    let (mut client, mut server, relaying) = accepting(soon()).await;
+    client.write_all(b"SSH-2.0-unread\r\n").await.unwrap();
+    server.readable().await.unwrap();
+    server.write_all(b"Exceeded MaxStartups\r\n").await.unwrap();
+    // Closing with octets unread is a reset (RFC 2525 section 2.17).
+    drop(server);
+    let mut all = Vec::new();
+    client.read_to_end(&mut all).await.unwrap();
+    drop(client);
+    let cause = relaying.await.unwrap().unwrap_err().cause;
+    assert!(cause.to_string().ends_with("version: Exceeded MaxStartups"), "{cause}");
+}
+
+#[tokio::test]
 async fn a_client_that_is_gone_ends_it() {
     let (mut client, mut server, relaying) = accepting(soon()).await;
     through(&mut client, &mut server).await;

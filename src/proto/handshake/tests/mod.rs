@@ -247,9 +247,9 @@ fn a_disconnect_of_the_server_passes_sanitised() {
     released.release(9);
     for mut talk in [early, Talk::offers(&Offer::default(), &Offer::default()), released] {
         talk.server(&nasty);
-        assert!(talk.out.client.ends_with(&harmless));
         let text = "go \\x1b[31maway\\r\\n".to_owned();
         assert_eq!(talk.out.end, Some(End::ServerLeft { code: 2, text }));
+        assert!(talk.gate.farewell("no").ends_with(&harmless), "in place of our own");
         assert_eq!(talk.gate.farewell("more"), b"");
     }
 }
@@ -273,6 +273,14 @@ fn the_farewell_has_a_version_only_where_the_client_has_none() {
     let mut talk = Talk::held();
     talk.release(9).server(&newkeys());
     assert_eq!(talk.gate.farewell("no"), b"", "the client expects encrypted packets");
+}
+
+#[test]
+fn a_client_that_says_nothing_is_what_is_waited_for() {
+    let mut talk = Talk::default();
+    assert_eq!(talk.gate.waiting_for(), "the server's version");
+    assert_eq!(talk.server(SERVER).gate.waiting_for(), "the client's version");
+    assert_eq!(talk.client(SERVER).gate.waiting_for(), "the server's KEXINIT");
 }
 
 #[test]
@@ -301,6 +309,11 @@ fn dbclient_is_left_without_a_disconnect() {
     let mut talk = Talk::default();
     talk.client(b"SSH-2.0-dropbear_2022.83\r\n");
     assert_eq!(talk.gate.farewell("no"), b"");
+    let mut talk = Talk::default();
+    talk.client(b"SSH-2.0-dropbear_2022.83\r\n").server(SERVER);
+    let before = talk.out.client.len();
+    talk.server(&frame(&samples::disconnect(b"a server's would pass for success too")));
+    assert_eq!((talk.out.client.len(), talk.gate.farewell("no")), (before, vec![]));
 }
 
 #[test]
