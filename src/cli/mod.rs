@@ -103,6 +103,13 @@ impl Context {
     }
 }
 
+/// What to do about a host without a TCP connection, without an SSH handshake, and with a host key that is
+/// none or not its own.
+const UNREACHABLE_HINT: &str = "check the host's address and whether sshd is running";
+const HANDSHAKE_HINT: &str = "is this an SSH server? ssh -v shows what it says";
+const BAD_KEY_HINT: &str =
+    "do not connect: the server does not prove that it holds the host key that it shows";
+
 /// A host name from the command line.
 pub(crate) fn host_name(text: &str) -> Result<HostName, Error> {
     HostName::parse(text).map_err(|e| match e {

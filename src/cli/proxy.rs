@@ -6,10 +6,12 @@ use std::pin::pin;
 use tokio::io::{stdin, stdout};
 use tokio::task::JoinError;
 
-use super::{Context, host_name};
+use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, host_name};
 use crate::error::{Error, Kind};
 use crate::proto::evidence::Evidence;
-use crate::proto::hostkey::Presented;
+use crate::proto::handshake::End;
+use crate::proto::hostkey::{HostKeyError, Presented};
+use crate::proto::name::HostName;
 use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
 use crate::verifier::{Verifier, accepted};
 
@@ -58,8 +60,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let server = match connected {
         Ok(server) => server,
         Err(failure) => {
-            let error = Error::failure("unreachable", failure)
-                .hint("check the host's address and whether sshd is running");
+            let error = Error::failure("unreachable", failure).hint(UNREACHABLE_HINT);
             return Ok(Some(refuse(cx, error).await));
         }
     };
@@ -79,11 +80,8 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         }
     };
     // A handshake that broke off tells its own cause.
-    let broken = |cause: &Cause| Error::failure("handshake", format!("{host}: {cause}"));
-    let tell = |cause: &Cause| {
-        let error = refused.borrow().clone();
-        cx.out.refusal(&error.unwrap_or_else(|| broken(cause)));
-    };
+    let error = |cause: &Cause| refused.borrow().clone().unwrap_or_else(|| broken(&host, cause));
+    let tell = |cause: &Cause| cx.out.refusal(&error(cause));
     match relay(stdin(), stdout(), server, verifier.deadline(), decide, tell).await {
         Ok(relayed) => {
             if !relayed.client_is_asyncssh {
@@ -92,7 +90,21 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
             }
             Ok(None)
         }
-        Err(_) => Ok(Some(refused.borrow().as_ref().map_or(Kind::Failure, |error| error.kind))),
+        Err(relay) => Ok(Some(error(&relay.cause).kind)),
+    }
+}
+
+/// Why a handshake did not come to a decision.
+fn broken(host: &HostName, cause: &Cause) -> Error {
+    let message = format!("{host}: {cause}");
+    match cause {
+        Cause::Handshake(End::HostKey(HostKeyError::Sha1) | End::ClientClosed) | Cause::Client(_) => {
+            Error::failure("handshake", message)
+        }
+        Cause::Handshake(End::HostKey(_)) => {
+            Error::new(Kind::Rejected, "bad-host-key", message).hint(BAD_KEY_HINT)
+        }
+        _ => Error::failure("handshake", message).hint(HANDSHAKE_HINT),
     }
 }
 
@@ -119,4 +131,19 @@ async fn refuse(cx: &Context, error: Error) -> Kind {
 fn wording(error: &Error) -> String {
     let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})"));
     format!("sshanchor: {}{}", error.message, hint.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_host_key_is_a_reject_and_a_broken_handshake_a_failure() {
+        let host = HostName::parse("web1.example").unwrap();
+        let kind = |end: End| broken(&host, &end.into()).kind;
+        assert_eq!(kind(End::HostKey(HostKeyError::Base64)), Kind::Rejected);
+        assert_eq!(kind(End::HostKey(HostKeyError::Sha1)), Kind::Failure);
+        assert_eq!(kind(End::ServerGuess), Kind::Failure);
+        assert_eq!(broken(&host, &Cause::Deadline("the server's version")).kind, Kind::Failure);
+    }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::{Context, host_name};
+use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, host_name};
 use crate::error::{Error, Kind};
 use crate::output::{Report, rfc3339};
 use crate::proto::hostkey::Presented;
@@ -171,20 +171,11 @@ impl Judged {
     /// key it shows, or shows something malformed, is rejected.
     fn failure(host: &HostName, port: u16, failure: &ProbeFailure) -> Self {
         let (verdict, reason, kind, hint) = match failure {
-            ProbeFailure::Unreachable(_) => {
-                (None, "unreachable", Kind::Failure, "check its address and whether sshd is running")
-            }
+            ProbeFailure::Unreachable(_) => (None, "unreachable", Kind::Failure, UNREACHABLE_HINT),
             ProbeFailure::Handshake(
                 ProbeError::BadSignature | ProbeError::SignatureAlgorithm { .. } | ProbeError::BadHostKey(_),
-            ) => (
-                Some("reject"),
-                "bad-host-key",
-                Kind::Rejected,
-                "do not connect: it does not hold the key that it shows",
-            ),
-            ProbeFailure::Handshake(_) => {
-                (None, "handshake", Kind::Failure, "is this an SSH server? ssh -v shows what it says")
-            }
+            ) => (Some("reject"), "bad-host-key", Kind::Rejected, BAD_KEY_HINT),
+            ProbeFailure::Handshake(_) => (None, "handshake", Kind::Failure, HANDSHAKE_HINT),
         };
         Judged {
             verdict,

@@ -5,7 +5,11 @@ use std::fmt;
 use data_encoding::BASE64;
 use sha2::{Digest, Sha256};
 
-use super::wire::{Reader, put_string};
+use super::wire::Reader;
+
+mod presented;
+
+pub use presented::Presented;
 
 /// Longest public key blob that is looked at, in octets: RSA of 16384 bits is 2.1 KiB, a
 /// certificate with many principals is larger.
@@ -90,8 +94,16 @@ pub enum HostKeyError {
     /// The type in front of the base64 is not the type inside it.
     #[error("the line says {line} but the key inside is {blob}")]
     TypeMismatch {
-        /// What the line or the negotiated algorithm says.
+        /// What the line says.
         line: String,
+        /// What the blob says.
+        blob: String,
+    },
+    /// A server shows a key of another type than was negotiated.
+    #[error("{negotiated} was negotiated but the key shown is {blob}")]
+    NotNegotiated {
+        /// The host key algorithm.
+        negotiated: String,
         /// What the blob says.
         blob: String,
     },
@@ -103,6 +115,14 @@ pub enum HostKeyError {
         "{0} is a security-token user key: SSHFP has no number for it, and no server offers it as a host key"
     )]
     SecurityKey(String),
+    /// Client and server agreed on `ssh-rsa`, which is RSA with SHA-1.
+    #[error(
+        "ssh-rsa was negotiated, whose SHA-1 signatures prove nothing (rsa-sha2-256 and rsa-sha2-512 do)"
+    )]
+    Sha1,
+    /// A public key as PEM or RFC 4716 has it.
+    #[error("this is a public key in another form: convert it with ssh-keygen -i (-m PEM or PKCS8)")]
+    OtherForm,
     /// A private key file.
     #[error("this is a private key: give its .pub file")]
     Private,
@@ -164,6 +184,13 @@ impl HostKey {
 
     /// From a line of a `.pub` file: `TYPE BASE64 [COMMENT]`.
     pub fn from_line(line: &str) -> Result<Self, HostKeyError> {
+        if line.starts_with("---") && line.ends_with(" PUBLIC KEY-----")
+            || line.starts_with("---- BEGIN SSH2")
+        {
+            return Err(HostKeyError::OtherForm);
+        }
+        // A byte order mark is an editor's, and no part of the type.
+        let line = line.trim_start_matches('\u{feff}');
         if line.starts_with("-----BEGIN") || line.starts_with("PuTTY-User-Key-File") {
             return Err(HostKeyError::Private);
         }
@@ -230,86 +257,6 @@ impl fmt::Debug for HostKey {
     }
 }
 
-/// What a server showed in its key exchange reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Presented {
-    /// A plain host key.
-    Plain(HostKey),
-    /// A host certificate (OpenSSH's PROTOCOL.certkeys). The exchange is signed by the plain key
-    /// inside it, so that key can be matched like any other.
-    Certificate {
-        /// The key that the certificate is about.
-        key: HostKey,
-        /// The whole certificate.
-        blob: Box<[u8]>,
-    },
-}
-
-impl Presented {
-    /// Reads K_S and holds it against the negotiated host key algorithm: the type inside the blob
-    /// must be the one that the algorithm signs with (facts: ssh.md section 1).
-    pub fn from_blob(blob: &[u8], algorithm: &str) -> Result<Self, HostKeyError> {
-        if blob.len() > MAX_BLOB {
-            return Err(HostKeyError::Malformed(algorithm.into(), "too long"));
-        }
-        let name = blob_type(&mut Reader::new(blob))?;
-        let expected =
-            blob_name_of_algorithm(algorithm).ok_or_else(|| HostKeyError::Unsupported(algorithm.into()))?;
-        if name != expected {
-            return Err(HostKeyError::TypeMismatch { line: algorithm.into(), blob: name });
-        }
-        if name.ends_with(CERT_SUFFIX) {
-            return Ok(Self::Certificate { key: plain_key_of_certificate(&name, blob)?, blob: blob.into() });
-        }
-        HostKey::from_blob(blob).map(Self::Plain)
-    }
-
-    /// The plain key: itself, or the one inside the certificate.
-    pub fn key(&self) -> &HostKey {
-        match self {
-            Self::Plain(key) | Self::Certificate { key, .. } => key,
-        }
-    }
-}
-
-const CERT_SUFFIX: &str = "-cert-v01@openssh.com";
-
-/// The blob type that a host key algorithm signs with. SHA-1 `ssh-rsa` is not among them: its
-/// signatures prove nothing.
-fn blob_name_of_algorithm(algorithm: &str) -> Option<String> {
-    let (plain, cert) = match algorithm.strip_suffix(CERT_SUFFIX) {
-        Some(plain) => (plain, true),
-        None => (algorithm, false),
-    };
-    let name = match plain {
-        "rsa-sha2-256" | "rsa-sha2-512" => "ssh-rsa",
-        "ssh-rsa" => return None,
-        other => KeyType::from_name(other)?.name(),
-    };
-    Some(if cert { format!("{name}{CERT_SUFFIX}") } else { name.to_owned() })
-}
-
-/// Rebuilds the plain key from a certificate's fields: type, nonce, then the key's own fields.
-fn plain_key_of_certificate(name: &str, blob: &[u8]) -> Result<HostKey, HostKeyError> {
-    let bad = |why| HostKeyError::Malformed(name.to_owned(), why);
-    // The whole of it must parse as a certificate before any part is believed.
-    ssh_key::Certificate::from_bytes(blob).map_err(|_| bad("not a well-formed certificate"))?;
-    let plain = name.strip_suffix(CERT_SUFFIX).ok_or(bad("not a certificate"))?;
-    let key_type = KeyType::from_name(plain).ok_or_else(|| unsupported(plain))?;
-    let mut reader = Reader::new(blob);
-    let (_type, _nonce) = (reader.string(), reader.string().ok_or(bad("no nonce"))?);
-    let fields = match key_type {
-        KeyType::Ed25519 => 1,
-        _ => 2,
-    };
-    let mut key = Vec::with_capacity(blob.len());
-    put_string(&mut key, plain.as_bytes());
-    for _ in 0..fields {
-        put_string(&mut key, reader.string().ok_or(bad("cut short"))?);
-    }
-    HostKey::from_blob(&key)
-}
-
 fn blob_type(reader: &mut Reader<'_>) -> Result<String, HostKeyError> {
     let bad = || HostKeyError::Malformed("public".into(), "no type inside");
     let name = reader.string().ok_or_else(bad)?;
@@ -336,6 +283,7 @@ fn looks_like_key_type(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::wire::put_string;
 
     const ED25519: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f root@web1";
@@ -357,6 +305,10 @@ mod tests {
         assert!(matches!(case("ssh-ed25519-cert-v01@openssh.com AAAA"), HostKeyError::Certificate(_)));
         assert!(matches!(case("ssh-dss AAAA"), HostKeyError::Unsupported(_)));
         assert!(matches!(case("-----BEGIN OPENSSH PRIVATE KEY-----"), HostKeyError::Private));
+        for form in ["---- BEGIN SSH2 PUBLIC KEY ----", "-----BEGIN RSA PUBLIC KEY-----"] {
+            assert!(matches!(case(form), HostKeyError::OtherForm), "{form}");
+        }
+        assert!(HostKey::from_line(&format!("\u{feff}{ED25519}")).is_ok(), "a byte order mark");
         assert!(matches!(case("hello world"), HostKeyError::NotALine));
         assert!(matches!(case("ssh-ed25519"), HostKeyError::NotALine));
         assert!(matches!(case("ssh-ed25519 !!!!"), HostKeyError::Base64));
@@ -388,17 +340,6 @@ mod tests {
             let mut blob = base.clone();
             put_string(&mut blob, &wrong);
             assert!(HostKey::from_blob(&blob).is_err());
-        }
-    }
-
-    #[test]
-    fn the_negotiated_algorithm_decides_the_type() {
-        let key = HostKey::from_line(ED25519).unwrap();
-        assert!(Presented::from_blob(key.blob(), "ssh-ed25519").is_ok());
-        for other in
-            ["rsa-sha2-512", "ecdsa-sha2-nistp256", "ssh-ed25519-cert-v01@openssh.com", "ssh-rsa", "none"]
-        {
-            assert!(Presented::from_blob(key.blob(), other).is_err(), "{other}");
         }
     }
 }

@@ -161,6 +161,9 @@ impl Reason {
             Self::KeyMismatch { host, .. } => format!(
                 "do not connect. If {host} was reinstalled, run on it, by console: sshanchor publish --name {host} ...; else somebody may be in between"
             ),
+            Self::NoPublishedTypeOffered { server_offers, .. } if only_sha1(server_offers) => {
+                "its RSA signatures are SHA-1, which prove nothing: update its SSH server, or publish its other keys".to_owned()
+            }
             Self::KeyTypeNotPublished { host, .. } | Self::NoPublishedTypeOffered { host, .. } => {
                 format!("do not connect. If these keys are {host}'s own, publish them: sshanchor publish --name {host} ...")
             }
@@ -174,6 +177,12 @@ impl Reason {
             }
         }
     }
+}
+
+/// Of RSA a server has but `ssh-rsa` to offer: SHA-1 (RFC 8332).
+fn only_sha1(server_offers: &[String]) -> bool {
+    let offers = |wanted: &str| server_offers.iter().any(|name| name == wanted);
+    offers("ssh-rsa") && !offers("rsa-sha2-256") && !offers("rsa-sha2-512")
 }
 
 /// The stable word for a failed lookup: its status, unless the link says more.

@@ -1,0 +1,104 @@
+//! What a server presents in its key exchange reply, held against what was negotiated.
+
+use super::{HostKey, HostKeyError, KeyType, MAX_BLOB, blob_type, unsupported};
+use crate::proto::wire::{Reader, put_string};
+
+/// What a server showed in its key exchange reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presented {
+    /// A plain host key.
+    Plain(HostKey),
+    /// A host certificate (OpenSSH's PROTOCOL.certkeys). The exchange is signed by the plain key
+    /// inside it, so that key can be matched like any other.
+    Certificate {
+        /// The key that the certificate is about.
+        key: HostKey,
+        /// The whole certificate.
+        blob: Box<[u8]>,
+    },
+}
+
+impl Presented {
+    /// Reads K_S and holds it against the negotiated host key algorithm: the type inside the blob
+    /// must be the one that the algorithm signs with (facts: ssh.md section 1).
+    pub fn from_blob(blob: &[u8], algorithm: &str) -> Result<Self, HostKeyError> {
+        if blob.len() > MAX_BLOB {
+            return Err(HostKeyError::Malformed(algorithm.into(), "too long"));
+        }
+        let name = blob_type(&mut Reader::new(blob))?;
+        let expected = blob_name_of_algorithm(algorithm)?;
+        if name != expected {
+            return Err(HostKeyError::NotNegotiated { negotiated: algorithm.into(), blob: name });
+        }
+        if name.ends_with(CERT_SUFFIX) {
+            return Ok(Self::Certificate { key: plain_key_of_certificate(&name, blob)?, blob: blob.into() });
+        }
+        HostKey::from_blob(blob).map(Self::Plain)
+    }
+
+    /// The plain key: itself, or the one inside the certificate.
+    pub fn key(&self) -> &HostKey {
+        match self {
+            Self::Plain(key) | Self::Certificate { key, .. } => key,
+        }
+    }
+}
+
+const CERT_SUFFIX: &str = "-cert-v01@openssh.com";
+
+/// The blob type that a host key algorithm signs with. SHA-1 `ssh-rsa` is not among them: its
+/// signatures prove nothing.
+fn blob_name_of_algorithm(algorithm: &str) -> Result<String, HostKeyError> {
+    let (plain, cert) = match algorithm.strip_suffix(CERT_SUFFIX) {
+        Some(plain) => (plain, CERT_SUFFIX),
+        None => (algorithm, ""),
+    };
+    let name = match plain {
+        "rsa-sha2-256" | "rsa-sha2-512" => "ssh-rsa",
+        "ssh-rsa" => return Err(HostKeyError::Sha1),
+        other => KeyType::from_name(other).ok_or_else(|| unsupported(algorithm))?.name(),
+    };
+    Ok(format!("{name}{cert}"))
+}
+
+/// Rebuilds the plain key from a certificate's fields: type, nonce, then the key's own fields.
+fn plain_key_of_certificate(name: &str, blob: &[u8]) -> Result<HostKey, HostKeyError> {
+    let bad = |why| HostKeyError::Malformed(name.to_owned(), why);
+    // The whole of it must parse as a certificate before any part is believed.
+    ssh_key::Certificate::from_bytes(blob).map_err(|_| bad("not a well-formed certificate"))?;
+    let plain = name.strip_suffix(CERT_SUFFIX).ok_or(bad("not a certificate"))?;
+    let key_type = KeyType::from_name(plain).ok_or_else(|| unsupported(plain))?;
+    let mut reader = Reader::new(blob);
+    let (_type, _nonce) = (reader.string(), reader.string().ok_or(bad("no nonce"))?);
+    let fields = match key_type {
+        KeyType::Ed25519 => 1,
+        _ => 2,
+    };
+    let mut key = Vec::with_capacity(blob.len());
+    put_string(&mut key, plain.as_bytes());
+    for _ in 0..fields {
+        put_string(&mut key, reader.string().ok_or(bad("cut short"))?);
+    }
+    HostKey::from_blob(&key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_negotiated_algorithm_decides_the_type() {
+        let blob = crate::proto::handshake::samples::ed25519(7);
+        let read = |algorithm| Presented::from_blob(&blob, algorithm);
+        assert!(read("ssh-ed25519").is_ok());
+        for other in ["rsa-sha2-512", "ecdsa-sha2-nistp256", "ssh-ed25519-cert-v01@openssh.com"] {
+            assert!(matches!(read(other), Err(HostKeyError::NotNegotiated { .. })), "{other}");
+        }
+        for sha1 in ["ssh-rsa", "ssh-rsa-cert-v01@openssh.com"] {
+            assert_eq!(read(sha1), Err(HostKeyError::Sha1));
+        }
+        for unknown in ["none", "ssh-dss", "ssh-dss-cert-v01@openssh.com", "sk-ssh-ed25519@openssh.com"] {
+            assert!(read(unknown).is_err(), "{unknown}");
+        }
+    }
+}
