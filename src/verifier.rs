@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use crate::dns::anchors::AnchorFileError;
 use crate::dns::lookup::Lookups;
 use crate::dns::resolver::Resolver;
 use crate::dns::{addresses, anchors};
@@ -92,8 +93,16 @@ impl Verifier {
     /// Reads the trust anchors, the resolver settings and the clock.
     pub fn new(options: &Options) -> Result<Self, Error> {
         let anchors = anchors::load(options.trust_anchor.as_deref()).map_err(|e| {
-            Error::usage("trust-anchor", e)
-                .hint("dig ZONE DNSKEY prints such lines; compare them with what the zone's owner says before you trust them")
+            let hint = match &e {
+                AnchorFileError::Content(..) => {
+                    "dig ZONE DNSKEY prints such lines; compare them with what the zone's owner says before you trust them"
+                }
+                AnchorFileError::Io(..) | AnchorFileError::TooLarge(_) => {
+                    "want a file of DNSKEY or DS lines that this user can read; without --trust-anchor and SSHANCHOR_TRUST_ANCHOR \
+                     the root keys that are built in count"
+                }
+            };
+            Error::usage("trust-anchor", e).hint(hint)
         })?;
         let named = !options.resolver.is_empty();
         let resolver = if named { Resolver::new(options.resolver.clone()) } else { Resolver::system() }

@@ -14,9 +14,12 @@ use crate::proto::plan::{Intent, Plan, Present};
 use crate::proto::sshfp::Sshfp;
 
 /// How often a lost race is run again.
-const ROUNDS: u32 = 5;
-/// The pause between two rounds lies between half of this and this, times the number of the round.
+const ROUNDS: u32 = 12;
+/// The pause between two rounds is random, up to this times the number of the round: of many who start
+/// together one wins each round.
 const PAUSE: Duration = Duration::from_millis(120);
+/// Where the pauses stop growing: the number of a round.
+const LONGEST: u32 = 5;
 /// How many owners are read at a time.
 const READS: usize = 32;
 /// After that many refusals of single owners and no success, the rest of a batch is not tried one by one.
@@ -111,7 +114,8 @@ impl<B: Backend> Reconciliation<B> {
                 break;
             }
             if round > 0 {
-                tokio::time::sleep(PAUSE.mul_f64(f64::from(round) * rand::random_range(0.5..1.0))).await;
+                let most = f64::from(round.min(LONGEST));
+                tokio::time::sleep(PAUSE.mul_f64(most * rand::random_range(0.1..1.0))).await;
             }
             let lost = self.apply(&mut outcomes, round + 1 == ROUNDS).await;
             let again = |at: usize| open.get(at) == Some(&true) && !lost.contains(&at);
@@ -216,7 +220,8 @@ impl<B: Backend> Reconciliation<B> {
                     let found = self.read(plans.iter().map(|p| p.owner.clone()).collect()).await;
                     for ((at, plan), found) in places.iter().zip(plans).zip(found) {
                         if let Some(outcome) = outcomes.get_mut(*at) {
-                            outcome.error = Some(with_whereabouts(error.clone(), plan, found));
+                            outcome.error =
+                                Some(with_whereabouts(error.clone(), plan, found, outcome.changed));
                         }
                     }
                 }
@@ -226,18 +231,29 @@ impl<B: Backend> Reconciliation<B> {
     }
 }
 
-/// An error, and how the records stand after it: seen, not supposed.
-fn with_whereabouts(mut error: Error, plan: &Plan, found: Result<Present, Error>) -> Error {
+/// An error, and how the records stand after it: seen, not supposed. `changed`: the server has said before
+/// that it did something.
+fn with_whereabouts(mut error: Error, plan: &Plan, found: Result<Present, Error>, changed: bool) -> Error {
     let owner = &plan.owner;
     let stand = match found {
         Ok(found) if found == plan.present => {
             if error.reason == "lost-race" {
-                // A signed zone shows which answers a wildcard made up; an unsigned one does not.
-                error.hint = Some(format!(
-                    "the server shows records at {owner} and denies that they stand there: does a wildcard above make them up?"
-                ));
+                error.hint = Some(match plan.present.records.is_empty() {
+                    true => format!(
+                        "the server shows no records at {owner} and says that there are some: look for them in its zone files"
+                    ),
+                    // A signed zone shows which answers a wildcard made up; an unsigned one does not.
+                    false => format!(
+                        "the server shows records at {owner} and denies that they stand there: does a wildcard above make them up?"
+                    ),
+                });
             }
-            format!("the records at {owner} are as they were")
+            match changed {
+                true => {
+                    format!("an update before was acknowledged, and nothing of it is to be seen at {owner}")
+                }
+                false => format!("the records at {owner} are as they were"),
+            }
         }
         Ok(found) if found.records == plan.outcome() => {
             format!("the records at {owner} are nevertheless as wanted now")

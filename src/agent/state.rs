@@ -50,6 +50,14 @@ pub enum StateError {
         /// What is wrong with it.
         why: String,
     },
+    /// A later version of this program wrote it.
+    #[error("{path} is of version {version}, and this program knows {VERSION}")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u64,
+    },
     /// Others could have the records removed that they write into it.
     #[error("{path} can be written by others than its owner (mode {mode:04o})")]
     Exposed {
@@ -113,7 +121,10 @@ impl State {
         let malformed = |why: String| StateError::Malformed { path: path.clone(), why };
         match read {
             Ok(length) if length as u64 > MAX_FILE => Err(malformed("too large".into())),
-            Ok(_) => parse(&text).map_err(malformed),
+            Ok(_) => match version(&text) {
+                Some(version) if version > u64::from(VERSION) => Err(StateError::Newer { path, version }),
+                _ => parse(&text).map_err(malformed),
+            },
             Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(malformed("not UTF-8".into())),
             Err(error) => Err(StateError::Io { path, error }),
         }
@@ -165,6 +176,11 @@ impl State {
             }
         }
     }
+}
+
+/// The version of a file whose other fields may be unknown here.
+fn version(text: &str) -> Option<u64> {
+    serde_json::from_str::<serde_json::Value>(text).ok()?.get("version")?.as_u64()
 }
 
 fn parse(text: &str) -> Result<Own, String> {
@@ -276,7 +292,7 @@ mod tests {
             "",
             "{}",
             "[]",
-            r#"{"version":2,"owners":{}}"#,
+            r#"{"version":0,"owners":{}}"#,
             r#"{"version":1,"owners":{},"more":1}"#,
             r#"{"version":1,"owners":{"a..b":[]}}"#,
             r#"{"version":1,"owners":{"a.example":["4 2"]}}"#,
@@ -288,6 +304,8 @@ mod tests {
             assert!(state.update(|own| own.clear()).is_err(), "{bad}: overwritten");
             assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), bad);
         }
+        fs::write(folder.path().join(FILE), r#"{"version":2,"zones":{}}"#).unwrap();
+        assert!(matches!(state.read(), Err(StateError::Newer { version: 2, .. })));
     }
 
     #[cfg(unix)]

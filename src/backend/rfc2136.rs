@@ -162,9 +162,13 @@ fn transport_reason(error: &TransportError) -> &'static str {
 }
 
 fn unreachable(error: &TransportError, told: Error) -> Error {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     match error {
         TransportError::Timeout(server) => told
             .hint(format!("is {server} right, is the server up, does a firewall let UDP and TCP through?")),
+        TransportError::Io(server, e) if matches!(e.kind(), UnexpectedEof | ConnectionReset | BrokenPipe) => {
+            told.hint(format!("{server} closed the connection without an answer: see its log"))
+        }
         TransportError::Io(server, _) => told.hint(format!("does a name server listen at {server}?")),
         TransportError::TooLong(_) => told,
     }

@@ -15,7 +15,7 @@ use crate::agent::readback::{self, Seen, Server, Status};
 use crate::agent::reconcile::{Outcome, Reconciliation, Wish};
 use crate::agent::state::{Own, State, StateError};
 use crate::backend::rfc2136::{Rfc2136, explain_read};
-use crate::dns::authority::Authority;
+use crate::dns::authority::{Authority, AuthorityError};
 use crate::dns::resolver::Resolver;
 use crate::dns::tsig::{Key, LoadError, TsigKeyError};
 use crate::error::{Error, Kind};
@@ -97,8 +97,15 @@ impl Primary {
             };
         };
         let (key, weaknesses) = Key::load(path).map_err(|error| {
-            let told = Error::usage("key-file", format!("{}: {error}", path.display()));
+            let told = Error::usage("key-file", format!("TSIG key file {}: {error}", path.display()));
             match error {
+                // Somebody gave the key itself: it is not repeated.
+                LoadError::Io(_) if path.to_str().is_some_and(|text| Key::from_text(text).is_ok()) => {
+                    let message =
+                        "--key-file wants a file, and not the key itself: others can read a command line";
+                    Error::usage("key-file", message)
+                        .hint("put it into a file of mode 0600, and make a new key")
+                }
                 LoadError::Key(TsigKeyError::WeakAlgorithm(_) | TsigKeyError::Algorithm(_)) => {
                     told.hint("make a key with hmac-sha256, -384 or -512: tsig-keygen -a hmac-sha256 NAME")
                 }
@@ -164,30 +171,37 @@ impl Run<'_> {
         cx: &Context,
         kinds: &mut Vec<Kind>,
     ) -> Result<BTreeMap<Name, Vec<(HostName, Wish)>>, Error> {
-        let mut zones: BTreeMap<Name, Vec<(HostName, Wish)>> = BTreeMap::new();
-        if let Some(zone) = &self.primary.zone {
-            if let Some((host, _)) = wishes.iter().find(|(_, wish)| !wish.owner.is_at_or_below(zone)) {
-                return Err(Error::usage("notzone", format!("{host} does not lie in zone {zone}"))
-                    .hint("leave --zone out, or give the right one"));
-            }
-            zones.insert(zone.clone(), wishes);
-            return Ok(zones);
+        let given = self.primary.zone.as_ref();
+        let outside = |zone| wishes.iter().find(|(_, wish)| !wish.owner.is_at_or_below(zone));
+        if let Some(((host, _), zone)) = given.and_then(|zone| Some((outside(zone)?, zone))) {
+            return Err(not_in_zone(format!("{host} does not lie in zone {zone}")));
         }
+        let mut zones: BTreeMap<Name, Vec<(HostName, Wish)>> = BTreeMap::new();
         let owners = wishes.iter().map(|(_, wish)| wish.owner.clone()).collect();
         let primary = *authority;
         let found = fan_out(owners, WIDTH, |owner: Name| async move { primary.zone_of(&owner).await }).await;
-        for ((host, wish), zone) in wishes.into_iter().zip(found) {
+        for ((host, wish), found) in wishes.into_iter().zip(found) {
+            let found = found.ok_or_else(|| Error::failure("internal", "a question did not end"))?;
+            let zone = match (found, given) {
+                // A server takes records for names below a cut too, and nobody ever sees them there.
+                (Ok(zone), Some(given)) if zone != *given && zone.is_at_or_below(given) => {
+                    let server = authority.server;
+                    Err(not_in_zone(format!("{host} lies in zone {zone} at {server}, and not in {given}")))
+                }
+                (Ok(zone), None) => Ok(zone),
+                (Err(error @ AuthorityError::Transport(_)), _) | (Err(error), None) => {
+                    Err(explain_read(error))
+                }
+                // Whether it serves that zone the server itself says best.
+                (_, Some(given)) => Ok(given.clone()),
+            };
             match zone {
-                Some(Ok(zone)) => zones.entry(zone).or_default().push((host, wish)),
-                Some(Err(error)) => {
-                    let error = explain_read(error);
-                    if !self.batch {
-                        return Err(nothing_sent(error));
-                    }
+                Ok(zone) => zones.entry(zone).or_default().push((host, wish)),
+                Err(error) if self.batch => {
                     kinds.push(error.kind);
                     Published::failed(&host, &wish.owner, authority.server, error).print(&cx.out)?;
                 }
-                None => return Err(Error::failure("internal", "a question did not end")),
+                Err(error) => return Err(nothing_sent(error)),
             }
         }
         Ok(zones)
@@ -300,6 +314,10 @@ impl Run<'_> {
     }
 }
 
+fn not_in_zone(message: String) -> Error {
+    Error::usage("notzone", message).hint("leave --zone out, or give the right one")
+}
+
 fn nothing_sent(mut error: Error) -> Error {
     error.message += "; nothing was sent, the records are as they were";
     error
@@ -313,6 +331,7 @@ fn state_error(error: StateError) -> Error {
             "it says which records are own: mend {0}, or move it away to begin with this machine's present keys",
             path.display()
         )),
+        StateError::Newer { .. } => told.hint("use the sshanchor that wrote it, or one at least as new"),
         StateError::Exposed { path, .. } => told.hint(format!("look whether it was changed, then chmod go-w {}", path.display())),
         StateError::Locked(_) => told.hint("wait until the other run has ended"),
     }

@@ -2,6 +2,8 @@
 //! data to be proven, no more.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,6 +13,11 @@ use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, is_reply_to, 
 
 /// How long the first attempt at a server waits; each round over all servers doubles it.
 const FIRST_WAIT: Duration = Duration::from_millis(800);
+/// The same where there is but one: a resolver with a cold cache may take seconds, and what comes after
+/// the wait is lost.
+const FIRST_WAIT_ALONE: Duration = Duration::from_secs(3);
+/// When a datagram is sent a second time, at the latest.
+const RESEND: Duration = Duration::from_millis(400);
 /// Where the doubling ends: a server that fails at once gets through many rounds.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// Resolvers that are asked; more in the system's settings are ignored, as libc does with more than 3.
@@ -20,6 +27,9 @@ const MAX_SERVERS: usize = 6;
 #[derive(Debug, Clone)]
 pub struct Resolver {
     servers: Vec<SocketAddr>,
+    /// The place of the server that was last of use: one that is dead costs its wait once a run, and
+    /// not for every question.
+    first: Arc<AtomicUsize>,
 }
 
 /// Why there are no resolvers to ask.
@@ -38,7 +48,10 @@ impl Resolver {
     pub fn new(mut servers: Vec<SocketAddr>) -> Result<Self, ResolverError> {
         servers.dedup();
         servers.truncate(MAX_SERVERS);
-        if servers.is_empty() { Err(ResolverError::NoServer) } else { Ok(Resolver { servers }) }
+        match servers.is_empty() {
+            true => Err(ResolverError::NoServer),
+            false => Ok(Resolver { servers, first: Arc::default() }),
+        }
     }
 
     /// The system's servers (on Unix those of resolv.conf(5)).
@@ -52,7 +65,7 @@ impl Resolver {
         Self::new(servers.collect())
     }
 
-    /// The servers, in the order in which they are asked.
+    /// The servers, in the order in which they are first asked.
     pub fn servers(&self) -> &[SocketAddr] {
         &self.servers
     }
@@ -66,15 +79,20 @@ impl Resolver {
         checking_disabled: bool,
         deadline: Instant,
     ) -> Result<Response, String> {
-        let mut wait = FIRST_WAIT;
+        let mut wait = if self.servers.len() == 1 { FIRST_WAIT_ALONE } else { FIRST_WAIT };
         let mut refused: Option<Response> = None;
         loop {
             let mut trouble = None;
             let mut final_words = 0;
-            for &server in &self.servers {
+            let first = self.first.load(Ordering::Relaxed);
+            let places = self.servers.iter().copied().enumerate();
+            for (place, server) in places.clone().skip(first).chain(places.take(first)) {
                 let until = deadline.min(Instant::now() + wait);
                 match ask_one(server, question, checking_disabled, until).await {
-                    Ok(reply) if matches!(reply.rcode, NOERROR | NXDOMAIN) => return Ok(reply),
+                    Ok(reply) if matches!(reply.rcode, NOERROR | NXDOMAIN) => {
+                        self.first.store(place, Ordering::Relaxed);
+                        return Ok(reply);
+                    }
                     Ok(reply) => {
                         refused = Some(reply);
                         final_words += 1;
@@ -118,7 +136,7 @@ async fn ask_one(
     let query = question.query(id, checking_disabled, UDP_PAYLOAD);
     // A datagram that does not parse is passed over: the real one may follow.
     let fits = |reply: &[u8]| is_reply_to(reply, id, question) && Response::read(reply, id, question).is_ok();
-    let resend = until.saturating_duration_since(Instant::now()) / 2;
+    let resend = RESEND.min(until.saturating_duration_since(Instant::now()) / 2);
     let datagram = udp(server, &query, until, resend, fits).await?;
     let reply = Response::read(&datagram, id, question);
     match reply {

@@ -13,6 +13,9 @@ pub const MAX_MESSAGE: usize = 65_535;
 /// UDP payload size that is offered (EDNS), in octets: avoids fragments (DNS flag day 2020).
 pub const UDP_PAYLOAD: u16 = 1232;
 
+/// How often a datagram is sent.
+const MAX_SENDS: u32 = 3;
+
 /// Why no reply came.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
@@ -28,7 +31,8 @@ pub enum TransportError {
 }
 
 /// Sends `message` over UDP and waits until `deadline` for a datagram that `fits`; others are dropped
-/// unseen, so that a forger has to guess right rather than first. Resends after `resend` once.
+/// unseen, so that a forger has to guess right rather than first. Sends again after `resend`, and once
+/// more after three times that.
 pub async fn udp(
     server: SocketAddr,
     message: &[u8],
@@ -44,13 +48,10 @@ pub async fn udp(
     let socket = UdpSocket::bind(local).await.map_err(io)?;
     socket.connect(server).await.map_err(io)?;
     let mut buffer = vec![0; MAX_MESSAGE];
-    let mut sends = 0;
-    loop {
-        if sends < 2 {
-            socket.send(message).await.map_err(io)?;
-            sends += 1;
-        }
-        let until = if sends < 2 { deadline.min(Instant::now() + resend) } else { deadline };
+    for sends in 1..=MAX_SENDS {
+        socket.send(message).await.map_err(io)?;
+        let pause = resend * (2 * sends - 1);
+        let until = if sends < MAX_SENDS { deadline.min(Instant::now() + pause) } else { deadline };
         loop {
             match timeout_at(until, socket.recv(&mut buffer)).await {
                 Ok(Ok(length)) => {
@@ -64,6 +65,7 @@ pub async fn udp(
             }
         }
     }
+    Err(TransportError::Timeout(server))
 }
 
 /// Sends `message` over a TCP connection of its own and reads one reply that `fits`.

@@ -99,7 +99,7 @@ pub enum LoadError {
 /// What makes a key weaker than it should be; to be printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Weakness {
-    /// Others than the owner may read the file; holds its mode.
+    /// Others than the owner may read or write the file; holds its mode.
     Exposed(u32),
     /// A secret of that many octets, fewer than 128 bits.
     Short(usize),
@@ -109,7 +109,7 @@ impl fmt::Display for Weakness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exposed(mode) => {
-                write!(f, "can be read by others than its owner (mode {mode:04o}; want 0600)")
+                write!(f, "can be read or written by others than its owner (mode {mode:04o}; want 0600)")
             }
             Self::Short(octets) => write!(f, "holds a secret of {octets} octets (want at least 16)"),
         }
@@ -125,7 +125,7 @@ impl Key {
         {
             use std::os::unix::fs::MetadataExt;
             let mode = file.metadata()?.mode() & 0o7777;
-            if mode & 0o044 != 0 {
+            if mode & 0o066 != 0 {
                 weaknesses.push(Weakness::Exposed(mode));
             }
         }
@@ -366,6 +366,7 @@ mod tests {
         };
         assert_eq!(weaknesses(0o640), [Weakness::Exposed(0o640)]);
         assert_eq!(weaknesses(0o604), [Weakness::Exposed(0o604)]);
+        assert_eq!(weaknesses(0o620), [Weakness::Exposed(0o620)]);
         assert_eq!(weaknesses(0o600), []);
         std::fs::write(&path, "hmac-sha256:k:c2hvcnQ=").unwrap();
         assert_eq!(Key::load(&path).unwrap().1, [Weakness::Short(5)]);

@@ -107,7 +107,15 @@ fn header(message: &[u8], id: u16, question: &Question) -> Result<Header, Messag
     let (their_id, flags, questions) = (next()?, next()?, next()?);
     let counts = [next()?, next()?, next()?];
     let (is_response, opcode) = (flags & 0x8000 != 0, (flags >> 11) & 0xf);
-    if their_id != id || !is_response || opcode != 0 || questions != 1 {
+    if their_id != id || !is_response || opcode != 0 {
+        return Err(MessageError::NotOurs);
+    }
+    // Whoever cannot or will not read a question may answer it with a bare header.
+    let is_refusal = !matches!(flags & 0xf, NOERROR | NXDOMAIN);
+    if questions == 0 && is_refusal && matches!(counts, [0, 0, _]) {
+        return Ok(Header { flags, counts, at: 12 });
+    }
+    if questions != 1 {
         return Err(MessageError::NotOurs);
     }
     let (name, at) = read_name(message, 12)?;
@@ -327,6 +335,24 @@ mod tests {
         let mut no_response = good.clone();
         no_response[2] = 1;
         assert_eq!(Response::read(&no_response, 7, &question()), Err(MessageError::NotOurs));
+    }
+
+    #[test]
+    fn a_refusal_may_leave_the_question_out_and_an_answer_may_not() {
+        let bare = |rcode: u16, counts: [u16; 4]| {
+            let [questions, answers, authorities, additionals] = counts;
+            let fields = [7, 0x8180 | rcode, questions, answers, authorities, additionals];
+            fields.into_iter().flat_map(u16::to_be_bytes).collect::<Vec<u8>>()
+        };
+        let read = |message: &[u8], id| Response::read(message, id, &question()).map(|r| r.rcode);
+        for rcode in [1, 2, 4, 5] {
+            assert_eq!(read(&bare(rcode, [0; 4]), 7), Ok(rcode));
+            assert_eq!(read(&bare(rcode, [0; 4]), 8), Err(MessageError::NotOurs));
+            assert!(read(&bare(rcode, [0, 1, 0, 0]), 7).is_err(), "a refusal brings no records");
+        }
+        for rcode in [NOERROR, NXDOMAIN] {
+            assert_eq!(read(&bare(rcode, [0; 4]), 7), Err(MessageError::NotOurs));
+        }
     }
 
     #[test]

@@ -212,6 +212,9 @@ pub fn hint_for(name: &Name, cause: &Unproven) -> String {
         (_, ChainError::AnchorMismatch { zone }) => {
             format!("the trust anchor of {zone} is out of date or another one's; compare it with dig {zone} DNSKEY")
         }
+        (_, ChainError::NoEntry { zone, tag, .. }) => format!(
+            "have the DS record of key {tag} put above {zone}; of a trust anchor, give the key that signs the zone's keys (flags 257)"
+        ),
         (_, ChainError::NoAnchor { .. }) => {
             "the file given by --trust-anchor has no key for any zone above this name".to_owned()
         }

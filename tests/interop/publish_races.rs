@@ -23,18 +23,19 @@ use crate::support::Sandbox;
 use crate::support::tree::update_at;
 
 on_bind_and_knot! {
-    two_at_once_both_get_there
+    all_at_once_all_get_there
     a_change_between_read_and_update_is_seen
     a_clock_that_is_wrong_is_told_with_the_difference
 }
 
-fn two_at_once_both_get_there(primary: &Primary) {
-    for round in 0..5 {
-        let keys = ["x", "y"].map(|name| key(primary.sandbox(), &format!("{name}{round}")));
+fn all_at_once_all_get_there(primary: &Primary) {
+    for (round, machines) in [2, 2, 8].into_iter().enumerate() {
+        let name = |machine| format!("x{round}-{machine}");
+        let keys: Vec<_> = (0..machines).map(|machine| key(primary.sandbox(), &name(machine))).collect();
         let running: Vec<_> = keys
             .iter()
             .map(|public| {
-                // Two machines: each with a state of its own.
+                // Each machine has a state of its own.
                 let mut command = primary.sandbox().sshanchor();
                 command.args([
                     "publish",

@@ -94,6 +94,26 @@ fn a_zone_that_takes_no_updates_says_so() {
 }
 
 #[test]
+fn a_zone_above_the_hosts_own_gets_nothing() {
+    let primary = Primary::bind();
+    let (a, serial) = (key(primary.sandbox(), "a"), primary.serial());
+    let attempt = |zone: &[&str]| {
+        let mut command = primary.command("publish", "zone");
+        run(command.args(["--name", "web9.sub.example.test", "--host-key"]).arg(&a).args(zone), LIMIT)
+    };
+    let above = attempt(&["--zone", "example.test"]);
+    assert_eq!(above.code, Some(2), "{above:#?}");
+    assert!(above.stderr.contains("lies in zone sub.example.test"), "{above:#?}");
+    assert!(above.stderr.contains("nothing was sent"), "{above:#?}");
+    assert_eq!(primary.serial(), serial, "it would have taken the records, where nobody sees them");
+    // The host's own zone is not dynamic there: what is sent to it, it refuses.
+    for own in [&["--zone", "SUB.example.test."][..], &[]] {
+        let refused = attempt(own);
+        assert!(refused.code == Some(1) && refused.stderr.contains("REFUSED"), "{refused:#?}");
+    }
+}
+
+#[test]
 fn a_dead_server_ends_in_time() {
     let sandbox = Sandbox::new();
     let a = key(&sandbox, "a");
@@ -135,6 +155,11 @@ fn weak_or_broken_tsig_keys_are_refused_before_anything_is_sent() {
     };
     assert!(attempt("key \"k\" { algorithm hmac-md5; secret \"c2VjcmV0c2VjcmV0\"; };").contains("too weak"));
     assert!(attempt("hmac-sha256:k").contains("not a TSIG key"));
+    let mut command = sandbox.sshanchor();
+    command.args(["publish", "--name", HOST, "--server", "127.0.0.1:9", "--host-key"]).arg(&a);
+    let finished = run(command.args(["--key-file", "hmac-sha256:k:c2VjcmV0c2VjcmV0"]), LIMIT);
+    assert!(finished.code == Some(2) && finished.stderr.contains("wants a file"), "{finished:#?}");
+    assert!(!finished.stderr.contains("c2VjcmV0"), "{finished:#?}");
     let mut command = sandbox.sshanchor();
     command.args(["publish", "--name", HOST, "--server", "127.0.0.1:9", "--host-key"]);
     let finished = run(command.arg(&a), LIMIT);

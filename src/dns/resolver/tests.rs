@@ -1,5 +1,7 @@
 //! Resolvers that misbehave, on loopback.
 
+mod patience;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 

@@ -32,6 +32,11 @@ pub enum ChainError {
         "RRSIG over {owner} {rtype} names key {tag} (algorithm {algorithm}), which {signer} does not have"
     )]
     NoKey { owner: Name, rtype: RrType, signer: Name, tag: u16, algorithm: u8 },
+    /// The zone signs its keys, but not with one that somebody vouches for.
+    #[error(
+        "the DNSKEY set of {zone} is signed by key {tag} (algorithm {algorithm}), which neither a DS record nor a trust anchor names"
+    )]
+    NoEntry { zone: Name, tag: u16, algorithm: u8 },
     /// SHA-1, or an algorithm unknown here.
     #[error("RRSIG over {owner} {rtype} is of algorithm {algorithm}, which proves nothing here")]
     Algorithm { owner: Name, rtype: RrType, algorithm: u8 },
@@ -92,7 +97,7 @@ impl ChainError {
             Self::Expired { .. } => "signature-expired",
             Self::NotYetValid { .. } => "signature-not-yet-valid",
             Self::BadSignature { .. } => "bad-signature",
-            Self::NoKey { .. } => "no-such-key",
+            Self::NoKey { .. } | Self::NoEntry { .. } => "no-such-key",
             Self::Algorithm { .. } => "signature-algorithm",
             Self::ForeignSigner { .. } => "foreign-signer",
             Self::Labels { .. } => "bad-signature",
@@ -118,7 +123,7 @@ impl ChainError {
             Self::Expired { .. } | Self::NotYetValid { .. } => 5,
             Self::Wildcard { .. } | Self::TooManySignatures { .. } | Self::Budget { .. } => 4,
             Self::BadSignature { .. } => 3,
-            Self::NoKey { .. } | Self::Algorithm { .. } => 2,
+            Self::NoKey { .. } | Self::NoEntry { .. } | Self::Algorithm { .. } => 2,
             Self::ForeignSigner { .. } | Self::Labels { .. } => 0,
             _ => 1,
         }

@@ -327,7 +327,13 @@ impl Prover {
         let mut tries = Tries { set: 0, budget };
         for rrsig in set.signatures().iter().filter(|r| r.signer == *zone) {
             let outcome = signature::check_form(set, rrsig, self.now)
-                .and_then(|()| verify(set, rrsig, entry, &mut tries));
+                .and_then(|()| verify(set, rrsig, entry, &mut tries))
+                .map_err(|error| match error {
+                    ChainError::NoKey { signer: zone, tag, algorithm, .. } => {
+                        ChainError::NoEntry { zone, tag, algorithm }
+                    }
+                    other => other,
+                });
             match outcome {
                 Ok(()) => return Ok((rrsig.clone(), Lifetime::of(set, rrsig, self.now))),
                 // A zone signing key's signature is no failure of the entry key's.

@@ -136,6 +136,8 @@ fn a_zone_signing_key_signs_data_but_vouches_for_no_key() {
     // The same set of keys, but signed by the one that no DS names.
     paper.put(ZONE, RrType::DNSKEY, zsk.keys_and(&[&ksk.key]));
     assert_eq!(proven(&paper), Err("no-such-key"));
+    let told = paper.failure(HOST, RrType::SSHFP).to_string();
+    assert!(told.ends_with("which neither a DS record nor a trust anchor names"), "{told}");
     // A revoked or non-zone key in a proven set signs nothing either.
     for flags in [256 | 0x80, 0] {
         zsk.key.flags = flags;
