@@ -18,6 +18,8 @@ const SSHD_PATIENCE: Duration = Duration::from_secs(5);
 /// Largest batch file, in octets.
 const MAX_BATCH: u64 = 64 * 1024 * 1024;
 
+/// Publish this machine's host keys as SSHFP records.
+///
 /// Publishes this machine's host keys as SSHFP records: adds what is missing and removes its own records
 /// whose key is gone, in one signed update (RFC 2136) that takes effect only if nobody was faster. Other
 /// machines' records at the same name stay. Then reads everything back.

@@ -11,6 +11,8 @@ use crate::proto::hostkey::HostKey;
 use crate::proto::sshfp::Sshfp;
 use crate::ssh::hostkeys::{self, HostKeysError};
 
+/// Print SSHFP records for public key files.
+///
 /// Prints SSHFP records for public host keys, SHA-256 only, in the form of ssh-keygen -r: lines for a
 /// zone file. Needs neither network nor privileges.
 #[derive(Debug, clap::Args)]
