@@ -3,6 +3,8 @@
 use super::Context;
 use crate::error::{Error, Kind};
 
+/// Show the whole story on loopback, with nothing installed: try this first.
+///
 /// Shows the whole story on this machine's loopback: a signed zone and two toy SSH hosts, their keys
 /// published and proven, a command run over a verified connection, and an impostor refused.
 /// Nothing is installed, no file outside a temporary folder is touched, no privileges are needed.

@@ -12,6 +12,8 @@ use crate::proto::name::Name;
 use crate::proto::rr::{RrSet, RrType};
 use crate::proto::verdict::{hint_for, status_code};
 
+/// Look a name up and prove the answer from a trust anchor.
+///
 /// Looks NAME up and proves the answer, signature by signature, from a trust anchor. Exits 0 only if it
 /// is secure; 4 if it is insecure, bogus, absent or indeterminate, with the reason.
 #[derive(Debug, clap::Args)]

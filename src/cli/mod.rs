@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, Kind};
 use crate::output::Output;
@@ -61,21 +61,15 @@ struct Global {
     verbose: u8,
 }
 
+/// Each is explained at its arguments.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the whole story on loopback, with nothing installed: try this first
     Demo(demo::Args),
-    /// Print SSHFP records for public key files
     Sshfp(sshfp::Args),
-    /// Publish this machine's host keys as SSHFP records
     Publish(publish::Args),
-    /// Remove this machine's SSHFP records
     Withdraw(withdraw::Args),
-    /// Look a name up and prove the answer from a trust anchor
     Lookup(lookup::Args),
-    /// Prove hosts' keys and hold them against live handshakes
     Verify(verify::Args),
-    /// Be ssh's ProxyCommand: check the key exchange in-line
     Proxy(proxy::Args),
 }
 
@@ -121,11 +115,17 @@ pub(crate) fn host_name(text: &str) -> Result<HostName, Error> {
 
 /// Reads the command line, runs the command, and says how the process ends.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = without_empty_variables(Cli::command()).try_get_matches();
+    let cli = match cli.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(e) => {
-            // clap prints --help and --version to stdout with status 0, its errors with status 2.
-            let _ = e.print();
+            // --help and --version go to stdout with status 0, mistakes to stderr with status 2.
+            let text = e.render().to_string();
+            if e.use_stderr() {
+                Output { json: false, verbose: 0 }.note(text.trim_end());
+            } else {
+                let _ = e.print();
+            }
             return ExitCode::from(e.exit_code() as u8);
         }
     };
@@ -150,6 +150,14 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// An environment variable that is set to nothing is as good as none, as everywhere else.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if arg.get_env().is_some_and(empty) { arg.env(None::<&str>) } else { arg })
+        .mut_subcommands(without_empty_variables)
+}
+
 /// `Ok(None)` is success; `Ok(Some(kind))` is an outcome that the command has reported already.
 async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error> {
     match command {
@@ -165,6 +173,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
 
 /// `ADDR`, `ADDR:PORT`, `[V6]:PORT`; the port is 53 unless given.
 pub fn dns_server(text: &str) -> Result<SocketAddr, String> {
+    let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)).or_else(|_| text.parse()).map_err(|_| {
         "want an address, with a port if it is not 53 (192.0.2.1, 192.0.2.1:5353, [2001:db8::1]:53)".into()
@@ -184,7 +193,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 

@@ -15,6 +15,8 @@ use crate::proto::name::HostName;
 use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
 use crate::verifier::{Verifier, accepted};
 
+/// Be ssh's ProxyCommand: check the key exchange in-line.
+///
 /// Connects standard input and output to HOST as an ssh ProxyCommand does, and holds the server's key
 /// exchange reply until its host key is proven from DNSSEC. If it is not, the client gets a disconnect
 /// with the reason and never sees the reply: no keys are made, no user name or password is sent.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::primary::{Host, Primary, Run};
-use super::sshfp::keys_error;
+use super::sshfp::{self, keys_error};
 use super::{Context, host_name};
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
@@ -18,6 +18,8 @@ const SSHD_PATIENCE: Duration = Duration::from_secs(5);
 /// Largest batch file, in octets.
 const MAX_BATCH: u64 = 64 * 1024 * 1024;
 
+/// Publish this machine's host keys as SSHFP records.
+///
 /// Publishes this machine's host keys as SSHFP records: adds what is missing and removes its own records
 /// whose key is gone, in one signed update (RFC 2136) that takes effect only if nobody was faster. Other
 /// machines' records at the same name stay. Then reads everything back.
@@ -74,7 +76,7 @@ pub(super) fn records(keys: &[HostKey]) -> BTreeSet<Sshfp> {
 /// The keys of these files, or this machine's own.
 pub(super) async fn keys(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>, Error> {
     if !files.is_empty() {
-        return hostkeys::of_files(files).map_err(keys_error);
+        return sshfp::of_files(files, cx).await;
     }
     let found = hostkeys::of_this_machine(SSHD_PATIENCE).await.map_err(keys_error)?;
     found.skipped.iter().for_each(|skipped| cx.out.warn(&skipped.to_string()));
@@ -113,11 +115,8 @@ fn read_batch(path: &Path) -> Result<Vec<Host>, Error> {
 }
 
 fn read_bounded(path: &Path) -> std::io::Result<String> {
-    use std::io::Read;
-    let mut text = String::new();
     match path.as_os_str() == "-" {
-        true => std::io::stdin().take(MAX_BATCH).read_to_string(&mut text)?,
-        false => std::fs::File::open(path)?.take(MAX_BATCH).read_to_string(&mut text)?,
-    };
-    Ok(text)
+        true => hostkeys::read_whole(std::io::stdin(), MAX_BATCH),
+        false => hostkeys::read_whole(std::fs::File::open(path)?, MAX_BATCH),
+    }
 }

@@ -1,6 +1,5 @@
 //! `sshanchor sshfp`: records for public key files, as `ssh-keygen -r` prints them.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -12,9 +11,8 @@ use crate::proto::hostkey::HostKey;
 use crate::proto::sshfp::Sshfp;
 use crate::ssh::hostkeys::{self, HostKeysError};
 
-/// Most octets of standard input.
-const MAX_INPUT: u64 = 1024 * 1024;
-
+/// Print SSHFP records for public key files.
+///
 /// Prints SSHFP records for public host keys, SHA-256 only, in the form of ssh-keygen -r: lines for a
 /// zone file. Needs neither network nor privileges.
 #[derive(Debug, clap::Args)]
@@ -60,7 +58,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     for file in &args.files {
         let found = match file.as_os_str() == "-" {
             true => from_stdin(cx)?,
-            false => hostkeys::of_files(std::slice::from_ref(file)).map_err(keys_error)?,
+            false => of_files(std::slice::from_ref(file), cx).await?,
         };
         for key in found {
             if !keys.contains(&key) {
@@ -78,14 +76,27 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 }
 
 fn from_stdin(cx: &Context) -> Result<Vec<HostKey>, Error> {
-    let mut text = String::new();
-    std::io::stdin()
-        .take(MAX_INPUT)
-        .read_to_string(&mut text)
+    let text = hostkeys::read_whole(std::io::stdin(), hostkeys::MAX_FILE)
         .map_err(|e| Error::failure("io", format!("cannot read standard input: {e}")))?;
     let found = hostkeys::of_text(&text, Path::new("standard input")).map_err(keys_error)?;
     found.skipped.iter().for_each(|skipped| cx.out.warn(&skipped.to_string()));
     Ok(found.keys)
+}
+
+/// The keys of these public key files. A pipe that nobody writes to is waited for no longer than --timeout.
+pub(super) async fn of_files(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>, Error> {
+    let paths = files.to_vec();
+    let reading = tokio::task::spawn_blocking(move || hostkeys::of_files(&paths));
+    match tokio::time::timeout(cx.timeout, reading).await {
+        Ok(Ok(found)) => found.map_err(keys_error),
+        Ok(Err(e)) => Err(Error::failure("internal", format!("reading did not finish: {e}"))),
+        Err(_) => {
+            let names: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
+            let why =
+                format!("cannot read {}: nothing came in {} s", names.join(", "), cx.timeout.as_secs_f64());
+            Err(Error::failure("host-key-file", why).hint("is it a pipe that nobody writes to?"))
+        }
+    }
 }
 
 /// Keys that cannot be had, and what to do about it.

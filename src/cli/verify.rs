@@ -12,6 +12,8 @@ use crate::proto::verdict::{Anchored, Reason, Verdict};
 use crate::ssh::probe::ProbeError;
 use crate::verifier::{ProbeFailure, Verifier};
 
+/// Prove hosts' keys and hold them against live handshakes.
+///
 /// Proves each host's keys from DNSSEC, shakes hands with the host, and compares: accept, reject or
 /// unproven, a line each. Nothing is sent beyond the key exchange: no user name, no authentication.
 #[derive(Debug, clap::Args)]

@@ -10,6 +10,8 @@ use crate::error::{Error, Kind};
 use crate::proto::plan::Intent;
 use crate::proto::sshfp;
 
+/// Remove this machine's SSHFP records.
+///
 /// Removes this machine's SSHFP records, and nobody else's. Which ones those are is known from what it
 /// published; where it has published nothing, they are those of its present host keys. A record that was
 /// removed can be replayed until its signature expires.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::proto::hostkey::{HostKey, HostKeyError};
 
-/// Largest file that is read, in octets.
-const MAX_FILE: u64 = 1024 * 1024;
+/// Largest file, or standard input, that is read, in octets.
+pub const MAX_FILE: u64 = 1024 * 1024;
 /// Where sshd is looked for beside PATH, which often lacks these for users.
 const SBIN: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 /// Most files that includes may bring in, as OpenSSH bounds their depth.
@@ -279,8 +279,17 @@ fn read_keys(text: &str, path: &Path) -> Result<Vec<HostKey>, HostKeysError> {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
+    read_whole(File::open(path)?, MAX_FILE)
+}
+
+/// All of `source` as text. More than `limit` octets are an error: a part must not pass for the whole.
+pub fn read_whole(source: impl Read, limit: u64) -> io::Result<String> {
     let mut octets = Vec::new();
-    File::open(path)?.take(MAX_FILE).read_to_end(&mut octets)?;
+    source.take(limit.saturating_add(1)).read_to_end(&mut octets)?;
+    if octets.len() as u64 > limit {
+        let why = format!("it is longer than {limit} octets");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
     Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
@@ -293,104 +302,4 @@ fn add(keys: &mut Vec<HostKey>, more: Vec<HostKey>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ED25519: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f one";
-    const OTHER: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA two";
-
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text.replace("$", folder.path().to_str().unwrap())).unwrap();
-        }
-        folder
-    }
-
-    fn count(files: &[(&str, &str)]) -> Result<usize, HostKeysError> {
-        of_configuration(folder(files).path()).map(|found| found.keys.len())
-    }
-
-    #[test]
-    fn named_files_have_to_be_good_each() {
-        let folder = folder(&[
-            ("a.pub", ED25519),
-            ("b.pub", OTHER),
-            ("sk.pub", "sk-ssh-ed25519@openssh.com AAAA"),
-            ("c", "-----BEGIN"),
-        ]);
-        let read =
-            |names: &[&str]| of_files(&names.iter().map(|n| folder.path().join(n)).collect::<Vec<_>>());
-        assert_eq!(read(&["b.pub", "a.pub", "b.pub"]).unwrap().len(), 2, "the same key counts once");
-        assert!(matches!(read(&["a.pub", "none.pub"]), Err(HostKeysError::Unreadable { .. })));
-        for bad in ["sk.pub", "c"] {
-            let error = read(&["a.pub", bad]).unwrap_err();
-            assert!(error.to_string().contains(&format!("{bad} line 1: ")), "{error}");
-        }
-    }
-
-    #[test]
-    fn text_is_key_lines_or_a_configuration() {
-        let folder = folder(&[("a.pub", ED25519)]);
-        let at = Path::new("standard input");
-        assert_eq!(of_text(&format!("{ED25519}\n{OTHER}\n"), at).unwrap().keys.len(), 2);
-        let config =
-            format!("port 22\nhostkey {0}/a\nhostkey {0}/none\nusepam no\n", folder.path().display());
-        let found = of_text(&config, at).unwrap();
-        assert_eq!((found.keys.len(), found.skipped.len()), (1, 1));
-        assert!(matches!(of_text("port 22\n", at), Err(HostKeysError::Key { line: 1, .. })));
-        assert!(matches!(of_text("", at), Err(HostKeysError::Empty(_))));
-    }
-
-    #[test]
-    fn the_configuration_names_the_keys() {
-        let keys = [("k/a.pub", ED25519), ("k/b.pub", OTHER), ("k/a", "private"), ("k/b", "private")];
-        let with = |more: &[(&'static str, &'static str)]| count(&[&keys, more].concat());
-        assert_eq!(with(&[("sshd_config", "HostKey $/k/a\n#HostKey $/k/b\n")]).unwrap(), 1);
-        assert_eq!(with(&[("sshd_config", "hostkey=\"$/k/a\"\nHOSTKEY\t$/k/b\nMatch user x\n")]).unwrap(), 2);
-        let include = ("sshd_config", "Include sshd_config.d/*.conf\n");
-        assert_eq!(
-            with(&[
-                include,
-                ("sshd_config.d/1.conf", "HostKey $/k/a\n"),
-                ("sshd_config.d/2.off", "HostKey $/k/b\n")
-            ])
-            .unwrap(),
-            1
-        );
-        let itself = [
-            ("sshd_config", "Include $/sshd_config.d/*\nHostKey $/k/b"),
-            ("sshd_config.d/1", "Include $/sshd_config.d/1"),
-        ];
-        assert_eq!(with(&itself).unwrap(), 1, "an include of itself ends");
-    }
-
-    #[test]
-    fn without_a_configuration_the_default_keys_count() {
-        let defaults = [
-            ("ssh_host_a_key.pub", ED25519),
-            ("ssh_host_b_key.pub", OTHER),
-            ("ssh_host_b_key-cert.pub", "x"),
-        ];
-        assert_eq!(count(&defaults).unwrap(), 2);
-        assert!(matches!(count(&[]), Err(HostKeysError::None)));
-    }
-
-    #[test]
-    fn partial_knowledge_is_an_error() {
-        let config = ("sshd_config", "HostKey $/a\nHostKey $/b\n");
-        let good = [config, ("a", "private"), ("a.pub", ED25519)];
-        assert_eq!(count(&good).unwrap(), 1, "b does not exist, so sshd has no b");
-        let error = count(&[&good[..], &[("b", "private")]].concat()).unwrap_err();
-        assert!(matches!(&error, HostKeysError::NoPublicHalf(p) if p.ends_with("b")), "{error}");
-        let error = count(&[&good[..], &[("b.pub", "ssh-ed25519 AAAA")]].concat()).unwrap_err();
-        assert!(matches!(error, HostKeysError::Key { .. }), "{error}");
-        // A type without a number in SSHFP is passed over unless it is all there is.
-        assert_eq!(count(&[&good[..], &[("b.pub", "ssh-dss AAAA")]].concat()).unwrap(), 1);
-        assert!(matches!(count(&[config, ("b.pub", "ssh-dss AAAA")]), Err(HostKeysError::Key { .. })));
-    }
-}
+mod tests;
