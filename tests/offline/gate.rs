@@ -271,7 +271,7 @@ async fn keys_and_replies_out_of_form() {
         (0, offer(&Offer { host_key: "rsa-sha2-512", ..Offer::default() })),
         (30, frame(&samples::reply(31, &good))),
     ];
-    refused(rsa, "rsa-sha2-512 but the key inside is ssh-ed25519").await;
+    refused(rsa, "rsa-sha2-512 was negotiated but the key shown is ssh-ed25519").await;
     let long = frame(&[samples::reply(31, &good), vec![0]].concat());
     refused(vec![opening(), (30, long)], "malformed key exchange reply").await;
 }

@@ -153,9 +153,15 @@ async fn somebody_elses_key_is_refused_for_want_of_its_signature() {
 #[tokio::test]
 async fn a_key_of_another_type_than_agreed_is_refused() {
     let refused = ask(Lies { offered: Some("ecdsa-sha2-nistp256"), ..Lies::default() }).await;
-    assert!(matches!(refused, Err(ProbeError::BadHostKey(HostKeyError::TypeMismatch { .. }))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ProbeError::BadHostKey(HostKeyError::NotNegotiated { .. }))),
+        "{refused:?}"
+    );
     let refused = ask(Lies { offered: Some("rsa-sha2-512"), ..Lies::default() }).await;
-    assert!(matches!(refused, Err(ProbeError::BadHostKey(HostKeyError::TypeMismatch { .. }))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ProbeError::BadHostKey(HostKeyError::NotNegotiated { .. }))),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
