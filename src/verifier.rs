@@ -15,8 +15,9 @@ use crate::dns::lookup::Lookups;
 use crate::dns::resolver::Resolver;
 use crate::dns::{addresses, anchors};
 use crate::error::{Error, Kind};
-use crate::proto::evidence::{Evidence, owners};
+use crate::proto::evidence::{self, Evidence};
 use crate::proto::hostkey::Presented;
+use crate::proto::message::Question;
 use crate::proto::name::HostName;
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_vouches};
 use crate::ssh::probe::{ProbeError, Probed, probe};
@@ -79,6 +80,12 @@ fn deadlines(timeout: Duration) -> (Instant, Instant) {
     (deadline, deadline - (timeout / 10).min(Duration::from_millis(500)))
 }
 
+/// What to ask for a host's keys; the error ends a command.
+pub fn owners(host: &HostName, port: u16) -> Result<[Question; 2], Error> {
+    evidence::owners(host, port)
+        .map_err(|e| Error::usage("host-name", format!("{host} leaves no room for its port label: {e}")))
+}
+
 /// The witness of an accept; a reject or unproven as the error that ends a command.
 pub fn accepted(verdict: Verdict) -> Result<Anchored, Error> {
     let (kind, reason) = match verdict {
@@ -124,9 +131,7 @@ impl Verifier {
 
     /// Everything that DNS proves about a host's keys.
     pub async fn evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
-        let [at_host, at_port] = owners(host, port).map_err(|e| {
-            Error::usage("host-name", format!("{host} leaves no room for its port label: {e}"))
-        })?;
+        let [at_host, at_port] = owners(host, port)?;
         let (host_keys, port_keys) = tokio::join!(self.lookups.prove(&at_host), self.lookups.prove(&at_port));
         Ok(Evidence::new(host.clone(), port, host_keys, port_keys))
     }

@@ -10,7 +10,7 @@ use crate::proto::hostkey::Presented;
 use crate::proto::name::HostName;
 use crate::proto::verdict::{Anchored, Reason, Verdict};
 use crate::ssh::probe::ProbeError;
-use crate::verifier::{ProbeFailure, Verifier};
+use crate::verifier::{ProbeFailure, Verifier, owners};
 
 /// Prove hosts' keys and hold them against live handshakes.
 ///
@@ -30,6 +30,11 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     fanout: u16,
 }
+
+/// Open files that one host takes: sockets for its lookups, and the connection.
+const EACH: u64 = 8;
+/// Open files beside those: standard streams, the runtime's own, and some to spare.
+const OTHERS: u64 = 16;
 
 #[derive(Debug, Serialize)]
 struct Judged {
@@ -55,17 +60,19 @@ struct Key {
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let targets: Vec<(String, u16)> =
+    // Before anything is done: a mistyped name is not to stop a run half way.
+    let targets: Vec<(Target, u16)> =
         args.hosts.iter().map(|text| target(text, args.port)).collect::<Result<_, _>>()?;
+    let width = hosts_at_once(usize::from(args.fanout));
     let verifier = cx.verifier()?;
     let mut waiting = targets.into_iter();
     let mut running = JoinSet::new();
     let mut kinds = Vec::new();
     loop {
-        while running.len() < usize::from(args.fanout) {
+        while running.len() < width {
             let Some((host, port)) = waiting.next() else { break };
             let verifier = verifier.clone();
-            running.spawn(async move { judge(&verifier.for_one_host(), &host, port).await });
+            running.spawn(async move { judge(&verifier.for_one_host(), host, port).await });
         }
         match running.join_next().await {
             None => break,
@@ -80,8 +87,36 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     Ok(Kind::gravest(kinds))
 }
 
+/// How many hosts, of `wanted`, the limit on open files has room for. It is raised as far as that goes:
+/// beyond it every lookup would fail.
+fn hosts_at_once(wanted: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let needed = wanted as u64 * EACH + OTHERS;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let mut limit = current.unwrap_or(u64::MAX);
+    if limit < needed {
+        let raised = needed.min(maximum.unwrap_or(u64::MAX));
+        if setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }).is_ok() {
+            limit = raised;
+        }
+    }
+    room(limit, wanted)
+}
+
+/// How many hosts, of `wanted`, find room under this limit; one always does.
+fn room(limit: u64, wanted: usize) -> usize {
+    usize::try_from(limit.saturating_sub(OTHERS) / EACH).unwrap_or(wanted).min(wanted).max(1)
+}
+
+/// Whom to verify: a host, or an address, which nothing can vouch for.
+#[derive(Debug)]
+enum Target {
+    Host(HostName),
+    Address(String, Error),
+}
+
 /// `HOST`, `HOST:PORT` or `[HOST]:PORT`; an IPv6 address is an address, not a host and a port.
-fn target(text: &str, port: u16) -> Result<(String, u16), Error> {
+fn target(text: &str, port: u16) -> Result<(Target, u16), Error> {
     let (host, digits) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
         Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or(rest))),
@@ -96,14 +131,21 @@ fn target(text: &str, port: u16) -> Result<(String, u16), Error> {
             Error::usage("port", format!("{text:?}: want HOST or HOST:PORT, with a port from 1 to 65535"))
         })?,
     };
-    Ok((host.to_owned(), port))
+    let target = match host_name(host) {
+        Ok(name) => {
+            owners(&name, port)?;
+            Target::Host(name)
+        }
+        Err(error) if error.kind == Kind::Unproven => Target::Address(host.to_owned(), error),
+        Err(error) => return Err(error),
+    };
+    Ok((target, port))
 }
 
-async fn judge(verifier: &Verifier, host: &str, port: u16) -> Result<Judged, Error> {
-    let name = match host_name(host) {
-        Ok(name) => name,
-        Err(error) if error.kind == Kind::Unproven => return Ok(Judged::address(host, port, error)),
-        Err(error) => return Err(error),
+async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
+    let name = match target {
+        Target::Host(name) => name,
+        Target::Address(host, error) => return Ok(Judged::address(&host, port, error)),
     };
     let verification = verifier.verify(&name, port).await?;
     let presented = verification.probed.as_ref().and_then(|probed| probed.as_ref().ok());
@@ -205,18 +247,34 @@ impl Report for Judged {
 
 #[cfg(test)]
 mod tests {
-    use super::target;
+    use super::*;
+
+    #[test]
+    fn no_more_hosts_at_once_than_open_files_allow() {
+        let rooms = [0, 16, 64, 1024, u64::MAX].map(|limit| room(limit, 100));
+        assert_eq!(rooms, [1, 1, 6, 100, 100]);
+    }
+
+    #[test]
+    fn names_without_room_for_their_port_label_are_told_at_once() {
+        let long = ["a".repeat(63), "a".repeat(63), "a".repeat(63), "a".repeat(53)].join(".");
+        assert_eq!(target(&long, 22).unwrap_err().reason, "host-name");
+        assert!(target(&long["aaaaaaaaa".len()..], 22).is_ok());
+    }
 
     #[test]
     fn hosts_may_carry_a_port() {
-        let read = |text| target(text, 22).ok();
+        let read = |text| match target(text, 22).ok()? {
+            (Target::Host(name), port) => Some((name.to_string(), port)),
+            (Target::Address(address, _), port) => Some((address, port)),
+        };
         let is = |host: &str, port| Some((host.to_owned(), port));
         assert_eq!(read("web1.example.com"), is("web1.example.com", 22));
         assert_eq!(read("web1.example.com:2222"), is("web1.example.com", 2222));
         assert_eq!(read("[web1.example.com]:2222"), is("web1.example.com", 2222));
         assert_eq!(read("::1"), is("::1", 22));
         assert_eq!(read("[::1]:2222"), is("::1", 2222));
-        for bad in ["web1:0", "web1:65536", "web1:ssh", "web1:", "[web1]x"] {
+        for bad in ["web1:0", "web1:65536", "web1:ssh", "web1:", "[web1]x", "web_1", "web1:22:22", ""] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }
