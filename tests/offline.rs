@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod offline {
+    mod command_line;
     #[cfg(feature = "lab")]
     mod demo;
     mod gate;

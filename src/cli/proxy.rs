@@ -100,9 +100,16 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 fn broken(host: &HostName, cause: &Cause) -> Error {
     let message = format!("{host}: {cause}");
     match cause {
-        Cause::Handshake(End::HostKey(HostKeyError::Sha1) | End::ClientClosed) | Cause::Client(_) => {
-            Error::failure("handshake", message)
-        }
+        Cause::Handshake(
+            End::HostKey(HostKeyError::Sha1)
+            | End::ClientClosed
+            | End::Client { .. }
+            | End::ClientVersion(_)
+            | End::ClientFrame(_)
+            | End::ClientKexInit(_),
+        )
+        | Cause::Client(_) => Error::failure("handshake", message),
+        Cause::Deadline(what) if what.starts_with("the client's") => Error::failure("handshake", message),
         Cause::Handshake(End::HostKey(_)) => {
             Error::new(Kind::Rejected, "bad-host-key", message).hint(BAD_KEY_HINT)
         }
@@ -146,6 +153,7 @@ mod tests {
         assert_eq!(kind(End::HostKey(HostKeyError::Base64)), Kind::Rejected);
         assert_eq!(kind(End::HostKey(HostKeyError::Sha1)), Kind::Failure);
         assert_eq!(kind(End::ServerGuess), Kind::Failure);
-        assert_eq!(broken(&host, &Cause::Deadline("the server's version")).kind, Kind::Failure);
+        let hint = |what| broken(&host, &Cause::Deadline(what)).hint;
+        assert_eq!((hint("the client's version"), hint("the server's group").is_some()), (None, true));
     }
 }
