@@ -28,6 +28,8 @@ where
         () = &mut down => return,
         () = &mut up => {}
     }
+    // What came before the client's end does not count.
+    heard.store(false, Relaxed);
     loop {
         let ended = timeout(silence, &mut down).await.is_ok();
         if ended || !heard.swap(false, Relaxed) {
