@@ -23,5 +23,6 @@ mod interop {
     mod publish_races;
     mod publish_refusals;
     mod sshfp;
+    mod statuses;
     mod verify;
 }

@@ -1,5 +1,7 @@
 //! DNS messages (RFC 1035 section 4): building a question, reading a reply strictly.
 
+mod rdata;
+
 use super::name::{Name, NameError};
 use super::rr::{CLASS_IN, Record, RrType};
 use super::wire::Reader;
@@ -205,95 +207,8 @@ fn read_record(message: &[u8], at: usize) -> Result<(Record, usize), MessageErro
     if rtype != RrType::OPT && ttl > i32::MAX as u32 {
         ttl = 0; // RFC 2181 section 8
     }
-    let rdata = canonical_rdata(message, rtype, start, end)?;
+    let rdata = rdata::canonical(message, rtype, start, end)?;
     Ok((Record { owner, rtype, class, ttl, rdata }, end))
-}
-
-/// What RDATA is made of, as far as names in it go.
-enum Part {
-    /// That many octets.
-    Octets(usize),
-    /// A character string: one octet of length and its text.
-    Text,
-    /// A name in lower case.
-    Name,
-    /// A name whose case is kept (RFC 6840 section 5.1).
-    NameAsIs,
-    /// Whatever is left.
-    Rest,
-}
-
-/// The types with names in their RDATA (RFC 4034 section 6.2 as corrected by RFC 6840 section 5.1);
-/// all others are opaque.
-fn parts(rtype: RrType) -> &'static [Part] {
-    use Part::*;
-    match rtype.0 {
-        // NS MD MF CNAME MB MG MR PTR DNAME
-        2 | 3 | 4 | 5 | 7 | 8 | 9 | 12 | 39 => &[Name],
-        // SOA
-        6 => &[Name, Name, Octets(20)],
-        // MINFO RP
-        14 | 17 => &[Name, Name],
-        // MX AFSDB RT KX
-        15 | 18 | 21 | 36 => &[Octets(2), Name],
-        // SIG RRSIG
-        24 | 46 => &[Octets(18), Name, Rest],
-        // PX
-        26 => &[Octets(2), Name, Name],
-        // NXT
-        30 => &[Name, Rest],
-        // SRV
-        33 => &[Octets(6), Name],
-        // NAPTR
-        35 => &[Octets(4), Text, Text, Text, Name],
-        // NSEC
-        47 => &[NameAsIs, Rest],
-        _ => &[Rest],
-    }
-}
-
-fn canonical_rdata(
-    message: &[u8],
-    rtype: RrType,
-    start: usize,
-    end: usize,
-) -> Result<Box<[u8]>, MessageError> {
-    let mut out = Vec::with_capacity(end - start);
-    let mut at = start;
-    // Names may point backwards out of the RDATA, but nothing may reach past its end.
-    let bounded = message.get(..end).ok_or(MessageError::Malformed)?;
-    for part in parts(rtype) {
-        let take = |length: usize| bounded.get(at..at + length).ok_or(MessageError::Malformed);
-        match part {
-            Part::Octets(length) => {
-                out.extend(take(*length)?);
-                at += length;
-            }
-            Part::Text => {
-                let length = 1 + usize::from(*bounded.get(at).ok_or(MessageError::Malformed)?);
-                out.extend(take(length)?);
-                at += length;
-            }
-            Part::Name => {
-                let (name, next) = read_name(bounded, at)?;
-                out.extend(name.wire());
-                at = next;
-            }
-            Part::NameAsIs => {
-                let (name, next) = read_name(bounded, at)?;
-                match take(next - at)? {
-                    as_is if as_is.len() == name.wire().len() => out.extend(as_is),
-                    _ => out.extend(name.wire()),
-                }
-                at = next;
-            }
-            Part::Rest => {
-                out.extend(bounded.get(at..).ok_or(MessageError::Malformed)?);
-                at = end;
-            }
-        }
-    }
-    if at == end { Ok(out.into()) } else { Err(MessageError::Malformed) }
 }
 
 #[cfg(test)]

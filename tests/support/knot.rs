@@ -107,6 +107,13 @@ fn acls(keys: &[TsigKey]) -> (String, String) {
 fn configuration(tree: &Tree, folder: &std::path::Path, port: u16) -> String {
     let (acls, names) = acls(&tree.tsig);
     let keys = yaml_keys(&tree.tsig);
+    let zone = tree.zones.iter().find(|zone| zone.name == ZONE).unwrap();
+    let nsec3 = match zone.nsec3 {
+        true => {
+            format!("    nsec3: on\n    nsec3-salt-length: 0\n    nsec3-iterations: {}\n", zone.iterations)
+        }
+        false => String::new(),
+    };
     let folder = folder.display();
     let zones = tree.sandbox.path().display();
     format!(
@@ -125,7 +132,7 @@ database:
   - id: own
     manual: on
     dnskey-ttl: 60
-template:
+{nsec3}template:
   - id: default
     storage: \"{zones}\"
     journal-content: changes

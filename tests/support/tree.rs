@@ -178,7 +178,7 @@ impl Plan {
             let folder = sandbox.join(zone.file_stem());
             fs::create_dir(&folder).unwrap();
             if zone.signing == Signing::Unsigned {
-                return Keys { ksk: PathBuf::new(), zsk: PathBuf::new() };
+                return Keys { ksk: PathBuf::new(), zsk: PathBuf::new(), more: Vec::new() };
             }
             Keys::generate(zone, &folder)
         });
@@ -190,6 +190,7 @@ impl Plan {
             sandbox.write(&format!("{}.tsig", key.name), &key.statement());
         }
         in_parallel(&zones, |zone| {
+            let index = zones.iter().position(|z| z.name == zone.name).unwrap();
             let mut text = apex(zone);
             for (child, lines) in zones.iter().zip(&delegations) {
                 if parent_of(child, &zones).is_some_and(|parent| parent.name == zone.name) {
@@ -202,6 +203,10 @@ impl Plan {
                 // Signed from the first answer on: named by itself signs bit by bit after its start.
                 Signing::Dynamic => sign(zone, &sandbox, &file, "now-3600", "now+1209600"),
                 Signing::Unsigned | Signing::Elsewhere => {}
+            }
+            if let Some(edit) = zone.edit {
+                let signed = fs::read_to_string(&file).unwrap();
+                fs::write(&file, edit(&signed, &keys[index])).unwrap();
             }
         });
         let named = Named::start(sandbox.path(), &zones, &tsig);
@@ -234,6 +239,7 @@ fn delegation(zone: &Zone, keys: &Keys, sandbox: &Sandbox) -> String {
         Parent::Ds => keys.ds_line(),
         Parent::Sha1Ds => keys.ds("-1"),
         Parent::NoDs => String::new(),
+        Parent::Says(lines) => lines(keys),
         Parent::WrongDs => {
             let folder = sandbox.join(&format!("{}-not", zone.file_stem()));
             fs::create_dir(&folder).unwrap();
@@ -249,10 +255,13 @@ fn sign(zone: &Zone, sandbox: &Sandbox, file: &Path, start: &str, end: &str) {
     signzone.args(["-S", "-P", "-n", "1", "-j", "0", "-s", start, "-e", end, "-o", &zone.name]);
     signzone.arg(if zone.combined { "-z" } else { "-x" });
     if zone.nsec3 {
-        signzone.args(["-3", "-", "-H", "0"]);
+        signzone.args(["-3", "-", "-H", &zone.iterations.to_string()]);
     }
     if zone.opt_out {
         signzone.arg("-A");
+    }
+    if zone.edit.is_some() {
+        signzone.args(["-O", "full"]);
     }
     let keys = sandbox.join(zone.file_stem());
     signzone.arg("-K").arg(&keys).arg("-d").arg(&keys).arg("-f").arg(file).arg(file);

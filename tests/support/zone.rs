@@ -19,7 +19,7 @@ pub enum Signing {
 }
 
 /// What the parent says of a zone's keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Parent {
     /// A DS of its key signing key.
     Ds,
@@ -29,6 +29,8 @@ pub enum Parent {
     Sha1Ds,
     /// No DS: the zone is insecure, or an island.
     NoDs,
+    /// These lines.
+    Says(fn(&Keys) -> String),
 }
 
 /// One zone of a [`super::Tree`].
@@ -44,6 +46,12 @@ pub struct Zone {
     pub nsec3: bool,
     /// NSEC3 skips unsigned delegations.
     pub opt_out: bool,
+    /// Further iterations of the NSEC3 hash; dnssec-signzone makes 150 at most.
+    pub iterations: u16,
+    /// One more key each, with these arguments of dnssec-keygen; without -a it is of the zone's algorithm.
+    pub more_keys: Vec<&'static [&'static str]>,
+    /// Changes the signed zone file, which holds a record a line.
+    pub edit: Option<fn(&str, &Keys) -> String>,
     /// Lines of a zone file; owners are absolute.
     pub records: Vec<String>,
 }
@@ -59,6 +67,9 @@ impl Zone {
             combined: false,
             nsec3: false,
             opt_out: false,
+            iterations: 0,
+            more_keys: Vec::new(),
+            edit: None,
             records: Vec::new(),
         }
     }
@@ -91,6 +102,22 @@ impl Zone {
     /// With NSEC3 that skips unsigned delegations.
     pub fn opt_out(self) -> Zone {
         Zone { nsec3: true, opt_out: true, ..self }
+    }
+
+    /// With NSEC3 of so many iterations.
+    pub fn iterations(self, iterations: u16) -> Zone {
+        Zone { nsec3: true, iterations, ..self }
+    }
+
+    /// With one more key, made with these arguments of dnssec-keygen.
+    pub fn key(mut self, arguments: &'static [&'static str]) -> Zone {
+        self.more_keys.push(arguments);
+        self
+    }
+
+    /// With its signed file changed.
+    pub fn edit(self, edit: fn(&str, &Keys) -> String) -> Zone {
+        Zone { edit: Some(edit), ..self }
     }
 
     /// With another word about it at its parent.
@@ -134,14 +161,17 @@ pub struct Keys {
     pub ksk: PathBuf,
     /// The key that signs everything else; the same for a combined zone.
     pub zsk: PathBuf,
+    /// Those that the zone has besides.
+    pub more: Vec<PathBuf>,
 }
 
 impl Keys {
     /// Makes the keys of `zone` in `folder`, which only that zone uses.
     pub fn generate(zone: &Zone, folder: &Path) -> Keys {
-        let ksk = generate(zone, folder, true);
-        let zsk = if zone.combined { ksk.clone() } else { generate(zone, folder, false) };
-        Keys { ksk, zsk }
+        let ksk = generate(zone, folder, &["-f", "KSK"]);
+        let zsk = if zone.combined { ksk.clone() } else { generate(zone, folder, &[]) };
+        let more = zone.more_keys.iter().map(|arguments| generate(zone, folder, arguments)).collect();
+        Keys { ksk, zsk, more }
     }
 
     /// The KSK's DNSKEY line, with the comments that dnssec-keygen writes.
@@ -156,7 +186,7 @@ impl Keys {
 
     /// The KSK's DS line with the digest that this option of dnssec-dsfromkey names.
     pub fn ds(&self, digest: &str) -> String {
-        run_ok(command("dnssec-dsfromkey").arg(digest).arg(key_file(&self.ksk)))
+        ds_of(&self.ksk, digest)
     }
 
     /// The files, each once.
@@ -170,14 +200,23 @@ fn key_file(base: &Path) -> PathBuf {
     PathBuf::from(format!("{}.key", base.display()))
 }
 
-fn generate(zone: &Zone, folder: &Path, ksk: bool) -> PathBuf {
+/// The DS line of a key with the digest that this option of dnssec-dsfromkey names.
+pub fn ds_of(key: &Path, digest: &str) -> String {
+    run_ok(command("dnssec-dsfromkey").arg(digest).arg(key_file(key)))
+}
+
+fn generate(zone: &Zone, folder: &Path, arguments: &[&str]) -> PathBuf {
     let mut keygen = command("dnssec-keygen");
-    keygen.args(["-q", "-a", &zone.algorithm, "-L", "60", "-K"]).arg(folder);
-    if zone.algorithm.contains("RSA") {
+    keygen.args(["-q", "-L", "60", "-K"]).arg(folder);
+    let algorithm = match arguments.iter().position(|argument| *argument == "-a") {
+        Some(at) => arguments[at + 1],
+        None => {
+            keygen.args(["-a", &zone.algorithm]);
+            &zone.algorithm
+        }
+    };
+    if algorithm.contains("RSA") {
         keygen.args(["-b", "2048"]);
     }
-    if ksk {
-        keygen.args(["-f", "KSK"]);
-    }
-    folder.join(run_ok(keygen.arg(&zone.name)).trim())
+    folder.join(run_ok(keygen.args(arguments).arg(&zone.name)).trim())
 }

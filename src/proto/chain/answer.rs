@@ -3,7 +3,8 @@
 use super::MAX_ALIASES;
 use super::error::ChainError;
 use super::material::{Fetched, Material};
-use super::prover::{Budget, Halt, Proven, Prover};
+use super::prover::{Halt, Proven, Prover};
+use super::signature::Budget;
 use crate::proto::message::Question;
 use crate::proto::name::Name;
 use crate::proto::rr::RrSet;

@@ -24,7 +24,8 @@ pub use answer::Answer;
 pub use error::ChainError;
 pub use key::{Algorithm, Dnskey, Ds};
 pub use material::{Fetched, Material};
-pub use prover::{Budget, Halt, Proven, Prover, Zone};
+pub use prover::{Halt, Proven, Prover, Zone};
+pub use signature::Budget;
 
 /// Signatures that are tried over one RRset.
 pub const MAX_TRIED_PER_SET: u32 = 8;

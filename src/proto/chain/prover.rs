@@ -7,8 +7,8 @@ use super::anchors::Anchors;
 use super::error::ChainError;
 use super::key::{Dnskey, Ds};
 use super::material::{Fetched, Material};
-use super::signature::{self, Lifetime};
-use super::{MAX_KEYS, MAX_SIGNATURES, MAX_TRIED, MAX_TRIED_PER_SET, MAX_ZONES};
+use super::signature::{self, Budget, Lifetime, Tries, verify};
+use super::{MAX_KEYS, MAX_SIGNATURES, MAX_ZONES};
 use crate::proto::message::Question;
 use crate::proto::name::Name;
 use crate::proto::rr::{RrSet, RrType, Rrsig};
@@ -99,19 +99,6 @@ impl Proven {
     }
 }
 
-/// What one lookup may spend on signatures ([`MAX_TRIED`]), counted by operations.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Budget {
-    tried: u32,
-}
-
-impl Budget {
-    /// How many signatures have been checked.
-    pub fn tried(&self) -> u32 {
-        self.tried
-    }
-}
-
 /// Proves RRsets at one moment. What is proven is remembered, so that asking again costs no signature.
 #[derive(Debug)]
 pub struct Prover {
@@ -141,6 +128,36 @@ impl Prover {
         }
         // A DS set belongs to the zone above the cut.
         let base = if rtype == RrType::DS { owner.parent() } else { Some(owner.clone()) };
+        let proven = self.prove_for(set, base, material, budget)?;
+        self.sets.insert(place, proven.clone());
+        Ok(proven)
+    }
+
+    /// Proves an NSEC or NSEC3 set that `zone` gave as a denial. At a cut the NSEC of the zone above is
+    /// that zone's, so a trust anchor for the child takes nothing from it. Not remembered: where the child
+    /// is asked for its NSEC, the anchor decides.
+    pub(in crate::proto) fn prove_denial(
+        &mut self,
+        set: &RrSet,
+        zone: &Name,
+        material: &Material,
+        budget: &mut Budget,
+    ) -> Result<Proven, Halt> {
+        if set.rtype() == RrType::NSEC && set.owner() != zone && self.anchors.has(set.owner()) {
+            return self.prove_for(set, set.owner().parent(), material, budget);
+        }
+        self.prove(set, material, budget)
+    }
+
+    /// Proves `set` as data of the zone that holds `base`.
+    fn prove_for(
+        &mut self,
+        set: &RrSet,
+        base: Option<Name>,
+        material: &Material,
+        budget: &mut Budget,
+    ) -> Result<Proven, Halt> {
+        let (owner, rtype) = (set.owner().clone(), set.rtype());
         let anchor = base
             .as_ref()
             .and_then(|base| self.anchors.closest(base))
@@ -156,14 +173,11 @@ impl Prover {
         let mut rrsigs: Vec<&Rrsig> = set.signatures().iter().collect();
         rrsigs.sort_by_key(|r| std::cmp::Reverse(r.signer.label_count()));
         let mut worst: Option<ChainError> = None;
-        let mut tries = Tries { set: 0, budget };
+        let mut tries = Tries::new(budget);
         for rrsig in rrsigs {
             let outcome = self.prove_by(set, rrsig, base.as_ref(), &anchor, material, &mut tries);
             match outcome {
-                Ok(proven) => {
-                    self.sets.insert(place, proven.clone());
-                    return Ok(proven);
-                }
+                Ok(proven) => return Ok(proven),
                 Err(Halt::Need(questions)) => return Err(Halt::Need(questions)),
                 // Whoever goes on without means goes on at every link of every branch: with zones that
                 // many others sign for, the work would double with each label.
@@ -324,7 +338,7 @@ impl Prover {
             return Err(ChainError::TooManySignatures { owner, rtype, count });
         }
         let mut worst = ChainError::Unsigned { owner, rtype };
-        let mut tries = Tries { set: 0, budget };
+        let mut tries = Tries::new(budget);
         for rrsig in set.signatures().iter().filter(|r| r.signer == *zone) {
             let outcome = signature::check_form(set, rrsig, self.now)
                 .and_then(|()| verify(set, rrsig, entry, &mut tries))
@@ -343,34 +357,6 @@ impl Prover {
         }
         Err(worst)
     }
-}
-
-/// Signature checks so far: over one set, and all in all.
-struct Tries<'b> {
-    set: u32,
-    budget: &'b mut Budget,
-}
-
-/// `rrsig` over `set` is good under one of `keys`; every try counts.
-fn verify(set: &RrSet, rrsig: &Rrsig, keys: &[Dnskey], tries: &mut Tries<'_>) -> Result<(), ChainError> {
-    let (owner, rtype, signer) = (set.owner().clone(), set.rtype(), rrsig.signer.clone());
-    let mut candidates = keys.iter().filter(|k| signature::fits(rrsig, k)).peekable();
-    let (tag, algorithm) = (rrsig.key_tag, rrsig.algorithm);
-    if candidates.peek().is_none() {
-        return Err(ChainError::NoKey { owner, rtype, signer, tag, algorithm });
-    }
-    let data = signature::signed_data(set, rrsig);
-    for key in candidates {
-        if tries.set >= MAX_TRIED_PER_SET || tries.budget.tried >= MAX_TRIED {
-            return Err(ChainError::Budget { owner, rtype, tried: tries.budget.tried });
-        }
-        tries.set += 1;
-        tries.budget.tried += 1;
-        if key.verifies(&data, &rrsig.signature) {
-            return Ok(());
-        }
-    }
-    Err(ChainError::BadSignature { owner, rtype, signer, tag })
 }
 
 /// The set that came for `question`, or why there is none.

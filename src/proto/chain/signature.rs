@@ -3,6 +3,7 @@
 
 use super::error::ChainError;
 use super::key::{Algorithm, Dnskey};
+use super::{MAX_TRIED, MAX_TRIED_PER_SET};
 use crate::proto::rr::{CLASS_IN, RrSet, Rrsig};
 
 /// Checks that need no key: label count, algorithm, time. `now` in seconds since 1970.
@@ -60,13 +61,66 @@ impl Lifetime {
     }
 }
 
+/// What one lookup may spend on signatures ([`MAX_TRIED`]), counted by operations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Budget {
+    tried: u32,
+}
+
+impl Budget {
+    /// How many signatures have been checked.
+    pub fn tried(&self) -> u32 {
+        self.tried
+    }
+}
+
+/// Signature checks so far: over one set, and all in all.
+pub(super) struct Tries<'b> {
+    set: u32,
+    pub(super) budget: &'b mut Budget,
+}
+
+impl<'b> Tries<'b> {
+    /// None over this set.
+    pub(super) fn new(budget: &'b mut Budget) -> Self {
+        Tries { set: 0, budget }
+    }
+}
+
+/// `rrsig` over `set` is good under one of `keys`; every try counts.
+pub(super) fn verify(
+    set: &RrSet,
+    rrsig: &Rrsig,
+    keys: &[Dnskey],
+    tries: &mut Tries<'_>,
+) -> Result<(), ChainError> {
+    let (owner, rtype, signer) = (set.owner().clone(), set.rtype(), rrsig.signer.clone());
+    let mut candidates = keys.iter().filter(|k| fits(rrsig, k)).peekable();
+    let (tag, algorithm) = (rrsig.key_tag, rrsig.algorithm);
+    if candidates.peek().is_none() {
+        return Err(ChainError::NoKey { owner, rtype, signer, tag, algorithm });
+    }
+    let data = signed_data(set, rrsig);
+    for key in candidates {
+        if tries.set >= MAX_TRIED_PER_SET || tries.budget.tried >= MAX_TRIED {
+            return Err(ChainError::Budget { owner, rtype, tried: tries.budget.tried });
+        }
+        tries.set += 1;
+        tries.budget.tried += 1;
+        if key.verifies(&data, &rrsig.signature) {
+            return Ok(());
+        }
+    }
+    Err(ChainError::BadSignature { owner, rtype, signer, tag })
+}
+
 /// `key` may have made `rrsig`: a zone key of its tag and algorithm.
-pub(super) fn fits(rrsig: &Rrsig, key: &Dnskey) -> bool {
+fn fits(rrsig: &Rrsig, key: &Dnskey) -> bool {
     key.tag() == rrsig.key_tag && key.algorithm() == rrsig.algorithm && key.is_zone_key()
 }
 
 /// The octets that are signed (RFC 4034 section 3.1.8.1).
-pub(super) fn signed_data(set: &RrSet, rrsig: &Rrsig) -> Vec<u8> {
+fn signed_data(set: &RrSet, rrsig: &Rrsig) -> Vec<u8> {
     let mut data = rrsig.signed_prefix();
     for rdata in set.rdatas() {
         data.extend(set.owner().wire());

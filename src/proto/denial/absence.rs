@@ -69,7 +69,7 @@ pub(super) fn denials(
     let (mut plain, mut hashed) = (Vec::new(), Vec::new());
     let wanted = |set: &&RrSet| matches!(set.rtype(), RrType::NSEC | RrType::NSEC3);
     for set in sets.iter().filter(wanted).take(MAX_DENIALS) {
-        match prover.prove(set, material, budget) {
+        match prover.prove_denial(set, zone, material, budget) {
             Ok(proven) if proven.zone().name() == zone => {
                 plain.extend(nsec::Nsec::from_set(set, zone).filter(|_| set.rtype() == RrType::NSEC));
                 hashed.extend(nsec3::Nsec3::from_set(set, zone).filter(|_| set.rtype() == RrType::NSEC3));

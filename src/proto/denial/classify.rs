@@ -8,7 +8,8 @@ use crate::proto::chain::{Budget, ChainError, Fetched, Halt, MAX_ALIASES, Materi
 use crate::proto::message::Question;
 use crate::proto::rr::{RrSet, RrType};
 
-/// Classifies why `asked` could not be proven ([`Prover::answer`] failed with `error`).
+/// Classifies why `asked` could not be proven ([`Prover::answer`] failed with `error`). An insecure alias
+/// is not the end: what it leads to may still be bogus, and then so is the answer.
 pub fn classify(
     prover: &mut Prover,
     asked: &Question,
@@ -16,27 +17,68 @@ pub fn classify(
     material: &Material,
     budget: &mut Budget,
 ) -> Result<Unproven, Halt> {
+    let (mut here, mut error) = (asked.clone(), error.clone());
+    let mut insecure: Option<Unproven> = None;
+    for _ in 0..=MAX_ALIASES {
+        let (stopped, unproven) = first_failure(prover, &here, &error, material, budget)?;
+        match unproven.status {
+            Status::Insecure => {}
+            Status::Bogus | Status::Indeterminate => return Ok(unproven),
+            Status::Secure | Status::Absent => return Ok(insecure.unwrap_or(unproven)),
+        }
+        let first = insecure.get_or_insert(unproven).clone();
+        let Some((_, target)) = material.alias_at(&stopped) else { return Ok(first) };
+        here = Question::new(target, asked.rtype);
+        match prover.answer(&here, material, budget) {
+            Ok(_) => return Ok(first),
+            Err(Halt::Need(questions)) => return Err(Halt::Need(questions)),
+            Err(Halt::Failed(failed)) => error = failed,
+        }
+    }
+    Ok(Unproven::new(Status::Indeterminate, ChainError::AliasLoop { name: asked.name.clone() }))
+}
+
+/// The first link from `asked` on that does not prove, and why.
+fn first_failure(
+    prover: &mut Prover,
+    asked: &Question,
+    error: &ChainError,
+    material: &Material,
+    budget: &mut Budget,
+) -> Result<(Question, Unproven), Halt> {
     if let Some(status) = by_itself(error) {
-        return Ok(Unproven::new(status, error.clone()));
+        return Ok((asked.clone(), Unproven::new(status, error.clone())));
     }
     let (here, error) = match last_hop(prover, asked, error, material, budget)? {
         Hop::Fails(here, error) => (here, error),
-        Hop::Told(unproven) => return Ok(unproven),
+        Hop::Told(here, unproven) => return Ok((here, unproven)),
     };
+    let unproven = look_into(prover, &here, error, material, budget)?;
+    Ok((here, unproven))
+}
+
+/// The status of what came for `here` and failed with `error`: its zone decides.
+fn look_into(
+    prover: &mut Prover,
+    here: &Question,
+    error: ChainError,
+    material: &Material,
+    budget: &mut Budget,
+) -> Result<Unproven, Halt> {
     let told = |status| Ok(Unproven::new(status, error.clone()));
     if let Some(status) = by_itself(&error) {
         return told(status);
     }
-    let target = data_side(&here);
+    let target = data_side(here);
     let Some(anchor) = prover.anchors().closest(&target).cloned() else {
         return Ok(Unproven::new(Status::Indeterminate, ChainError::NoAnchor { name: target }));
     };
     // Where the signatures that came along lead to a secure zone, there is no walk: either that zone
     // proves the denial, or the answer is one that it would not have given.
-    let sets = match material.get(&here) {
+    let sets = match material.get(here) {
         Some(Fetched::Set(set)) => std::slice::from_ref(set),
         Some(Fetched::Alias { .. }) => {
-            material.alias_at(&here).map_or(&[][..], |(s, _)| std::slice::from_ref(s))
+            material.alias_at(here).map_or(&[][..], |(s, _)| std::slice::from_ref(s))
         }
         Some(Fetched::Nothing { authority, .. }) => authority.as_slice(),
         _ => &[],
@@ -49,12 +91,12 @@ pub fn classify(
             Way::Secure(zone) => zone,
         },
     };
-    let Some(Fetched::Nothing { rcode, authority }) = material.get(&here) else {
+    let Some(Fetched::Nothing { rcode, authority }) = material.get(here) else {
         return told(Status::Bogus);
     };
-    match denial(prover, &zone, &here, *rcode, authority, material, budget)? {
+    match denial(prover, &zone, here, *rcode, authority, material, budget)? {
         Some(status) => told(status),
-        None => Ok(unproven_denial(&here, &zone)),
+        None => Ok(unproven_denial(here, &zone)),
     }
 }
 
@@ -75,8 +117,8 @@ fn by_itself(error: &ChainError) -> Option<Status> {
 enum Hop {
     /// At this question, for this reason; its zone has to be looked into.
     Fails(Question, ChainError),
-    /// All is known already.
-    Told(Unproven),
+    /// At this question, and all is known already.
+    Told(Question, Unproven),
 }
 
 /// Follows the aliases from `asked` to where the proof stops. An expansion from a wildcard does not stop
@@ -107,7 +149,7 @@ fn last_hop(
             }
             Some(Fetched::Failed(why)) => {
                 let why = why.clone();
-                return Ok(Hop::Told(Unproven::unanswered(here, why)));
+                return Ok(Hop::Told(here.clone(), Unproven::unanswered(here, why)));
             }
         };
         match prover.prove_alias(&here.name, set, material, budget) {
@@ -116,7 +158,7 @@ fn last_hop(
             Err(Halt::Failed(wildcard @ ChainError::Wildcard { .. })) => {
                 match expansion(prover, &here, set, material, budget)? {
                     Ok(Status::Secure) => expanded = Some(wildcard),
-                    Ok(status) => return Ok(Hop::Told(Unproven::new(status, wildcard))),
+                    Ok(status) => return Ok(Hop::Told(here, Unproven::new(status, wildcard))),
                     Err(error) => return Ok(Hop::Fails(here, error)),
                 }
             }
@@ -127,13 +169,17 @@ fn last_hop(
                 here.name = target;
                 expanded = still;
             }
-            (None, Some(wildcard)) => return Ok(Hop::Told(Unproven::new(expanded_status(asked), wildcard))),
+            (None, Some(wildcard)) => {
+                return Ok(Hop::Told(here, Unproven::new(expanded_status(asked), wildcard)));
+            }
             // Proven after all, which it was not a moment ago.
-            (None, None) => return Ok(Hop::Told(Unproven::new(Status::Indeterminate, error.clone()))),
+            (None, None) => {
+                return Ok(Hop::Told(here, Unproven::new(Status::Indeterminate, error.clone())));
+            }
         }
     }
     let loops = ChainError::AliasLoop { name: asked.name.clone() };
-    Ok(Hop::Told(Unproven::new(Status::Indeterminate, loops)))
+    Ok(Hop::Told(here, Unproven::new(Status::Indeterminate, loops)))
 }
 
 /// The status of a proven expansion. SSHFP records speak for one host: whoever asks for them asks what

@@ -1,5 +1,7 @@
 //! What is said of answers that do not prove: each status beside the forgery that must not get it.
 
+mod aliases;
+mod anchors;
 mod by_nsec;
 mod by_nsec3;
 mod wildcards;

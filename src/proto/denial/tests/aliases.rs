@@ -1,0 +1,59 @@
+//! What an alias leads to is part of the answer.
+
+use super::*;
+
+/// An alias in an unsigned zone to [`HOST`], which is bogus, absent or proven as the tests have it.
+fn unsigned_alias(target: &str) -> Paper {
+    let zone = Zone::new(ZONE);
+    let mut paper = unsigned(nsec(&zone, "sub.example.test", "zulu.example.test", &[NS]));
+    let alias = vec![record("h.sub.example.test", RrType::CNAME, name(target).wire())];
+    paper.put("h.sub.example.test", RrType::SSHFP, alias);
+    paper
+}
+
+fn says(paper: &Paper) -> (Status, String) {
+    let failure = paper.failure("h.sub.example.test", RrType::SSHFP);
+    (failure.status, failure.error.to_string())
+}
+
+#[test]
+fn an_insecure_alias_does_not_hide_that_its_target_is_bogus() {
+    let mut paper = unsigned_alias(HOST);
+    paper.publish(ZONE, HOST, RrType::SSHFP, &[SSHFP]);
+    let insecure = (Status::Insecure, "no DS for sub.example.test at example.test".to_owned());
+    assert_eq!(says(&paper), insecure, "a proven target makes no secure of it");
+    let expired = paper.zone(ZONE).sign_as(HOST, RrType::SSHFP, &[SSHFP], |rrsig| rrsig.expiration = 7);
+    paper.put(HOST, RrType::SSHFP, expired);
+    let (status, error) = says(&paper);
+    assert_eq!(status, Status::Bogus);
+    assert!(error.starts_with("RRSIG over host.example.test SSHFP"), "{error}");
+    paper.deny(HOST, RrType::SSHFP, NOERROR, nsec(&Zone::new(ZONE), HOST, "next.example.test", &[1]));
+    assert_eq!(says(&paper), insecure, "nor does a proven absence make absent of it");
+    paper.deny(HOST, RrType::SSHFP, NOERROR, Vec::new());
+    let no_cut = nsec(paper.zone(ZONE), HOST, "next.example.test", &[1]);
+    paper.deny(HOST, RrType::DS, NOERROR, no_cut);
+    assert_eq!(says(&paper).0, Status::Bogus, "an unproven denial");
+}
+
+#[test]
+fn a_target_that_nobody_answers_for_leaves_it_open() {
+    assert_eq!(says(&unsigned_alias("host.test")).0, Status::Indeterminate);
+}
+
+#[test]
+fn insecure_aliases_end_or_are_left() {
+    assert_eq!(says(&unsigned_alias("h.sub.example.test")).0, Status::Indeterminate, "a loop");
+    let line = |length: usize| {
+        let mut paper = unsigned_alias("h1.sub.example.test");
+        for step in 1..length {
+            let (owner, target) =
+                (format!("h{step}.sub.example.test"), format!("h{}.sub.example.test", step + 1));
+            paper.put(&owner, RrType::SSHFP, vec![record(&owner, RrType::CNAME, name(&target).wire())]);
+        }
+        let end = format!("h{length}.sub.example.test");
+        paper.put(&end, RrType::SSHFP, vec![record(&end, RrType::SSHFP, SSHFP)]);
+        says(&paper).0
+    };
+    assert_eq!(line(crate::proto::chain::MAX_ALIASES), Status::Insecure);
+    assert_eq!(line(crate::proto::chain::MAX_ALIASES + 1), Status::Indeterminate);
+}
