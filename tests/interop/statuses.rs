@@ -10,6 +10,7 @@
 //! | why | why the three are not the same |
 
 mod opinions;
+mod records;
 mod zones;
 
 use std::path::Path;
