@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::proto::name::Name;
@@ -66,6 +68,14 @@ pub enum StateError {
         /// Its mode.
         mode: u32,
     },
+    /// It belongs to another user, who can write into it.
+    #[error("{path} belongs to user {uid}, who is neither this user nor root")]
+    Foreign {
+        /// The file or folder.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
     /// Somebody else holds the lock.
     #[error("{0} is locked by another process")]
     Locked(PathBuf),
@@ -89,7 +99,7 @@ impl State {
 
     /// Where it lives unless told: `/var/lib/sshanchor` for root, else the user's state folder.
     pub fn default_folder() -> Result<PathBuf, StateError> {
-        if is_root() {
+        if geteuid().is_root() {
             return Ok(PathBuf::from("/var/lib/sshanchor"));
         }
         let folders = directories::ProjectDirs::from("", "", "sshanchor").ok_or(StateError::NoFolder)?;
@@ -105,7 +115,7 @@ impl State {
     pub fn read(&self) -> Result<Own, StateError> {
         let path = self.folder.join(FILE);
         if let Ok(metadata) = fs::metadata(&self.folder) {
-            not_exposed(&self.folder, &metadata, 0o002)?;
+            not_exposed(&self.folder, &metadata)?;
         }
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -113,7 +123,7 @@ impl State {
             Err(error) => return Err(StateError::Io { path, error }),
         };
         match file.metadata() {
-            Ok(metadata) => not_exposed(&path, &metadata, 0o022)?,
+            Ok(metadata) => not_exposed(&path, &metadata)?,
             Err(error) => return Err(StateError::Io { path, error }),
         }
         let mut text = String::new();
@@ -202,38 +212,24 @@ fn parse(text: &str) -> Result<Own, String> {
 fn make_private_folder(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder.mode(0o700).create(folder)
 }
 
-/// Whoever can write the state can have this machine remove other machines' records. `bits` are those
-/// that must not be set.
-#[cfg(unix)]
-fn not_exposed(path: &Path, metadata: &fs::Metadata, bits: u32) -> Result<(), StateError> {
-    use std::os::unix::fs::MetadataExt;
-    let mode = metadata.mode() & 0o7777;
-    match mode & bits {
+/// Whoever can write the state can have this machine remove other machines' records.
+fn not_exposed(path: &Path, metadata: &fs::Metadata) -> Result<(), StateError> {
+    let (mode, uid) = (metadata.mode() & 0o7777, metadata.uid());
+    if !is_trusted(uid, geteuid().as_raw()) {
+        return Err(StateError::Foreign { path: path.to_owned(), uid });
+    }
+    match mode & 0o022 {
         0 => Ok(()),
         _ => Err(StateError::Exposed { path: path.to_owned(), mode }),
     }
 }
 
-#[cfg(not(unix))]
-fn not_exposed(_path: &Path, _metadata: &fs::Metadata, _bits: u32) -> Result<(), StateError> {
-    Ok(())
-}
-
-/// The process's own entry in /proc belongs to its effective user.
-#[cfg(unix)]
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
-}
-
-#[cfg(not(unix))]
-fn is_root() -> bool {
-    false
+/// Files of `owner` may steer a process of `user`: root could steer it anyway.
+fn is_trusted(owner: u32, user: u32) -> bool {
+    owner == user || owner == 0
 }
 
 #[cfg(test)]
@@ -308,7 +304,12 @@ mod tests {
         assert!(matches!(state.read(), Err(StateError::Newer { version: 2, .. })));
     }
 
-    #[cfg(unix)]
+    #[test]
+    fn only_this_user_and_root_may_own_the_state() {
+        assert!(is_trusted(1000, 1000) && is_trusted(0, 1000) && is_trusted(0, 0));
+        assert!(!is_trusted(1001, 1000) && !is_trusted(1000, 0));
+    }
+
     #[test]
     fn state_that_others_may_write_is_refused() {
         use std::os::unix::fs::PermissionsExt;
@@ -318,7 +319,7 @@ mod tests {
         let file = state.folder().join(FILE);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(state.folder()).unwrap().permissions().mode() & 0o777, 0o700);
-        for (path, mode, back) in [(file.as_path(), 0o620, 0o600), (state.folder(), 0o777, 0o700)] {
+        for (path, mode, back) in [(file.as_path(), 0o620, 0o600), (state.folder(), 0o770, 0o700)] {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
             assert!(matches!(state.read(), Err(StateError::Exposed { .. })), "{path:?}");
             fs::set_permissions(path, fs::Permissions::from_mode(back)).unwrap();

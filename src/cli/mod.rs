@@ -3,11 +3,8 @@
 
 mod demo;
 mod lookup;
-mod primary;
-mod proof;
 mod proxy;
 mod publish;
-mod published;
 mod sshfp;
 mod verify;
 mod withdraw;

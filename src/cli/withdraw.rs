@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::primary::{Host, Primary, Run};
+use super::publish::primary::{Host, Primary, Run};
 use super::publish::{keys, records};
 use super::{Context, host_name};
 use crate::error::{Error, Kind};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::Context;
 use crate::agent::fan_out;
+use crate::cli::Context;
 use crate::proto::denial::Status;
 use crate::proto::message::Question;
 use crate::proto::name::Name;

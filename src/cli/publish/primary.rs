@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 use super::proof::{self, Proof};
 use super::published::Published;
-use super::{Context, dns_server};
 use crate::agent::fan_out;
 use crate::agent::readback::{self, Seen, Server, Status};
 use crate::agent::reconcile::{Outcome, Reconciliation, Wish};
 use crate::agent::state::{Own, State, StateError};
 use crate::backend::rfc2136::{Rfc2136, explain_read};
+use crate::cli::{Context, dns_server};
 use crate::dns::authority::{Authority, AuthorityError};
 use crate::dns::resolver::Resolver;
 use crate::dns::tsig::{Key, LoadError, TsigKeyError};
@@ -30,7 +30,7 @@ const WIDTH: usize = 32;
 const HOSTS_A_TIMEOUT: usize = 100;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Primary {
+pub(in crate::cli) struct Primary {
     /// The zone's primary name server
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server)]
     server: SocketAddr,
@@ -43,7 +43,7 @@ pub(super) struct Primary {
     key_file: Option<PathBuf>,
     /// For a server on another port: records at _N._ssh.HOST, good on port N alone
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) port: Option<u16>,
+    pub(in crate::cli) port: Option<u16>,
     /// Print what would change, and change nothing
     #[arg(long, conflicts_with = "check")]
     dry_run: bool,
@@ -64,9 +64,9 @@ fn zone(text: &str) -> Result<Name, String> {
 
 /// One host and the records of its keys.
 #[derive(Debug, Clone)]
-pub(super) struct Host {
-    pub(super) name: HostName,
-    pub(super) wanted: BTreeSet<Sshfp>,
+pub(in crate::cli) struct Host {
+    pub(in crate::cli) name: HostName,
+    pub(in crate::cli) wanted: BTreeSet<Sshfp>,
 }
 
 impl Primary {
@@ -79,7 +79,7 @@ impl Primary {
     }
 
     /// What this machine has published.
-    pub(super) fn own(&self) -> Result<Own, Error> {
+    pub(in crate::cli) fn own(&self) -> Result<Own, Error> {
         self.state()?.read().map_err(state_error)
     }
 
@@ -124,16 +124,20 @@ impl Primary {
 
 /// What to do at the primary.
 #[derive(Debug)]
-pub(super) struct Run<'a> {
-    pub(super) primary: &'a Primary,
-    pub(super) intent: Intent,
+pub(in crate::cli) struct Run<'a> {
+    pub(in crate::cli) primary: &'a Primary,
+    pub(in crate::cli) intent: Intent,
     /// Each host's failure is told in its own line.
-    pub(super) batch: bool,
+    pub(in crate::cli) batch: bool,
 }
 
 impl Run<'_> {
     /// Reconciles all hosts, zone by zone, and reports each.
-    pub(super) async fn carry_out(&self, hosts: Vec<Host>, cx: &Context) -> Result<Option<Kind>, Error> {
+    pub(in crate::cli) async fn carry_out(
+        &self,
+        hosts: Vec<Host>,
+        cx: &Context,
+    ) -> Result<Option<Kind>, Error> {
         let Primary { server, port, .. } = *self.primary;
         let (key, state) = (self.primary.key(cx)?, self.primary.state()?);
         let times = u32::try_from(1 + hosts.len() / HOSTS_A_TIMEOUT).unwrap_or(u32::MAX);
@@ -333,6 +337,7 @@ fn state_error(error: StateError) -> Error {
         )),
         StateError::Newer { .. } => told.hint("use the sshanchor that wrote it, or one at least as new"),
         StateError::Exposed { path, .. } => told.hint(format!("look whether it was changed, then chmod go-w {}", path.display())),
+        StateError::Foreign { path, .. } => told.hint(format!("look whether it was changed; then chown it, or give another folder than {}: --state DIR", path.display())),
         StateError::Locked(_) => told.hint("wait until the other run has ended"),
     }
 }

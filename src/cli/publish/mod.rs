@@ -1,10 +1,15 @@
-//! `sshanchor publish`: this machine's SSHFP records, as they should be.
+//! `sshanchor publish`: this machine's SSHFP records, as they should be. What it shares with `withdraw`
+//! lies beside it: the run against a primary, the proof afterwards, the result.
+
+pub(super) mod primary;
+mod proof;
+mod published;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::primary::{Host, Primary, Run};
+use self::primary::{Host, Primary, Run};
 use super::sshfp::{self, keys_error};
 use super::{Context, host_name};
 use crate::error::{Error, Kind};
