@@ -174,12 +174,38 @@ impl Verifier {
         let probed = match stream {
             None => None,
             Some(Err(failure)) => Some(Err(failure)),
-            Some(Ok(stream)) => {
-                let offer = evidence.key_types();
-                Some(probe(stream, &offer, self.deadline).await.map_err(ProbeFailure::from))
-            }
+            Some(Ok(stream)) => Some(self.probe(&evidence, stream).await.map_err(ProbeFailure::from)),
         };
         Ok(Verification { evidence, probed })
+    }
+
+    /// Learns a key of a published type. SSHFP does not tell the ECDSA curves apart (RFC 6594), and
+    /// a server may hold keys on several of which one is published: the other curves are asked for as well
+    /// before a mismatch is the last word.
+    async fn probe(&self, evidence: &Evidence, stream: TcpStream) -> Result<Probed, ProbeError> {
+        let mut offer = evidence.key_types();
+        let first = probe(stream, &offer, self.deadline).await?;
+        let mut shown = first.presented.key().key_type();
+        offer.retain(|t| t.sshfp_algorithm() == shown.sshfp_algorithm());
+        if !self.is_mismatch(evidence, &first) {
+            return Ok(first);
+        }
+        loop {
+            offer.retain(|t| *t != shown);
+            if offer.is_empty() {
+                return Ok(first);
+            }
+            let Ok(stream) = self.connect(evidence.host(), evidence.port()).await else { return Ok(first) };
+            match probe(stream, &offer, self.deadline).await {
+                Ok(other) if self.is_mismatch(evidence, &other) => shown = other.presented.key().key_type(),
+                Ok(other) => return Ok(other),
+                Err(_) => return Ok(first),
+            }
+        }
+    }
+
+    fn is_mismatch(&self, evidence: &Evidence, probed: &Probed) -> bool {
+        matches!(self.judge(evidence, &probed.presented), Verdict::Reject(Reason::KeyMismatch { .. }))
     }
 
     /// The verdict on `presented`, now.

@@ -61,6 +61,21 @@ fn a_published_key_of_every_type_is_accepted_and_named() {
 }
 
 #[test]
+fn a_published_key_on_another_curve_is_found() {
+    // All three curves are one algorithm in SSHFP; a probe meets P-256 first.
+    let sshd = Sshd::start(&["ecdsa256", "ecdsa384"]);
+    let line = sshfp_lines(&sshd.host_key("ecdsa384"), HOST).remove(0);
+    let tree = Tree::plan().record(&line).start();
+    let (json, finished) = verdict(&tree, HOST, sshd.port());
+    assert_eq!(json["verdict"], "accept", "{finished:#?}");
+    assert_eq!(json["key"]["type"], "ecdsa-sha2-nistp384");
+    let impostor = Sshd::start(&["ecdsa256", "ecdsa384"]);
+    let (json, finished) = verdict(&tree, HOST, impostor.port());
+    assert_eq!(json["reason"], "key-mismatch", "{finished:#?}");
+    assert_eq!((json["verdict"].as_str(), finished.code), (Some("reject"), Some(3)));
+}
+
+#[test]
 fn only_published_types_are_offered() {
     // sshd would prefer Ed25519; its RSA key alone is published.
     let sshd = Sshd::start(&["ed25519", "rsa"]);
