@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// The outcome of a command; its number is the exit status (DESIGN section 5).
+/// The outcome of a command; its number is the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {

@@ -8,7 +8,7 @@ use super::name::{HostName, Name, NameError};
 use super::rr::RrType;
 use super::sshfp::Sshfp;
 
-/// Where a host's keys may be published (DESIGN section 2): at its own name, good on any port, and
+/// Where a host's keys may be published: at its own name, good on any port, and
 /// under its port label, good on that port only.
 pub fn owners(host: &HostName, port: u16) -> Result<[Question; 2], NameError> {
     let question = |owner: Name| Question::new(owner, RrType::SSHFP);

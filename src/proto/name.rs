@@ -293,7 +293,7 @@ impl HostName {
         &self.0
     }
 
-    /// `_PORT._ssh.HOST`, the owner of host keys that are good on one port only (DESIGN section 2).
+    /// `_PORT._ssh.HOST`, the owner of host keys that are good on one port only.
     pub fn port_label(&self, port: u16) -> Result<Name, NameError> {
         self.0.child(b"_ssh")?.child(format!("_{port}").as_bytes())
     }

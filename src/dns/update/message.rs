@@ -12,7 +12,7 @@ use crate::proto::name::Name;
 use crate::proto::plan::Plan;
 use crate::proto::sshfp::Sshfp;
 
-/// Most owners in one message (facts: dns.md section 4).
+/// Most owners in one message: beyond it the library may cut a message short.
 pub const MAX_OWNERS: usize = 400;
 /// Most records in one message, prerequisites included.
 pub const MAX_RECORDS: usize = 1200;

@@ -6,7 +6,7 @@
 //! the key that was decided on is the key of this connection. Nothing that the server framed reaches
 //! the client: each packet is parsed, checked against what may come at this point, and framed anew,
 //! one for one (sequence numbers count). Strict key exchange is demanded always, not only where both
-//! sides offer it. Facts: ssh.md section 1.
+//! sides offer it.
 //!
 //! A state machine without I/O: octets of either side in, in any portions, and [`Action`]s out.
 

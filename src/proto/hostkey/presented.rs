@@ -20,7 +20,7 @@ pub enum Presented {
 
 impl Presented {
     /// Reads K_S and holds it against the negotiated host key algorithm: the type inside the blob
-    /// must be the one that the algorithm signs with (facts: ssh.md section 1).
+    /// must be the one that the algorithm signs with.
     pub fn from_blob(blob: &[u8], algorithm: &str) -> Result<Self, HostKeyError> {
         if blob.len() > MAX_BLOB {
             return Err(HostKeyError::Malformed(algorithm.into(), "too long"));

@@ -89,7 +89,7 @@ fn a_child_that_signs_for_its_parent_is_refused() {
 fn a_zone_above_speaks_for_what_is_below_unless_the_anchor_is_the_own_zone() {
     let mut world = World::start();
     // The TLD signs the host's record itself, across the zone cut. It could as well sign another DS, so
-    // this is no wider trust: DESIGN section 1 says so, and names the remedy.
+    // this is no wider trust: the README says so, and names the remedy.
     world.forge(&[(HOST, SSHFP, signed_by(&world, &world.key("test."), |claims| claims))]);
     world.accepts(HOST, &world.impostor);
     world.anchor = world.tree.anchor_of("example.test.");

@@ -1,4 +1,4 @@
-//! The gate as a whole: what passes, here; what is refused, row by row of facts/ssh.md section 1, in
+//! The gate as a whole: what passes, here; what is refused, rule by rule, in
 //! `refusals`; what holds for any octets in any portions, in `properties`.
 
 mod properties;
