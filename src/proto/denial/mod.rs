@@ -1,5 +1,5 @@
 //! Telling failures apart: absent, insecure, bogus, or nobody knows. Needs proofs of absence
-//! (NSEC, NSEC3), which take part in nothing else: nothing here can make a [`Proven`] or an accept.
+//! (NSEC, NSEC3), which take part in nothing else: nothing here can make a [`Proven`](super::chain::Proven) or an accept.
 //!
 //! An answer that a secure zone signed is judged by that zone. Else the way is walked from the trust
 //! anchor downwards: for each label the DS set is proven, or its absence. Only a proven absence at a cut
