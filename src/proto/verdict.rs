@@ -9,8 +9,8 @@ use super::name::{HostName, Name};
 use super::rr::RrType;
 use super::sshfp::Sshfp;
 
-/// When this release was made, in seconds since 1970 (2026-11-21): an earlier clock is wrong.
-pub const RELEASED: u64 = 1_795_219_200;
+/// The month in which this release was made, in seconds since 1970 (2026-11-01): an earlier clock is wrong.
+pub const RELEASED: u64 = 1_793_491_200;
 
 /// What a connection to a host is judged to be; never a bool.
 #[derive(Debug, Clone, PartialEq, Eq)]
