@@ -1,5 +1,6 @@
 //! Public host keys on disk: of named files, and of this machine's sshd.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -122,9 +123,16 @@ async fn ask_sshd(patience: Duration) -> Option<Vec<PathBuf>> {
 fn of_configuration(folder: &Path) -> Result<HostKeys, HostKeysError> {
     let mut paths = Vec::new();
     let mut to_read = vec![folder.join("sshd_config")];
-    let mut read = 0;
-    while let Some(path) = to_read.pop().filter(|_| read < MAX_INCLUDES) {
-        read += 1;
+    let mut read = BTreeSet::new();
+    while let Some(path) = to_read.pop() {
+        // Files that include each other end here; endlessly many others must not end in a part of the keys.
+        if !read.insert(path.clone()) {
+            continue;
+        }
+        if read.len() > MAX_INCLUDES {
+            let error = io::Error::other(format!("it is more than the {MAX_INCLUDES} files that are read"));
+            return Err(HostKeysError::Unreadable { path, error });
+        }
         let text = match read_text(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
@@ -133,8 +141,7 @@ fn of_configuration(folder: &Path) -> Result<HostKeys, HostKeysError> {
         let config = Config::parse(&text);
         paths.extend(config.host_keys);
         for pattern in config.includes.iter().rev() {
-            let matching = matching_files(&folder.join(pattern))?;
-            to_read.extend(matching.into_iter().rev().filter(|p| *p != path));
+            to_read.extend(matching_files(&folder.join(pattern))?.into_iter().rev());
         }
     }
     if !paths.is_empty() {
@@ -172,12 +179,18 @@ impl Config {
     }
 }
 
-/// Files whose last component matches, sorted; `*` stands for any characters.
+/// Files whose last component matches, sorted; `*` stands for any characters. Other patterns of glob(7) are an
+/// error: taken literally they would leave files out.
 fn matching_files(pattern: &Path) -> Result<Vec<PathBuf>, HostKeysError> {
     let (Some(folder), Some(wanted)) = (pattern.parent(), pattern.file_name().and_then(|n| n.to_str()))
     else {
         return Ok(Vec::new());
     };
+    let text = pattern.to_string_lossy();
+    if text.contains(['?', '[']) || folder.to_string_lossy().contains('*') {
+        let error = io::Error::other("this pattern is not understood here");
+        return Err(HostKeysError::Unreadable { path: pattern.to_owned(), error });
+    }
     if !wanted.contains('*') {
         return Ok(vec![pattern.to_owned()]);
     }

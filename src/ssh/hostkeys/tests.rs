@@ -67,6 +67,20 @@ fn the_configuration_names_the_keys() {
         ("sshd_config.d/1", "Include $/sshd_config.d/1"),
     ];
     assert_eq!(with(&itself).unwrap(), 1, "an include of itself ends");
+    let each_other = [
+        ("sshd_config", "Include $/one\nHostKey $/k/b"),
+        ("one", "Include $/two\n"),
+        ("two", "HostKey $/k/a\nInclude $/one $/sshd_config\n"),
+    ];
+    assert_eq!(with(&each_other).unwrap(), 2, "so do includes of each other");
+    for pattern in [
+        "Include sshd_config.d/[0-9].conf\nHostKey $/k/b\n",
+        "Include sshd_config.d/?.conf\nHostKey $/k/b\n",
+        "Include */1.conf\nHostKey $/k/b\n",
+    ] {
+        let refused = with(&[("sshd_config", pattern), ("sshd_config.d/1.conf", "HostKey $/k/a\n")]);
+        assert!(matches!(refused, Err(HostKeysError::Unreadable { .. })), "{pattern}");
+    }
 }
 
 #[test]
