@@ -1,5 +1,6 @@
 //! Decisions, and nothing else: no I/O, no async, no clock, no environment. Time is an argument.
 
+pub mod bundle;
 pub mod chain;
 pub mod denial;
 pub mod evidence;
