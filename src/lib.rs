@@ -43,6 +43,7 @@ pub mod error;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod output;
+pub mod ownership;
 pub mod proto;
 pub mod ssh;
 pub mod verifier;

@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod anchors;
 pub mod authority;
+pub mod cache;
 pub mod classify;
 pub mod lookup;
 pub mod resolver;
