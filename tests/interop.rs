@@ -14,6 +14,8 @@
 mod support;
 
 mod interop {
+    mod bundle;
+    mod cache;
     mod forging;
     mod lookup;
     mod peers;

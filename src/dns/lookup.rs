@@ -9,10 +9,11 @@ use tokio::time::Instant;
 
 use super::classify::classify;
 use super::resolver::Resolver;
+use super::stored::Stored;
 use crate::proto::chain::{Anchors, Answer, Budget, Fetched, Halt, Material, Prover};
 use crate::proto::denial::{Status, Unproven};
 use crate::proto::message::{NOERROR, Question};
-use crate::proto::rr::RrSet;
+use crate::proto::rr::{RrSet, RrType};
 
 /// Questions that one lookup may send, aliases and classification included.
 const MAX_QUESTIONS: usize = 48;
@@ -26,6 +27,8 @@ pub struct Lookups {
     now: u64,
     deadline: Instant,
     state: Arc<Mutex<State>>,
+    /// What needs no question.
+    stored: Option<Stored>,
     /// CD: with it, a validating resolver hands out what it could not validate.
     checking_disabled: bool,
 }
@@ -49,8 +52,14 @@ impl Lookups {
             now,
             deadline,
             state: Arc::new(Mutex::new(state)),
+            stored: None,
             checking_disabled: true,
         }
+    }
+
+    /// The same lookups, with these stored proofs: they are used, and what DNS proves is added to them.
+    pub fn with(self, stored: Stored) -> Self {
+        Lookups { stored: Some(stored), ..self }
     }
 
     /// The same lookups with another deadline: what has been fetched and proven is shared.
@@ -63,11 +72,35 @@ impl Lookups {
         self.now
     }
 
-    /// Proves what was asked. On bogus data the resolver is asked once more to validate for itself
-    /// (CD=0): it may hold a poisoned entry that it then replaces. Its word is not taken for anything.
+    /// Proves what was asked: from what is stored, else by DNS.
     pub async fn prove(&self, asked: &Question) -> Result<Answer, Unproven> {
-        let first = self.attempt(asked).await;
-        match first {
+        match self.stored(asked) {
+            Some(answer) => Ok(answer),
+            None => self.prove_live(asked).await,
+        }
+    }
+
+    /// The proof for `asked` from what is stored, without a question.
+    pub fn stored(&self, asked: &Question) -> Option<Answer> {
+        self.stored.as_ref()?.prove(asked)
+    }
+
+    /// Something is stored that may serve as an answer to `asked`, up to `grace` seconds after its TTL. It is
+    /// proven by nobody.
+    pub fn has_grace(&self, asked: &Question, grace: u64) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.has_grace(asked, grace))
+    }
+
+    /// The proof for `asked` from the cache, up to `grace` seconds after its TTLs: for when DNS does not answer.
+    pub fn in_grace(&self, asked: &Question, grace: u64) -> Option<Answer> {
+        self.stored.as_ref()?.prove_in_grace(asked, grace)
+    }
+
+    /// Proves what was asked by DNS; of what is stored only keys of zones are used. On bogus data all is asked
+    /// for once more, and the resolver told to validate for itself (CD=0): it may hold a poisoned entry that it
+    /// then replaces. Its word is not taken for anything.
+    pub async fn prove_live(&self, asked: &Question) -> Result<Answer, Unproven> {
+        let outcome = match self.attempt(asked).await {
             Err(unproven) if unproven.status == Status::Bogus && self.checking_disabled => {
                 let mut again =
                     Self::new(self.resolver.clone(), self.anchors.clone(), self.now, self.deadline);
@@ -75,7 +108,15 @@ impl Lookups {
                 again.attempt(asked).await.map_err(|_| unproven)
             }
             other => other,
+        };
+        if let Some(stored) = &self.stored {
+            match &outcome {
+                Ok(answer) => stored.save(answer),
+                Err(unproven) if unproven.is_outage() => {}
+                Err(_) => stored.forget(asked),
+            }
         }
+        outcome
     }
 
     /// What came for `asked`, proven or not: its response code and records. For display only.
@@ -143,6 +184,12 @@ impl Lookups {
     }
 
     async fn fetch_one(&self, question: &Question) {
+        if matches!(question.rtype, RrType::DNSKEY | RrType::DS)
+            && let Some(set) = self.stored.as_ref().and_then(|stored| stored.set(question))
+        {
+            self.lock().material.restore(question, set);
+            return;
+        }
         let reply = self.resolver.ask(question, self.checking_disabled, self.deadline).await;
         let material = &mut self.lock().material;
         match reply {

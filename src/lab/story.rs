@@ -213,6 +213,7 @@ impl Teller<'_> {
             resolver,
             trust_anchor: Some(zones.anchor_file(ZONE)),
             timeout: self.patience,
+            ..Options::default()
         })
     }
 

@@ -27,7 +27,7 @@ use std::fmt::Write;
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
-use super::chain::{Answer, Budget, ChainError, Entry, Halt, Material, Prover};
+use super::chain::{Answer, Budget, ChainError, Entry, Halt, MAX_ZONES, Material, Prover};
 use super::message::Question;
 use super::name::Name;
 use super::rr::{RrSet, RrType, Rrsig};
@@ -173,6 +173,27 @@ impl Bundle {
             found if found == header.entries => Ok(Bundle { made: header.made, entries }),
             found => Err(BundleError::Count { said: header.entries, found }),
         }
+    }
+
+    /// Until when `entry` and all that it rests on is signed, in seconds since 1970, as they say themselves; none
+    /// where a part of it is not there. Aliases are entries of their own.
+    pub fn signed_until(&self, entry: &Entry) -> Option<u64> {
+        let end = |entry: &Entry| {
+            let rrsig = entry.set().signatures().first()?;
+            let left = rrsig.expiration.wrapping_sub(entry.fetched() as u32) as i32;
+            Some((entry.fetched().checked_add_signed(i64::from(left))?, rrsig.signer.clone()))
+        };
+        let (mut until, mut zone) = end(entry)?;
+        for _ in 0..MAX_ZONES {
+            let of_zone = |rtype| self.get(&Question::new(zone.clone(), rtype));
+            let (keys, _) = end(of_zone(RrType::DNSKEY)?)?;
+            until = until.min(keys);
+            // A zone without a DS set here is one that a trust anchor is for.
+            let Some(ds) = of_zone(RrType::DS) else { return Some(until) };
+            let (ds, above) = end(ds)?;
+            (until, zone) = (until.min(ds), above);
+        }
+        None
     }
 
     /// Proves the answer to `asked` from what is in the bundle alone, by `prover`, at its time.

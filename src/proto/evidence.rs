@@ -5,7 +5,7 @@ use super::denial::Unproven;
 use super::hostkey::KeyType;
 use super::message::Question;
 use super::name::{HostName, Name, NameError};
-use super::rr::RrType;
+use super::rr::{Origin, RrType};
 use super::sshfp::Sshfp;
 
 /// Where a host's keys may be published: at its own name, good on any port, and
@@ -63,6 +63,21 @@ impl Evidence {
                 let records = answer.data().set().rdatas().filter_map(|r| Sshfp::from_rdata(r).ok());
                 (answer, records.collect())
             })
+    }
+
+    /// Where the proofs came from, of several the one to be told of; none if nothing is proven.
+    pub fn origin(&self) -> Option<Origin> {
+        self.proven().map(|(answer, _)| answer.origin()).reduce(Origin::and)
+    }
+
+    /// It comes from an earlier run or a file: DNS may know better.
+    pub fn is_stored(&self) -> bool {
+        matches!(self.origin(), Some(Origin::Cache | Origin::Bundle))
+    }
+
+    /// No usable answer could be had for the host's own name.
+    pub fn is_outage(&self) -> bool {
+        self.host_keys.as_ref().is_err_and(Unproven::is_outage)
     }
 
     /// Why nothing is proven at the host's own name.

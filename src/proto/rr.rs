@@ -114,6 +114,14 @@ impl Origin {
         }
     }
 
+    /// How old what serves in grace is at `now`, both in seconds (since 1970).
+    pub fn age(self, now: u64) -> Option<u64> {
+        match self {
+            Self::Grace { fetched, .. } => Some(now.saturating_sub(fetched)),
+            Self::Dns | Self::Cache | Self::Bundle => None,
+        }
+    }
+
     /// Of two parts of one proof the origin that is to be told of: grace before all else, and of that the
     /// older.
     #[must_use]

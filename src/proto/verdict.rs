@@ -132,11 +132,14 @@ pub enum Reason {
         /// The moment of the verdict.
         now: u64,
     },
-    /// The clock shows a time before this program existed.
-    #[error("the clock says {now} (seconds since 1970), which is before this release was made")]
+    /// The clock shows a time before this program existed, or before a signature was made that was verified
+    /// earlier.
+    #[error("the clock says {now} (seconds since 1970), and it was {not_before} when {}", if *not_before == RELEASED { "this release was made" } else { "a signature was made that has been verified here earlier" })]
     Clock {
         /// The moment of the verdict.
         now: u64,
+        /// The earliest that it can be.
+        not_before: u64,
     },
 }
 
@@ -173,7 +176,7 @@ impl Reason {
             Self::NoProof { host, cause } => hint_for(host.name(), cause),
             Self::ProofExpired { .. } => "look it up again".to_owned(),
             Self::Clock { .. } => {
-                "set the clock (chronyc makestep, or date -s), then try again: no proof can be judged without the time".to_owned()
+                "set the clock (chronyc makestep, or date -s), then try again: no proof can be judged without the time. If the clock was wrong earlier, delete the cache folder".to_owned()
             }
         }
     }
@@ -261,7 +264,7 @@ pub fn decide(evidence: &Evidence, presented: &Presented, now: u64) -> Verdict {
     let (host, port) = (evidence.host().clone(), evidence.port());
     let key = presented.key();
     if now < RELEASED {
-        return Verdict::Unproven(Reason::Clock { now });
+        return Verdict::Unproven(Reason::Clock { now, not_before: RELEASED });
     }
     let mut published: Vec<Sshfp> = Vec::new();
     for (answer, records) in evidence.proven().filter(|(answer, _)| now <= answer.expires()) {
@@ -291,7 +294,7 @@ pub fn decide(evidence: &Evidence, presented: &Presented, now: u64) -> Verdict {
 pub fn nothing_vouches(evidence: &Evidence, now: u64) -> Reason {
     let host = evidence.host().clone();
     if now < RELEASED {
-        return Reason::Clock { now };
+        return Reason::Clock { now, not_before: RELEASED };
     }
     let ends: Vec<u64> = evidence.proven().map(|(answer, _)| answer.expires()).collect();
     if ends.iter().any(|until| now <= *until) {

@@ -24,7 +24,8 @@ use tokio::time::Instant;
 
 fn verifier(zones: &Zones, trust_anchor: PathBuf) -> Verifier {
     let (resolver, trust_anchor) = (vec![zones.address()], Some(trust_anchor));
-    Verifier::new(&Options { resolver, trust_anchor, timeout: Duration::from_secs(20) }).unwrap()
+    Verifier::new(&Options { resolver, trust_anchor, timeout: Duration::from_secs(20), ..Options::default() })
+        .unwrap()
 }
 
 async fn status(verifier: &Verifier, name: &str, rtype: RrType) -> Result<(), Status> {

@@ -19,8 +19,10 @@ use crate::dns::authority::{Authority, AuthorityError};
 use crate::dns::resolver::Resolver;
 use crate::dns::tsig::{Key, LoadError, TsigKeyError};
 use crate::error::{Error, Kind};
+use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
 use crate::proto::plan::{Intent, Plan};
+use crate::proto::rr::RrType;
 use crate::proto::sshfp::{self, Sshfp};
 use crate::verifier;
 
@@ -225,6 +227,10 @@ impl Run<'_> {
             .filter(|outcome| outcome.error.is_none() && !looks_only)
             .filter_map(|outcome| outcome.plan.as_ref())
             .collect();
+        // What this user's cache says of them is old news.
+        if let Some(cache) = cx.open_cache().filter(|_| !done.is_empty()) {
+            done.iter().for_each(|plan| cache.forget(&Question::new(plan.owner.clone(), RrType::SSHFP)));
+        }
         let expected: Vec<_> = done.iter().map(|p| (p.owner.clone(), p.present.clone())).collect();
         let (mut seen, mut proofs) = (Vec::new(), Vec::new());
         if !done.is_empty() {

@@ -97,6 +97,19 @@ impl Answer {
         entries
     }
 
+    /// The latest moment at which one of its signatures began, in seconds since 1970; `now` is when it was proven.
+    pub fn newest_inception(&self, now: u64) -> u64 {
+        let newest = |proven: &Proven| {
+            let zones = proven.zones().map(|zone| zone.keys().1.inception);
+            let sets = proven.zones().filter_map(|zone| zone.ds()).map(|ds| ds.rrsig().inception);
+            // Serial number arithmetic (RFC 4034 section 3.1.5): none began after now.
+            let age = |inception: u32| (now as u32).wrapping_sub(inception);
+            zones.chain(sets).chain([proven.rrsig().inception]).map(age).min()
+        };
+        let youngest = self.aliases().iter().chain([self.data()]).filter_map(newest).min();
+        now.saturating_sub(u64::from(youngest.unwrap_or(u32::MAX)))
+    }
+
     /// Where the proof came from, of several parts the one to be told of. Keys of zones do not count,
     /// unless they are in grace.
     pub fn origin(&self) -> Origin {
