@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::{MAX_MESSAGE, TransportError};
+use super::TransportError;
 use crate::proto::message::{Question, Response};
 
 /// How often a datagram is sent.
@@ -26,6 +26,8 @@ const MAX_WAITING: usize = 32;
 /// Questions that one socket takes altogether, and for how long it takes any.
 const MAX_QUESTIONS: u32 = 64;
 const MAX_AGE: Duration = Duration::from_secs(5);
+/// Octets of the largest datagram that is read whole: more than is offered, for servers that send as much as they always did.
+const LARGEST: usize = 4096;
 
 /// A server and the sockets that are open to it.
 #[derive(Debug)]
@@ -219,7 +221,7 @@ struct Reader(Arc<Shared>);
 
 impl Reader {
     async fn run(self) {
-        let mut buffer = vec![0; MAX_MESSAGE];
+        let mut buffer = vec![0; LARGEST];
         let error = loop {
             match self.0.socket.recv(&mut buffer).await {
                 Ok(length) => self.0.deliver(buffer.get(..length).unwrap_or_default()),
