@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::classify::classify;
 use super::resolver::Resolver;
-use crate::proto::chain::{Anchors, Answer, Budget, Fetched, Halt, Material, Prover};
+use crate::proto::chain::{Anchors, Answer, Budget, ChainError, Fetched, Halt, Material, Prover};
 use crate::proto::denial::{Status, Unproven};
 use crate::proto::message::{NOERROR, Question};
 use crate::proto::rr::RrSet;
@@ -93,13 +93,14 @@ impl Lookups {
         self.now
     }
 
-    /// Proves what was asked. On bogus data another resolver, if there is one, is asked once more to
-    /// validate for itself (CD=0): it may hold a poisoned entry that it then replaces. Its word is not taken
-    /// for anything. Once it is of use, it is the first to be asked, and the zones proven by it stay proven.
+    /// Proves what was asked. On bogus data, and where one resolver led nowhere, another, if there is one, is
+    /// asked once more to validate for itself (CD=0): the first may be at fault, or hold a poisoned entry
+    /// that it then replaces. Its word is not taken for anything. Once it is of use, it is the first to be
+    /// asked, and the zones proven by it stay proven.
     pub async fn prove(&self, asked: &Question) -> Result<Answer, Unproven> {
         let first = self.attempt(asked).await;
         match first {
-            Err(unproven) if unproven.status == Status::Bogus && self.checking_disabled => {
+            Err(unproven) if self.checking_disabled && self.may_be_elsewhere(&unproven) => {
                 let mut again =
                     Self::new(self.resolver.another(), self.anchors.clone(), self.now, self.deadline);
                 again.checking_disabled = false;
@@ -109,6 +110,17 @@ impl Lookups {
                 Ok(answer)
             }
             other => other,
+        }
+    }
+
+    /// Another resolver may do better, or this one if it validates.
+    fn may_be_elsewhere(&self, unproven: &Unproven) -> bool {
+        match (unproven.status, &unproven.error) {
+            (Status::Bogus, _) => true,
+            (Status::Indeterminate, ChainError::Unanswered { .. } | ChainError::AliasLoop { .. }) => {
+                self.resolver.servers().len() > 1
+            }
+            _ => false,
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::support::forger::{Exchange, Forged, Forger, Transport, truncated};
 use crate::support::unbound::Unbound;
-use crate::support::wire::{DNSKEY, Dns, RRSIG};
+use crate::support::wire::{DNSKEY, Dns, RRSIG, Rr};
 use crate::support::{Finished, Tree, run};
 
 const HOST: &str = "web1.example.test.";
@@ -72,7 +72,7 @@ fn over_tcp(then: impl Fn(&Exchange) -> Vec<Forged> + Send + Sync + 'static) -> 
     })
 }
 
-fn sections(message: &mut Dns) -> [&mut Vec<crate::support::wire::Rr>; 2] {
+fn sections(message: &mut Dns) -> [&mut Vec<Rr>; 2] {
     [&mut message.answer, &mut message.authority]
 }
 
@@ -117,6 +117,15 @@ fn a_resolver_that_fails_does_not_matter_beside_one_that_is_good() {
             Arc::new(|exchange| match exchange.message().rtype {
                 DNSKEY => only_rcode(SERVFAIL)(exchange),
                 _ => vec![Forged::Send(exchange.reply.clone())],
+            }),
+        ),
+        (
+            "leads on and on",
+            changed(|message| {
+                let further = [b"\x01x", message.name.0.as_slice()].concat();
+                let cname = Rr::cname(HOST, HOST);
+                message.answer = vec![Rr { name: message.name.clone(), data: further, ..cname }];
+                message.authority.clear();
             }),
         ),
         ("garbage, at once and without end", Arc::new(|exchange| vec![garbage(exchange); 2000].concat())),

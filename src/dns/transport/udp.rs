@@ -1,6 +1,6 @@
 //! One server over UDP. Questions share connected sockets: opening one costs more than all the rest of
-//! an exchange. Each socket has a random port and is given up after a number of questions or some
-//! seconds; each question has a random id, and a reply counts only if it comes from the server, bears
+//! an exchange. Each socket has a random port and is given up after a number of questions, some seconds, or
+//! silence; each question has a random id, and a reply counts only if it comes from the server, bears
 //! the id, repeats the question and can be read in full. Whatever else arrives is passed over, since the
 //! real reply may follow.
 
@@ -70,6 +70,8 @@ impl Udp {
                 Err(_) => {}
             }
         }
+        // What lies between may treat another port better.
+        seat.socket.shared.waiting().asked = MAX_QUESTIONS;
         Err(TransportError::Timeout(self.server))
     }
 

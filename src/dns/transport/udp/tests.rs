@@ -172,6 +172,16 @@ async fn a_question_that_is_given_up_frees_its_id_and_its_late_reply_disturbs_no
 }
 
 #[tokio::test]
+async fn after_silence_the_port_is_another() {
+    let (server, address) = server();
+    let udp = Udp::new(address);
+    assert!(ask(&udp, 1, SHORT).await.is_err());
+    assert!(ask(&udp, 1, SHORT).await.is_err());
+    let ((_, first), (_, second)) = (receive(&server), receive(&server));
+    assert_ne!(first, second);
+}
+
+#[tokio::test]
 async fn when_nobody_listens_all_who_wait_are_told() {
     let (socket, address) = server();
     drop(socket);
