@@ -24,6 +24,7 @@ mod interop {
     mod publish;
     mod publish_races;
     mod publish_refusals;
+    mod resolvers;
     mod sshfp;
     mod statuses;
     mod verify;

@@ -67,7 +67,11 @@ impl Verifier {
     fn scope(&self) -> String {
         match &self.resolver {
             None => "system".to_owned(),
-            Some(resolver) => resolver.servers().iter().map(|s| format!("{s} ")).collect(),
+            Some(resolver) => {
+                let mut servers: Vec<String> = resolver.servers().map(|server| server.to_string()).collect();
+                servers.sort();
+                servers.join(" ")
+            }
         }
     }
 

@@ -110,7 +110,6 @@ fn ssh_gets_through_the_proxy_with_a_bundle_and_an_impostor_does_not() {
                 "-o",
                 "StrictHostKeyChecking=no",
                 "-o",
-                "-o",
                 &format!("ProxyCommand={proxy}"),
                 HOST,
                 "true",

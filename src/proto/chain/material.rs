@@ -94,6 +94,13 @@ impl Material {
         self.fetched.entry(question.clone()).or_insert(Fetched::Failed(why));
     }
 
+    /// Forgets that `question` could not be answered.
+    pub fn forget_failure(&mut self, question: &Question) {
+        if matches!(self.get(question), Some(Fetched::Failed(_))) {
+            self.fetched.remove(question);
+        }
+    }
+
     /// Which set is to be proven for the alias at `question`, and where it leads; none if there is no
     /// alias or it is out of form. A CNAME without signatures that came with a DNAME above it is the
     /// resolver's own work: the DNAME is to be proven, and the target is made from it (RFC 6672

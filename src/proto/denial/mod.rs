@@ -74,6 +74,11 @@ impl Unproven {
         }
     }
 
+    /// It is proven that the answer cannot be had.
+    pub fn is_proven(&self) -> bool {
+        matches!(self.status, Status::Secure | Status::Insecure | Status::Absent)
+    }
+
     /// Nothing came, so nothing can be said.
     pub fn unanswered(question: Question, why: impl Into<String>) -> Self {
         Self::new(Status::Indeterminate, ChainError::Unanswered { question, why: why.into() })
