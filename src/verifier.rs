@@ -16,10 +16,11 @@ use crate::dns::resolver::Resolver;
 use crate::dns::{addresses, anchors};
 use crate::error::{Error, Kind};
 use crate::proto::evidence::{self, Evidence};
-use crate::proto::hostkey::Presented;
+use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
-use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_vouches};
+use crate::proto::policy::{Policies, Policy};
+use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
 use crate::ssh::probe::{ProbeError, Probed, probe};
 
 /// Longest wait for one of several addresses before the next is tried.
@@ -36,6 +37,8 @@ pub struct Options {
     pub trust_anchor: Option<PathBuf>,
     /// For everything together.
     pub timeout: Duration,
+    /// What is asked for besides a proof, by host.
+    pub policies: Policies,
 }
 
 /// Seconds since 1970, by the wall clock. A clock before 1970 reads as 0, which proves nothing.
@@ -49,6 +52,7 @@ pub struct Verifier {
     lookups: Lookups,
     /// Resolvers were named: addresses come from them too.
     resolver: Option<Resolver>,
+    policies: Policies,
     timeout: Duration,
     deadline: Instant,
 }
@@ -116,7 +120,8 @@ impl Verifier {
             .map_err(|e| Error::failure("no-resolver", e).hint("name one: --resolver ADDR[:PORT]"))?;
         let (deadline, until) = deadlines(options.timeout);
         let lookups = Lookups::new(resolver.clone(), anchors, now(), until);
-        Ok(Verifier { lookups, resolver: named.then_some(resolver), timeout: options.timeout, deadline })
+        let (resolver, policies) = (named.then_some(resolver), options.policies.clone());
+        Ok(Verifier { lookups, resolver, policies, timeout: options.timeout, deadline })
     }
 
     /// The lookups of this run.
@@ -127,6 +132,16 @@ impl Verifier {
     /// When this run gives up.
     pub fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// What is asked for besides a proof of this host's key.
+    pub fn policy(&self, host: &HostName) -> Policy {
+        self.policies.of(&host.to_string())
+    }
+
+    /// The key types that the host may show, now.
+    pub fn key_types(&self, evidence: &Evidence) -> Vec<KeyType> {
+        evidence.key_types(&self.policy(evidence.host()), now())
     }
 
     /// Everything that DNS proves about a host's keys.
@@ -157,7 +172,7 @@ impl Verifier {
                 connected = &mut connecting, if stream.is_none() => stream = Some(connected),
             }
         };
-        if evidence.key_types().is_empty() {
+        if self.key_types(&evidence).is_empty() {
             return Ok((evidence, None));
         }
         let stream = match stream {
@@ -183,7 +198,7 @@ impl Verifier {
     /// a server may hold keys on several of which one is published: the other curves are asked for as well
     /// before a mismatch is the last word.
     async fn probe(&self, evidence: &Evidence, stream: TcpStream) -> Result<Probed, ProbeError> {
-        let mut offer = evidence.key_types();
+        let mut offer = self.key_types(evidence);
         let first = probe(stream, &offer, self.deadline).await?;
         let mut shown = first.presented.key().key_type();
         offer.retain(|t| t.sshfp_algorithm() == shown.sshfp_algorithm());
@@ -210,7 +225,7 @@ impl Verifier {
 
     /// The verdict on `presented`, now.
     pub fn judge(&self, evidence: &Evidence, presented: &Presented) -> Verdict {
-        decide(evidence, presented, now())
+        decide(evidence, presented, &self.policy(evidence.host()), now())
     }
 
     /// The verdict on a host that was looked at, now; or why it showed no key to judge.
@@ -220,8 +235,8 @@ impl Verifier {
             None => Ok(self.without_key(evidence)),
             Some(Ok(probed)) => Ok(self.judge(evidence, &probed.presented)),
             Some(Err(ProbeFailure::Handshake(ProbeError::NoCommonKeyType { server_offers }))) => {
-                let (host, server_offers) = (evidence.host().clone(), server_offers.clone());
-                Ok(Verdict::Reject(Reason::NoPublishedTypeOffered { host, server_offers }))
+                let policy = self.policy(evidence.host());
+                Ok(Verdict::Reject(nothing_offered(evidence, &policy, server_offers.clone(), now())))
             }
             Some(Err(failure)) => Err(failure),
         }
@@ -229,7 +244,7 @@ impl Verifier {
 
     /// The verdict on a host for which nothing usable is proven, whatever key it might show.
     pub fn without_key(&self, evidence: &Evidence) -> Verdict {
-        Verdict::Unproven(nothing_vouches(evidence, now()))
+        Verdict::Unproven(nothing_vouches(evidence, &self.policy(evidence.host()), now()))
     }
 
     /// A TCP connection to the first address that answers, with TCP_NODELAY.

@@ -90,6 +90,7 @@ impl Context {
             resolver: self.resolver.clone(),
             trust_anchor: self.trust_anchor.clone(),
             timeout: self.timeout,
+            policies: Default::default(),
         })
     }
 }

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::output::Report;
 use crate::proto::name::{HostName, Name};
 use crate::proto::plan::Intent;
+use crate::proto::policy::Policies;
 use crate::proto::sshfp::{self, Sshfp};
 use crate::proto::verdict::Verdict;
 use crate::ssh::client::{ConnectError, connect};
@@ -213,6 +214,7 @@ impl Teller<'_> {
             resolver,
             trust_anchor: Some(zones.anchor_file(ZONE)),
             timeout: self.patience,
+            policies: Policies::default(),
         })
     }
 
@@ -270,7 +272,7 @@ impl Teller<'_> {
             other => Err(Judged::from(other)),
         };
         let before = host.tally().authentications;
-        let connected = connect(stream, &evidence.key_types(), verifier.deadline(), decide).await;
+        let connected = connect(stream, &verifier.key_types(&evidence), verifier.deadline(), decide).await;
         let mut session = match connected {
             Ok(session) => session,
             Err(ConnectError::Refused(judged)) => {
