@@ -7,6 +7,7 @@
 //! | [`cli`] | what was typed, what it means, the call, the output; one file a command; the exit status |
 //! | [`output`] | the one file that prints; peers' octets are sanitised here |
 //! | [`error`] | kind (the exit code), stable reason, message, hint |
+//! | [`ownership`] | whose files may steer this process |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
 //! | [`agent`] | this machine's part in publishing: own records, one reconciliation |
 //! | [`backend`] | where a plan goes: a primary that takes RFC 2136 updates |
@@ -43,6 +44,7 @@ pub mod error;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod output;
+pub mod ownership;
 pub mod proto;
 pub mod ssh;
 pub mod verifier;

@@ -336,8 +336,9 @@ fn state_error(error: StateError) -> Error {
             path.display()
         )),
         StateError::Newer { .. } => told.hint("use the sshanchor that wrote it, or one at least as new"),
-        StateError::Exposed { path, .. } => told.hint(format!("look whether it was changed, then chmod go-w {}", path.display())),
-        StateError::Foreign { path, .. } => told.hint(format!("look whether it was changed; then chown it, or give another folder than {}: --state DIR", path.display())),
+        StateError::Untrusted(untrusted) => told.hint(format!(
+            "look whether it was changed, then {}; or give another folder: --state DIR", untrusted.hint()
+        )),
         StateError::Locked(_) => told.hint("wait until the other run has ended"),
     }
 }
