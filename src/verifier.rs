@@ -22,10 +22,11 @@ use crate::proto::bundle::Bundle;
 use crate::proto::chain::{Anchors, Answer};
 use crate::proto::denial::Unproven;
 use crate::proto::evidence::{self, Evidence};
-use crate::proto::hostkey::Presented;
+use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
-use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_vouches};
+use crate::proto::policy::{Policies, Policy};
+use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
 use crate::ssh::probe::{ProbeError, Probed, probe};
 
 /// Whom to ask, whom to trust, how long to wait.
@@ -41,8 +42,8 @@ pub struct Options {
     pub cache: Option<Cache>,
     /// Proofs that the user named.
     pub bundle: Option<Arc<Bundle>>,
-    /// How long after its TTL a cached proof may serve while DNS does not answer.
-    pub outage_grace: Duration,
+    /// What is asked for besides a proof, by host.
+    pub policies: Policies,
 }
 
 impl Default for Options {
@@ -54,7 +55,7 @@ impl Default for Options {
             timeout: Duration::from_secs(10),
             cache: None,
             bundle: None,
-            outage_grace: Duration::ZERO,
+            policies: Policies::default(),
         }
     }
 }
@@ -71,7 +72,7 @@ pub struct Verifier {
     /// Resolvers were named: addresses come from them too.
     resolver: Option<Resolver>,
     cache: Option<Cache>,
-    outage_grace: Duration,
+    policies: Policies,
     timeout: Duration,
     deadline: Instant,
 }
@@ -143,12 +144,11 @@ impl Verifier {
         let resolver = if named { Resolver::new(options.resolver.clone()) } else { Resolver::system() }
             .map_err(|e| Error::failure("no-resolver", e).hint("name one: --resolver ADDR[:PORT]"))?;
         let (deadline, until) = deadlines(options.timeout);
-        let (now, Options { cache, bundle, outage_grace, timeout, .. }) = (now(), options);
+        let (now, Options { cache, bundle, policies, timeout, .. }) = (now(), options);
         let stored = Stored::new(bundle.clone(), cache.clone(), anchors.clone(), now);
         let lookups = Lookups::new(resolver.clone(), anchors, now, until).with(stored);
-        let resolver = named.then_some(resolver);
-        let (cache, outage_grace, timeout) = (cache.clone(), *outage_grace, *timeout);
-        Ok(Verifier { lookups, resolver, cache, outage_grace, timeout, deadline })
+        let (resolver, cache, policies) = (named.then_some(resolver), cache.clone(), policies.clone());
+        Ok(Verifier { lookups, resolver, cache, policies, timeout: *timeout, deadline })
     }
 
     /// The lookups of this run.
@@ -161,6 +161,16 @@ impl Verifier {
         self.deadline
     }
 
+    /// What is asked for besides a proof of this host's key.
+    pub fn policy(&self, host: &HostName) -> Policy {
+        self.policies.of(&host.to_string())
+    }
+
+    /// The key types that the host may show, now.
+    pub fn key_types(&self, evidence: &Evidence) -> Vec<KeyType> {
+        evidence.key_types(&self.policy(evidence.host()), now())
+    }
+
     /// Everything that is proven about a host's keys: by what is stored, if that is proven for some key, else
     /// by DNS.
     pub async fn evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
@@ -170,7 +180,7 @@ impl Verifier {
             self.lookups.stored(&asked).ok_or_else(|| Unproven::unanswered(asked, why))
         };
         let evidence = Evidence::new(host.clone(), port, stored(at_host), stored(at_port));
-        match evidence.key_types().is_empty() {
+        match self.key_types(&evidence).is_empty() {
             true => self.live_evidence(host, port).await,
             false => Ok(evidence),
         }
@@ -180,12 +190,13 @@ impl Verifier {
     /// is not over, what it proved before.
     pub async fn live_evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
         let [at_host, at_port] = owners(host, port)?;
-        let (host_keys, port_keys) = tokio::join!(self.live(&at_host), self.live(&at_port));
+        let grace = self.policy(host).outage_grace.as_secs();
+        let (host_keys, port_keys) = tokio::join!(self.live(&at_host, grace), self.live(&at_port, grace));
         Ok(Evidence::new(host.clone(), port, host_keys, port_keys))
     }
 
-    async fn live(&self, asked: &Question) -> Result<Answer, Unproven> {
-        let grace = self.outage_grace.as_secs();
+    /// `grace` in seconds.
+    async fn live(&self, asked: &Question, grace: u64) -> Result<Answer, Unproven> {
         // What serves in place of an answer needs time to be put to use.
         let lookups = match self.lookups.has_grace(asked, grace) {
             true => self.lookups.until(Instant::now() + self.left() / 2),
@@ -222,7 +233,7 @@ impl Verifier {
                 connected = &mut connecting, if stream.is_none() => stream = Some(connected),
             }
         };
-        if evidence.key_types().is_empty() {
+        if self.key_types(&evidence).is_empty() {
             return Ok((evidence, None));
         }
         let stream = match stream {
@@ -247,7 +258,7 @@ impl Verifier {
             Some(Ok(probed)) if matches!(self.judge(&evidence, &probed.presented), Verdict::Accept(_)) => {
                 return Ok(Verification { evidence, ..first });
             }
-            _ if evidence.key_types().is_empty() => None,
+            _ if self.key_types(&evidence).is_empty() => None,
             _ => Some(self.connect(host, port).await),
         };
         Ok(self.shake_hands(evidence, stream).await)
@@ -270,7 +281,7 @@ impl Verifier {
     /// a server may hold keys on several of which one is published: the other curves are asked for as well
     /// before a mismatch is the last word.
     async fn probe(&self, evidence: &Evidence, stream: TcpStream) -> Result<Probed, ProbeError> {
-        let mut offer = evidence.key_types();
+        let mut offer = self.key_types(evidence);
         let first = probe(stream, &offer, self.deadline).await?;
         let mut shown = first.presented.key().key_type();
         offer.retain(|t| t.sshfp_algorithm() == shown.sshfp_algorithm());
@@ -297,7 +308,7 @@ impl Verifier {
 
     /// The verdict on `presented`, now.
     pub fn judge(&self, evidence: &Evidence, presented: &Presented) -> Verdict {
-        self.by_the_clock(|now| decide(evidence, presented, now))
+        self.by_the_clock(|now| decide(evidence, presented, &self.policy(evidence.host()), now))
     }
 
     /// The verdict on `presented`, now, and the evidence that it rests on: what is stored never refuses, then
@@ -335,8 +346,8 @@ impl Verifier {
             None => Ok(self.without_key(evidence)),
             Some(Ok(probed)) => Ok(self.judge(evidence, &probed.presented)),
             Some(Err(ProbeFailure::Handshake(ProbeError::NoCommonKeyType { server_offers }))) => {
-                let (host, server_offers) = (evidence.host().clone(), server_offers.clone());
-                Ok(Verdict::Reject(Reason::NoPublishedTypeOffered { host, server_offers }))
+                let policy = self.policy(evidence.host());
+                Ok(Verdict::Reject(nothing_offered(evidence, &policy, server_offers.clone(), now())))
             }
             Some(Err(failure)) => Err(failure),
         }
@@ -344,6 +355,7 @@ impl Verifier {
 
     /// The verdict on a host for which nothing usable is proven, whatever key it might show.
     pub fn without_key(&self, evidence: &Evidence) -> Verdict {
-        self.by_the_clock(|now| Verdict::Unproven(nothing_vouches(evidence, now)))
+        let policy = self.policy(evidence.host());
+        self.by_the_clock(|now| Verdict::Unproven(nothing_vouches(evidence, &policy, now)))
     }
 }

@@ -11,7 +11,7 @@ mod target;
 mod verify;
 mod withdraw;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use std::time::Duration;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::dns::cache::{Cache, CacheError};
+use crate::dns::dns_server;
 use crate::error::{Error, Kind};
 use crate::output::Output;
 use crate::proto::bundle::Bundle;
@@ -108,7 +109,7 @@ impl Context {
             timeout: self.timeout,
             cache: self.open_cache(),
             bundle,
-            outage_grace: Duration::ZERO,
+            policies: Default::default(),
         })
     }
 
@@ -116,8 +117,8 @@ impl Context {
     pub(crate) fn open_cache(&self) -> Option<Cache> {
         match Cache::open(self.cache.as_deref()?) {
             Ok(cache) => Some(cache),
-            Err(e @ CacheError::Ownership(_)) => {
-                self.out.warn(&e.to_string());
+            Err(CacheError::Untrusted(why)) => {
+                self.out.warn(&format!("the cache is not used: {why} (hint: {})", why.hint()));
                 None
             }
             Err(e) => {
@@ -215,15 +216,6 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
     }
 }
 
-/// `ADDR`, `ADDR:PORT`, `[V6]:PORT`; the port is 53 unless given.
-pub fn dns_server(text: &str) -> Result<SocketAddr, String> {
-    let text = text.trim();
-    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-    bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)).or_else(|_| text.parse()).map_err(|_| {
-        "want an address, with a port if it is not 53 (192.0.2.1, 192.0.2.1:5353, [2001:db8::1]:53)".into()
-    })
-}
-
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(s) if (0.1..=86_400.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
@@ -238,16 +230,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn servers_are_addresses_with_an_optional_port() {
-        let read = |text| dns_server(text).map(|a| a.to_string());
-        assert_eq!(read("192.0.2.1").unwrap(), "192.0.2.1:53");
-        assert_eq!(read("192.0.2.1:5353").unwrap(), "192.0.2.1:5353");
-        assert_eq!(read("2001:db8::1").unwrap(), "[2001:db8::1]:53");
-        assert_eq!(read("[2001:db8::1]").unwrap(), "[2001:db8::1]:53");
-        assert_eq!(read("[2001:db8::1]:5353").unwrap(), "[2001:db8::1]:5353");
-        assert!(read("ns1.example.com").is_err());
     }
 }

@@ -22,7 +22,7 @@ use data_encoding::HEXLOWER;
 use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
 
-use crate::ownership::{self, OwnershipError};
+use crate::ownership::{self, Folder, OpenError, Untrusted};
 use crate::proto::bundle::{entry_from_text, entry_text};
 use crate::proto::chain::Entry;
 use crate::proto::message::Question;
@@ -48,10 +48,19 @@ const ADDRESSES_KEPT: u64 = 30 * 86_400;
 pub enum CacheError {
     /// Others could have written into it.
     #[error("the cache is not used: {0}")]
-    Ownership(#[from] OwnershipError),
+    Untrusted(#[from] Untrusted),
     /// It cannot be made or read.
     #[error("the cache is not used: {0}: {1}")]
     Io(PathBuf, io::Error),
+}
+
+impl CacheError {
+    fn opening(path: &Path) -> impl Fn(OpenError) -> Self {
+        |error| match error {
+            OpenError::Untrusted(untrusted) => Self::Untrusted(untrusted),
+            OpenError::Io(e) => Self::Io(path.to_owned(), e),
+        }
+    }
 }
 
 /// The cache of this user.
@@ -120,7 +129,7 @@ impl Cache {
         let inside = folder.join(VERSION);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&inside).map_err(|e| io(&inside, e))?;
         for path in [folder, &inside] {
-            ownership::check_folder(path)?;
+            Folder::open(path).map_err(CacheError::opening(path))?;
         }
         let secret = secret(&inside)?;
         let inner = Inner {
@@ -254,7 +263,7 @@ fn secret(folder: &Path) -> Result<[u8; 32], CacheError> {
         }
     }
     let mut secret = [0; 32];
-    ownership::open(&path)?.read_exact(&mut secret).map_err(io)?;
+    ownership::open(&path).map_err(CacheError::opening(&path))?.read_exact(&mut secret).map_err(io)?;
     Ok(secret)
 }
 

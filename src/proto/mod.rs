@@ -3,13 +3,16 @@
 pub mod bundle;
 pub mod chain;
 pub mod denial;
+pub mod duration;
 pub mod evidence;
 pub mod handshake;
 pub mod hostkey;
 pub mod message;
 pub mod name;
 pub mod packet;
+pub mod pattern;
 pub mod plan;
+pub mod policy;
 pub mod rr;
 pub mod sshfp;
 pub mod verdict;

@@ -190,7 +190,7 @@ async fn a_host_is_accepted_and_an_impostor_at_its_address_refused() {
 
     let attempt = async || {
         let (evidence, stream) = verifier.prepare(&name, port).await.unwrap();
-        let offer = evidence.key_types();
+        let offer = verifier.key_types(&evidence);
         connect(stream.unwrap().unwrap(), &offer, verifier.deadline(), |presented| {
             match verifier.judge(&evidence, presented) {
                 Verdict::Accept(anchored) => Ok(anchored),

@@ -14,8 +14,9 @@ use crate::agent::readback::{self, Seen, Server, Status};
 use crate::agent::reconcile::{Outcome, Reconciliation, Wish};
 use crate::agent::state::{Own, State, StateError};
 use crate::backend::rfc2136::{Rfc2136, explain_read};
-use crate::cli::{Context, dns_server};
+use crate::cli::Context;
 use crate::dns::authority::{Authority, AuthorityError};
+use crate::dns::dns_server;
 use crate::dns::resolver::Resolver;
 use crate::dns::tsig::{Key, LoadError, TsigKeyError};
 use crate::error::{Error, Kind};
@@ -342,8 +343,9 @@ fn state_error(error: StateError) -> Error {
             path.display()
         )),
         StateError::Newer { .. } => told.hint("use the sshanchor that wrote it, or one at least as new"),
-        StateError::Exposed { path, .. } => told.hint(format!("look whether it was changed, then chmod go-w {}", path.display())),
-        StateError::Foreign { path, .. } => told.hint(format!("look whether it was changed; then chown it, or give another folder than {}: --state DIR", path.display())),
+        StateError::Untrusted(untrusted) => told.hint(format!(
+            "look whether it was changed, then {}; or give another folder: --state DIR", untrusted.hint()
+        )),
         StateError::Locked(_) => told.hint("wait until the other run has ended"),
     }
 }

@@ -90,7 +90,7 @@ fn nothing_that_others_could_have_written_is_looked_at() {
         let path = folder.path().join(inside);
         let mode = fs::metadata(&path).unwrap().permissions();
         fs::set_permissions(&path, Permissions::from_mode(0o770)).unwrap();
-        assert!(matches!(again(&folder), Err(CacheError::Ownership(_))), "{inside}");
+        assert!(matches!(again(&folder), Err(CacheError::Untrusted(_))), "{inside}");
         fs::set_permissions(&path, mode).unwrap();
     }
     assert!(again(&folder).is_ok());
