@@ -8,6 +8,7 @@
 //! | [`output`] | the one file that prints; peers' octets are sanitised here |
 //! | [`error`] | kind (the exit code), stable reason, message, hint |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
+//! | [`doctor`] | gathers what weakens verification on this machine; judged in [`proto::doctor`] |
 //! | [`agent`] | this machine's part in publishing: own records, one reconciliation |
 //! | [`backend`] | where a plan goes: a primary that takes RFC 2136 updates |
 //! | [`dns`] | DNS I/O: resolvers, the fetching that proofs ask for, authorities, updates, TSIG |
@@ -15,7 +16,7 @@
 //! | [`proto`] | every decision, pure: names, keys, records, proofs, verdict, plan, handshake gate |
 //! | [`lab`] | an embedded signed zone and toy SSH hosts, behind `sshanchor demo` and the tests |
 //!
-//! Arrows point down: `cli -> {agent, verifier, output} -> {dns, ssh, backend} -> proto`. `dns` and `ssh`
+//! Arrows point down: `cli -> {agent, doctor, verifier, output} -> {dns, ssh, backend} -> proto`. `dns` and `ssh`
 //! never meet; `backend` may use `dns`; `lab` may use all.
 //!
 //! # The way of an accept
@@ -39,6 +40,7 @@ pub mod agent;
 pub mod backend;
 pub mod cli;
 pub mod dns;
+pub mod doctor;
 pub mod error;
 #[cfg(feature = "lab")]
 pub mod lab;

@@ -2,6 +2,7 @@
 //! output. The exit status is decided here and nowhere else.
 
 mod demo;
+mod doctor;
 mod lookup;
 mod proxy;
 mod publish;
@@ -27,7 +28,7 @@ use crate::verifier::{Options, Verifier};
     name = "sshanchor",
     version,
     about = "SSH host identities anchored in DNSSEC: publish SSHFP records, prove them before connecting",
-    after_help = "Exit status: 0 verified or done, 1 failure, 2 usage, 3 rejected, 4 unproven, 5 changes pending.\n\
+    after_help = "Exit status: 0 verified or done, 1 failure, 2 usage, 3 rejected, 4 unproven, 5 changes pending or findings.\n\
                   New here? Try: sshanchor demo",
     disable_help_subcommand = true
 )]
@@ -68,6 +69,7 @@ enum Command {
     Lookup(lookup::Args),
     Verify(verify::Args),
     Proxy(proxy::Args),
+    Doctor(doctor::Args),
 }
 
 /// What every command gets: where to print, whom to ask, how long to wait.
@@ -165,6 +167,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
+        Command::Doctor(args) => doctor::run(args, cx).await,
     }
 }
 

@@ -2,10 +2,13 @@
 
 pub mod chain;
 pub mod denial;
+pub mod doctor;
 pub mod evidence;
 pub mod handshake;
 pub mod hostkey;
+pub mod known_hosts;
 pub mod message;
+pub mod moment;
 pub mod name;
 pub mod packet;
 pub mod plan;
