@@ -14,6 +14,7 @@
 mod support;
 
 mod interop {
+    mod doctor;
     mod forging;
     mod lookup;
     mod peers;
