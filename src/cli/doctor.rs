@@ -1,6 +1,7 @@
 //! `sshanchor doctor`: is this machine able to verify, and what weakens it?
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -30,22 +31,18 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     // Before anything is asked: a mistyped name is not to stop a run half way.
-    for host in &args.hosts {
-        host_name(host)?;
-    }
+    let typed = |text: String| host_name(&text).map(|name| (text, name));
+    let names = args.hosts.into_iter().map(typed).collect::<Result<_, _>>()?;
     let options =
         Options { resolver: cx.resolver.clone(), trust_anchor: cx.trust_anchor.clone(), timeout: cx.timeout };
-    let doctor = Doctor::new(&options, args.ssh_config, now());
-    let mut hosts = Vec::new();
-    for typed in &args.hosts {
-        hosts.push(doctor.host(typed).await.map_err(|e| Error::usage("host-name", e))?);
-    }
+    let doctor = Arc::new(Doctor::new(&options, args.ssh_config, now()));
+    let hosts = doctor.hosts(names).await;
     let mut worst = Severity::Ok;
     for group in doctor.machine(&hosts).await {
         worst = worst.max(tell(cx, &group)?);
     }
-    for host in hosts {
-        worst = worst.max(tell(cx, &doctor.examine(host).await)?);
+    for group in doctor.examine(hosts).await {
+        worst = worst.max(tell(cx, &group)?);
     }
     Ok(match worst {
         Severity::Ok | Severity::Info => None,
@@ -76,8 +73,9 @@ impl Report for Shown<'_> {
         let Group { title, findings } = self.0;
         let mut lines = vec![format!("{title}:")];
         for Finding { check, severity, about, message, remedy, .. } in findings {
-            // What the title says already is not said again.
-            let about = if title.contains(about.as_str()) { String::new() } else { format!("{about}: ") };
+            // What the title says already is not said again; of what is well the message is enough.
+            let is_said = *severity == Severity::Ok || title.ends_with(about.as_str());
+            let about = if is_said { String::new() } else { format!("{about}: ") };
             lines.push(format!(
                 "  {:<8} {check}: {}",
                 severity.to_string(),

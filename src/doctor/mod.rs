@@ -11,6 +11,7 @@ mod files;
 mod path;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -24,11 +25,11 @@ use crate::proto::doctor::anchors::Source;
 use crate::proto::doctor::known_hosts::Remembered;
 use crate::proto::doctor::path::Path;
 use crate::proto::doctor::ssh::Config;
-use crate::proto::doctor::{self as judge, Finding, Severity, gravest};
+use crate::proto::doctor::{self as judge, Finding, Severity};
 use crate::proto::evidence::owners;
 use crate::proto::known_hosts::{entries, lookup_name};
 use crate::proto::message::Question;
-use crate::proto::name::{HostName, HostNameError, Name};
+use crate::proto::name::{HostName, Name};
 use crate::proto::rr::RrType;
 use crate::proto::sshfp::Sshfp;
 use crate::ssh::config::{self, AskSshError};
@@ -37,6 +38,8 @@ use crate::verifier::Options;
 
 /// Zones with trust anchors that are looked at.
 const MAX_ZONES: usize = 16;
+/// Hosts, or resolvers, that are looked at at the same time.
+const AT_ONCE: usize = 16;
 /// A name whose configuration is ssh's defaults: nobody has lines for it (RFC 2606).
 const NOBODY: &str = "sshanchor.invalid";
 
@@ -89,16 +92,26 @@ impl Doctor {
         }
     }
 
-    /// What ssh would do for `typed`.
-    pub async fn host(&self, typed: &str) -> Result<Host, HostNameError> {
-        let name = HostName::parse(typed)?;
-        let mut host = Host { typed: typed.to_owned(), name, port: 22, config: None, findings: Vec::new() };
-        match config::of_host(typed, self.ssh_config.as_deref(), self.timeout / 2).await {
+    /// What ssh would do for each of these names, which are as they were typed.
+    pub async fn hosts(self: &Arc<Self>, names: Vec<(String, HostName)>) -> Vec<Host> {
+        let host = |(typed, name)| {
+            let doctor = self.clone();
+            async move { doctor.host(typed, name).await }
+        };
+        in_order(names.into_iter().map(host)).await
+    }
+
+    async fn host(&self, typed: String, name: HostName) -> Host {
+        let mut host = Host { typed, name, port: 22, config: None, findings: Vec::new() };
+        match config::of_host(&host.typed, self.ssh_config.as_deref(), self.timeout / 2).await {
             Ok(config) => host.take(config),
             Err(AskSshError::Missing) => {}
-            Err(error) => host.findings.push(no_config(&format!("ssh -G {typed}"), &error).of(&host.name)),
+            Err(error) => {
+                let asked = format!("ssh -G {}", host.typed);
+                host.findings.push(no_config(&asked, &error).of(&host.name));
+            }
         }
-        Ok(host)
+        host
     }
 
     /// All that concerns every host; `hosts` only show which names matter.
@@ -115,7 +128,9 @@ impl Doctor {
             }
         };
         let judged = judge::path::judge(&paths);
-        let able = judged.iter().any(|findings| gravest(findings) < Severity::Error);
+        let delivers =
+            |finding: &Finding| finding.check == "resolver-dnssec" && finding.severity == Severity::Ok;
+        let able = judged.iter().flatten().any(delivers);
         let resolvers = paths.iter().zip(judged);
         groups.extend(
             resolvers.map(|(path, findings)| Group { title: format!("resolver {}", path.server), findings }),
@@ -134,14 +149,11 @@ impl Doctor {
         });
         let zone = zone.unwrap_or_else(Name::root);
         let child = path::child(&zone, first);
-        let mut looks = JoinSet::new();
-        for (place, server) in resolver.servers().iter().copied().enumerate() {
+        let look = |server| {
             let (zone, child, timeout) = (zone.clone(), child.clone(), self.timeout);
-            looks.spawn(async move { (place, path::look(server, &zone, child, timeout).await) });
-        }
-        let mut paths = looks.join_all().await;
-        paths.sort_by_key(|(place, _)| *place);
-        paths.into_iter().map(|(_, path)| path).collect()
+            async move { path::look(server, &zone, child, timeout).await }
+        };
+        in_order(resolver.servers().to_vec().into_iter().map(look)).await
     }
 
     /// The clock and the anchors, by the keys of the anchored zones.
@@ -206,8 +218,16 @@ impl Doctor {
         findings
     }
 
-    /// All that concerns one host.
-    pub async fn examine(&self, host: Host) -> Group {
+    /// All that concerns each host.
+    pub async fn examine(self: &Arc<Self>, hosts: Vec<Host>) -> Vec<Group> {
+        let group = |host| {
+            let doctor = self.clone();
+            async move { doctor.examine_one(host).await }
+        };
+        in_order(hosts.into_iter().map(group)).await
+    }
+
+    async fn examine_one(&self, host: Host) -> Group {
         let Host { typed, name, port, config, mut findings } = host;
         let title = if typed == name.to_string() { typed.clone() } else { format!("{typed} ({name})") };
         let proven = match (&self.resolver, &self.anchors) {
@@ -272,6 +292,27 @@ impl Host {
         }
         self.config = Some(config);
     }
+}
+
+/// Does these works at the same time, [`AT_ONCE`] at most; their outcomes in order.
+async fn in_order<T: Send + 'static>(
+    works: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let (mut waiting, mut running, mut done) = (works.enumerate(), JoinSet::new(), Vec::new());
+    loop {
+        while running.len() < AT_ONCE {
+            let Some((place, work)) = waiting.next() else { break };
+            running.spawn(async move { (place, work.await) });
+        }
+        match running.join_next().await {
+            Some(Ok(outcome)) => done.push(outcome),
+            // Nothing that was to be looked at goes missing without a word.
+            Some(Err(error)) => error.try_into_panic().map_or((), |panic| std::panic::resume_unwind(panic)),
+            None => break,
+        }
+    }
+    done.sort_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 fn no_config(asked: &str, error: &AskSshError) -> Finding {

@@ -120,6 +120,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_offered_is_what_is_judged() {
+        let judged = crate::proto::doctor::path::UDP_PAYLOAD;
+        assert_eq!(usize::from(transport::UDP_PAYLOAD), judged);
+    }
+
+    #[test]
     fn the_child_lies_on_the_way_to_the_host() {
         let host = name("web1.example.com");
         assert_eq!(child(&Name::root(), Some(&host)), Some(name("com")));

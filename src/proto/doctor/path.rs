@@ -90,7 +90,12 @@ impl Path {
     }
 
     fn probes(&self) -> impl Iterator<Item = &Probe> {
-        [&self.keys, &self.soa].into_iter().chain(&self.ds).chain([&self.denial])
+        self.needed().chain([&self.denial])
+    }
+
+    /// What no proof does without; denials only tell failures apart.
+    fn needed(&self) -> impl Iterator<Item = &Probe> {
+        [&self.keys, &self.soa].into_iter().chain(&self.ds)
     }
 }
 
@@ -196,7 +201,7 @@ fn no_cd(server: SocketAddr, message: &str) -> Finding {
 /// A question that was not answered as one should be.
 fn refusal(path: &Path) -> Option<Finding> {
     let server = path.server;
-    let failed = path.probes().find(|probe| !probe.udp.as_ref().is_ok_and(is_answer))?;
+    let failed = path.needed().find(|probe| !probe.udp.as_ref().is_ok_and(is_answer))?;
     let Question { name, rtype } = &failed.question;
     let dig = format!("dig @{} -p {} {name} {rtype} +dnssec +cd shows it", server.ip(), server.port());
     let reply = match &failed.udp {

@@ -133,6 +133,9 @@ fn refusals_are_told_by_their_code_and_by_what_is_answered() {
     assert_eq!(cd.check, "resolver-cd");
     let one = error(|path| path.soa.udp = Err("no answer in time".to_owned()));
     assert!(one.check == "resolver-answers" && one.message.contains(". SOA"), "{one:?}");
+    let no_denial = judge(&[bad(|path| path.denial.udp = Err("no answer in time".to_owned()))]).remove(0);
+    assert_eq!(super::super::gravest(&no_denial), Severity::Warning);
+    assert_eq!(severity(&no_denial, "resolver-denials"), Severity::Warning);
 }
 
 #[test]
