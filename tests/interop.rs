@@ -16,6 +16,7 @@ mod support;
 mod interop {
     mod bundle;
     mod cache;
+    mod doctor;
     mod forging;
     mod lookup;
     mod peers;

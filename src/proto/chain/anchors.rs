@@ -16,9 +16,29 @@ const ROOT: [(u16, &str); 2] = [
 
 /// A key that is trusted at a zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Anchor {
+pub enum Anchor {
+    /// The key itself.
     Key(Dnskey),
+    /// Its digest.
     Digest(Ds),
+}
+
+impl Anchor {
+    /// The key's tag (RFC 4034 appendix B).
+    pub fn tag(&self) -> u16 {
+        match self {
+            Anchor::Key(key) => key.tag(),
+            Anchor::Digest(ds) => ds.tag,
+        }
+    }
+
+    /// It means `key` of `zone`.
+    pub fn fits(&self, zone: &Name, key: &Dnskey) -> bool {
+        match self {
+            Anchor::Key(trusted) => trusted.same_key(key),
+            Anchor::Digest(ds) => ds.covers(zone, key),
+        }
+    }
 }
 
 /// The trust anchors of this run. Of several, the closest enclosing one alone counts for a name,
@@ -136,13 +156,20 @@ impl Anchors {
 
     /// `key` is trusted at `zone`.
     pub fn trusts(&self, zone: &Name, key: &Dnskey) -> bool {
-        self.0.iter().any(|(owner, anchor)| {
-            owner == zone
-                && match anchor {
-                    Anchor::Key(trusted) => trusted.same_key(key),
-                    Anchor::Digest(ds) => ds.covers(zone, key),
-                }
-        })
+        self.of(zone).any(|anchor| anchor.fits(zone, key))
+    }
+
+    /// The anchors of `zone`.
+    pub fn of(&self, zone: &Name) -> impl Iterator<Item = &Anchor> {
+        self.0.iter().filter(move |(owner, _)| owner == zone).map(|(_, anchor)| anchor)
+    }
+
+    /// The zones that have anchors, each once, those above before those below.
+    pub fn zones(&self) -> Vec<&Name> {
+        let mut zones: Vec<&Name> = self.0.iter().map(|(zone, _)| zone).collect();
+        zones.sort();
+        zones.dedup();
+        zones
     }
 }
 

@@ -15,6 +15,8 @@ use crate::proto::name::Name;
 const ZONE: u16 = 0x0100;
 /// DNSKEY flag REVOKE (RFC 5011 section 7).
 const REVOKE: u16 = 0x0080;
+/// DNSKEY flag SEP (RFC 4034 section 2.1.1): a key that those above, or trust anchors, should name.
+const SEP: u16 = 0x0001;
 
 /// The algorithms whose signatures prove something; RSA/SHA-1 (5, 7) is not among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +122,31 @@ impl Dnskey {
     /// It may sign zone data: ZONE is set, REVOKE is not, the protocol is 3 (RFC 4034 section 2.1).
     pub fn is_zone_key(&self) -> bool {
         self.flags & ZONE != 0 && self.flags & REVOKE == 0 && self.protocol == 3
+    }
+
+    /// Its owner means it to be named from above (SEP).
+    pub fn is_entry(&self) -> bool {
+        self.flags & SEP != 0
+    }
+
+    /// The key as it was before its owner revoked it; none if that has not happened (RFC 5011 section 2.1).
+    /// The flag is part of what tags and digests are made of.
+    pub fn before_revocation(&self) -> Option<Self> {
+        let [_, low, rest @ ..] = &*self.rdata else { return None };
+        let high = self.flags.to_be_bytes().first().copied()?;
+        (self.flags & REVOKE != 0)
+            .then(|| Self::from_rdata(&[&[high, low & !(REVOKE as u8)], rest].concat()))
+            .flatten()
+    }
+
+    /// Length of its modulus in bits; none of keys other than RSA.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        // RSA/MD5, RSA/SHA-1, RSASHA1-NSEC3-SHA1, RSA/SHA-256, RSA/SHA-512.
+        if !matches!(self.algorithm, 1 | 5 | 7 | 8 | 10) {
+            return None;
+        }
+        let (_, modulus) = rsa_components(self.public_key())?;
+        Some(modulus.len() * 8 - modulus.first().map_or(0, |high| high.leading_zeros() as usize))
     }
 
     /// The same key, whatever its flags say.
@@ -262,6 +289,25 @@ mod tests {
             rdata[2] = protocol;
             assert_eq!(Dnskey::from_rdata(&rdata).unwrap().is_zone_key(), good);
         }
+    }
+
+    #[test]
+    fn a_revoked_key_is_known_by_what_it_was() {
+        let (key, ds, zone) = rfc6605();
+        assert!(key.is_entry() && key.before_revocation().is_none());
+        let mut rdata = key.rdata.to_vec();
+        rdata[1] |= 0x80;
+        let revoked = Dnskey::from_rdata(&rdata).unwrap();
+        assert!(!ds.covers(&zone, &revoked) && revoked.before_revocation() == Some(key));
+    }
+
+    #[test]
+    fn the_length_of_rsa_keys_is_that_of_their_modulus() {
+        let bits = |algorithm: u8, high: u8| {
+            let rdata = [&[1, 0, 3, algorithm, 1, 3, 0, high][..], &[0; 127]].concat();
+            Dnskey::from_rdata(&rdata).unwrap().rsa_bits()
+        };
+        assert_eq!((bits(8, 0x80), bits(10, 0x01), bits(13, 0x80)), (Some(1024), Some(1017), None));
     }
 
     #[test]
