@@ -12,7 +12,7 @@ use super::resolver::Resolver;
 use crate::proto::chain::{Anchors, Answer, Budget, Fetched, Halt, Material, Prover};
 use crate::proto::denial::{Status, Unproven};
 use crate::proto::message::{NOERROR, Question};
-use crate::proto::rr::RrSet;
+use crate::proto::rr::{RrSet, RrType};
 
 /// Questions that one lookup may send, aliases and classification included.
 const MAX_QUESTIONS: usize = 48;
@@ -83,6 +83,9 @@ impl Lookups {
         let material = &self.lock().material;
         match material.get(&material.end_of_aliases(asked)) {
             Some(Fetched::Set(set)) => (Some(NOERROR), Some(set.clone())),
+            Some(Fetched::Alias { cname, .. }) if asked.rtype == RrType::CNAME => {
+                (Some(NOERROR), Some(cname.clone()))
+            }
             Some(Fetched::Nothing { rcode, .. }) => (Some(*rcode), None),
             _ => (None, None),
         }

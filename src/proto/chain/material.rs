@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use super::MAX_ALIASES;
 use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, rcode_name};
 use crate::proto::name::Name;
-use crate::proto::rr::{RrSet, RrType};
+use crate::proto::rr::{CLASS_IN, Record, RrSet, RrType};
 
 /// RRsets of an authority section that are kept: what takes part in denials, and more than any needs.
 const MAX_AUTHORITY: usize = 20;
@@ -16,9 +16,10 @@ const MAX_AUTHORITY: usize = 20;
 pub enum Fetched {
     /// The RRset.
     Set(RrSet),
-    /// Another name to ask: a CNAME, and the DNAME that it may be made from (RFC 6672).
+    /// Another name to ask: a CNAME, and the DNAME that it may be made from (RFC 6672). Where the CNAME
+    /// itself was asked for, it is here if it may be made so.
     Alias {
-        /// The CNAME at the name.
+        /// The CNAME at the name, without signatures if it is made from a DNAME.
         cname: RrSet,
         /// A DNAME above the name, if the reply held one.
         dname: Option<RrSet>,
@@ -60,8 +61,8 @@ impl Material {
         let mut here = asked.clone();
         for _ in 0..=MAX_ALIASES {
             match self.alias_at(&here) {
-                Some((_, target)) => here.name = target,
-                None => break,
+                Some((_, target)) if asked.rtype != RrType::CNAME => here.name = target,
+                _ => break,
             }
         }
         here
@@ -74,18 +75,16 @@ impl Material {
 
     /// Which set is to be proven for the alias at `question`, and where it leads; none if there is no
     /// alias or it is out of form. A CNAME without signatures that came with a DNAME above it is the
-    /// resolver's own work: the DNAME is to be proven, and the target is made from it (RFC 6672
-    /// section 2.2), wherever the CNAME says that it leads.
+    /// resolver's own work: the DNAME is to be proven, and the target is made from it. A CNAME that
+    /// leads elsewhere was not made so, and is out of form (RFC 6672 section 5.3.1).
     pub fn alias_at(&self, question: &Question) -> Option<(&RrSet, Name)> {
         let Fetched::Alias { cname, dname } = self.get(question)? else { return None };
+        let target = single_name(cname)?;
         match dname {
             Some(dname) if cname.signatures().is_empty() => {
-                let suffix = single_name(dname)?;
-                let kept = question.name.label_count().checked_sub(dname.owner().label_count())?;
-                let labels = question.name.labels().take(kept).chain(suffix.labels());
-                Some((dname, Name::from_labels(labels).ok()?))
+                (substituted(&question.name, dname)? == target).then_some((dname, target))
             }
-            _ => Some((cname, single_name(cname)?)),
+            _ => Some((cname, target)),
         }
     }
 
@@ -100,14 +99,20 @@ impl Material {
         let mut name = question.name.clone();
         for step in 0..=MAX_ALIASES {
             let here = Question::new(name.clone(), question.rtype);
+            // It stays in its place: one DNAME may serve several steps.
+            let above = |s: &&RrSet| {
+                s.rtype() == RrType::DNAME && s.owner() != &name && name.is_at_or_below(s.owner())
+            };
+            let dname = sets.iter().filter(above).max_by_key(|s| s.owner().label_count()).cloned();
+            let made = dname.as_ref().and_then(|dname| synthesised(&name, dname));
             let found = if let Some(set) = take(&mut sets, &name, question.rtype) {
-                Fetched::Set(set)
-            } else if let Some(cname) = take(&mut sets, &name, RrType::CNAME) {
-                // It stays in its place: one DNAME may serve several steps.
-                let above = |s: &&RrSet| {
-                    s.rtype() == RrType::DNAME && s.owner() != &name && name.is_at_or_below(s.owner())
-                };
-                let dname = sets.iter().filter(above).max_by_key(|s| s.owner().label_count()).cloned();
+                match (question.rtype, dname) {
+                    (RrType::CNAME, dname @ Some(_)) if set.signatures().is_empty() => {
+                        Fetched::Alias { cname: set, dname }
+                    }
+                    _ => Fetched::Set(set),
+                }
+            } else if let Some(cname) = take(&mut sets, &name, RrType::CNAME).or(made) {
                 Fetched::Alias { cname, dname }
             } else if step > 0 {
                 // The reply ends at an alias; whoever needs its target asks for it.
@@ -128,11 +133,31 @@ impl Material {
                 }
             }
             match self.alias_at(&here) {
-                Some((_, target)) => name = target,
-                None => return,
+                Some((_, target)) if question.rtype != RrType::CNAME => name = target,
+                _ => return,
             }
         }
     }
+}
+
+/// Where `dname` moves `name` (RFC 6672 section 2.2); none if that makes too long a name.
+fn substituted(name: &Name, dname: &RrSet) -> Option<Name> {
+    let suffix = single_name(dname)?;
+    let kept = name.label_count().checked_sub(dname.owner().label_count())?;
+    Name::from_labels(name.labels().take(kept).chain(suffix.labels())).ok()
+}
+
+/// The CNAME at `name` that `dname` stands for, which may be left out (RFC 6672 section 5.3.1).
+fn synthesised(name: &Name, dname: &RrSet) -> Option<RrSet> {
+    let (target, ttl) = (substituted(name, dname)?, dname.ttl());
+    let cname = Record {
+        owner: name.clone(),
+        rtype: RrType::CNAME,
+        class: CLASS_IN,
+        ttl,
+        rdata: target.wire().into(),
+    };
+    RrSet::collect(&[cname]).pop()
 }
 
 /// The sets of the authority section that take part in denials.

@@ -181,6 +181,16 @@ fn times_go_on_across_the_wrap_of_32_bits() {
         assert_eq!(case(Some(now)).unwrap().valid_until(), now);
         assert_eq!(case(Some(now - 1)).unwrap_err().code(), "signature-expired");
     }
+    // Each end is near enough by itself, and the end lies before the beginning.
+    const THIRD: u32 = 3 << 29;
+    let longest = |more: u32| {
+        let records = Zone::new("example.test").sign_as(HOST, RrType::SSHFP, &[ONE], |rrsig| {
+            rrsig.inception = (NOW as u32).wrapping_sub(THIRD);
+            rrsig.expiration = (NOW as u32).wrapping_add((1 << 31) - 1 - THIRD + more);
+        });
+        outcome(records)
+    };
+    assert_eq!((longest(0), longest(1)), (Ok(()), Err("bad-signature")));
     // Half the circle away is the past.
     let records = Zone::new("example.test")
         .sign_as(HOST, RrType::SSHFP, &[ONE], |r| r.expiration = (NOW as u32).wrapping_add(1 << 31));

@@ -134,10 +134,12 @@ fn without_data_nothing_is_said() {
     let zone = Zone::new(ZONE);
     paper.put(ZONE, RrType::DS, paper.zone("test").ds(&zone));
     paper.put(HOST, RrType::SSHFP, zone.sign(HOST, RrType::SSHFP, &[SSHFP]));
-    assert_eq!(status(&paper, HOST), Status::Indeterminate, "nobody hands out the keys");
+    assert_eq!(status(&paper, HOST), Status::Bogus, "nobody hands out the keys that the DS set calls for");
     let wildcard = zone.sign_as(HOST, RrType::SSHFP, &[SSHFP], |rrsig| rrsig.labels = 2);
     paper.put(HOST, RrType::SSHFP, wildcard);
-    assert_eq!(status(&paper, HOST), Status::Indeterminate, "a wildcard vouches for nobody");
+    assert_eq!(status(&paper, HOST), Status::Bogus, "an expansion needs them as well");
+    paper.silence(ZONE, RrType::DS);
+    assert_eq!(status(&paper, HOST), Status::Indeterminate, "nobody says whether there are keys");
 }
 
 #[test]
