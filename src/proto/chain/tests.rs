@@ -257,7 +257,7 @@ fn a_signer_has_say_only_from_above_and_from_within_the_chain() {
 
 #[test]
 fn broken_and_weak_algorithms_prove_nothing() {
-    for algorithm in [1, 3, 5, 6, 7, 12, 16, 17, 23, 252, 253, 254, 255, 0] {
+    for algorithm in [1, 3, 5, 6, 7, 12, 17, 23, 252, 253, 254, 255, 0] {
         let records =
             Zone::new("example.test").sign_as(HOST, RrType::SSHFP, &[ONE], |r| r.algorithm = algorithm);
         assert_eq!(outcome(records), Err("signature-algorithm"), "{algorithm}");
