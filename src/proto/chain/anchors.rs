@@ -70,7 +70,7 @@ pub enum AnchorError {
 pub enum Unusable {
     /// An algorithm whose signatures prove nothing here.
     #[error(
-        "signatures of algorithm {0} prove nothing here (want RSA/SHA-256, RSA/SHA-512, ECDSA or Ed25519: 8, 10, 13, 14, 15)"
+        "signatures of algorithm {0} prove nothing here (want RSA/SHA-256, RSA/SHA-512, ECDSA, Ed25519 or Ed448: 8, 10, 13 to 16)"
     )]
     Algorithm(u8),
     /// A digest type other than SHA-256 and SHA-384, or not of their length.
@@ -318,7 +318,7 @@ mod tests {
             (format!("example. DNSKEY 385 3 13 {KEY}"), Unusable::NotAZoneKey),
             (format!("example. DNSKEY 0 3 13 {KEY}"), Unusable::NotAZoneKey),
             (format!("example. DNSKEY 257 3 5 {KEY}"), Unusable::Algorithm(5)),
-            (format!("example. DNSKEY 257 3 16 {KEY}"), Unusable::Algorithm(16)),
+            (format!("example. DNSKEY 257 3 17 {KEY}"), Unusable::Algorithm(17)),
             ("example. DS 1 8 1 aabb".to_owned(), Unusable::Digest(1, 2)),
             ("example. DS 1 13 2 aabb".to_owned(), Unusable::Digest(2, 2)),
             (format!("example. DS 1 13 4 {DIGEST}"), Unusable::Digest(4, 32)),

@@ -31,6 +31,8 @@ pub enum Algorithm {
     EcdsaP384Sha384,
     /// 15 (RFC 8080).
     Ed25519,
+    /// 16 (RFC 8080).
+    Ed448,
 }
 
 impl Algorithm {
@@ -42,6 +44,7 @@ impl Algorithm {
             13 => Self::EcdsaP256Sha256,
             14 => Self::EcdsaP384Sha384,
             15 => Self::Ed25519,
+            16 => Self::Ed448,
             _ => return None,
         })
     }
@@ -59,6 +62,7 @@ impl Algorithm {
             Self::Ed25519 if public_key.len() == 32 => {
                 UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok()
             }
+            Self::Ed448 => ed448_verifies(public_key, message, signature).unwrap_or(false),
             Self::RsaSha256 | Self::RsaSha512 => {
                 // 1024 bits are still met as zone signing keys; the hash is what decides here.
                 let parameters = match self {
@@ -72,6 +76,13 @@ impl Algorithm {
             _ => false,
         }
     }
+}
+
+/// None if the key or the signature is out of form.
+fn ed448_verifies(public_key: &[u8], message: &[u8], signature: &[u8]) -> Option<bool> {
+    let key = ed448_goldilocks::VerifyingKey::from_bytes(public_key.try_into().ok()?).ok()?;
+    let signature = ed448_goldilocks::Signature::from_bytes(signature.try_into().ok()?);
+    Some(key.verify_raw(&signature, message).is_ok())
 }
 
 /// Exponent and modulus of RFC 3110 section 2, without leading zeros.
@@ -289,6 +300,42 @@ mod tests {
             rdata[2] = protocol;
             assert_eq!(Dnskey::from_rdata(&rdata).unwrap().is_zone_key(), good);
         }
+    }
+
+    /// The first example of RFC 8080 section 6.2.
+    #[test]
+    fn ed448_is_that_of_rfc_8080() {
+        let base64 = |text: &[u8]| BASE64.decode(text).unwrap();
+        let key = base64(b"3kgROaDjrh0H2iuixWBrc8g2EpBBLCdGzHmn+G2MpTPhpj/OiBVHHSfPodx1FYYUcJKm1MDpJtIA");
+        let key = Dnskey::from_rdata(&[&[1, 1, 3, 16], key.as_slice()].concat()).unwrap();
+        let digest =
+            HEXUPPER.decode(b"6CCF18D5BC5D7FC2FCEB1D59D17321402F2AA8D368048DB93DD811F5CB2B19C7").unwrap();
+        let ds = Ds { tag: 9713, algorithm: 16, digest_type: 2, digest: digest.into() };
+        let zone = Name::from_text("example.com").unwrap();
+        assert!(ds.covers(&zone, &key) && ds.is_supported());
+        // RRSIG MX 16 2 3600 1440021600 1438207200 9713 example.com., over MX 10 mail.example.com.
+        let mx = [&[0, 10][..], b"\x04mail", zone.wire()].concat();
+        let data = [
+            &[0, 15, 16, 2, 0, 0, 0x0e, 0x10][..],
+            &1_440_021_600u32.to_be_bytes(),
+            &1_438_207_200u32.to_be_bytes(),
+            &9713u16.to_be_bytes(),
+            zone.wire(),
+            zone.wire(),
+            &[0, 15, 0, 1, 0, 0, 0x0e, 0x10, 0, mx.len() as u8],
+            &mx,
+        ]
+        .concat();
+        let signature = base64(
+            b"3cPAHkmlnxcDHMyg7vFC34l0blBhuG1qpwLmjInI8w1CMB29FkEAIJUA0amxWndkmnBZ6SKiwZSAxGILn/NBtOXft0+Gj7FSvOKxE/07+4RQvE581N3Aj/JtIyaiYVdnYtyMWbSNyGEY2213WKsJlwEA",
+        );
+        assert!(key.verifies(&data, &signature));
+        for at in [0, 56, 57, 113] {
+            let mut flipped = signature.clone();
+            flipped[at] ^= 1;
+            assert!(!key.verifies(&data, &flipped), "{at}");
+        }
+        assert!(!key.verifies(&data[1..], &signature));
     }
 
     #[test]
