@@ -28,7 +28,8 @@ fn main() {
         Some("world") => {
             // For a profiler, which is to see one child alone.
             let world = world::World::start();
-            println!("child ours {} {}", world.unbound.addr(), world.tree.anchor().display());
+            let (anchor, cache) = (world.tree.anchor(), world.cache("names"));
+            println!("child ours {} {} {}", world.unbound.addr(), anchor.display(), cache.display());
             let _ = std::io::stdin().read_line(&mut String::new());
         }
         Some(other) => panic!("{other}: want nothing, or: world"),

@@ -2,6 +2,7 @@
 //! its own, so that memory and CPU are its own too.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,8 +17,10 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
 };
 use rustix::time::{ClockId, clock_gettime};
+use sshanchor::dns::cache::Cache;
 use sshanchor::dns::lookup::Lookups;
 use sshanchor::dns::resolver::Resolver;
+use sshanchor::dns::stored::Stored;
 use sshanchor::proto::chain::Anchors;
 use sshanchor::proto::message::Question;
 use sshanchor::proto::name::Name;
@@ -43,6 +46,7 @@ pub fn compare(world: &World) -> bool {
     let run = |what: &str| {
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["child", what, &world.unbound.addr().to_string()]).arg(world.tree.anchor());
+        child.arg(world.cache("names"));
         let output = child.output().unwrap();
         assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
@@ -67,6 +71,8 @@ pub fn compare(world: &World) -> bool {
     println!("     one P-256 verification (ring)  {:8.1}", median(raw));
     println!("     sshanchor                      {:8.1}", median(ours));
     println!("     hickory Resolver, validating   {:8.1}", median(hickory));
+    println!("     sshanchor, filling a cache     {:8.1}", run("filling").cpu);
+    println!("     sshanchor, from that cache     {:8.1}", run("cached").cpu);
     println!("     hickory / sshanchor            {:8.2}", median(times_hickory));
     let cpu = verdict("sshanchor / one verification", median(times_raw), "", 1.8);
     let memory = verdict("peak memory of sshanchor", peak, " MiB", 64.0);
@@ -75,13 +81,14 @@ pub fn compare(world: &World) -> bool {
 
 /// Measures one of them, in a process that does nothing else.
 pub fn child(arguments: &[String]) {
-    let [what, resolver, anchor] = arguments else { panic!("{arguments:?}") };
+    let [what, resolver, anchor, cache] = arguments else { panic!("{arguments:?}") };
     let resolver: SocketAddr = resolver.parse().unwrap();
     let anchor = std::fs::read_to_string(anchor).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let cpu = match what.as_str() {
         "raw" => raw(),
-        "ours" => runtime.block_on(ours(resolver, &anchor)),
+        "ours" => runtime.block_on(ours(resolver, &anchor, None)),
+        "filling" | "cached" => runtime.block_on(ours(resolver, &anchor, Some(Path::new(cache)))),
         "hickory" => runtime.block_on(hickory(resolver, &anchor)),
         other => panic!("{other}"),
     };
@@ -103,11 +110,14 @@ fn raw() -> f64 {
     used() - before
 }
 
-async fn ours(resolver: SocketAddr, anchor: &str) -> f64 {
+async fn ours(resolver: SocketAddr, anchor: &str, cache: Option<&Path>) -> f64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     let resolver = Resolver::new(vec![resolver]).unwrap();
-    let lookups = Lookups::new(resolver, Anchors::from_text(anchor).unwrap(), now, deadline);
+    let anchors = Anchors::from_text(anchor).unwrap();
+    let cache = cache.map(|folder| Cache::open(folder).unwrap());
+    let stored = Stored::new(None, cache, anchors.clone(), now);
+    let lookups = Lookups::new(resolver, anchors, now, deadline).with(stored);
     let prove = |number: usize| {
         let lookups = lookups.clone();
         let question = Question::new(Name::from_text(&name(number)).unwrap(), RrType::SSHFP);

@@ -1,7 +1,5 @@
 //! `lookup` of a name whose proof is in the cache, from the process's start to its exit.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -14,9 +12,7 @@ const RUNS: usize = 60;
 
 /// Prints the table and whether the figures are what they should be.
 pub fn compare(world: &World) -> bool {
-    let cache = world.tree.sandbox.join("cache");
-    std::fs::create_dir(&cache).unwrap();
-    std::fs::set_permissions(&cache, Permissions::from_mode(0o700)).unwrap();
+    let cache = world.cache("process");
     let host = name(1);
     let lookup = || {
         let mut lookup = world.tree.sshanchor(world.unbound.addr());

@@ -1,6 +1,7 @@
 //! A signed zone with many names on a real named, behind a real validating unbound.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use crate::support::unbound::{Unbound, stubs};
@@ -29,6 +30,13 @@ impl World {
         let tree = Tree::plan().zone(zone).start();
         let unbound = Unbound::start_with(&stubs(&tree), Some(&tree.anchor()), ROOM);
         World { unbound, tree }
+    }
+
+    /// A folder of this name for a cache.
+    pub fn cache(&self, name: &str) -> PathBuf {
+        let folder = self.tree.sandbox.join(&format!("cache-{name}"));
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).unwrap();
+        folder
     }
 
     /// The root's key as delv wants it.

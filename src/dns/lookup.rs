@@ -1,6 +1,6 @@
 //! Fetches what proofs ask for, and hands it back, until there is a proof or a reason.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -17,8 +17,10 @@ use crate::proto::denial::{Status, Unproven};
 use crate::proto::message::{NOERROR, Question};
 use crate::proto::rr::{RrSet, RrType};
 
-/// Questions that one lookup may send, aliases and classification included.
+/// Questions that one lookup may ask, aliases and classification included: all in all, and before another
+/// resolver gets what is left.
 const MAX_QUESTIONS: usize = 48;
+const MAX_AT_FIRST: usize = 32;
 /// How long a question that got no answer is left alone, at least, before a later lookup asks it again.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -132,12 +134,14 @@ impl Lookups {
     /// taken for anything. Once it is of use, it is the first to be asked, and the zones proven by it stay
     /// proven.
     pub async fn prove_live(&self, asked: &Question) -> Result<Answer, Unproven> {
-        let outcome = match self.attempt(asked).await {
+        let mut left = MAX_AT_FIRST;
+        let outcome = match self.attempt(asked, &mut left).await {
             Err(unproven) if self.checking_disabled && self.may_be_elsewhere(&unproven) => {
                 let mut again =
                     Self::new(self.resolver.another(), self.anchors.clone(), self.now, self.deadline);
                 again.checking_disabled = false;
-                let second = again.attempt(asked).await;
+                left += MAX_QUESTIONS - MAX_AT_FIRST;
+                let second = again.attempt(asked, &mut left).await;
                 if second.is_ok() {
                     self.resolver.prefer(&again.resolver);
                     self.lock().prover.adopt(&again.lock().prover);
@@ -180,8 +184,8 @@ impl Lookups {
         }
     }
 
-    async fn attempt(&self, asked: &Question) -> Result<Answer, Unproven> {
-        let mut questions = HashSet::new();
+    /// One way to an answer, with at most `left` questions.
+    async fn attempt(&self, asked: &Question, left: &mut usize) -> Result<Answer, Unproven> {
         let mut budget = Budget::default();
         self.lock().forget_old_failures();
         let error = loop {
@@ -191,7 +195,7 @@ impl Lookups {
             };
             match step {
                 Ok(answer) => return Ok(answer),
-                Err(Halt::Need(needs)) => self.fetch(asked, needs, &mut questions).await?,
+                Err(Halt::Need(needs)) => self.fetch(asked, needs, left).await?,
                 Err(Halt::Failed(error)) => break error,
             }
         };
@@ -202,24 +206,19 @@ impl Lookups {
             };
             match step {
                 Ok(unproven) => return Err(unproven),
-                Err(Halt::Need(needs)) => self.fetch(asked, needs, &mut questions).await?,
+                Err(Halt::Need(needs)) => self.fetch(asked, needs, left).await?,
                 Err(Halt::Failed(error)) => return Err(Unproven { status: Status::Bogus, error }),
             }
         }
     }
 
     /// Asks everything in `needs` at once; afterwards the material has an entry for each.
-    async fn fetch(
-        &self,
-        asked: &Question,
-        needs: Vec<Question>,
-        questions: &mut HashSet<Question>,
-    ) -> Result<(), Unproven> {
-        questions.extend(needs.iter().cloned());
-        if questions.len() > MAX_QUESTIONS {
-            let why = format!("it took more than {MAX_QUESTIONS} questions");
+    async fn fetch(&self, asked: &Question, needs: Vec<Question>, left: &mut usize) -> Result<(), Unproven> {
+        let Some(rest) = left.checked_sub(needs.len()) else {
+            let why = "it took too many questions".to_owned();
             return Err(Unproven::unanswered(asked.clone(), why));
-        }
+        };
+        *left = rest;
         let mut asking: Vec<_> = needs
             .iter()
             .map(|question| {
