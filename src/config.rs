@@ -184,6 +184,11 @@ pub fn read(typed: &Typed) -> (Config, Vec<Malformed>) {
         let text = match text_of(&path) {
             Ok(text) => text,
             Err(e) if usual && e.is_absent() => continue,
+            // No file that somebody else could have written, but none that anybody could read.
+            Err(OpenError::Untrusted(kind @ Untrusted::Kind { .. })) => {
+                malformed.push(Malformed::whole(&path, kind));
+                continue;
+            }
             Err(OpenError::Untrusted(untrusted)) => {
                 ignored.push(untrusted);
                 continue;

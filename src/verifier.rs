@@ -2,7 +2,7 @@
 //! clock is read here and passed down.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -249,9 +249,36 @@ impl Verifier {
 
     /// A TCP connection to the first address that answers, with TCP_NODELAY.
     pub async fn connect(&self, host: &HostName, port: u16) -> Result<TcpStream, ProbeFailure> {
+        let found = addresses::of(self.resolver.as_ref(), host.name(), self.deadline).await;
+        self.connect_any(&host.to_string(), port, found).await
+    }
+
+    /// The same for a host that policy passes: a name that the named resolvers may not know, though the system
+    /// does (/etc/hosts), or an address.
+    pub async fn connect_passed(&self, host: &str, port: u16) -> Result<TcpStream, ProbeFailure> {
+        let known = match (&self.resolver, HostName::parse(host)) {
+            (Some(resolver), Ok(name)) => {
+                addresses::of(Some(resolver), name.name(), self.deadline).await.ok()
+            }
+            _ => None,
+        };
+        let found = match known.filter(|addresses| !addresses.is_empty()) {
+            Some(addresses) => Ok(addresses),
+            None => within(self.deadline, tokio::net::lookup_host((host, port)))
+                .await
+                .map(|found| found.map(|address| address.ip()).collect()),
+        };
+        self.connect_any(host, port, found).await
+    }
+
+    async fn connect_any(
+        &self,
+        host: &str,
+        port: u16,
+        found: Result<Vec<IpAddr>, String>,
+    ) -> Result<TcpStream, ProbeFailure> {
         let unreachable =
             |why: String| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}"));
-        let found = addresses::of(self.resolver.as_ref(), host.name(), self.deadline).await;
         let addresses = found.map_err(|why| unreachable(format!("no address: {why}")))?;
         let mut trouble = "it has no address".to_owned();
         let mut left = addresses.len().min(MAX_ADDRESSES);

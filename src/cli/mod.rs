@@ -1,6 +1,7 @@
 //! The command line: one file a command, each from what was typed to what is meant, to a call, to
 //! output. The exit status is decided here and nowhere else.
 
+mod config;
 mod demo;
 mod lookup;
 mod proxy;
@@ -14,12 +15,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::config::{Cache, Config, Files, Source, Sourced, Typed, load, warning};
 use crate::dns::dns_server;
 use crate::error::{Error, Kind};
 use crate::output::Output;
 use crate::proto::name::{HostName, HostNameError};
+use crate::proto::policy::Policies;
 use crate::verifier::{Options, Verifier};
 
 /// Proves SSH servers' host keys from DNSSEC before automation connects, and publishes them.
@@ -36,7 +40,7 @@ struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    command: Command,
+    command: Subcommands,
 }
 
 #[derive(Debug, clap::Args)]
@@ -51,12 +55,26 @@ struct Global {
     /// Trust these keys (DNSKEY or DS lines) instead of the built-in root keys
     #[arg(long, global = true, value_name = "FILE", env = "SSHANCHOR_TRUST_ANCHOR")]
     trust_anchor: Option<PathBuf>,
-    /// Give up after this many seconds; of several hosts each has its own
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    timeout: Duration,
+    /// Keep proofs in this folder from one run to the next, or nowhere (off)
+    #[arg(long, global = true, value_name = "FOLDER|off", env = "SSHANCHOR_CACHE", value_parser = cache)]
+    cache: Option<Cache>,
+    /// Read this configuration alone, or none, instead of the user's and the system's
+    #[arg(long, global = true, value_name = "FILE|none", env = "SSHANCHOR_CONFIG", value_parser = files)]
+    config: Option<Files>,
+    /// Give up after this many seconds; of several hosts each has its own [default: 10]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
     /// Say more about what is done, on standard error
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+}
+
+/// What needs no more than the configuration, and what needs it in force.
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    #[command(flatten)]
+    Command(Command),
+    Config(config::Args),
 }
 
 /// Each is explained at its arguments.
@@ -71,7 +89,7 @@ enum Command {
     Proxy(proxy::Args),
 }
 
-/// What every command gets: where to print, whom to ask, how long to wait.
+/// What every command gets: where to print, and what is configured.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// Where results go.
@@ -82,17 +100,63 @@ pub struct Context {
     pub trust_anchor: Option<PathBuf>,
     /// How long the command may take; of several hosts each.
     pub timeout: Duration,
+    /// Where proofs are kept from one run to the next.
+    pub cache: Sourced<Cache>,
+    /// What is asked for besides a proof, by host.
+    pub policies: Policies,
+    /// What is wrong with the configuration, and yet no error. Where standard error is the user's these have been
+    /// told; [`proxy`] tells them when it knows its client.
+    pub warnings: Vec<String>,
 }
 
 impl Context {
+    fn new(out: Output, config: Config) -> Self {
+        Context {
+            out,
+            resolver: config.resolver.value,
+            trust_anchor: config.trust_anchor.value,
+            timeout: config.timeout.value,
+            cache: config.cache,
+            policies: config.policies,
+            warnings: config.ignored.iter().map(warning).collect(),
+        }
+    }
+
     /// Lookups and verdicts with these settings.
     pub fn verifier(&self) -> Result<Verifier, Error> {
         Verifier::new(&Options {
             resolver: self.resolver.clone(),
             trust_anchor: self.trust_anchor.clone(),
             timeout: self.timeout,
-            policies: Default::default(),
+            policies: self.policies.clone(),
         })
+    }
+}
+
+impl Global {
+    /// Each value with its source, which `matches` knows.
+    fn typed(self, matches: &ArgMatches) -> Typed {
+        fn sourced<T>(
+            matches: &ArgMatches,
+            (id, option, variable): (&str, &'static str, &'static str),
+            value: T,
+        ) -> Sourced<T> {
+            let source = match matches.value_source(id) {
+                Some(ValueSource::EnvVariable) => Source::Environment(variable),
+                _ => Source::Option(option),
+            };
+            Sourced { value, source }
+        }
+        let resolver = Some(self.resolver).filter(|servers| !servers.is_empty());
+        let of_resolver = ("resolver", "--resolver", "SSHANCHOR_RESOLVER");
+        let of_anchor = ("trust_anchor", "--trust-anchor", "SSHANCHOR_TRUST_ANCHOR");
+        Typed {
+            files: self.config.unwrap_or_default(),
+            resolver: resolver.map(|value| sourced(matches, of_resolver, value)),
+            trust_anchor: self.trust_anchor.map(|value| sourced(matches, of_anchor, value)),
+            cache: self.cache.map(|value| sourced(matches, ("cache", "--cache", "SSHANCHOR_CACHE"), value)),
+            timeout: self.timeout.map(|value| sourced(matches, ("timeout", "--timeout", ""), value)),
+        }
     }
 }
 
@@ -112,11 +176,17 @@ pub(crate) fn host_name(text: &str) -> Result<HostName, Error> {
     })
 }
 
+/// An address from the command line, without brackets: only a host that policy passes may be one.
+pub(crate) fn address(text: &str) -> Option<String> {
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+    matches!(HostName::parse(bare), Err(HostNameError::Address(_))).then(|| bare.to_owned())
+}
+
 /// Reads the command line, runs the command, and says how the process ends.
 pub fn main() -> ExitCode {
-    let cli = without_empty_variables(Cli::command()).try_get_matches();
-    let cli = match cli.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let matches = without_empty_variables(Cli::command()).try_get_matches();
+    let (cli, matches) = match matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
+        Ok(both) => both,
         Err(e) => {
             // --help and --version go to stdout with status 0, mistakes to stderr with status 2.
             let text = e.render().to_string();
@@ -128,25 +198,38 @@ pub fn main() -> ExitCode {
             return ExitCode::from(e.exit_code() as u8);
         }
     };
-    let Global { json, resolver, trust_anchor, timeout, verbose } = cli.global;
-    let cx = Context { out: Output { json, verbose }, resolver, trust_anchor, timeout };
-    let outcome = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => {
-            let outcome = runtime.block_on(dispatch(cli.command, &cx));
-            // A read of standard input may hang in its thread for ever; it must not hold the exit.
-            runtime.shutdown_background();
-            outcome
-        }
-        Err(e) => Err(Error::failure("io", format!("cannot start the runtime: {e}"))),
+    let out = Output { json: cli.global.json, verbose: cli.global.verbose };
+    let typed = cli.global.typed(&matches);
+    let outcome = match cli.command {
+        Subcommands::Config(args) => config::run(args, &typed, out),
+        Subcommands::Command(command) => in_runtime(async {
+            match (load(&typed), command) {
+                (Ok(config), command) => dispatch(command, &Context::new(out, config)).await,
+                // Its standard output is ssh's.
+                (Err(error), Command::Proxy(_)) => Ok(Some(proxy::refuse_with(out, &[], error).await)),
+                (Err(error), _) => Err(error),
+            }
+        }),
     };
     match outcome {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(kind)) => ExitCode::from(kind.exit_code()),
         Err(error) => {
-            cx.out.error(&error);
+            out.error(&error);
             ExitCode::from(error.kind.exit_code())
         }
     }
+}
+
+fn in_runtime(work: impl Future<Output = Result<Option<Kind>, Error>>) -> Result<Option<Kind>, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::failure("io", format!("cannot start the runtime: {e}")))?;
+    let outcome = runtime.block_on(work);
+    // A read of standard input may hang in its thread for ever; it must not hold the exit.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// An environment variable that is set to nothing is as good as none, as everywhere else.
@@ -159,6 +242,9 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 
 /// `Ok(None)` is success; `Ok(Some(kind))` is an outcome that the command has reported already.
 async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error> {
+    if !matches!(command, Command::Proxy(_)) {
+        cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
+    }
     match command {
         Command::Demo(args) => demo::run(args, cx).await,
         Command::Sshfp(args) => sshfp::run(args, cx).await,
@@ -168,6 +254,14 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
     }
+}
+
+fn cache(text: &str) -> Result<Cache, String> {
+    Ok(if text == "off" { Cache::Off } else { Cache::Folder(text.into()) })
+}
+
+fn files(text: &str) -> Result<Files, String> {
+    Ok(if text == "none" { Files::None } else { Files::This(text.into()) })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -5,6 +5,7 @@ pub mod client;
 mod copy;
 mod handler;
 pub mod hostkeys;
+pub mod pass;
 pub mod probe;
 pub mod relay;
 pub(crate) mod stream;
