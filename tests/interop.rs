@@ -17,6 +17,7 @@ mod interop {
     mod forging;
     mod lookup;
     mod peers;
+    mod policy;
     mod primary;
     mod proxy;
     mod publish;
