@@ -32,7 +32,7 @@ use crate::verifier::{Options, Verifier};
     name = "sshanchor",
     version,
     about = "SSH host identities anchored in DNSSEC: publish SSHFP records, prove them before connecting",
-    after_help = "Exit status: 0 verified or done, 1 failure, 2 usage, 3 rejected, 4 unproven, 5 changes pending.\n\
+    after_help = "Exit status: 0 verified or done, 1 failure, 2 usage, 3 rejected, 4 unproven, 5 changes pending or findings.\n\
                   New here? Try: sshanchor demo",
     disable_help_subcommand = true
 )]
@@ -257,11 +257,19 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
 }
 
 fn cache(text: &str) -> Result<Cache, String> {
-    Ok(if text == "off" { Cache::Off } else { Cache::Folder(text.into()) })
+    match text {
+        "" => Err("want a folder, or off".to_owned()),
+        "off" => Ok(Cache::Off),
+        folder => Ok(Cache::Folder(folder.into())),
+    }
 }
 
 fn files(text: &str) -> Result<Files, String> {
-    Ok(if text == "none" { Files::None } else { Files::This(text.into()) })
+    match text {
+        "" => Err("want a file, or none".to_owned()),
+        "none" => Ok(Files::None),
+        file => Ok(Files::This(file.into())),
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

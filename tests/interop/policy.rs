@@ -91,7 +91,6 @@ fn without_a_rule_that_matches_all_is_as_ever() {
     let tree = published(Tree::plan(), &sshd, "web1.example.test.").start();
     let other = "port_labels = \"allowed\"\n[[host]]\nmatch = \"*.else\"\nmode = \"pass\"";
     expect(&tree, other, HOST, sshd.port(), "accept", "");
-    sshd.process.log();
     works(&ssh(&tree, &sshd, &config(&tree, tree.addr(), other), &[], HOST));
 }
 
