@@ -20,6 +20,7 @@ mod interop {
     mod forging;
     mod lookup;
     mod peers;
+    mod policy;
     mod presentation;
     mod primary;
     mod proxy;

@@ -56,6 +56,28 @@ impl Verifier {
         self.connect_to(&found, port).await.map_err(unreachable)
     }
 
+    /// A connection to a host that policy passes: a name that the named resolvers may not know, though the system
+    /// does (/etc/hosts), or an address.
+    pub async fn connect_passed(&self, host: &str, port: u16) -> Result<TcpStream, ProbeFailure> {
+        let known = match (&self.resolver, HostName::parse(host)) {
+            (Some(resolver), Ok(name)) => {
+                addresses::of(Some(resolver), name.name(), self.deadline).await.ok()
+            }
+            _ => None,
+        };
+        let found = match known.map(|(found, _)| found).filter(|found| !found.is_empty()) {
+            Some(found) => Ok(found),
+            None => within(self.deadline, tokio::net::lookup_host((host, port)))
+                .await
+                .map(|found| found.map(|address| address.ip()).collect()),
+        };
+        let outcome = match found {
+            Ok(found) => self.connect_to(&found, port).await,
+            Err(why) => Err(format!("no address: {why}")),
+        };
+        outcome.map_err(|why| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}")))
+    }
+
     /// Addresses that came with a bundle.
     fn bundled_addresses(&self, host: &HostName) -> Vec<IpAddr> {
         let stored = |rtype| self.lookups.stored(&Question::new(host.name().clone(), rtype));
