@@ -1,6 +1,6 @@
 //! Fetches what proofs ask for, and hands it back, until there is a proof or a reason.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
@@ -14,7 +14,7 @@ use crate::proto::denial::{Status, Unproven};
 use crate::proto::message::{NOERROR, Question};
 use crate::proto::rr::{RrSet, RrType};
 
-/// Questions that one lookup may send, aliases and classification included.
+/// Questions that one answer may take: aliases, classification and a second attempt included.
 const MAX_QUESTIONS: usize = 48;
 
 /// The lookups of one run: zone material is fetched once and proven once, however many names need it.
@@ -66,13 +66,14 @@ impl Lookups {
     /// Proves what was asked. On bogus data the resolver is asked once more to validate for itself
     /// (CD=0): it may hold a poisoned entry that it then replaces. Its word is not taken for anything.
     pub async fn prove(&self, asked: &Question) -> Result<Answer, Unproven> {
-        let first = self.attempt(asked).await;
+        let mut questions = 0;
+        let first = self.attempt(asked, &mut questions).await;
         match first {
             Err(unproven) if unproven.status == Status::Bogus && self.checking_disabled => {
                 let mut again =
                     Self::new(self.resolver.clone(), self.anchors.clone(), self.now, self.deadline);
                 again.checking_disabled = false;
-                again.attempt(asked).await.map_err(|_| unproven)
+                again.attempt(asked, &mut questions).await.map_err(|_| unproven)
             }
             other => other,
         }
@@ -91,8 +92,8 @@ impl Lookups {
         }
     }
 
-    async fn attempt(&self, asked: &Question) -> Result<Answer, Unproven> {
-        let mut questions = HashSet::new();
+    /// `questions`: how many have been sent for this answer.
+    async fn attempt(&self, asked: &Question, questions: &mut usize) -> Result<Answer, Unproven> {
         let mut budget = Budget::default();
         let error = loop {
             let step = {
@@ -101,7 +102,7 @@ impl Lookups {
             };
             match step {
                 Ok(answer) => return Ok(answer),
-                Err(Halt::Need(needs)) => self.fetch(asked, needs, &mut questions).await?,
+                Err(Halt::Need(needs)) => self.fetch(asked, needs, questions).await?,
                 Err(Halt::Failed(error)) => break error,
             }
         };
@@ -112,7 +113,7 @@ impl Lookups {
             };
             match step {
                 Ok(unproven) => return Err(unproven),
-                Err(Halt::Need(needs)) => self.fetch(asked, needs, &mut questions).await?,
+                Err(Halt::Need(needs)) => self.fetch(asked, needs, questions).await?,
                 Err(Halt::Failed(error)) => return Err(Unproven { status: Status::Bogus, error }),
             }
         }
@@ -123,10 +124,10 @@ impl Lookups {
         &self,
         asked: &Question,
         needs: Vec<Question>,
-        questions: &mut HashSet<Question>,
+        questions: &mut usize,
     ) -> Result<(), Unproven> {
-        questions.extend(needs.iter().cloned());
-        if questions.len() > MAX_QUESTIONS {
+        *questions += needs.len();
+        if *questions > MAX_QUESTIONS {
             let why = format!("it took more than {MAX_QUESTIONS} questions");
             return Err(Unproven::unanswered(asked.clone(), why));
         }
