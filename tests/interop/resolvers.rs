@@ -209,15 +209,12 @@ async fn zone_keys_that_did_not_come_may_come_for_a_later_host() {
     });
     let lookups = lookups(&tree, vec![forger.addr()]);
     let unproven = prove(&lookups, 1).await.unwrap_err();
-    assert_eq!(unproven.status, Status::Indeterminate, "{unproven}");
+    assert!(unproven.is_outage(), "{unproven}");
     down.store(false, Ordering::SeqCst);
-    let keys_asked = || forger.asked().iter().filter(|(_, asked)| asked.rtype == DNSKEY).count();
-    let (begun, asked) = (Instant::now(), keys_asked());
-    assert!(prove(&lookups, 2).await.is_err());
-    assert_eq!(keys_asked(), asked, "left alone for a while");
+    let begun = Instant::now();
     let mut number = 2;
     while let Err(unproven) = prove(&lookups, number).await {
-        assert_eq!(unproven.status, Status::Indeterminate, "{unproven}");
+        assert!(unproven.is_outage(), "{unproven}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{unproven}");
         tokio::time::sleep(Duration::from_millis(50)).await;
         number = 2 + number % 8;

@@ -93,6 +93,7 @@ fn look_into(
         _ => &[],
     };
     let signer = deepest_signer(prover, &target, &anchor, sets, material, budget)?;
+    let walked = signer.is_none();
     let zone = match signer {
         Some(zone) => zone,
         None => match walk(prover, &anchor, &target, material, budget)? {
@@ -104,6 +105,12 @@ fn look_into(
         return told(Status::Bogus);
     };
     match denial(prover, &zone, here, *rcode, authority, material, budget)? {
+        // A zone above may leave room for unsigned zones where there is a signed one by now.
+        Some(Status::Insecure) if !walked => match walk(prover, &anchor, &target, material, budget)? {
+            Way::Ends(unproven) if unproven.status != Status::Indeterminate => Ok(unproven),
+            Way::Secure(holder) if holder != zone => Ok(unproven_denial(here, &zone)),
+            _ => told(Status::Insecure),
+        },
         Some(status) => told(status),
         None => Ok(unproven_denial(here, &zone)),
     }
