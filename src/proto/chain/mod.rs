@@ -19,7 +19,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use anchors::{Anchor, AnchorError, Anchors};
+pub use anchors::{Anchor, AnchorError, Anchors, ROOT, RootKey};
 pub use answer::Answer;
 pub use error::ChainError;
 pub use key::{Algorithm, Dnskey, Ds};

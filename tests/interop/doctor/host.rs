@@ -27,6 +27,23 @@ fn a_sound_proof_is_well_and_a_missing_one_is_an_error_with_its_reason() {
 }
 
 #[test]
+fn targets_of_aliases_are_judged_with_their_own_zones() {
+    let tree = plan()
+        .with("other.test.", |zone| zone.valid("now-3600", "now+2592000"))
+        .record(&format!("web1.other.test. SSHFP 4 2 {DIGEST}"))
+        .record(&format!("web1.plain.test. SSHFP 4 2 {DIGEST}"))
+        .record("signed.example.test. CNAME web1.other.test.")
+        .record("unsigned.example.test. CNAME web1.plain.test.")
+        .start();
+    let found = doctor(&tree, tree.addr(), &["signed.example.test", "unsigned.example.test", HOST]);
+    assert_eq!(found.all("chain"), ["ok", "error", "ok"], "{:#?}", found.finished);
+    assert_eq!(found.all("replay-window"), ["warning", "ok"], "{:#?}", found.finished);
+    assert!(found.message("chain").contains("by way of the alias signed.example.test"));
+    let of = |host: &str| found.findings.iter().filter(|finding| finding["host"] == host).count();
+    assert!(of("signed.example.test") > 5 && of(HOST) > 5 && of("unsigned.example.test") > 1);
+}
+
+#[test]
 fn lifetimes_are_judged_by_the_signatures_that_are_there() {
     let lives = |start: &str, end: &str| {
         let tree = plan().with("example.test.", |zone| zone.valid(start, end)).start();

@@ -33,7 +33,7 @@ fn a_good_path_is_well_in_all_and_each_fault_is_told_by_its_name() {
     let tree = plan().start();
     let unbound = Unbound::validating(&tree);
     let forger = Forger::start(unbound.addr());
-    let look = || doctor(&tree, forger.addr(), &["--timeout", "3"]);
+    let look = || doctor(&tree, forger.addr(), &["--timeout", "5"]);
     let well = look();
     assert_eq!(well.complaints(), Vec::<&str>::new(), "{:#?}", well.finished);
     for check in ["udp", "answers", "edns", "dnssec", "ds", "denials", "cd", "tcp", "size"] {
@@ -100,7 +100,7 @@ fn a_good_path_is_well_in_all_and_each_fault_is_told_by_its_name() {
 fn tcp_that_is_blocked_is_told_and_graver_where_it_is_needed() {
     let tree = plan().start();
     let forger = Forger::start(tree.addr());
-    let look = || doctor(&tree, forger.addr(), &["--timeout", "3"]);
+    let look = || doctor(&tree, forger.addr(), &["--timeout", "5"]);
     let no_tcp = |exchange: &Exchange| match exchange.transport {
         Transport::Tcp => vec![Forged::Close],
         Transport::Udp => honest(exchange),
