@@ -5,8 +5,10 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`cli`] | what was typed, what it means, the call, the output; one file a command; the exit status |
+//! | [`config`] | the command line, the environment and the files: what is in force, and where it came from |
 //! | [`output`] | the one file that prints; peers' octets are sanitised here |
 //! | [`error`] | kind (the exit code), stable reason, message, hint |
+//! | [`ownership`] | whose files may steer this process |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
 //! | [`doctor`] | gathers what weakens verification on this machine; judged in [`proto::doctor`] |
 //! | [`agent`] | this machine's part in publishing: own records, one reconciliation |
@@ -16,7 +18,7 @@
 //! | [`proto`] | every decision, pure: names, keys, records, proofs, verdict, plan, handshake gate |
 //! | [`lab`] | an embedded signed zone and toy SSH hosts, behind `sshanchor demo` and the tests |
 //!
-//! Arrows point down: `cli -> {agent, doctor, verifier, output} -> {dns, ssh, backend} -> proto`. `dns` and `ssh`
+//! Arrows point down: `cli -> {agent, doctor, verifier, output, config} -> {dns, ssh, backend} -> proto`. `dns` and `ssh`
 //! never meet; `backend` may use `dns`; `lab` may use all.
 //!
 //! # The way of an accept
@@ -39,12 +41,14 @@
 pub mod agent;
 pub mod backend;
 pub mod cli;
+pub mod config;
 pub mod dns;
 pub mod doctor;
 pub mod error;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod output;
+pub mod ownership;
 pub mod proto;
 pub mod ssh;
 pub mod verifier;

@@ -1,31 +1,33 @@
 //! Evidence, a live handshake, a verdict: what `verify`, `proxy` and the demonstration share. The wall
 //! clock is read here and passed down.
 
-use std::future::Future;
+mod reach;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::dns::anchors::AnchorFileError;
+use crate::dns::anchors::{self, AnchorFileError};
+use crate::dns::cache::Cache;
 use crate::dns::lookup::Lookups;
 use crate::dns::resolver::Resolver;
-use crate::dns::{addresses, anchors};
+use crate::dns::stored::Stored;
 use crate::error::{Error, Kind};
+use crate::proto::bundle::Bundle;
+use crate::proto::chain::{Anchors, Answer};
+use crate::proto::denial::Unproven;
 use crate::proto::evidence::{self, Evidence};
-use crate::proto::hostkey::Presented;
+use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
-use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_vouches};
+use crate::proto::policy::{Policies, Policy};
+use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
 use crate::ssh::probe::{ProbeError, Probed, probe};
-
-/// Longest wait for one of several addresses before the next is tried.
-const ADDRESS_WAIT: Duration = Duration::from_secs(3);
-/// Addresses of one host that are tried.
-const MAX_ADDRESSES: usize = 8;
 
 /// Whom to ask, whom to trust, how long to wait.
 #[derive(Debug, Clone)]
@@ -36,6 +38,26 @@ pub struct Options {
     pub trust_anchor: Option<PathBuf>,
     /// For everything together.
     pub timeout: Duration,
+    /// Proofs of earlier runs.
+    pub cache: Option<Cache>,
+    /// Proofs that the user named.
+    pub bundle: Option<Arc<Bundle>>,
+    /// What is asked for besides a proof, by host.
+    pub policies: Policies,
+}
+
+impl Default for Options {
+    /// The system's resolvers, the root keys that are built in, ten seconds, nothing stored.
+    fn default() -> Self {
+        Options {
+            resolver: Vec::new(),
+            trust_anchor: None,
+            timeout: Duration::from_secs(10),
+            cache: None,
+            bundle: None,
+            policies: Policies::default(),
+        }
+    }
 }
 
 /// Seconds since 1970, by the wall clock. A clock before 1970 reads as 0, which proves nothing.
@@ -49,6 +71,8 @@ pub struct Verifier {
     lookups: Lookups,
     /// Resolvers were named: addresses come from them too.
     resolver: Option<Resolver>,
+    cache: Option<Cache>,
+    policies: Policies,
     timeout: Duration,
     deadline: Instant,
 }
@@ -80,6 +104,22 @@ fn deadlines(timeout: Duration) -> (Instant, Instant) {
     (deadline, deadline - (timeout / 10).min(Duration::from_millis(500)))
 }
 
+/// The trust anchors in `file`, without one the root keys that are built in; the error ends a command.
+pub fn trust_anchors(file: Option<&Path>) -> Result<Anchors, Error> {
+    anchors::load(file).map_err(|e| {
+        let hint = match &e {
+            AnchorFileError::Content(..) => {
+                "dig ZONE DNSKEY prints such lines; compare them with what the zone's owner says before you trust them"
+            }
+            AnchorFileError::Io(..) | AnchorFileError::TooLarge(_) => {
+                "want a file of DNSKEY or DS lines that this user can read; without --trust-anchor and SSHANCHOR_TRUST_ANCHOR \
+                 the root keys that are built in count"
+            }
+        };
+        Error::usage("trust-anchor", e).hint(hint)
+    })
+}
+
 /// What to ask for a host's keys; the error ends a command.
 pub fn owners(host: &HostName, port: u16) -> Result<[Question; 2], Error> {
     evidence::owners(host, port)
@@ -99,24 +139,16 @@ pub fn accepted(verdict: Verdict) -> Result<Anchored, Error> {
 impl Verifier {
     /// Reads the trust anchors, the resolver settings and the clock.
     pub fn new(options: &Options) -> Result<Self, Error> {
-        let anchors = anchors::load(options.trust_anchor.as_deref()).map_err(|e| {
-            let hint = match &e {
-                AnchorFileError::Content(..) => {
-                    "dig ZONE DNSKEY prints such lines; compare them with what the zone's owner says before you trust them"
-                }
-                AnchorFileError::Io(..) | AnchorFileError::TooLarge(_) => {
-                    "want a file of DNSKEY or DS lines that this user can read; without --trust-anchor and SSHANCHOR_TRUST_ANCHOR \
-                     the root keys that are built in count"
-                }
-            };
-            Error::usage("trust-anchor", e).hint(hint)
-        })?;
+        let anchors = trust_anchors(options.trust_anchor.as_deref())?;
         let named = !options.resolver.is_empty();
         let resolver = if named { Resolver::new(options.resolver.clone()) } else { Resolver::system() }
             .map_err(|e| Error::failure("no-resolver", e).hint("name one: --resolver ADDR[:PORT]"))?;
         let (deadline, until) = deadlines(options.timeout);
-        let lookups = Lookups::new(resolver.clone(), anchors, now(), until);
-        Ok(Verifier { lookups, resolver: named.then_some(resolver), timeout: options.timeout, deadline })
+        let (now, Options { cache, bundle, policies, timeout, .. }) = (now(), options);
+        let stored = Stored::new(bundle.clone(), cache.clone(), anchors.clone(), now);
+        let lookups = Lookups::new(resolver.clone(), anchors, now, until).with(stored);
+        let (resolver, cache, policies) = (named.then_some(resolver), cache.clone(), policies.clone());
+        Ok(Verifier { lookups, resolver, cache, policies, timeout: *timeout, deadline })
     }
 
     /// The lookups of this run.
@@ -129,11 +161,55 @@ impl Verifier {
         self.deadline
     }
 
-    /// Everything that DNS proves about a host's keys.
+    /// What is asked for besides a proof of this host's key.
+    pub fn policy(&self, host: &HostName) -> Policy {
+        self.policies.of(&host.to_string())
+    }
+
+    /// The key types that the host may show, now.
+    pub fn key_types(&self, evidence: &Evidence) -> Vec<KeyType> {
+        evidence.key_types(&self.policy(evidence.host()), now())
+    }
+
+    /// Everything that is proven about a host's keys: by what is stored, if that is proven for some key, else
+    /// by DNS.
     pub async fn evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
         let [at_host, at_port] = owners(host, port)?;
-        let (host_keys, port_keys) = tokio::join!(self.lookups.prove(&at_host), self.lookups.prove(&at_port));
+        let stored = |asked: Question| {
+            let why = "it is not among the stored proofs";
+            self.lookups.stored(&asked).ok_or_else(|| Unproven::unanswered(asked, why))
+        };
+        let evidence = Evidence::new(host.clone(), port, stored(at_host), stored(at_port));
+        match self.key_types(&evidence).is_empty() {
+            true => self.live_evidence(host, port).await,
+            false => Ok(evidence),
+        }
+    }
+
+    /// Everything that DNS proves about a host's keys, now; where it does not answer and the grace for outages
+    /// is not over, what it proved before.
+    pub async fn live_evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
+        let [at_host, at_port] = owners(host, port)?;
+        let grace = self.policy(host).outage_grace.as_secs();
+        let (host_keys, port_keys) = tokio::join!(self.live(&at_host, grace), self.live(&at_port, grace));
         Ok(Evidence::new(host.clone(), port, host_keys, port_keys))
+    }
+
+    /// `grace` in seconds.
+    async fn live(&self, asked: &Question, grace: u64) -> Result<Answer, Unproven> {
+        // What serves in place of an answer needs time to be put to use.
+        let lookups = match self.lookups.has_grace(asked, grace) {
+            true => self.lookups.until(Instant::now() + self.left() / 2),
+            false => self.lookups.clone(),
+        };
+        match lookups.prove_live(asked).await {
+            Err(unproven) if unproven.is_outage() => lookups.in_grace(asked, grace).ok_or(unproven),
+            outcome => outcome,
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// The same for one host of many: with all of the time for itself, and all that is proven already.
@@ -157,7 +233,7 @@ impl Verifier {
                 connected = &mut connecting, if stream.is_none() => stream = Some(connected),
             }
         };
-        if evidence.key_types().is_empty() {
+        if self.key_types(&evidence).is_empty() {
             return Ok((evidence, None));
         }
         let stream = match stream {
@@ -168,22 +244,44 @@ impl Verifier {
     }
 
     /// A key exchange with the host, judged by nobody yet. Nothing is sent to a host for which no key
-    /// is proven.
+    /// is proven. What is stored may accept, and never refuses: then DNS is asked, and the host if need be.
     pub async fn verify(&self, host: &HostName, port: u16) -> Result<Verification, Error> {
         let (evidence, stream) = self.prepare(host, port).await?;
+        let first = self.shake_hands(evidence, stream).await;
+        let refused = !matches!(self.verdict(&first), Ok(Verdict::Accept(_)) | Err(_));
+        if !first.evidence.is_stored() || !refused {
+            return Ok(first);
+        }
+        let evidence = self.live_evidence(host, port).await?;
+        let stream = match &first.probed {
+            _ if evidence.is_outage() => return Ok(first),
+            Some(Ok(probed)) if matches!(self.judge(&evidence, &probed.presented), Verdict::Accept(_)) => {
+                return Ok(Verification { evidence, ..first });
+            }
+            _ if self.key_types(&evidence).is_empty() => None,
+            _ => Some(self.connect(host, port).await),
+        };
+        Ok(self.shake_hands(evidence, stream).await)
+    }
+
+    async fn shake_hands(
+        &self,
+        evidence: Evidence,
+        stream: Option<Result<TcpStream, ProbeFailure>>,
+    ) -> Verification {
         let probed = match stream {
             None => None,
             Some(Err(failure)) => Some(Err(failure)),
             Some(Ok(stream)) => Some(self.probe(&evidence, stream).await.map_err(ProbeFailure::from)),
         };
-        Ok(Verification { evidence, probed })
+        Verification { evidence, probed }
     }
 
     /// Learns a key of a published type. SSHFP does not tell the ECDSA curves apart (RFC 6594), and
     /// a server may hold keys on several of which one is published: the other curves are asked for as well
     /// before a mismatch is the last word.
     async fn probe(&self, evidence: &Evidence, stream: TcpStream) -> Result<Probed, ProbeError> {
-        let mut offer = evidence.key_types();
+        let mut offer = self.key_types(evidence);
         let first = probe(stream, &offer, self.deadline).await?;
         let mut shown = first.presented.key().key_type();
         offer.retain(|t| t.sshfp_algorithm() == shown.sshfp_algorithm());
@@ -210,7 +308,35 @@ impl Verifier {
 
     /// The verdict on `presented`, now.
     pub fn judge(&self, evidence: &Evidence, presented: &Presented) -> Verdict {
-        decide(evidence, presented, now())
+        self.by_the_clock(|now| decide(evidence, presented, &self.policy(evidence.host()), now))
+    }
+
+    /// The verdict on `presented`, now, and the evidence that it rests on: what is stored never refuses, then
+    /// DNS is asked.
+    pub async fn settle(
+        &self,
+        evidence: Evidence,
+        presented: &Presented,
+    ) -> Result<(Evidence, Verdict), Error> {
+        let verdict = self.judge(&evidence, presented);
+        if matches!(verdict, Verdict::Accept(_)) || !evidence.is_stored() {
+            return Ok((evidence, verdict));
+        }
+        let live = self.live_evidence(evidence.host(), evidence.port()).await?;
+        if live.is_outage() {
+            return Ok((evidence, verdict));
+        }
+        let verdict = self.judge(&live, presented);
+        Ok((live, verdict))
+    }
+
+    /// No verdict by a clock that shows less than signatures that were verified here earlier.
+    fn by_the_clock(&self, verdict: impl FnOnce(u64) -> Verdict) -> Verdict {
+        let (now, not_before) = (now(), self.cache.as_ref().map_or(0, Cache::clock));
+        match now < not_before {
+            true => Verdict::Unproven(Reason::Clock { now, not_before }),
+            false => verdict(now),
+        }
     }
 
     /// The verdict on a host that was looked at, now; or why it showed no key to judge.
@@ -220,8 +346,8 @@ impl Verifier {
             None => Ok(self.without_key(evidence)),
             Some(Ok(probed)) => Ok(self.judge(evidence, &probed.presented)),
             Some(Err(ProbeFailure::Handshake(ProbeError::NoCommonKeyType { server_offers }))) => {
-                let (host, server_offers) = (evidence.host().clone(), server_offers.clone());
-                Ok(Verdict::Reject(Reason::NoPublishedTypeOffered { host, server_offers }))
+                let policy = self.policy(evidence.host());
+                Ok(Verdict::Reject(nothing_offered(evidence, &policy, server_offers.clone(), now())))
             }
             Some(Err(failure)) => Err(failure),
         }
@@ -229,37 +355,7 @@ impl Verifier {
 
     /// The verdict on a host for which nothing usable is proven, whatever key it might show.
     pub fn without_key(&self, evidence: &Evidence) -> Verdict {
-        Verdict::Unproven(nothing_vouches(evidence, now()))
-    }
-
-    /// A TCP connection to the first address that answers, with TCP_NODELAY.
-    pub async fn connect(&self, host: &HostName, port: u16) -> Result<TcpStream, ProbeFailure> {
-        let unreachable =
-            |why: String| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}"));
-        let found = addresses::of(self.resolver.as_ref(), host.name(), self.deadline).await;
-        let addresses = found.map_err(|why| unreachable(format!("no address: {why}")))?;
-        let mut trouble = "it has no address".to_owned();
-        let mut left = addresses.len().min(MAX_ADDRESSES);
-        for address in addresses.into_iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::from((ip, port))) {
-            left -= 1;
-            // The last one has all the time there is.
-            let until =
-                if left == 0 { self.deadline } else { self.deadline.min(Instant::now() + ADDRESS_WAIT) };
-            match within(until, TcpStream::connect(address)).await {
-                Ok(stream) => match stream.set_nodelay(true) {
-                    Ok(()) => return Ok(stream),
-                    Err(e) => trouble = format!("{address}: {e}"),
-                },
-                Err(why) => trouble = format!("{address}: {why}"),
-            }
-        }
-        Err(unreachable(trouble))
-    }
-}
-
-async fn within<T>(until: Instant, work: impl Future<Output = std::io::Result<T>>) -> Result<T, String> {
-    match timeout_at(until, work).await {
-        Ok(outcome) => outcome.map_err(|e| e.to_string()),
-        Err(_) => Err("no answer in time".to_owned()),
+        let policy = self.policy(evidence.host());
+        self.by_the_clock(|now| Verdict::Unproven(nothing_vouches(evidence, &policy, now)))
     }
 }

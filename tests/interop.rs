@@ -14,6 +14,8 @@
 mod support;
 
 mod interop {
+    mod bundle;
+    mod cache;
     mod doctor;
     mod forging;
     mod lookup;
@@ -23,6 +25,7 @@ mod interop {
     mod publish;
     mod publish_races;
     mod publish_refusals;
+    mod resolvers;
     mod sshfp;
     mod statuses;
     mod verify;

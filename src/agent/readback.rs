@@ -77,7 +77,7 @@ pub async fn name_servers(primary: &Authority, zone: &Name, resolver: Option<&Re
     let found = fan_out(names.into_iter().take(MAX_SERVERS).collect(), WIDTH, |name: Name| {
         let resolver = resolver.clone();
         async move {
-            let found = addresses::of(resolver.as_ref(), &name, until).await.unwrap_or_default();
+            let (found, _) = addresses::of(resolver.as_ref(), &name, until).await.unwrap_or_default();
             let addresses = found.into_iter().map(|ip| SocketAddr::from((ip, PORT))).collect();
             Server { label: name.to_string(), addresses }
         }

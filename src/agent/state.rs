@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
+use crate::ownership::{self, Untrusted};
 use crate::proto::name::Name;
 use crate::proto::sshfp::Sshfp;
 
@@ -61,21 +62,8 @@ pub enum StateError {
         version: u64,
     },
     /// Others could have the records removed that they write into it.
-    #[error("{path} can be written by others than its owner (mode {mode:04o})")]
-    Exposed {
-        /// The file or folder.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// It belongs to another user, who can write into it.
-    #[error("{path} belongs to user {uid}, who is neither this user nor root")]
-    Foreign {
-        /// The file or folder.
-        path: PathBuf,
-        /// Its owner.
-        uid: u32,
-    },
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
     /// Somebody else holds the lock.
     #[error("{0} is locked by another process")]
     Locked(PathBuf),
@@ -115,7 +103,7 @@ impl State {
     pub fn read(&self) -> Result<Own, StateError> {
         let path = self.folder.join(FILE);
         if let Ok(metadata) = fs::metadata(&self.folder) {
-            not_exposed(&self.folder, &metadata)?;
+            ownership::check(&self.folder, &metadata)?;
         }
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -123,7 +111,7 @@ impl State {
             Err(error) => return Err(StateError::Io { path, error }),
         };
         match file.metadata() {
-            Ok(metadata) => not_exposed(&path, &metadata)?,
+            Ok(metadata) => ownership::check(&path, &metadata)?,
             Err(error) => return Err(StateError::Io { path, error }),
         }
         let mut text = String::new();
@@ -215,23 +203,6 @@ fn make_private_folder(folder: &Path) -> io::Result<()> {
     builder.mode(0o700).create(folder)
 }
 
-/// Whoever can write the state can have this machine remove other machines' records.
-fn not_exposed(path: &Path, metadata: &fs::Metadata) -> Result<(), StateError> {
-    let (mode, uid) = (metadata.mode() & 0o7777, metadata.uid());
-    if !is_trusted(uid, geteuid().as_raw()) {
-        return Err(StateError::Foreign { path: path.to_owned(), uid });
-    }
-    match mode & 0o022 {
-        0 => Ok(()),
-        _ => Err(StateError::Exposed { path: path.to_owned(), mode }),
-    }
-}
-
-/// Files of `owner` may steer a process of `user`: root could steer it anyway.
-fn is_trusted(owner: u32, user: u32) -> bool {
-    owner == user || owner == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,12 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn only_this_user_and_root_may_own_the_state() {
-        assert!(is_trusted(1000, 1000) && is_trusted(0, 1000) && is_trusted(0, 0));
-        assert!(!is_trusted(1001, 1000) && !is_trusted(1000, 0));
-    }
-
-    #[test]
     fn state_that_others_may_write_is_refused() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
@@ -321,7 +286,7 @@ mod tests {
         assert_eq!(fs::metadata(state.folder()).unwrap().permissions().mode() & 0o777, 0o700);
         for (path, mode, back) in [(file.as_path(), 0o620, 0o600), (state.folder(), 0o770, 0o700)] {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-            assert!(matches!(state.read(), Err(StateError::Exposed { .. })), "{path:?}");
+            assert!(matches!(state.read(), Err(StateError::Untrusted(_))), "{path:?}");
             fs::set_permissions(path, fs::Permissions::from_mode(back)).unwrap();
         }
         assert!(state.read().is_ok());

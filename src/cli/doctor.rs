@@ -33,8 +33,12 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     // Before anything is asked: a mistyped name is not to stop a run half way.
     let typed = |text: String| host_name(&text).map(|name| (text, name));
     let names = args.hosts.into_iter().map(typed).collect::<Result<_, _>>()?;
-    let options =
-        Options { resolver: cx.resolver.clone(), trust_anchor: cx.trust_anchor.clone(), timeout: cx.timeout };
+    let options = Options {
+        resolver: cx.resolver.clone(),
+        trust_anchor: cx.trust_anchor.clone(),
+        timeout: cx.timeout,
+        ..Options::default()
+    };
     let doctor = Arc::new(Doctor::new(&options, args.ssh_config, now()));
     let hosts = doctor.hosts(names).await;
     let mut worst = Severity::Ok;

@@ -79,7 +79,7 @@ fn secure(asked: &Question, answer: &Answer) -> Found {
         reason: None,
         message: aliases(answer.aliases()),
         hint: None,
-        source: "dns",
+        source: answer.origin().code(),
         valid_until: rfc3339(answer.valid_until()),
         chain,
     }

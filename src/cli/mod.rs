@@ -1,24 +1,30 @@
 //! The command line: one file a command, each from what was typed to what is meant, to a call, to
 //! output. The exit status is decided here and nowhere else.
 
+mod bundle;
 mod demo;
 mod doctor;
 mod lookup;
 mod proxy;
 mod publish;
 mod sshfp;
+mod target;
 mod verify;
 mod withdraw;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::dns::cache::{Cache, CacheError};
+use crate::dns::dns_server;
 use crate::error::{Error, Kind};
 use crate::output::Output;
+use crate::proto::bundle::Bundle;
 use crate::proto::name::{HostName, HostNameError};
 use crate::verifier::{Options, Verifier};
 
@@ -51,6 +57,9 @@ struct Global {
     /// Trust these keys (DNSKEY or DS lines) instead of the built-in root keys
     #[arg(long, global = true, value_name = "FILE", env = "SSHANCHOR_TRUST_ANCHOR")]
     trust_anchor: Option<PathBuf>,
+    /// Keep proofs in this folder for later runs, or nowhere: "off" [default: the user's cache folder]
+    #[arg(long, global = true, value_name = "FOLDER", env = "SSHANCHOR_CACHE")]
+    cache: Option<PathBuf>,
     /// Give up after this many seconds; of several hosts each has its own
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     timeout: Duration,
@@ -67,6 +76,7 @@ enum Command {
     Publish(publish::Args),
     Withdraw(withdraw::Args),
     Lookup(lookup::Args),
+    Bundle(bundle::Args),
     Verify(verify::Args),
     Proxy(proxy::Args),
     Doctor(doctor::Args),
@@ -83,16 +93,41 @@ pub struct Context {
     pub trust_anchor: Option<PathBuf>,
     /// How long the command may take; of several hosts each.
     pub timeout: Duration,
+    /// Where proofs are kept for later runs; none means nowhere.
+    pub cache: Option<PathBuf>,
 }
 
 impl Context {
     /// Lookups and verdicts with these settings.
     pub fn verifier(&self) -> Result<Verifier, Error> {
+        self.verifier_with(None)
+    }
+
+    /// The same with the proofs of a bundle.
+    pub fn verifier_with(&self, bundle: Option<Arc<Bundle>>) -> Result<Verifier, Error> {
         Verifier::new(&Options {
             resolver: self.resolver.clone(),
             trust_anchor: self.trust_anchor.clone(),
             timeout: self.timeout,
+            cache: self.open_cache(),
+            bundle,
+            policies: Default::default(),
         })
+    }
+
+    /// The cache, if there is one; whatever is wrong with it costs time and nothing else.
+    pub(crate) fn open_cache(&self) -> Option<Cache> {
+        match Cache::open(self.cache.as_deref()?) {
+            Ok(cache) => Some(cache),
+            Err(CacheError::Untrusted(why)) => {
+                self.out.warn(&format!("the cache is not used: {why} (hint: {})", why.hint()));
+                None
+            }
+            Err(e) => {
+                self.out.detail(&e.to_string());
+                None
+            }
+        }
     }
 }
 
@@ -102,6 +137,14 @@ const UNREACHABLE_HINT: &str = "check the host's address and whether sshd is run
 const HANDSHAKE_HINT: &str = "is this an SSH server? ssh -v shows what it says";
 const BAD_KEY_HINT: &str =
     "do not connect: the server does not prove that it holds the host key that it shows";
+
+/// What is to be said aloud of a proof in grace; `age` in seconds.
+pub(crate) fn in_grace(host: &str, age: u64) -> String {
+    format!(
+        "DNS gives no usable answer for {host}: a proof of {} minutes ago serves, by outage_grace",
+        age.div_ceil(60)
+    )
+}
 
 /// A host name from the command line.
 pub(crate) fn host_name(text: &str) -> Result<HostName, Error> {
@@ -128,8 +171,12 @@ pub fn main() -> ExitCode {
             return ExitCode::from(e.exit_code() as u8);
         }
     };
-    let Global { json, resolver, trust_anchor, timeout, verbose } = cli.global;
-    let cx = Context { out: Output { json, verbose }, resolver, trust_anchor, timeout };
+    let Global { json, resolver, trust_anchor, cache, timeout, verbose } = cli.global;
+    let cache = match cache {
+        None => Cache::default_folder(),
+        Some(folder) => Some(folder).filter(|folder| folder.as_os_str() != "off"),
+    };
+    let cx = Context { out: Output { json, verbose }, resolver, trust_anchor, timeout, cache };
     let outcome = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let outcome = runtime.block_on(dispatch(cli.command, &cx));
@@ -165,19 +212,11 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
         Command::Publish(args) => publish::run(args, cx).await,
         Command::Withdraw(args) => withdraw::run(args, cx).await,
         Command::Lookup(args) => lookup::run(args, cx).await,
+        Command::Bundle(args) => bundle::run(args, cx).await,
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
         Command::Doctor(args) => doctor::run(args, cx).await,
     }
-}
-
-/// `ADDR`, `ADDR:PORT`, `[V6]:PORT`; the port is 53 unless given.
-pub fn dns_server(text: &str) -> Result<SocketAddr, String> {
-    let text = text.trim();
-    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-    bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)).or_else(|_| text.parse()).map_err(|_| {
-        "want an address, with a port if it is not 53 (192.0.2.1, 192.0.2.1:5353, [2001:db8::1]:53)".into()
-    })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -194,16 +233,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn servers_are_addresses_with_an_optional_port() {
-        let read = |text| dns_server(text).map(|a| a.to_string());
-        assert_eq!(read("192.0.2.1").unwrap(), "192.0.2.1:53");
-        assert_eq!(read("192.0.2.1:5353").unwrap(), "192.0.2.1:5353");
-        assert_eq!(read("2001:db8::1").unwrap(), "[2001:db8::1]:53");
-        assert_eq!(read("[2001:db8::1]").unwrap(), "[2001:db8::1]:53");
-        assert_eq!(read("[2001:db8::1]:5353").unwrap(), "[2001:db8::1]:5353");
-        assert!(read("ns1.example.com").is_err());
     }
 }

@@ -6,14 +6,15 @@ use std::pin::pin;
 use tokio::io::{stdin, stdout};
 use tokio::task::JoinError;
 
-use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, host_name};
+use super::bundle::BundleFile;
+use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, host_name, in_grace};
 use crate::error::{Error, Kind};
 use crate::proto::evidence::Evidence;
 use crate::proto::handshake::End;
 use crate::proto::hostkey::{HostKeyError, Presented};
 use crate::proto::name::HostName;
 use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
-use crate::verifier::{Verifier, accepted};
+use crate::verifier::{Verifier, accepted, now};
 
 /// Be ssh's ProxyCommand: check the key exchange in-line.
 ///
@@ -31,10 +32,12 @@ pub(super) struct Args {
     /// The port: %p
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
+    #[command(flatten)]
+    bundle: BundleFile,
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let prepared = host_name(&args.host).and_then(|host| Ok((host, cx.verifier()?)));
+    let prepared = host_name(&args.host).and_then(|host| Ok((host, cx.verifier_with(args.bundle.load()?)?)));
     let (host, verifier) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return Ok(Some(refuse(cx, error).await)),
@@ -74,7 +77,17 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
                 Some(found) => found,
                 None => joined(evidence.await),
             };
-            found.and_then(|evidence| accepted(verifier.judge(&evidence, &presented))).map_err(|error| {
+            let settled = match found {
+                Ok(evidence) => verifier.settle(evidence, &presented).await,
+                Err(error) => Err(error),
+            };
+            let accepted = settled.and_then(|(evidence, verdict)| {
+                if let Some(age) = evidence.origin().and_then(|origin| origin.age(now())) {
+                    cx.out.warn(&in_grace(&args.host, age));
+                }
+                accepted(verdict)
+            });
+            accepted.map_err(|error| {
                 let text = wording(&error);
                 refused.replace(Some(error));
                 Refusal { text }
@@ -124,7 +137,9 @@ fn joined(found: Result<Result<Evidence, Error>, JoinError>) -> Result<Evidence,
 /// Why no key whatever could be accepted, if that is so.
 fn hopeless(verifier: &Verifier, found: &Result<Evidence, Error>) -> Option<Error> {
     match found {
-        Ok(evidence) if evidence.key_types().is_empty() => accepted(verifier.without_key(evidence)).err(),
+        Ok(evidence) if verifier.key_types(evidence).is_empty() => {
+            accepted(verifier.without_key(evidence)).err()
+        }
         Ok(_) => None,
         Err(error) => Some(error.clone()),
     }

@@ -3,14 +3,17 @@
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, host_name};
+use super::bundle::BundleFile;
+use super::target::{Target, target};
+use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, in_grace};
 use crate::error::{Error, Kind};
 use crate::output::{Report, rfc3339};
 use crate::proto::hostkey::Presented;
 use crate::proto::name::HostName;
+use crate::proto::rr::Origin;
 use crate::proto::verdict::{Anchored, Reason, Verdict};
 use crate::ssh::probe::ProbeError;
-use crate::verifier::{ProbeFailure, Verifier, owners};
+use crate::verifier::{ProbeFailure, Verifier, now};
 
 /// Prove hosts' keys and hold them against live handshakes.
 ///
@@ -29,6 +32,8 @@ pub(super) struct Args {
     /// How many hosts to verify at the same time
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     fanout: u16,
+    #[command(flatten)]
+    bundle: BundleFile,
 }
 
 /// Open files that one host takes: sockets for its lookups, and the connection.
@@ -47,6 +52,8 @@ struct Judged {
     hint: Option<String>,
     key: Option<Key>,
     source: Option<&'static str>,
+    /// How old a proof in grace is, in seconds.
+    age: Option<u64>,
     valid_until: Option<String>,
     #[serde(skip)]
     kind: Option<Kind>,
@@ -64,7 +71,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let targets: Vec<(Target, u16)> =
         args.hosts.iter().map(|text| target(text, args.port)).collect::<Result<_, _>>()?;
     let width = hosts_at_once(usize::from(args.fanout));
-    let verifier = cx.verifier()?;
+    let verifier = cx.verifier_with(args.bundle.load()?)?;
     let mut waiting = targets.into_iter();
     let mut running = JoinSet::new();
     let mut kinds = Vec::new();
@@ -77,6 +84,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         match running.join_next().await {
             None => break,
             Some(Ok(Ok(judged))) => {
+                if let Some(age) = judged.age {
+                    cx.out.warn(&in_grace(&judged.host, age));
+                }
                 cx.out.result(&judged)?;
                 kinds.extend(judged.kind);
             }
@@ -108,40 +118,6 @@ fn room(limit: u64, wanted: usize) -> usize {
     usize::try_from(limit.saturating_sub(OTHERS) / EACH).unwrap_or(wanted).min(wanted).max(1)
 }
 
-/// Whom to verify: a host, or an address, which nothing can vouch for.
-#[derive(Debug)]
-enum Target {
-    Host(HostName),
-    Address(String, Error),
-}
-
-/// `HOST`, `HOST:PORT` or `[HOST]:PORT`; an IPv6 address is an address, not a host and a port.
-fn target(text: &str, port: u16) -> Result<(Target, u16), Error> {
-    let (host, digits) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, None),
-        Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or(rest))),
-        None if text.matches(':').count() == 1 => {
-            text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)))
-        }
-        None => (text, None),
-    };
-    let port = match digits {
-        None => port,
-        Some(digits) => digits.parse().ok().filter(|p| *p > 0).ok_or_else(|| {
-            Error::usage("port", format!("{text:?}: want HOST or HOST:PORT, with a port from 1 to 65535"))
-        })?,
-    };
-    let target = match host_name(host) {
-        Ok(name) => {
-            owners(&name, port)?;
-            Target::Host(name)
-        }
-        Err(error) if error.kind == Kind::Unproven => Target::Address(host.to_owned(), error),
-        Err(error) => return Err(error),
-    };
-    Ok((target, port))
-}
-
 async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
     let name = match target {
         Target::Host(name) => name,
@@ -149,8 +125,13 @@ async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged,
     };
     let verification = verifier.verify(&name, port).await?;
     let presented = verification.probed.as_ref().and_then(|probed| probed.as_ref().ok());
+    let origin = verification.evidence.origin();
     Ok(match verifier.verdict(&verification) {
-        Ok(verdict) => Judged::verdict(&name, port, verdict, presented.map(|probed| &probed.presented)),
+        Ok(verdict) => Judged {
+            source: origin.map(Origin::code),
+            age: origin.and_then(|origin| origin.age(now())),
+            ..Judged::verdict(&name, port, verdict, presented.map(|probed| &probed.presented))
+        },
         Err(failure) => Judged::failure(&name, port, failure),
     })
 }
@@ -166,6 +147,7 @@ impl Judged {
             hint: None,
             key: None,
             source: None,
+            age: None,
             valid_until: None,
             kind: None,
         }
@@ -176,7 +158,7 @@ impl Judged {
             key_type: key.key_type().name(),
             sha256: data_encoding::HEXLOWER.encode(&key.sha256()),
         });
-        let blank = Judged { key, source: Some("dns"), ..Self::new(host, port, String::new()) };
+        let blank = Judged { key, ..Self::new(host, port, String::new()) };
         let refused = |word, kind, reason: Reason| Judged {
             verdict: Some(word),
             reason: Some(reason.code()),
@@ -192,9 +174,7 @@ impl Judged {
                 valid_until: rfc3339(anchored.valid_until()),
                 ..blank
             },
-            Verdict::Reject(reason) => {
-                Judged { key: blank.key, source: blank.source, ..refused("reject", Kind::Rejected, reason) }
-            }
+            Verdict::Reject(reason) => Judged { key: blank.key, ..refused("reject", Kind::Rejected, reason) },
             Verdict::Unproven(reason) => {
                 Judged { key: blank.key, ..refused("unproven", Kind::Unproven, reason) }
             }
@@ -253,29 +233,5 @@ mod tests {
     fn no_more_hosts_at_once_than_open_files_allow() {
         let rooms = [0, 16, 64, 1024, u64::MAX].map(|limit| room(limit, 100));
         assert_eq!(rooms, [1, 1, 6, 100, 100]);
-    }
-
-    #[test]
-    fn names_without_room_for_their_port_label_are_told_at_once() {
-        let long = ["a".repeat(63), "a".repeat(63), "a".repeat(63), "a".repeat(53)].join(".");
-        assert_eq!(target(&long, 22).unwrap_err().reason, "host-name");
-        assert!(target(&long["aaaaaaaaa".len()..], 22).is_ok());
-    }
-
-    #[test]
-    fn hosts_may_carry_a_port() {
-        let read = |text| match target(text, 22).ok()? {
-            (Target::Host(name), port) => Some((name.to_string(), port)),
-            (Target::Address(address, _), port) => Some((address, port)),
-        };
-        let is = |host: &str, port| Some((host.to_owned(), port));
-        assert_eq!(read("web1.example.com"), is("web1.example.com", 22));
-        assert_eq!(read("web1.example.com:2222"), is("web1.example.com", 2222));
-        assert_eq!(read("[web1.example.com]:2222"), is("web1.example.com", 2222));
-        assert_eq!(read("::1"), is("::1", 22));
-        assert_eq!(read("[::1]:2222"), is("::1", 2222));
-        for bad in ["web1:0", "web1:65536", "web1:ssh", "web1:", "[web1]x", "web_1", "web1:22:22", ""] {
-            assert_eq!(read(bad), None, "{bad}");
-        }
     }
 }

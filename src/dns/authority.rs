@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::transport::{self, TransportError, UDP_PAYLOAD};
+use super::transport::{self, TransportError, UDP_PAYLOAD, Udp};
 use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, is_reply_to, rcode_name};
 use crate::proto::name::Name;
 use crate::proto::plan::Present;
@@ -167,29 +167,30 @@ impl Authority {
 
     async fn ask_once(&self, name: &Name, rtype: RrType) -> Result<Answer, AuthorityError> {
         let question = Question::new(name.clone(), rtype);
-        let id: u16 = rand::random();
-        let mut query = question.query(id, false, UDP_PAYLOAD);
-        if let Some(flags) = query.get_mut(2) {
-            *flags &= !0x01; // RD: an authority answers from its own zone
-        }
-        let deadline = self.until();
-        let fits = |reply: &[u8]| is_reply_to(reply, id, &question);
-        let malformed = || AuthorityError::Malformed { server: self.server, name: name.clone() };
-        let mut reply = transport::udp(self.server, &query, deadline, RESEND, fits).await?;
-        let mut response = Response::read(&reply, id, &question).map_err(|_| malformed())?;
+        let query = |id| {
+            let mut query = question.query(id, false, UDP_PAYLOAD);
+            if let Some(flags) = query.get_mut(2) {
+                *flags &= !0x01; // RD: an authority answers from its own zone
+            }
+            query
+        };
+        let (server, deadline) = (self.server, self.until());
+        let malformed = || AuthorityError::Malformed { server, name: name.clone() };
+        let mut response = Udp::new(server).ask(&question, query, deadline, RESEND).await?;
         if response.truncated {
-            reply = transport::tcp(self.server, &query, deadline, fits).await?;
+            let id: u16 = rand::random();
+            let fits = |reply: &[u8]| is_reply_to(reply, id, &question);
+            let reply = transport::tcp(server, &query(id), deadline, fits).await?;
             response = Response::read(&reply, id, &question).map_err(|_| malformed())?;
         }
         if response.truncated {
             return Err(malformed());
         }
         if !matches!(response.rcode, NOERROR | NXDOMAIN) {
-            let (server, name, rcode) = (self.server, name.clone(), response.rcode);
-            return Err(AuthorityError::Rcode { server, name, rtype, rcode });
+            return Err(AuthorityError::Rcode { server, name: name.clone(), rtype, rcode: response.rcode });
         }
-        if reply.get(2).is_none_or(|flags| flags & 0x04 == 0) {
-            return Err(AuthorityError::NotAuthoritative { server: self.server, name: name.clone() });
+        if !response.authoritative {
+            return Err(AuthorityError::NotAuthoritative { server, name: name.clone() });
         }
         let only_in = |records: Vec<Record>| records.into_iter().filter(|r| r.class == CLASS_IN).collect();
         Ok(Answer { answer: only_in(response.answer), authority: only_in(response.authority) })

@@ -1,21 +1,26 @@
 //! Fetches what proofs ask for, and hands it back, until there is a proof or a reason.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::classify::classify;
 use super::resolver::Resolver;
-use crate::proto::chain::{Anchors, Answer, Budget, Fetched, Halt, Material, Prover};
+use super::stored::Stored;
+use crate::proto::chain::{Anchors, Answer, Budget, ChainError, Fetched, Halt, Material, Prover};
 use crate::proto::denial::{Status, Unproven};
 use crate::proto::message::{NOERROR, Question};
-use crate::proto::rr::RrSet;
+use crate::proto::rr::{RrSet, RrType};
 
 /// Questions that one lookup may send, aliases and classification included.
 const MAX_QUESTIONS: usize = 48;
+/// How long a question that got no answer is left alone, at least, before a later lookup asks it again.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// The lookups of one run: zone material is fetched once and proven once, however many names need it.
 #[derive(Debug, Clone)]
@@ -26,6 +31,8 @@ pub struct Lookups {
     now: u64,
     deadline: Instant,
     state: Arc<Mutex<State>>,
+    /// What needs no question.
+    stored: Option<Stored>,
     /// CD: with it, a validating resolver hands out what it could not validate.
     checking_disabled: bool,
 }
@@ -36,21 +43,53 @@ struct State {
     material: Material,
     /// One cell a question, so that two lookups that need the same thing ask once.
     under_way: HashMap<Question, Arc<OnceCell<()>>>,
+    /// The questions that got no answer, and when: oldest first.
+    failed: VecDeque<(Instant, Question)>,
+}
+
+impl State {
+    fn fail(&mut self, question: &Question, why: String) {
+        self.material.fail(question, why);
+        self.failed.push_back((Instant::now(), question.clone()));
+    }
+
+    /// Many hosts hang on one zone's keys: that they did not come once is not to be the end of all.
+    fn forget_old_failures(&mut self) {
+        let old = self.failed.iter().take_while(|(when, _)| when.elapsed() >= PAUSE).count();
+        for (_, question) in self.failed.drain(..old) {
+            self.material.forget_failure(&question);
+            self.under_way.remove(&question);
+        }
+        if old > 0 {
+            self.prover.forget_unanswered();
+        }
+    }
 }
 
 impl Lookups {
     /// Proofs from `anchors` at `now` (seconds since 1970), with data from `resolver` until `deadline`.
     pub fn new(resolver: Resolver, anchors: Anchors, now: u64, deadline: Instant) -> Self {
         let prover = Prover::new(anchors.clone(), now);
-        let state = State { prover, material: Material::default(), under_way: HashMap::new() };
+        let state = State {
+            prover,
+            material: Material::default(),
+            under_way: HashMap::new(),
+            failed: VecDeque::new(),
+        };
         Lookups {
             resolver,
             anchors,
             now,
             deadline,
             state: Arc::new(Mutex::new(state)),
+            stored: None,
             checking_disabled: true,
         }
+    }
+
+    /// The same lookups, with these stored proofs: they are used, and what DNS proves is added to them.
+    pub fn with(self, stored: Stored) -> Self {
+        Lookups { stored: Some(stored), ..self }
     }
 
     /// The same lookups with another deadline: what has been fetched and proven is shared.
@@ -63,18 +102,68 @@ impl Lookups {
         self.now
     }
 
-    /// Proves what was asked. On bogus data the resolver is asked once more to validate for itself
-    /// (CD=0): it may hold a poisoned entry that it then replaces. Its word is not taken for anything.
+    /// Proves what was asked: from what is stored, else by DNS.
     pub async fn prove(&self, asked: &Question) -> Result<Answer, Unproven> {
-        let first = self.attempt(asked).await;
-        match first {
-            Err(unproven) if unproven.status == Status::Bogus && self.checking_disabled => {
+        match self.stored(asked) {
+            Some(answer) => Ok(answer),
+            None => self.prove_live(asked).await,
+        }
+    }
+
+    /// The proof for `asked` from what is stored, without a question.
+    pub fn stored(&self, asked: &Question) -> Option<Answer> {
+        self.stored.as_ref()?.prove(asked)
+    }
+
+    /// Something is stored that may serve as an answer to `asked`, up to `grace` seconds after its TTL. It is
+    /// proven by nobody.
+    pub fn has_grace(&self, asked: &Question, grace: u64) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.has_grace(asked, grace))
+    }
+
+    /// The proof for `asked` from the cache, up to `grace` seconds after its TTLs: for when DNS does not answer.
+    pub fn in_grace(&self, asked: &Question, grace: u64) -> Option<Answer> {
+        self.stored.as_ref()?.prove_in_grace(asked, grace)
+    }
+
+    /// Proves what was asked by DNS; of what is stored only keys of zones are used. On bogus data, and where one
+    /// resolver led nowhere, another, if there is one, is asked once more for all of it, and to validate for
+    /// itself (CD=0): the first may be at fault, or hold a poisoned entry that it then replaces. Its word is not
+    /// taken for anything. Once it is of use, it is the first to be asked, and the zones proven by it stay
+    /// proven.
+    pub async fn prove_live(&self, asked: &Question) -> Result<Answer, Unproven> {
+        let outcome = match self.attempt(asked).await {
+            Err(unproven) if self.checking_disabled && self.may_be_elsewhere(&unproven) => {
                 let mut again =
-                    Self::new(self.resolver.clone(), self.anchors.clone(), self.now, self.deadline);
+                    Self::new(self.resolver.another(), self.anchors.clone(), self.now, self.deadline);
                 again.checking_disabled = false;
-                again.attempt(asked).await.map_err(|_| unproven)
+                let second = again.attempt(asked).await;
+                if second.is_ok() {
+                    self.resolver.prefer(&again.resolver);
+                    self.lock().prover.adopt(&again.lock().prover);
+                }
+                second.map_err(|_| unproven)
             }
             other => other,
+        };
+        if let Some(stored) = &self.stored {
+            match &outcome {
+                Ok(answer) => stored.save(answer),
+                Err(unproven) if unproven.is_proven() => stored.forget(asked),
+                Err(_) => {}
+            }
+        }
+        outcome
+    }
+
+    /// Another resolver may do better, or this one if it validates.
+    fn may_be_elsewhere(&self, unproven: &Unproven) -> bool {
+        match (unproven.status, &unproven.error) {
+            (Status::Bogus, _) => true,
+            (Status::Indeterminate, ChainError::Unanswered { .. } | ChainError::AliasLoop { .. }) => {
+                self.resolver.servers().len() > 1
+            }
+            _ => false,
         }
     }
 
@@ -91,6 +180,7 @@ impl Lookups {
     async fn attempt(&self, asked: &Question) -> Result<Answer, Unproven> {
         let mut questions = HashSet::new();
         let mut budget = Budget::default();
+        self.lock().forget_old_failures();
         let error = loop {
             let step = {
                 let State { prover, material, .. } = &mut *self.lock();
@@ -127,27 +217,33 @@ impl Lookups {
             let why = format!("it took more than {MAX_QUESTIONS} questions");
             return Err(Unproven::unanswered(asked.clone(), why));
         }
-        let mut tasks = JoinSet::new();
-        for question in needs.clone() {
-            let cell = self.lock().under_way.entry(question.clone()).or_default().clone();
-            let lookups = self.clone();
-            tasks.spawn(async move {
-                cell.get_or_init(|| lookups.fetch_one(&question)).await;
-            });
-        }
-        while tasks.join_next().await.is_some() {}
-        // Whatever became of a task: nothing is asked for ever.
-        let material = &mut self.lock().material;
-        needs.iter().for_each(|question| material.fail(question, "the question was given up".to_owned()));
+        let mut asking: Vec<_> = needs
+            .iter()
+            .map(|question| {
+                let cell = self.lock().under_way.entry(question.clone()).or_default().clone();
+                Box::pin(async move { *cell.get_or_init(|| self.fetch_one(question)).await })
+            })
+            .collect();
+        poll_fn(|cx| {
+            asking.retain_mut(|one| one.as_mut().poll(cx).is_pending());
+            if asking.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
         Ok(())
     }
 
     async fn fetch_one(&self, question: &Question) {
+        if matches!(question.rtype, RrType::DNSKEY | RrType::DS)
+            && let Some(set) = self.stored.as_ref().and_then(|stored| stored.set(question))
+        {
+            self.lock().material.restore(question, set);
+            return;
+        }
         let reply = self.resolver.ask(question, self.checking_disabled, self.deadline).await;
-        let material = &mut self.lock().material;
+        let mut state = self.lock();
         match reply {
-            Ok(response) => material.add(question, &response),
-            Err(why) => material.fail(question, why),
+            Ok(response) => state.material.add(question, &response),
+            Err(why) => state.fail(question, why),
         }
     }
 

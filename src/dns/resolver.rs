@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::transport::{TransportError, UDP_PAYLOAD, tcp, udp};
-use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, is_reply_to, rcode_name};
+use super::transport::{TransportError, UDP_PAYLOAD, Udp, tcp_again};
+use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, rcode_name};
 
 /// How long the first attempt at a server waits; each round over all servers doubles it.
 const FIRST_WAIT: Duration = Duration::from_millis(800);
@@ -23,10 +23,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// Resolvers that are asked; more in the system's settings are ignored, as libc does with more than 3.
 const MAX_SERVERS: usize = 6;
 
+/// How long a TCP connection may be silent before a second one is made, at the latest.
+const TCP_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The resolvers of this run.
 #[derive(Debug, Clone)]
 pub struct Resolver {
-    servers: Vec<SocketAddr>,
+    servers: Arc<[Udp]>,
     /// The place of the server that was last of use: one that is dead costs its wait once a run, and
     /// not for every question.
     first: Arc<AtomicUsize>,
@@ -50,7 +53,9 @@ impl Resolver {
         servers.truncate(MAX_SERVERS);
         match servers.is_empty() {
             true => Err(ResolverError::NoServer),
-            false => Ok(Resolver { servers, first: Arc::default() }),
+            false => {
+                Ok(Resolver { servers: servers.into_iter().map(Udp::new).collect(), first: Arc::default() })
+            }
         }
     }
 
@@ -66,13 +71,24 @@ impl Resolver {
     }
 
     /// The servers, in the order in which they are first asked.
-    pub fn servers(&self) -> &[SocketAddr] {
-        &self.servers
+    pub fn servers(&self) -> impl ExactSizeIterator<Item = SocketAddr> {
+        self.servers.iter().map(Udp::server)
     }
 
-    /// Asks until a server gives a usable reply or `deadline` comes. A server that fails or refuses is
-    /// passed over; its reply counts only if no other has a better one. `checking_disabled` sets CD.
-    /// The error says why in words.
+    /// The same servers, beginning behind the one that was last of use: for a second opinion.
+    pub fn another(&self) -> Self {
+        let first = (self.first.load(Ordering::Relaxed) + 1) % self.servers.len();
+        Resolver { servers: self.servers.clone(), first: Arc::new(first.into()) }
+    }
+
+    /// Begins with the server that was last of use to `other`, one of [`Resolver::another`].
+    pub fn prefer(&self, other: &Self) {
+        self.first.store(other.first.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Asks until a server gives a usable reply or `deadline` comes. A server that fails, refuses or does
+    /// not know EDNS is passed over; its reply counts only if no other has a better one.
+    /// `checking_disabled` sets CD. The error says why in words.
     pub async fn ask(
         &self,
         question: &Question,
@@ -84,14 +100,18 @@ impl Resolver {
         loop {
             let mut trouble = None;
             let mut final_words = 0;
+            let mut without_edns = None;
             let first = self.first.load(Ordering::Relaxed);
-            let places = self.servers.iter().copied().enumerate();
+            let places = self.servers.iter().enumerate();
             for (place, server) in places.clone().skip(first).chain(places.take(first)) {
                 let until = deadline.min(Instant::now() + wait);
                 match ask_one(server, question, checking_disabled, until).await {
-                    Ok(reply) if matches!(reply.rcode, NOERROR | NXDOMAIN) => {
+                    Ok(reply) if matches!(reply.rcode, NOERROR | NXDOMAIN) && reply.edns => {
                         self.first.store(place, Ordering::Relaxed);
                         return Ok(reply);
+                    }
+                    Ok(reply) if matches!(reply.rcode, NOERROR | NXDOMAIN) => {
+                        without_edns.get_or_insert(reply);
                     }
                     Ok(reply) => {
                         refused = Some(reply);
@@ -102,6 +122,9 @@ impl Resolver {
                         trouble = Some(error);
                     }
                 }
+            }
+            if let Some(reply) = without_edns {
+                return Ok(reply);
             }
             // Everybody has answered and nobody can help: asking again changes nothing.
             let hopeless = final_words == self.servers.len();
@@ -127,26 +150,23 @@ fn passing(error: &std::io::Error) -> bool {
 }
 
 async fn ask_one(
-    server: SocketAddr,
+    server: &Udp,
     question: &Question,
     checking_disabled: bool,
     until: Instant,
 ) -> Result<Response, TransportError> {
-    let id: u16 = rand::random();
-    let query = question.query(id, checking_disabled, UDP_PAYLOAD);
-    // A datagram that does not parse is passed over: the real one may follow.
-    let fits = |reply: &[u8]| is_reply_to(reply, id, question) && Response::read(reply, id, question).is_ok();
-    let resend = RESEND.min(until.saturating_duration_since(Instant::now()) / 2);
-    let datagram = udp(server, &query, until, resend, fits).await?;
-    let reply = Response::read(&datagram, id, question);
-    match reply {
-        Ok(reply) if !reply.truncated => Ok(reply),
-        _ => {
-            let reply = tcp(server, &query, until, fits).await?;
-            let timeout = TransportError::Timeout(server);
-            Response::read(&reply, id, question).ok().filter(|r| !r.truncated).ok_or(timeout)
-        }
+    let query = |id| question.query(id, checking_disabled, UDP_PAYLOAD);
+    let half = until.saturating_duration_since(Instant::now()) / 2;
+    let reply = server.ask(question, query, until, RESEND.min(half)).await?;
+    if !reply.truncated {
+        return Ok(reply);
     }
+    let id: u16 = rand::random();
+    let read = |reply: &[u8]| Response::read(reply, id, question).ok().filter(|reply| !reply.truncated);
+    let patience = TCP_PATIENCE.min(until.saturating_duration_since(Instant::now()) / 2);
+    let fits = |reply: &[u8]| read(reply).is_some();
+    let reply = tcp_again(server.server(), &query(id), until, patience, fits).await?;
+    read(&reply).ok_or(TransportError::Timeout(server.server()))
 }
 
 #[cfg(test)]

@@ -1,20 +1,22 @@
 //! One DNS message out, one in: connected UDP sockets with random ports, TCP where UDP is cut short.
 //! Nothing here believes anything: replies are matched to questions, proofs are made elsewhere.
 
+mod udp;
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
+
+pub use self::udp::Udp;
 
 /// Largest DNS message, in octets (16-bit length over TCP, RFC 1035 section 4.2.2).
 pub const MAX_MESSAGE: usize = 65_535;
 /// UDP payload size that is offered (EDNS), in octets: avoids fragments (DNS flag day 2020).
 pub const UDP_PAYLOAD: u16 = 1232;
-
-/// How often a datagram is sent.
-const MAX_SENDS: u32 = 3;
 
 /// Why no reply came.
 #[derive(Debug, thiserror::Error)]
@@ -30,10 +32,9 @@ pub enum TransportError {
     TooLong(usize),
 }
 
-/// Sends `message` over UDP and waits until `deadline` for a datagram that `fits`; others are dropped
-/// unseen, so that a forger has to guess right rather than first. Sends again after `resend`, and once
-/// more after three times that.
-pub async fn udp(
+/// Sends `message` over a UDP socket of its own, every `resend`, and gives the first reply that `fits` as it
+/// came: for whoever looks at servers and not for answers.
+pub async fn udp_raw(
     server: SocketAddr,
     message: &[u8],
     deadline: Instant,
@@ -48,20 +49,13 @@ pub async fn udp(
     let socket = UdpSocket::bind(local).await.map_err(io)?;
     socket.connect(server).await.map_err(io)?;
     let mut buffer = vec![0; MAX_MESSAGE];
-    for sends in 1..=MAX_SENDS {
+    while Instant::now() < deadline {
         socket.send(message).await.map_err(io)?;
-        let pause = resend * (2 * sends - 1);
-        let until = if sends < MAX_SENDS { deadline.min(Instant::now() + pause) } else { deadline };
-        loop {
-            match timeout_at(until, socket.recv(&mut buffer)).await {
-                Ok(Ok(length)) => {
-                    if let Some(datagram) = buffer.get(..length).filter(|d| fits(d)) {
-                        return Ok(datagram.to_vec());
-                    }
-                }
-                Ok(Err(e)) => return Err(io(e)),
-                Err(_) if Instant::now() >= deadline => return Err(TransportError::Timeout(server)),
-                Err(_) => break,
+        let until = deadline.min(Instant::now() + resend);
+        while let Ok(received) = timeout_at(until, socket.recv(&mut buffer)).await {
+            let length = received.map_err(io)?;
+            if let Some(datagram) = buffer.get(..length).filter(|d| fits(d)) {
+                return Ok(datagram.to_vec());
             }
         }
     }
@@ -91,4 +85,24 @@ pub async fn tcp(
         }
     };
     timeout_at(deadline, exchange).await.unwrap_or(Err(TransportError::Timeout(server)))
+}
+
+/// The same for a question, which may be sent twice: over a second connection as well once the first has
+/// been silent for `patience`, since one that has stalled stays so.
+pub async fn tcp_again(
+    server: SocketAddr,
+    message: &[u8],
+    deadline: Instant,
+    patience: Duration,
+    fits: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<u8>, TransportError> {
+    let mut first = pin!(tcp(server, message, deadline, &fits));
+    if let Ok(outcome) = timeout(patience, &mut first).await {
+        return outcome;
+    }
+    tokio::select! {
+        Ok(reply) = &mut first => Ok(reply),
+        Ok(reply) = tcp(server, message, deadline, &fits) => Ok(reply),
+        else => Err(TransportError::Timeout(server)),
+    }
 }

@@ -161,7 +161,7 @@ impl Doctor {
             let (zone, child, timeout) = (zone.clone(), child.clone(), self.timeout);
             async move { path::look(server, &zone, child, timeout).await }
         };
-        in_order(resolver.servers().to_vec().into_iter().map(look)).await
+        in_order(resolver.servers().map(look)).await
     }
 
     /// The clock and the anchors, by the keys of the anchored zones.

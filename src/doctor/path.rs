@@ -96,7 +96,7 @@ async fn exchange(server: SocketAddr, question: &Question, how: How, until: Inst
     let fits = |reply: &[u8]| is_reply_to(reply, id, question);
     let message = match how.tcp {
         true => transport::tcp(server, &query, until, fits).await,
-        false => transport::udp(server, &query, until, RESEND, fits).await,
+        false => transport::udp_raw(server, &query, until, RESEND, fits).await,
     };
     let message = message.map_err(|error| error.to_string())?;
     Reply::read(&message, id, question).ok_or_else(|| format!("{server} sent a malformed reply"))

@@ -213,6 +213,7 @@ impl Teller<'_> {
             resolver,
             trust_anchor: Some(zones.anchor_file(ZONE)),
             timeout: self.patience,
+            ..Options::default()
         })
     }
 
@@ -270,7 +271,7 @@ impl Teller<'_> {
             other => Err(Judged::from(other)),
         };
         let before = host.tally().authentications;
-        let connected = connect(stream, &evidence.key_types(), verifier.deadline(), decide).await;
+        let connected = connect(stream, &verifier.key_types(&evidence), verifier.deadline(), decide).await;
         let mut session = match connected {
             Ok(session) => session,
             Err(ConnectError::Refused(judged)) => {

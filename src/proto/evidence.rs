@@ -5,7 +5,8 @@ use super::denial::Unproven;
 use super::hostkey::KeyType;
 use super::message::Question;
 use super::name::{HostName, Name, NameError};
-use super::rr::RrType;
+use super::policy::{Mode, Policy, PortLabels, Shortfall};
+use super::rr::{Origin, RrType};
 use super::sshfp::Sshfp;
 
 /// Where a host's keys may be published: at its own name, good on any port, and
@@ -22,7 +23,7 @@ pub struct Evidence {
     port: u16,
     /// At the host's own name: decides what is said if nothing is proven.
     host_keys: Result<Answer, Unproven>,
-    /// Under the port label: can only add keys.
+    /// Under the port label: can only add keys, unless policy wants these alone.
     port_keys: Result<Answer, Unproven>,
 }
 
@@ -65,20 +66,65 @@ impl Evidence {
             })
     }
 
-    /// Why nothing is proven at the host's own name.
-    pub(super) fn failure(&self) -> Option<&Unproven> {
-        self.host_keys.as_ref().err()
+    /// Where the proofs came from, of several the one to be told of; none if nothing is proven.
+    pub fn origin(&self) -> Option<Origin> {
+        self.proven().map(|(answer, _)| answer.origin()).reduce(Origin::and)
     }
 
-    /// The key types for which a usable record is proven: what a probe should offer.
-    pub fn key_types(&self) -> Vec<KeyType> {
-        let records: Vec<Sshfp> = self.proven().flat_map(|(_, records)| records).collect();
+    /// It comes from an earlier run or a file: DNS may know better.
+    pub fn is_stored(&self) -> bool {
+        matches!(self.origin(), Some(Origin::Cache | Origin::Bundle))
+    }
+
+    /// Nothing is proven, and that for want of a usable answer.
+    pub fn is_outage(&self) -> bool {
+        let both = [&self.host_keys, &self.port_keys];
+        self.proven().next().is_none()
+            && both.iter().any(|answer| answer.as_ref().is_err_and(Unproven::is_outage))
+    }
+
+    /// Those of [`Evidence::proven`] that `policy` looks at.
+    pub(super) fn looked_at(&self, policy: &Policy) -> impl Iterator<Item = (&Answer, Vec<Sshfp>)> {
+        let port_alone = policy.port_labels == PortLabels::Required;
+        let label = self.host.port_label(self.port).ok();
+        self.proven().filter(move |(answer, _)| !port_alone || label.as_ref() == Some(&answer.asked().name))
+    }
+
+    /// Those of [`Evidence::looked_at`] that hold and suffice at `now`, in seconds since 1970: what counts for
+    /// and against a key.
+    pub(super) fn counting(&self, policy: &Policy, now: u64) -> impl Iterator<Item = (&Answer, Vec<Sshfp>)> {
+        self.looked_at(policy)
+            .filter(move |(answer, _)| now <= answer.expires() && policy.suffices(answer, now).is_ok())
+    }
+
+    /// Why a proof that holds at `now` does not count.
+    pub(super) fn shortfall(&self, policy: &Policy, now: u64) -> Option<Shortfall> {
+        self.looked_at(policy)
+            .filter(|(answer, _)| now <= answer.expires())
+            .find_map(|(answer, _)| policy.suffices(answer, now).err())
+    }
+
+    /// Why nothing is proven where `policy` looks first.
+    pub(super) fn failure(&self, policy: &Policy) -> Option<&Unproven> {
+        match policy.port_labels {
+            PortLabels::Allowed => self.host_keys.as_ref().err(),
+            PortLabels::Required => self.port_keys.as_ref().err(),
+        }
+    }
+
+    /// The key types for which a usable record counts at `now`, in seconds since 1970, and which `policy` allows:
+    /// what a probe should offer. None of a host that policy passes.
+    pub fn key_types(&self, policy: &Policy, now: u64) -> Vec<KeyType> {
+        if policy.mode == Mode::Pass {
+            return Vec::new();
+        }
+        let records: Vec<Sshfp> = self.counting(policy, now).flat_map(|(_, records)| records).collect();
         let published =
             |t: &KeyType| records.iter().any(|r| r.is_usable() && r.algorithm() == t.sshfp_algorithm());
         // Strongest and cheapest first.
         [KeyType::Ed25519, KeyType::EcdsaP256, KeyType::EcdsaP384, KeyType::EcdsaP521, KeyType::Rsa]
             .into_iter()
-            .filter(published)
+            .filter(|t| policy.allows(*t) && published(t))
             .collect()
     }
 

@@ -63,6 +63,14 @@ impl KeyType {
         Self::ALL.into_iter().find(|t| t.name() == name)
     }
 
+    /// The type whose keys sign as this algorithm: its own name, or one of the two newer ones of RSA.
+    pub fn from_algorithm(name: &str) -> Option<Self> {
+        match name {
+            "rsa-sha2-256" | "rsa-sha2-512" => Some(Self::Rsa),
+            other => Self::from_name(other),
+        }
+    }
+
     fn curve(self) -> Option<(&'static str, usize)> {
         match self {
             Self::EcdsaP256 => Some(("nistp256", 65)),

@@ -45,12 +45,17 @@ impl Question {
 }
 
 /// A reply, fully read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Response {
     /// The response code with its EDNS part (RFC 6891 section 6.1.3).
     pub rcode: u16,
     /// TC: the rest is to be had over TCP.
     pub truncated: bool,
+    /// AA: the server holds the zone.
+    pub authoritative: bool,
+    /// There is an OPT record. Whoever leaves it out does not know EDNS (RFC 6891 section 7), and so
+    /// nothing of DNSSEC.
+    pub edns: bool,
     /// The answer section.
     pub answer: Vec<Record>,
     /// The authority section.
@@ -134,7 +139,7 @@ impl Response {
     pub fn read(message: &[u8], id: u16, question: &Question) -> Result<Self, MessageError> {
         let Header { flags, counts: [answers, authorities, additionals], mut at } =
             header(message, id, question)?;
-        let truncated = flags & 0x0200 != 0;
+        let (authoritative, truncated) = (flags & 0x0400 != 0, flags & 0x0200 != 0);
         let mut rcode = flags & 0xf;
         let mut section = |count: u16| -> Result<Vec<Record>, MessageError> {
             let mut records = Vec::with_capacity(usize::from(count).min(64));
@@ -146,14 +151,15 @@ impl Response {
             Ok(records)
         };
         if truncated {
-            return Ok(Response { rcode, truncated, answer: Vec::new(), authority: Vec::new() });
+            return Ok(Response { rcode, truncated, authoritative, ..Response::default() });
         }
         let (answer, authority, additional) =
             (section(answers)?, section(authorities)?, section(additionals)?);
-        if let Some(opt) = additional.iter().find(|r| r.rtype == RrType::OPT) {
+        let opt = additional.iter().find(|r| r.rtype == RrType::OPT);
+        if let Some(opt) = opt {
             rcode |= ((opt.ttl >> 24) as u16) << 4;
         }
-        Ok(Response { rcode, truncated, answer, authority })
+        Ok(Response { rcode, truncated, authoritative, edns: opt.is_some(), answer, authority })
     }
 }
 

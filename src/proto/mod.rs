@@ -1,8 +1,10 @@
 //! Decisions, and nothing else: no I/O, no async, no clock, no environment. Time is an argument.
 
+pub mod bundle;
 pub mod chain;
 pub mod denial;
 pub mod doctor;
+pub mod duration;
 pub mod evidence;
 pub mod handshake;
 pub mod hostkey;
@@ -11,7 +13,9 @@ pub mod message;
 pub mod moment;
 pub mod name;
 pub mod packet;
+pub mod pattern;
 pub mod plan;
+pub mod policy;
 pub mod rr;
 pub mod sshfp;
 pub mod verdict;

@@ -83,7 +83,60 @@ pub struct Record {
     pub rdata: Box<[u8]>,
 }
 
-/// All records of one owner and type that a message held, and the signatures over them.
+/// Where data came from. It says how long a proof made with it may be kept, and takes no part in whether it
+/// holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Origin {
+    /// A resolver, in this run.
+    #[default]
+    Dns,
+    /// An earlier run, within its TTL, which counts from then.
+    Cache,
+    /// A file of proofs that the user named: good as long as its signatures are.
+    Bundle,
+    /// An earlier run; the TTL is over, and policy lets it serve while DNS does not answer.
+    Grace {
+        /// When DNS gave it, in seconds since 1970.
+        fetched: u64,
+        /// The last second of grace, since 1970.
+        until: u64,
+    },
+}
+
+impl Origin {
+    /// The word for scripts: `dns`, `cache`, `bundle`, `grace`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Cache => "cache",
+            Self::Bundle => "bundle",
+            Self::Grace { .. } => "grace",
+        }
+    }
+
+    /// How old what serves in grace is at `now`, both in seconds (since 1970).
+    pub fn age(self, now: u64) -> Option<u64> {
+        match self {
+            Self::Grace { fetched, .. } => Some(now.saturating_sub(fetched)),
+            Self::Dns | Self::Cache | Self::Bundle => None,
+        }
+    }
+
+    /// Of two parts of one proof the origin that is to be told of: grace before all else, and of that the
+    /// older.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let rank = |origin: &Self| match origin {
+            Self::Dns => (0, 0),
+            Self::Cache => (1, 0),
+            Self::Bundle => (2, 0),
+            Self::Grace { fetched, .. } => (3, u64::MAX - fetched),
+        };
+        std::cmp::max_by_key(self, other, rank)
+    }
+}
+
+/// All records of one owner and type that came together, and the signatures over them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RrSet {
     owner: Name,
@@ -91,6 +144,7 @@ pub struct RrSet {
     ttl: u32,
     rdatas: Vec<Box<[u8]>>,
     signatures: Vec<Rrsig>,
+    origin: Origin,
 }
 
 impl RrSet {
@@ -116,6 +170,7 @@ impl RrSet {
                     ttl: record.ttl,
                     rdatas: vec![record.rdata.clone()],
                     signatures: Vec::new(),
+                    origin: Origin::Dns,
                 }),
             }
         }
@@ -132,9 +187,38 @@ impl RrSet {
         sets
     }
 
+    /// A set that was stored: canonical RDATA in any order, `ttl` in seconds.
+    pub fn stored(
+        owner: Name,
+        rtype: RrType,
+        ttl: u32,
+        mut rdatas: Vec<Box<[u8]>>,
+        signatures: Vec<Rrsig>,
+    ) -> Self {
+        rdatas.sort();
+        rdatas.dedup();
+        RrSet { owner, rtype, ttl, rdatas, signatures, origin: Origin::Dns }
+    }
+
+    /// The same set, from `origin` and with `ttl` seconds left.
+    #[must_use]
+    pub fn from_origin(self, origin: Origin, ttl: u32) -> Self {
+        RrSet { origin, ttl, ..self }
+    }
+
+    /// The same set with this signature alone.
+    pub fn signed_by(&self, rrsig: &Rrsig) -> Self {
+        RrSet { signatures: vec![rrsig.clone()], ..self.clone() }
+    }
+
     /// Its owner.
     pub fn owner(&self) -> &Name {
         &self.owner
+    }
+
+    /// Where it came from.
+    pub fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Its type.
@@ -221,6 +305,11 @@ impl Rrsig {
             signer,
             signature,
         })
+    }
+
+    /// The whole RDATA.
+    pub fn rdata(&self) -> Vec<u8> {
+        [self.signed_prefix(), self.signature.to_vec()].concat()
     }
 
     /// The RDATA without the signature: the first part of what is signed (RFC 4034 section 3.1.8.1).

@@ -6,6 +6,7 @@ use super::evidence::Evidence;
 use super::hostkey::{HostKey, KeyType, Presented};
 use super::message::Question;
 use super::name::{HostName, Name};
+use super::policy::{Mode, Policy, PortLabels, Shortfall};
 use super::rr::RrType;
 use super::sshfp::Sshfp;
 
@@ -108,6 +109,54 @@ pub enum Reason {
         /// The server's host key algorithms, printable and bounded.
         server_offers: Vec<String>,
     },
+    /// The key is proven, and policy does not allow its type.
+    #[error(
+        "{host} shows {presented}, which is proven, and policy allows {} only (algorithms)",
+        names(allowed)
+    )]
+    AlgorithmNotAllowed {
+        /// The host asked for.
+        host: HostName,
+        /// The plain key that the server showed.
+        presented: HostKey,
+        /// The types that policy allows.
+        allowed: Vec<KeyType>,
+    },
+    /// Of the types that policy allows none is proven, or none that the server offers.
+    #[error(
+        "{host} has no host key that is proven and of a type that policy allows ({}; algorithms)",
+        names(allowed)
+    )]
+    NoAllowedType {
+        /// The host asked for.
+        host: HostName,
+        /// The types that policy allows.
+        allowed: Vec<KeyType>,
+    },
+    /// A proof that holds does not suffice by policy.
+    #[error("the proof for {host} does not suffice: {shortfall}")]
+    NotSufficient {
+        /// The host asked for.
+        host: HostName,
+        /// What it lacks.
+        shortfall: Box<Shortfall>,
+    },
+    /// Policy wants records under the port label, and it is proven that there are none.
+    #[error("nothing vouches for {host} port {port}: {cause}, and policy wants it there (port_labels)")]
+    PortLabelRequired {
+        /// The host asked for.
+        host: HostName,
+        /// The port asked for.
+        port: u16,
+        /// What is missing.
+        cause: ChainError,
+    },
+    /// Policy passes the host: it is not verified.
+    #[error("{host} is not verified, for policy passes it (mode = \"pass\")")]
+    Passed {
+        /// The host asked for.
+        host: HostName,
+    },
     /// Records are proven, but SHA-1 or unknown numbers prove nothing.
     #[error("the SSHFP records of {host} are proven, but none is SHA-256 of a known key type")]
     NothingUsable {
@@ -132,11 +181,14 @@ pub enum Reason {
         /// The moment of the verdict.
         now: u64,
     },
-    /// The clock shows a time before this program existed.
-    #[error("the clock says {now} (seconds since 1970), which is before this release was made")]
+    /// The clock shows a time before this program existed, or before a signature was made that was verified
+    /// earlier.
+    #[error("the clock says {now} (seconds since 1970), and it was {not_before} when {}", if *not_before == RELEASED { "this release was made" } else { "a signature was made that has been verified here earlier" })]
     Clock {
         /// The moment of the verdict.
         now: u64,
+        /// The earliest that it can be.
+        not_before: u64,
     },
 }
 
@@ -148,6 +200,10 @@ impl Reason {
             Self::KeyTypeNotPublished { .. } | Self::NoPublishedTypeOffered { .. } => {
                 "key-type-not-published"
             }
+            Self::AlgorithmNotAllowed { .. } | Self::NoAllowedType { .. } => "algorithm-not-allowed",
+            Self::NotSufficient { shortfall, .. } => shortfall.code(),
+            Self::PortLabelRequired { .. } => "port-label-required",
+            Self::Passed { .. } => "pass",
             Self::NothingUsable { .. } => "sha1-only",
             Self::NoProof { cause, .. } => status_code(cause),
             Self::ProofExpired { .. } => "proof-expired",
@@ -167,13 +223,23 @@ impl Reason {
             Self::KeyTypeNotPublished { host, .. } | Self::NoPublishedTypeOffered { host, .. } => {
                 format!("do not connect. If these keys are {host}'s own, publish them: sshanchor publish --name {host} ...")
             }
+            Self::AlgorithmNotAllowed { host, .. } | Self::NoAllowedType { host, .. } => format!(
+                "have {host} hold, publish and offer a key of an allowed type; sshanchor config show {host} tells where the setting comes from"
+            ),
+            Self::NotSufficient { shortfall, .. } => shortfall.hint(),
+            Self::PortLabelRequired { host, port, .. } => {
+                format!("publish the keys for this port: run on it sshanchor publish --name {host} --port {port} --server PRIMARY --key-file KEY")
+            }
+            Self::Passed { host } => {
+                format!("ssh's own checking decides for it; to have it verified, see sshanchor config show {host}")
+            }
             Self::NothingUsable { host } => {
                 format!("SHA-1 proves nothing; publish SHA-256 records: sshanchor publish --name {host} ...")
             }
             Self::NoProof { host, cause } => hint_for(host.name(), cause),
             Self::ProofExpired { .. } => "look it up again".to_owned(),
             Self::Clock { .. } => {
-                "set the clock (chronyc makestep, or date -s), then try again: no proof can be judged without the time".to_owned()
+                "set the clock (chronyc makestep, or date -s), then try again: no proof can be judged without the time. If the clock was wrong earlier, delete the cache folder".to_owned()
             }
         }
     }
@@ -238,6 +304,10 @@ fn no_proof(host: &HostName, cause: &Unproven) -> String {
     }
 }
 
+fn names(types: &[KeyType]) -> String {
+    types.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ")
+}
+
 /// Records as OpenSSH prints fingerprints, so that they can be compared with what it shows.
 fn digests(records: &[Sshfp]) -> String {
     const SHOWN: usize = 4;
@@ -248,7 +318,9 @@ fn digests(records: &[Sshfp]) -> String {
     shown.join(", ")
 }
 
-/// Judges the key that a server presented by what is proven, at `now` in seconds since 1970.
+/// Judges the key that a server presented by what is proven, at `now` in seconds since 1970, and by the
+/// host's policy, which only takes accepts away: a proof that does not suffice by it counts neither for nor
+/// against a key.
 ///
 /// The one maker of [`Anchored`]. Every accept rests on an SSHFP set that is proven for exactly this
 /// host, or this host and port, and holds the SHA-256 of exactly this key. A certificate counts by the
@@ -257,15 +329,19 @@ fn digests(records: &[Sshfp]) -> String {
 /// Signatures have to hold at `now`. TTLs do not count here: a resolver may hand out a last second of
 /// them, and data is good for the transaction that asked for it (RFC 1035 section 3.2.1); how long a
 /// proof is kept for others is [`Anchored::valid_until`].
-pub fn decide(evidence: &Evidence, presented: &Presented, now: u64) -> Verdict {
+pub fn decide(evidence: &Evidence, presented: &Presented, policy: &Policy, now: u64) -> Verdict {
     let (host, port) = (evidence.host().clone(), evidence.port());
     let key = presented.key();
-    if now < RELEASED {
-        return Verdict::Unproven(Reason::Clock { now });
+    if now < RELEASED || policy.mode == Mode::Pass {
+        return Verdict::Unproven(nothing_vouches(evidence, policy, now));
     }
     let mut published: Vec<Sshfp> = Vec::new();
-    for (answer, records) in evidence.proven().filter(|(answer, _)| now <= answer.expires()) {
+    for (answer, records) in evidence.counting(policy, now) {
         if records.iter().any(|record| record.matches(key)) {
+            if !policy.allows(key.key_type()) {
+                let (presented, allowed) = (key.clone(), policy.algorithms.clone());
+                return Verdict::Reject(Reason::AlgorithmNotAllowed { host, presented, allowed });
+            }
             return Verdict::Accept(Anchored {
                 host,
                 port,
@@ -284,27 +360,54 @@ pub fn decide(evidence: &Evidence, presented: &Presented, now: u64) -> Verdict {
     if !published.is_empty() {
         return Verdict::Reject(Reason::KeyTypeNotPublished { host, presented, published });
     }
-    Verdict::Unproven(nothing_vouches(evidence, now))
+    Verdict::Unproven(nothing_vouches(evidence, policy, now))
 }
 
 /// Why nothing vouches for whatever key the host might show, at `now` in seconds since 1970.
-pub fn nothing_vouches(evidence: &Evidence, now: u64) -> Reason {
-    let host = evidence.host().clone();
-    if now < RELEASED {
-        return Reason::Clock { now };
+pub fn nothing_vouches(evidence: &Evidence, policy: &Policy, now: u64) -> Reason {
+    let (host, port) = (evidence.host().clone(), evidence.port());
+    if policy.mode == Mode::Pass {
+        return Reason::Passed { host };
     }
-    let ends: Vec<u64> = evidence.proven().map(|(answer, _)| answer.expires()).collect();
-    if ends.iter().any(|until| now <= *until) {
+    if now < RELEASED {
+        return Reason::Clock { now, not_before: RELEASED };
+    }
+    let counting: Vec<Sshfp> = evidence.counting(policy, now).flat_map(|(_, records)| records).collect();
+    if counting.iter().any(Sshfp::is_usable) {
+        return Reason::NoAllowedType { host, allowed: policy.algorithms.clone() };
+    }
+    if !counting.is_empty() {
         return Reason::NothingUsable { host };
     }
-    if let Some(until) = ends.into_iter().max() {
+    if let Some(shortfall) = evidence.shortfall(policy, now) {
+        return Reason::NotSufficient { host, shortfall: Box::new(shortfall) };
+    }
+    if let Some(until) = evidence.looked_at(policy).map(|(answer, _)| answer.expires()).max() {
         return Reason::ProofExpired { host, until, now };
     }
-    let cause = evidence.failure().cloned().unwrap_or_else(|| {
+    let cause = evidence.failure(policy).cloned().unwrap_or_else(|| {
         let question = Question::new(host.name().clone(), RrType::SSHFP);
         Unproven::unanswered(question, "the answer was to another question")
     });
+    if policy.port_labels == PortLabels::Required && cause.status == Status::Absent {
+        return Reason::PortLabelRequired { host, port, cause: cause.error };
+    }
     Reason::NoProof { host, cause: Box::new(cause) }
+}
+
+/// Why there is no key to judge: of the types for which records count at `now`, in seconds since 1970, and which
+/// `policy` allows the server offers none.
+pub fn nothing_offered(evidence: &Evidence, policy: &Policy, server_offers: Vec<String>, now: u64) -> Reason {
+    let host = evidence.host().clone();
+    let any = Policy { algorithms: KeyType::ALL.to_vec(), ..policy.clone() };
+    let published = evidence.key_types(&any, now);
+    let forbidden = |name: &String| {
+        KeyType::from_algorithm(name).is_some_and(|t| published.contains(&t) && !policy.allows(t))
+    };
+    match server_offers.iter().any(forbidden) {
+        true => Reason::NoAllowedType { host, allowed: policy.algorithms.clone() },
+        false => Reason::NoPublishedTypeOffered { host, server_offers },
+    }
 }
 
 #[cfg(test)]

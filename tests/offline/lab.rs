@@ -24,7 +24,8 @@ use tokio::time::Instant;
 
 fn verifier(zones: &Zones, trust_anchor: PathBuf) -> Verifier {
     let (resolver, trust_anchor) = (vec![zones.address()], Some(trust_anchor));
-    Verifier::new(&Options { resolver, trust_anchor, timeout: Duration::from_secs(20) }).unwrap()
+    Verifier::new(&Options { resolver, trust_anchor, timeout: Duration::from_secs(20), ..Options::default() })
+        .unwrap()
 }
 
 async fn status(verifier: &Verifier, name: &str, rtype: RrType) -> Result<(), Status> {
@@ -189,7 +190,7 @@ async fn a_host_is_accepted_and_an_impostor_at_its_address_refused() {
 
     let attempt = async || {
         let (evidence, stream) = verifier.prepare(&name, port).await.unwrap();
-        let offer = evidence.key_types();
+        let offer = verifier.key_types(&evidence);
         connect(stream.unwrap().unwrap(), &offer, verifier.deadline(), |presented| {
             match verifier.judge(&evidence, presented) {
                 Verdict::Accept(anchored) => Ok(anchored),

@@ -35,9 +35,15 @@ impl Unbound {
 
     /// Asks each zone's own server (`stubs`), validating with `anchor` if there is one.
     pub fn start(stubs: &[(String, SocketAddr)], anchor: Option<&Path>) -> Unbound {
+        Unbound::start_with(stubs, anchor, "")
+    }
+
+    /// The same with `more` at the end of its configuration.
+    pub fn start_with(stubs: &[(String, SocketAddr)], anchor: Option<&Path>, more: &str) -> Unbound {
         let sandbox = Sandbox::new();
         let port = Port::free();
-        let conf = sandbox.write("unbound.conf", &configuration(&sandbox, port.number(), stubs, anchor));
+        let text = configuration(&sandbox, port.number(), stubs, anchor) + more;
+        let conf = sandbox.write("unbound.conf", &text);
         let mut unbound = command("unbound");
         unbound.arg("-d").arg("-c").arg(&conf);
         let process = Process::start("unbound", unbound, sandbox.path(), || {

@@ -14,13 +14,16 @@ use crate::agent::readback::{self, Seen, Server, Status};
 use crate::agent::reconcile::{Outcome, Reconciliation, Wish};
 use crate::agent::state::{Own, State, StateError};
 use crate::backend::rfc2136::{Rfc2136, explain_read};
-use crate::cli::{Context, dns_server};
+use crate::cli::Context;
 use crate::dns::authority::{Authority, AuthorityError};
+use crate::dns::dns_server;
 use crate::dns::resolver::Resolver;
 use crate::dns::tsig::{Key, LoadError, TsigKeyError};
 use crate::error::{Error, Kind};
+use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
 use crate::proto::plan::{Intent, Plan};
+use crate::proto::rr::RrType;
 use crate::proto::sshfp::{self, Sshfp};
 use crate::verifier;
 
@@ -225,6 +228,10 @@ impl Run<'_> {
             .filter(|outcome| outcome.error.is_none() && !looks_only)
             .filter_map(|outcome| outcome.plan.as_ref())
             .collect();
+        // What this user's cache says of them is old news.
+        if let Some(cache) = cx.open_cache().filter(|_| !done.is_empty()) {
+            done.iter().for_each(|plan| cache.forget(&Question::new(plan.owner.clone(), RrType::SSHFP)));
+        }
         let expected: Vec<_> = done.iter().map(|p| (p.owner.clone(), p.present.clone())).collect();
         let (mut seen, mut proofs) = (Vec::new(), Vec::new());
         if !done.is_empty() {
@@ -336,8 +343,9 @@ fn state_error(error: StateError) -> Error {
             path.display()
         )),
         StateError::Newer { .. } => told.hint("use the sshanchor that wrote it, or one at least as new"),
-        StateError::Exposed { path, .. } => told.hint(format!("look whether it was changed, then chmod go-w {}", path.display())),
-        StateError::Foreign { path, .. } => told.hint(format!("look whether it was changed; then chown it, or give another folder than {}: --state DIR", path.display())),
+        StateError::Untrusted(untrusted) => told.hint(format!(
+            "look whether it was changed, then {}; or give another folder: --state DIR", untrusted.hint()
+        )),
         StateError::Locked(_) => told.hint("wait until the other run has ended"),
     }
 }

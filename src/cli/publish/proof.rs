@@ -88,7 +88,7 @@ fn may_come(proof: &Proof) -> bool {
 
 async fn one(verifier: &Verifier, owner: Name, records: &BTreeSet<Sshfp>) -> Proof {
     let asked = Question::new(owner, RrType::SSHFP);
-    match verifier.lookups().prove(&asked).await {
+    match verifier.lookups().prove_live(&asked).await {
         Ok(answer) => {
             let shown: BTreeSet<Sshfp> =
                 answer.data().set().rdatas().filter_map(|rdata| Sshfp::from_rdata(rdata).ok()).collect();

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::dns::resolver::tests::{Answers, reply, server};
-use crate::proto::chain::ChainError;
 use crate::proto::name::Name;
 use crate::proto::rr::RrType;
 

@@ -1,5 +1,6 @@
 //! Resolvers that misbehave, on loopback.
 
+mod paths;
 mod patience;
 
 use std::net::Ipv4Addr;

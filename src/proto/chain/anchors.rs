@@ -1,5 +1,7 @@
 //! Trust anchors: the keys that proofs begin with.
 
+use std::sync::Arc;
+
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 
 use super::key::{Algorithm, Dnskey, Ds};
@@ -61,7 +63,7 @@ impl Anchor {
 /// The trust anchors of this run. Of several, the closest enclosing one alone counts for a name,
 /// without falling back upwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Anchors(Vec<(Name, Anchor)>);
+pub struct Anchors(Arc<[(Name, Anchor)]>);
 
 /// Why a text holds no trust anchors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -153,7 +155,7 @@ impl Anchors {
         match unusable.into_iter().find(|(owner, _)| alone(owner)) {
             Some((_, error)) => Err(error),
             None if anchors.is_empty() => Err(AnchorError::Empty),
-            None => Ok(Anchors(anchors)),
+            None => Ok(Anchors(anchors.into())),
         }
     }
 

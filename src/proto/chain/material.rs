@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::MAX_ALIASES;
+use super::entry::stands_at;
 use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, rcode_name};
 use crate::proto::name::Name;
 use crate::proto::rr::{RrSet, RrType};
@@ -54,6 +55,27 @@ impl Material {
         self.beside.get(question).map_or(&[], Vec::as_slice)
     }
 
+    /// Takes in a set that was stored as the answer to `question`: data, or an alias. One that cannot stand
+    /// there is left aside.
+    pub fn restore(&mut self, question: &Question, set: RrSet) {
+        if !stands_at(&set, question) {
+            return;
+        }
+        let found = if *set.owner() == question.name && set.rtype() == question.rtype {
+            Fetched::Set(set)
+        } else if set.rtype() == RrType::DNAME {
+            // The CNAME that a resolver would make from it.
+            let Some(target) = leads_to(&set, &question.name) else { return };
+            let rdata = vec![target.wire().into()];
+            let (name, ttl) = (question.name.clone(), set.ttl());
+            let cname = RrSet::stored(name, RrType::CNAME, ttl, rdata, Vec::new());
+            Fetched::Alias { cname, dname: Some(set) }
+        } else {
+            Fetched::Alias { cname: set, dname: None }
+        };
+        self.fetched.entry(question.clone()).or_insert(found);
+    }
+
     /// Follows the aliases from `asked`, proven or not, as far as they are known. For display, and for
     /// addresses, which nothing rests on.
     pub fn end_of_aliases(&self, asked: &Question) -> Question {
@@ -72,21 +94,21 @@ impl Material {
         self.fetched.entry(question.clone()).or_insert(Fetched::Failed(why));
     }
 
+    /// Forgets that `question` could not be answered.
+    pub fn forget_failure(&mut self, question: &Question) {
+        if matches!(self.get(question), Some(Fetched::Failed(_))) {
+            self.fetched.remove(question);
+        }
+    }
+
     /// Which set is to be proven for the alias at `question`, and where it leads; none if there is no
     /// alias or it is out of form. A CNAME without signatures that came with a DNAME above it is the
     /// resolver's own work: the DNAME is to be proven, and the target is made from it (RFC 6672
     /// section 2.2), wherever the CNAME says that it leads.
     pub fn alias_at(&self, question: &Question) -> Option<(&RrSet, Name)> {
         let Fetched::Alias { cname, dname } = self.get(question)? else { return None };
-        match dname {
-            Some(dname) if cname.signatures().is_empty() => {
-                let suffix = single_name(dname)?;
-                let kept = question.name.label_count().checked_sub(dname.owner().label_count())?;
-                let labels = question.name.labels().take(kept).chain(suffix.labels());
-                Some((dname, Name::from_labels(labels).ok()?))
-            }
-            _ => Some((cname, single_name(cname)?)),
-        }
+        let set = dname.as_ref().filter(|_| cname.signatures().is_empty()).unwrap_or(cname);
+        Some((set, leads_to(set, &question.name)?))
     }
 
     /// Sorts in a reply to `question`: data at the name, or the aliases from it as far as the reply
@@ -141,6 +163,16 @@ fn denials(response: &Response) -> Vec<RrSet> {
     authority.retain(|s| matches!(s.rtype(), RrType::SOA | RrType::NSEC | RrType::NSEC3));
     authority.truncate(MAX_AUTHORITY);
     authority
+}
+
+/// Where the CNAME at `name`, or the DNAME above it, leads.
+pub(super) fn leads_to(alias: &RrSet, name: &Name) -> Option<Name> {
+    let target = single_name(alias)?;
+    if alias.rtype() != RrType::DNAME {
+        return Some(target);
+    }
+    let kept = name.label_count().checked_sub(alias.owner().label_count())?;
+    Name::from_labels(name.labels().take(kept).chain(target.labels())).ok()
 }
 
 /// The one name in the RDATA of a CNAME or DNAME set; none if there are several.

@@ -9,6 +9,7 @@
 
 mod anchors;
 mod answer;
+mod entry;
 mod error;
 mod key;
 mod material;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use anchors::{Anchor, AnchorError, Anchors, ROOT, RootKey};
 pub use answer::Answer;
+pub use entry::Entry;
 pub use error::ChainError;
 pub use key::{Algorithm, Dnskey, Ds};
 pub use material::{Fetched, Material};

@@ -249,7 +249,7 @@ impl Paper {
 
     fn reply(&mut self, owner: &str, rtype: RrType, rcode: u16, answer: Vec<Record>, authority: Vec<Record>) {
         let asked = question(owner, rtype);
-        let response = Response { rcode, truncated: false, answer, authority };
+        let response = Response { rcode, answer, authority, ..Response::default() };
         self.replies.retain(|(q, _)| *q != asked);
         self.replies.push((asked, response));
     }

@@ -119,6 +119,24 @@ impl Prover {
         &self.anchors
     }
 
+    /// Takes over the zones that `other` has proven, where none is proven here. Only for the same anchors
+    /// and the same moment: else nothing is taken.
+    pub fn adopt(&mut self, other: &Prover) {
+        if self.anchors != other.anchors || self.now != other.now {
+            return;
+        }
+        for (name, zone) in &other.zones {
+            if let (Ok(zone), None | Some(Err(_))) = (zone, self.zones.get(name)) {
+                self.zones.insert(name.clone(), Ok(zone.clone()));
+            }
+        }
+    }
+
+    /// Forgets which zones could not be proven for want of an answer: it may come yet.
+    pub fn forget_unanswered(&mut self) {
+        self.zones.retain(|_, zone| !matches!(zone, Err(ChainError::Unanswered { .. })));
+    }
+
     /// Proves `set`, or says what it needs or why it cannot.
     pub fn prove(&mut self, set: &RrSet, material: &Material, budget: &mut Budget) -> Result<Proven, Halt> {
         let (owner, rtype) = (set.owner().clone(), set.rtype());

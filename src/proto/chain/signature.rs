@@ -4,7 +4,7 @@
 use super::error::ChainError;
 use super::key::{Algorithm, Dnskey};
 use super::{MAX_TRIED, MAX_TRIED_PER_SET};
-use crate::proto::rr::{CLASS_IN, RrSet, Rrsig};
+use crate::proto::rr::{CLASS_IN, Origin, RrSet, Rrsig};
 
 /// Checks that need no key: label count, algorithm, time. `now` in seconds since 1970.
 pub(super) fn check_form(set: &RrSet, rrsig: &Rrsig, now: u64) -> Result<(), ChainError> {
@@ -48,8 +48,12 @@ impl Lifetime {
     /// Of a set under a signature of which [`check_form`] has approved at `now`.
     pub(super) fn of(set: &RrSet, rrsig: &Rrsig, now: u64) -> Self {
         let expires = now.saturating_add(u64::from(rrsig.expiration.wrapping_sub(now as u32)));
-        let ttl = u64::from(set.ttl().min(rrsig.original_ttl));
-        Lifetime { expires, valid_until: expires.min(now.saturating_add(ttl)) }
+        let kept = match set.origin() {
+            Origin::Dns | Origin::Cache => now.saturating_add(u64::from(set.ttl().min(rrsig.original_ttl))),
+            Origin::Bundle => expires,
+            Origin::Grace { until, .. } => until,
+        };
+        Lifetime { expires, valid_until: expires.min(kept) }
     }
 
     /// Of two links together.

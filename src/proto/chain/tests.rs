@@ -81,8 +81,7 @@ fn the_same_set_again_costs_no_signature_and_another_set_is_no_proof() {
     let (mut prover, mut budget) = (Prover::new(paper().anchors, NOW), Budget::default());
     let paper = paper();
     let mut material = Material::default();
-    let reply =
-        |answer| crate::proto::message::Response { rcode: 0, truncated: false, answer, authority: vec![] };
+    let reply = |answer| crate::proto::message::Response { answer, ..Default::default() };
     for (zone, above) in [("example.test", Some("test")), ("test", Some(".")), (".", None)] {
         material.add(&question(zone, RrType::DNSKEY), &reply(paper.zone(zone).keys_and(&[])));
         if let Some(above) = above {

@@ -64,6 +64,21 @@ impl Unproven {
         Unproven { status, error }
     }
 
+    /// No usable answer could be had: none at all, or a bogus one. False for all that is proven, or lies in the
+    /// question.
+    pub fn is_outage(&self) -> bool {
+        match self.status {
+            Status::Bogus => true,
+            Status::Indeterminate => matches!(self.error, ChainError::Unanswered { .. }),
+            Status::Secure | Status::Insecure | Status::Absent => false,
+        }
+    }
+
+    /// It is proven that the answer cannot be had.
+    pub fn is_proven(&self) -> bool {
+        matches!(self.status, Status::Secure | Status::Insecure | Status::Absent)
+    }
+
     /// Nothing came, so nothing can be said.
     pub fn unanswered(question: Question, why: impl Into<String>) -> Self {
         Self::new(Status::Indeterminate, ChainError::Unanswered { question, why: why.into() })

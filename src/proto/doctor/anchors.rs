@@ -154,7 +154,6 @@ mod tests {
     use super::super::tests::severity;
     use super::*;
     use crate::proto::chain::paper::{Key, NOW, Zone};
-    use crate::proto::message::NOERROR;
 
     const ZONE: &str = "example.test";
 
@@ -167,7 +166,7 @@ mod tests {
         let zone = Zone::new(ZONE);
         let anchors = Anchors::from_text(trusted).unwrap();
         let answer = zone.keys_and(others);
-        let reply = Response { rcode: NOERROR, truncated: false, answer, authority: Vec::new() };
+        let reply = Response { answer, ..Response::default() };
         judge(NOW, &anchors, source, &zone.name, Ok(&reply))
     }
 

@@ -87,7 +87,6 @@ mod tests {
     use super::super::Severity;
     use super::*;
     use crate::proto::chain::paper::{MARGIN, NOW, Zone};
-    use crate::proto::message::NOERROR;
     use crate::proto::rr::RrType;
 
     /// The finding at `now` on a root that signed around `NOW`; trusted is the key that `trusted` makes.
@@ -96,7 +95,7 @@ mod tests {
         let other = Zone { key: crate::proto::chain::paper::Key::ed25519(trusted), ..Zone::new(".") };
         let anchors = Anchors::from_text(&other.anchor(RrType::DNSKEY)).unwrap();
         let answer = zone.keys_and(&[]);
-        let reply = Response { rcode: NOERROR, truncated: false, answer, authority: Vec::new() };
+        let reply = Response { answer, ..Response::default() };
         judge(now, &anchors, &[(Question::new(zone.name.clone(), RrType::DNSKEY), reply)])
     }
 

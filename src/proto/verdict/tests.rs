@@ -6,6 +6,8 @@ use crate::proto::denial::Status;
 use crate::proto::evidence::owners;
 use crate::proto::hostkey::HostKey;
 
+mod policy;
+
 // Made by ssh-keygen -t ed25519 and ecdsa; the certificate by ssh-keygen -s CA -h -n host.example.test.
 const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBPn7qwXoRiflqtmplGUcFBhzOfr+CqMeWC2CihxZ3eq";
 const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBPCD+fq+NhGll+fopvWCY8RV\
@@ -55,7 +57,7 @@ fn evidence(paper: &Paper, port: u16) -> Evidence {
 
 /// The verdict on `key` at `port`, in one word.
 fn word(paper: &Paper, port: u16, key: HostKey) -> &'static str {
-    code(&decide(&evidence(paper, port), &Presented::Plain(key), NOW))
+    code(&decide(&evidence(paper, port), &Presented::Plain(key), &Policy::default(), NOW))
 }
 
 fn code(verdict: &Verdict) -> &'static str {
@@ -68,7 +70,7 @@ fn code(verdict: &Verdict) -> &'static str {
 #[test]
 fn the_published_key_is_accepted_and_the_witness_says_for_what() {
     let paper = paper(&[(HOST, &[sha256(&ed25519())])]);
-    let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), NOW);
+    let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), &Policy::default(), NOW);
     let Verdict::Accept(anchored) = verdict else { panic!("{verdict:?}") };
     assert_eq!((anchored.host(), anchored.port()), (&host(HOST), 22));
     assert_eq!((anchored.key_type(), anchored.key_sha256()), (KeyType::Ed25519, &ed25519().sha256()));
@@ -80,11 +82,16 @@ fn the_published_key_is_accepted_and_the_witness_says_for_what() {
 fn other_keys_are_rejected_and_say_what_is_published() {
     let published = paper(&[(HOST, &[sha256(&ed25519())])]);
     assert_eq!(word(&published, 22, ed25519()), "accept");
-    let verdict = decide(&evidence(&published, 22), &Presented::Plain(ecdsa()), NOW);
+    let verdict = decide(&evidence(&published, 22), &Presented::Plain(ecdsa()), &Policy::default(), NOW);
     assert!(matches!(verdict, Verdict::Reject(Reason::KeyTypeNotPublished { .. })), "{verdict:?}");
     let mut other = sha256(&ed25519());
     other[33] ^= 1;
-    let verdict = decide(&evidence(&paper(&[(HOST, &[other])]), 22), &Presented::Plain(ed25519()), NOW);
+    let verdict = decide(
+        &evidence(&paper(&[(HOST, &[other])]), 22),
+        &Presented::Plain(ed25519()),
+        &Policy::default(),
+        NOW,
+    );
     let Verdict::Reject(reason) = &verdict else { panic!("{verdict:?}") };
     assert_eq!(reason.code(), "key-mismatch");
     assert!(reason.to_string().contains("ED25519 SHA256:"), "{reason}");
@@ -97,7 +104,7 @@ fn one_of_several_records_is_enough() {
     other[2] ^= 1;
     let paper = paper(&[(HOST, &[other, sha256(&ecdsa()), sha256(&ed25519())])]);
     assert_eq!((word(&paper, 22, ed25519()), word(&paper, 22, ecdsa())), ("accept", "accept"));
-    assert_eq!(evidence(&paper, 22).key_types().first(), Some(&KeyType::Ed25519));
+    assert_eq!(evidence(&paper, 22).key_types(&Policy::default(), NOW).first(), Some(&KeyType::Ed25519));
 }
 
 #[test]
@@ -121,9 +128,9 @@ fn only_sha_256_of_a_known_type_vouches() {
     ];
     for (what, change) in cases {
         let paper = with(change);
-        let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), NOW);
+        let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), &Policy::default(), NOW);
         assert!(matches!(verdict, Verdict::Unproven(Reason::NothingUsable { .. })), "{what}: {verdict:?}");
-        assert!(evidence(&paper, 22).key_types().is_empty(), "{what}");
+        assert!(evidence(&paper, 22).key_types(&Policy::default(), NOW).is_empty(), "{what}");
     }
     assert_eq!(word(&with(|r| r[0] = 3), 22, ed25519()), "key-type-not-published", "another type's number");
     // Beside a SHA-1 record the SHA-256 record decides.
@@ -159,8 +166,8 @@ fn an_answer_to_another_question_vouches_for_nothing() {
     let nothing = || answer("absent.example.test");
     let verdict = |port, at_host, at_port| {
         let evidence = Evidence::new(host(HOST), port, at_host, at_port);
-        assert!(evidence.key_types().is_empty() || evidence.valid_until().is_some());
-        code(&decide(&evidence, &Presented::Plain(ed25519()), NOW))
+        assert!(evidence.key_types(&Policy::default(), NOW).is_empty() || evidence.valid_until().is_some());
+        code(&decide(&evidence, &Presented::Plain(ed25519()), &Policy::default(), NOW))
     };
     assert_eq!(verdict(22, answer(HOST), nothing()), "accept");
     assert_eq!(verdict(2222, nothing(), answer(AT_PORT)), "accept");
@@ -184,7 +191,7 @@ fn an_alias_vouches_for_the_name_that_was_asked_for() {
     let target = crate::proto::chain::paper::name("other.example.test");
     let alias = paper.zone(ZONE).sign(HOST, RrType::CNAME, &[target.wire()]);
     paper.put(HOST, RrType::SSHFP, alias);
-    let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), NOW);
+    let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), &Policy::default(), NOW);
     let Verdict::Accept(anchored) = verdict else { panic!("{verdict:?}") };
     assert_eq!((anchored.host(), anchored.owner()), (&host(HOST), &target));
     paper.put(HOST, RrType::SSHFP, vec![record(HOST, RrType::CNAME, target.wire())]);
@@ -196,15 +203,16 @@ fn a_certificate_counts_by_the_plain_key_inside_it() {
     let blob = data_encoding::BASE64.decode(CERTIFICATE.split(' ').nth(1).unwrap().as_bytes()).unwrap();
     let certificate = Presented::from_blob(&blob, "ssh-ed25519-cert-v01@openssh.com").unwrap();
     assert!(matches!(certificate, Presented::Certificate { .. }));
-    let judged =
-        |key: &HostKey| code(&decide(&evidence(&paper(&[(HOST, &[sha256(key)])]), 22), &certificate, NOW));
+    let judged = |key: &HostKey| {
+        code(&decide(&evidence(&paper(&[(HOST, &[sha256(key)])]), 22), &certificate, &Policy::default(), NOW))
+    };
     assert_eq!(judged(&ed25519()), "accept");
     assert_eq!(judged(&ecdsa()), "key-type-not-published");
     // A record of the certificate's own digest is no record of a key.
     let digest = <sha2::Sha256 as sha2::Digest>::digest(&blob);
     let of_blob = [&[4, 2][..], &digest].concat();
     assert_eq!(
-        code(&decide(&evidence(&paper(&[(HOST, &[of_blob])]), 22), &certificate, NOW)),
+        code(&decide(&evidence(&paper(&[(HOST, &[of_blob])]), 22), &certificate, &Policy::default(), NOW)),
         "key-mismatch"
     );
 }
@@ -217,32 +225,32 @@ fn a_proof_counts_as_long_as_its_signatures_whatever_its_ttl() {
     paper.put(HOST, RrType::SSHFP, records);
     let evidence = evidence(&paper, 22);
     assert_eq!(evidence.valid_until(), Some(NOW), "it is not to be kept");
-    let at = |now| code(&decide(&evidence, &Presented::Plain(ed25519()), now));
+    let at = |now| code(&decide(&evidence, &Presented::Plain(ed25519()), &Policy::default(), now));
     let end = NOW + u64::from(MARGIN);
     assert_eq!((at(NOW), at(NOW + 5), at(end)), ("accept", "accept", "accept"));
     assert_eq!(at(end + 1), "proof-expired");
     // An expired proof of another key is no reason to reject.
-    let late = decide(&evidence, &Presented::Plain(ecdsa()), end + 1);
+    let late = decide(&evidence, &Presented::Plain(ecdsa()), &Policy::default(), end + 1);
     assert!(matches!(late, Verdict::Unproven(Reason::ProofExpired { .. })), "{late:?}");
 }
 
 #[test]
 fn a_clock_from_before_the_release_judges_nothing() {
     let evidence = evidence(&paper(&[(HOST, &[sha256(&ed25519())])]), 22);
-    let at = |now| decide(&evidence, &Presented::Plain(ed25519()), now);
+    let at = |now| decide(&evidence, &Presented::Plain(ed25519()), &Policy::default(), now);
     assert_eq!(code(&at(RELEASED)), "accept");
     for now in [0, RELEASED - 1] {
         assert!(matches!(at(now), Verdict::Unproven(Reason::Clock { .. })), "{now}");
-        let mismatch = decide(&evidence, &Presented::Plain(ecdsa()), now);
+        let mismatch = decide(&evidence, &Presented::Plain(ecdsa()), &Policy::default(), now);
         assert!(matches!(mismatch, Verdict::Unproven(Reason::Clock { .. })), "nor against a key");
-        assert_eq!(nothing_vouches(&evidence, now).code(), "clock");
+        assert_eq!(nothing_vouches(&evidence, &Policy::default(), now).code(), "clock");
     }
 }
 
 #[test]
 fn failed_lookups_end_unproven_with_their_own_word() {
     let mut paper = paper(&[]);
-    let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), NOW);
+    let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), &Policy::default(), NOW);
     assert!(matches!(verdict, Verdict::Unproven(Reason::NoProof { .. })));
     assert_eq!(code(&verdict), "no-answer");
     let mut records = paper.zone(ZONE).sign(HOST, RrType::SSHFP, &[&sha256(&ed25519())]);
@@ -258,7 +266,7 @@ fn failed_lookups_end_unproven_with_their_own_word() {
     ] {
         let cause = Unproven { status, ..Unproven::unanswered(question.clone(), "test") };
         let evidence = Evidence::new(host(HOST), 22, Err(cause.clone()), Err(cause));
-        let verdict = decide(&evidence, &Presented::Plain(ed25519()), NOW);
+        let verdict = decide(&evidence, &Presented::Plain(ed25519()), &Policy::default(), NOW);
         assert!(matches!(verdict, Verdict::Unproven(_)));
         assert_eq!(code(&verdict), want);
     }

@@ -155,7 +155,7 @@ fn of_an_authority_section_only_what_denies_is_kept() {
     let denials = (0..100).map(|at| record(&format!("o{at}.test"), RrType::NSEC, &[0]));
     let others = (0..100).map(|at| record(&format!("o{at}.test"), RrType::NS, &[0]));
     let authority: Vec<Record> = others.chain(denials).collect();
-    let response = Response { rcode: 0, truncated: false, answer: Vec::new(), authority };
+    let response = Response { authority, ..Response::default() };
     let mut material = Material::default();
     let asked = question(HOST, RrType::SSHFP);
     material.add(&asked, &response);

@@ -11,7 +11,7 @@ fn server(last: u8) -> SocketAddr {
 }
 
 fn reply(rcode: u16, answer: Vec<Record>, authority: Vec<Record>) -> Reply {
-    let response = Response { rcode, truncated: false, answer, authority };
+    let response = Response { rcode, answer, authority, ..Response::default() };
     Reply { response, edns: true, checking_disabled: true, octets: 400 }
 }
 

@@ -1,0 +1,202 @@
+//! `sshanchor bundle export`: proofs into a file.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::agent::fan_out;
+use crate::cli::Context;
+use crate::cli::target::{Target, target};
+use crate::dns::bundles;
+use crate::error::{Error, Kind};
+use crate::output::{Report, rfc3339};
+use crate::proto::bundle::Bundle;
+use crate::proto::chain::{Answer, Entry};
+use crate::proto::denial::Unproven;
+use crate::proto::message::Question;
+use crate::proto::name::HostName;
+use crate::proto::rr::RrType;
+use crate::proto::verdict::{hint_for, status_code};
+use crate::verifier::{Verifier, now, owners};
+
+/// Prove hosts' keys and write the proofs to a file.
+///
+/// Proves the SSHFP records of each host, and those for its port, and writes what proves them to FILE. Nothing is
+/// written unless every host is proven: an outage does not replace a good file by an empty one.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: sshanchor bundle export web1.example.com db1.example.com:2222 @more-hosts -o fleet.bundle\n\
+    Use it: sshanchor verify --bundle fleet.bundle web1.example.com"
+)]
+pub(super) struct Args {
+    /// The hosts; @FILE stands for the hosts in it, a line each
+    #[arg(value_name = "HOST[:PORT]", required = true)]
+    hosts: Vec<String>,
+    /// The file to write; - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Write what is proven even if some hosts are not
+    #[arg(long)]
+    partial: bool,
+    /// Put the hosts' addresses in too, to be used where no resolver answers
+    #[arg(long)]
+    addresses: bool,
+}
+
+/// How many hosts are proven at a time.
+const WIDTH: usize = 64;
+/// Largest file of host names, in octets.
+const MAX_HOSTS_FILE: u64 = 64 * 1024 * 1024;
+
+#[derive(Debug, Serialize)]
+struct Exported {
+    file: String,
+    made: Option<String>,
+    hosts: usize,
+    entries: usize,
+    /// Hosts that are not in it.
+    unproven: Vec<Missing>,
+    /// Until when all of it holds.
+    valid_until: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Missing {
+    host: String,
+    port: u16,
+    reason: &'static str,
+    message: String,
+    hint: String,
+}
+
+pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    let hosts = hosts(&args.hosts)?;
+    let verifier = cx.verifier()?;
+    let made = now();
+    let outcomes = fan_out(hosts.clone(), WIDTH, |(host, port)| {
+        let verifier = verifier.for_one_host();
+        async move { prove(&verifier, &host, port, args.addresses).await }
+    });
+    let (mut entries, mut unproven, mut ends): (Vec<Entry>, Vec<Missing>, Vec<u64>) = Default::default();
+    for ((host, port), outcome) in hosts.iter().zip(outcomes.await) {
+        let lost = || Err(Error::failure("internal", format!("the lookup of {host} did not finish")));
+        match outcome.unwrap_or_else(lost)? {
+            Ok(answers) => {
+                ends.extend(answers.iter().map(Answer::expires));
+                entries.extend(answers.iter().flat_map(|answer| answer.entries(made)));
+            }
+            Err(cause) => unproven.push(Missing {
+                host: host.to_string(),
+                port: *port,
+                reason: status_code(&cause),
+                message: cause.to_string(),
+                hint: hint_for(host.name(), &cause),
+            }),
+        }
+    }
+    for Missing { host, port, message, hint, .. } in &unproven {
+        cx.out.warn(&format!("{host}:{port} is not proven: {message} (hint: {hint})"));
+    }
+    if !unproven.is_empty() && (!args.partial || entries.is_empty()) {
+        let message = format!(
+            "{} of {} hosts are not proven, and {} was not written",
+            unproven.len(),
+            hosts.len(),
+            args.output.display()
+        );
+        return Err(Error::new(Kind::Unproven, "not-proven", message)
+            .hint("mend these hosts' records, or write the others with --partial"));
+    }
+    let bundle = Bundle::new(entries, made);
+    if args.output.as_os_str() == "-" {
+        cx.out.line(bundle.to_text().trim_end())?;
+    } else {
+        bundles::save(&bundle, &args.output).map_err(|e| Error::failure("io", e))?;
+        cx.out.result(&Exported {
+            file: args.output.display().to_string(),
+            made: rfc3339(made),
+            hosts: hosts.len() - unproven.len(),
+            entries: bundle.entries().len(),
+            valid_until: ends.into_iter().min().and_then(rfc3339),
+            unproven: unproven.clone(),
+        })?;
+    }
+    Ok((!unproven.is_empty()).then_some(Kind::Unproven))
+}
+
+/// The answers that prove a host's keys: at its own name and for its port, one of which is enough.
+async fn prove(
+    verifier: &Verifier,
+    host: &HostName,
+    port: u16,
+    addresses: bool,
+) -> Result<Result<Vec<Answer>, Unproven>, Error> {
+    let [at_host, at_port] = owners(host, port)?;
+    let lookups = verifier.lookups();
+    let (host_keys, port_keys) = tokio::join!(lookups.prove_live(&at_host), lookups.prove_live(&at_port));
+    let mut answers: Vec<Answer> = port_keys.into_iter().collect();
+    match host_keys {
+        Ok(answer) => answers.push(answer),
+        Err(cause) if answers.is_empty() => return Ok(Err(cause)),
+        Err(_) => {}
+    }
+    if addresses {
+        let of = |rtype| Question::new(host.name().clone(), rtype);
+        let (v6, v4) = (of(RrType::AAAA), of(RrType::A));
+        let (v6, v4) = tokio::join!(lookups.prove_live(&v6), lookups.prove_live(&v4));
+        answers.extend([v6, v4].into_iter().flatten());
+    }
+    Ok(Ok(answers))
+}
+
+/// The hosts that were named, each once, in that order.
+fn hosts(texts: &[String]) -> Result<Vec<(HostName, u16)>, Error> {
+    const SSH: u16 = 22;
+    let mut hosts = Vec::new();
+    let mut add = |text: &str| match target(text, SSH)? {
+        (Target::Host(name), port) => {
+            hosts.push((name, port));
+            Ok(())
+        }
+        (Target::Address(_, error), _) => Err(error),
+    };
+    for text in texts {
+        match text.strip_prefix('@') {
+            None => add(text)?,
+            Some(file) => {
+                let lines = read(file)?;
+                let lines = lines.lines().map(str::trim);
+                lines.filter(|line| !line.is_empty() && !line.starts_with('#')).try_for_each(&mut add)?;
+            }
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    hosts.retain(|host| seen.insert(host.clone()));
+    match hosts.is_empty() {
+        true => Err(Error::usage("host-name", "no host was named")),
+        false => Ok(hosts),
+    }
+}
+
+fn read(file: &str) -> Result<String, Error> {
+    use std::io::Read;
+    let io = |e| {
+        Error::usage("hosts-file", format!("cannot read {file}: {e}"))
+            .hint("want a file of host names, a line each")
+    };
+    let mut text = String::new();
+    let length =
+        fs::File::open(file).map_err(io)?.take(MAX_HOSTS_FILE + 1).read_to_string(&mut text).map_err(io)?;
+    match length as u64 > MAX_HOSTS_FILE {
+        true => Err(Error::usage("hosts-file", format!("{file} is larger than 64 MiB"))),
+        false => Ok(text),
+    }
+}
+
+impl Report for Exported {
+    fn text(&self) -> String {
+        let until = self.valid_until.as_deref().unwrap_or("an unknown time");
+        format!("{}: {} hosts, {} entries, all of it good until {until}", self.file, self.hosts, self.entries)
+    }
+}

@@ -1,0 +1,69 @@
+//! Whom a command line means: `HOST`, `HOST:PORT`.
+
+use super::host_name;
+use crate::error::{Error, Kind};
+use crate::proto::name::HostName;
+use crate::verifier::owners;
+
+/// A host, or an address, which nothing can vouch for.
+#[derive(Debug)]
+pub(super) enum Target {
+    Host(HostName),
+    Address(String, Error),
+}
+
+/// `HOST`, `HOST:PORT` or `[HOST]:PORT`; an IPv6 address is an address, not a host and a port.
+pub(super) fn target(text: &str, port: u16) -> Result<(Target, u16), Error> {
+    let (host, digits) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or(rest))),
+        None if text.matches(':').count() == 1 => {
+            text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)))
+        }
+        None => (text, None),
+    };
+    let port = match digits {
+        None => port,
+        Some(digits) => digits.parse().ok().filter(|p| *p > 0).ok_or_else(|| {
+            Error::usage("port", format!("{text:?}: want HOST or HOST:PORT, with a port from 1 to 65535"))
+        })?,
+    };
+    let target = match host_name(host) {
+        Ok(name) => {
+            owners(&name, port)?;
+            Target::Host(name)
+        }
+        Err(error) if error.kind == Kind::Unproven => Target::Address(host.to_owned(), error),
+        Err(error) => return Err(error),
+    };
+    Ok((target, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_without_room_for_their_port_label_are_told_at_once() {
+        let long = ["a".repeat(63), "a".repeat(63), "a".repeat(63), "a".repeat(53)].join(".");
+        assert_eq!(target(&long, 22).unwrap_err().reason, "host-name");
+        assert!(target(&long["aaaaaaaaa".len()..], 22).is_ok());
+    }
+
+    #[test]
+    fn hosts_may_carry_a_port() {
+        let read = |text| match target(text, 22).ok()? {
+            (Target::Host(name), port) => Some((name.to_string(), port)),
+            (Target::Address(address, _), port) => Some((address, port)),
+        };
+        let is = |host: &str, port| Some((host.to_owned(), port));
+        assert_eq!(read("web1.example.com"), is("web1.example.com", 22));
+        assert_eq!(read("web1.example.com:2222"), is("web1.example.com", 2222));
+        assert_eq!(read("[web1.example.com]:2222"), is("web1.example.com", 2222));
+        assert_eq!(read("::1"), is("::1", 22));
+        assert_eq!(read("[::1]:2222"), is("::1", 2222));
+        for bad in ["web1:0", "web1:65536", "web1:ssh", "web1:", "[web1]x", "web_1", "web1:22:22", ""] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

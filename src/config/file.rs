@@ -1,0 +1,268 @@
+//! One configuration file: TOML, read strictly. Every mistake has its line.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Cache;
+use crate::dns::dns_server;
+use crate::proto::duration;
+use crate::proto::pattern::PatternList;
+use crate::proto::policy::{Place, Rule, Setting, Value};
+
+/// The version of the format that is read.
+const VERSION: &str = "1";
+/// Keys above the first `[[host]]` table.
+const KEYS: [&str; 6] = ["version", "resolver", "trust_anchor", "cache", "timeout", "host"];
+/// Most mistakes that are told of one file.
+const MAX_MISTAKES: usize = 20;
+/// The longest part of a line that is shown, in characters.
+const MAX_SHOWN: usize = 100;
+/// How long everything together may take.
+const TIMEOUTS: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(86_401);
+
+/// What one file says. Numbers beside values are lines, from 1.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub(super) resolver: Option<(Vec<SocketAddr>, usize)>,
+    pub(super) trust_anchor: Option<(PathBuf, usize)>,
+    pub(super) cache: Option<(Cache, usize)>,
+    pub(super) timeout: Option<(Duration, usize)>,
+    pub(super) rules: Vec<Rule>,
+}
+
+/// Where a file is, for what it says of others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whereabouts<'a> {
+    /// Its place among those read.
+    pub(super) index: usize,
+    /// Its folder, from which relative paths go out.
+    pub(super) folder: &'a Path,
+    /// The user's home, for paths that begin with `~/`.
+    pub(super) home: Option<&'a Path>,
+}
+
+/// Something in a file that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line, from 1; none if it is about the file as a whole.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// The line itself, without blanks around it, cut if it is long.
+    pub shown: Option<String>,
+}
+
+impl Mistake {
+    pub(super) fn whole(message: impl fmt::Display) -> Self {
+        Mistake { line: None, message: message.to_string(), shown: None }
+    }
+}
+
+/// Reads the text of a file; all of it is right, or every mistake is told.
+pub(super) fn parse(text: &str, at: Whereabouts<'_>) -> Result<File, Vec<Mistake>> {
+    let mut reader = Reader { text, at, mistakes: Vec::new() };
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        reader.mistake(error.span().map_or(0, |span| span.start), error.message());
+    }
+    if errors.is_empty() && reader.version(root.get_ref()) {
+        let file = reader.file(root.get_ref());
+        if reader.mistakes.is_empty() {
+            return Ok(file);
+        }
+    }
+    reader.mistakes.sort_by_key(|mistake| mistake.line);
+    reader.mistakes.truncate(MAX_MISTAKES);
+    Err(reader.mistakes)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: Whereabouts<'a>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn line(&self, offset: usize) -> usize {
+        self.text.bytes().take(offset).filter(|octet| *octet == b'\n').count() + 1
+    }
+
+    fn place(&self, offset: usize) -> Place {
+        Place { file: self.at.index, line: self.line(offset) }
+    }
+
+    fn mistake(&mut self, offset: usize, message: impl fmt::Display) {
+        let line = self.line(offset);
+        let shown = self.text.lines().nth(line - 1).map(|text| text.trim().chars().take(MAX_SHOWN).collect());
+        self.mistakes.push(Mistake { line: Some(line), message: message.to_string(), shown });
+    }
+
+    /// Keeps what is right, tells what is not.
+    fn right<T, E: fmt::Display>(&mut self, value: Result<T, E>, offset: usize) -> Option<T> {
+        value.map_err(|error| self.mistake(offset, error)).ok()
+    }
+
+    /// The file is of the version that is known here. Of another one nothing else is looked at.
+    fn version(&mut self, root: &DeTable<'_>) -> bool {
+        let Some(version) = root.get("version") else {
+            self.mistakes
+                .push(Mistake::whole(format!("it does not say its version (want: version = {VERSION})")));
+            return false;
+        };
+        let known = version.get_ref().as_integer().is_some_and(|n| n.radix() == 10 && n.as_str() == VERSION);
+        if !known {
+            let message = format!("this program knows version {VERSION} alone (want: version = {VERSION})");
+            self.mistake(version.span().start, message);
+        }
+        known
+    }
+
+    fn file(&mut self, root: &DeTable<'_>) -> File {
+        let mut file = File::default();
+        for (key, value) in root.iter() {
+            let (begin, line) = (key.span().start, self.line(key.span().start));
+            match key.get_ref().as_ref() {
+                "version" => {}
+                "host" => file.rules = self.rules(value),
+                "resolver" => {
+                    let servers = texts(value).and_then(|value| servers(&value));
+                    file.resolver = self.right(servers, begin).map(|servers| (servers, line));
+                }
+                "trust_anchor" => {
+                    let path = one_text(value).and_then(|text| path(&text, self.at));
+                    file.trust_anchor = self.right(path, begin).map(|path| (path, line));
+                }
+                "cache" => {
+                    let cache = one_text(value).and_then(|text| match text.as_str() {
+                        "off" => Ok(Cache::Off),
+                        folder => path(folder, self.at).map(Cache::Folder),
+                    });
+                    file.cache = self.right(cache, begin).map(|cache| (cache, line));
+                }
+                "timeout" => {
+                    let timeout = one_text(value).and_then(|text| timeout(&text));
+                    file.timeout = self.right(timeout, begin).map(|timeout| (timeout, line));
+                }
+                key if Setting::KEYS.contains(&key) => {
+                    let message =
+                        format!("{key} belongs into a [[host]] table (for all hosts: match = \"*\")");
+                    self.mistake(begin, message);
+                }
+                key => {
+                    self.mistake(begin, format!("there is no key {key:?} (there are: {})", KEYS.join(", ")))
+                }
+            }
+        }
+        file
+    }
+
+    fn rules(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<Rule> {
+        let tables = match value.get_ref() {
+            DeValue::Array(tables) => tables,
+            _ => {
+                self.mistake(value.span().start, "want [[host]], with two brackets: there may be several");
+                return Vec::new();
+            }
+        };
+        tables.iter().filter_map(|table| self.rule(table)).collect()
+    }
+
+    fn rule(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Rule> {
+        let DeValue::Table(table) = value.get_ref() else {
+            self.mistake(value.span().start, "want a table of settings for hosts");
+            return None;
+        };
+        let mut hosts = None;
+        let mut settings = Vec::new();
+        for (key, value) in table.iter() {
+            let begin = key.span().start;
+            match key.get_ref().as_ref() {
+                "match" => {
+                    let patterns = texts(value).map(|value| match value {
+                        Value::Text(text) => text,
+                        Value::List(texts) => texts.join(" "),
+                    });
+                    let list = patterns.and_then(|text| PatternList::parse(&text).map_err(|e| e.to_string()));
+                    hosts = Some(self.right(list, begin)?);
+                }
+                key if KEYS.contains(&key) => {
+                    self.mistake(begin, format!("{key} belongs above the first [[host]] table"));
+                }
+                key => {
+                    let setting = match Setting::KEYS.contains(&key) {
+                        true => texts(value),
+                        // Whatever its value, it is the key that is wrong.
+                        false => Ok(Value::Text(String::new())),
+                    };
+                    let setting =
+                        setting.and_then(|value| Setting::read(key, &value).map_err(|e| e.to_string()));
+                    let place = self.place(begin);
+                    settings.extend(self.right(setting, begin).map(|setting| (setting, place)));
+                }
+            }
+        }
+        settings.sort_by_key(|(_, place)| *place);
+        let place = self.place(value.span().start);
+        if hosts.is_none() {
+            self.mistake(
+                value.span().start,
+                "this table does not say for which hosts (match = \"*.example.com\")",
+            );
+        }
+        Some(Rule { hosts: hosts?, place, settings })
+    }
+}
+
+/// A text or a list of texts.
+fn texts(value: &Spanned<DeValue<'_>>) -> Result<Value, String> {
+    let text = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
+    let wanted = || "want a text in quotes, or a list of such".to_owned();
+    match value.get_ref() {
+        DeValue::Array(items) => {
+            let texts: Option<Vec<String>> = items.iter().map(|item| text(item.get_ref())).collect();
+            texts.map(Value::List).ok_or_else(wanted)
+        }
+        other => text(other).map(Value::Text).ok_or_else(wanted),
+    }
+}
+
+fn one_text(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
+    value.get_ref().as_str().map(str::to_owned).ok_or_else(|| "want a text in quotes".to_owned())
+}
+
+fn servers(value: &Value) -> Result<Vec<SocketAddr>, String> {
+    let servers: Vec<SocketAddr> = match value {
+        Value::Text(text) => text.split(',').map(dns_server).collect::<Result<_, _>>()?,
+        Value::List(texts) => texts.iter().map(|text| dns_server(text)).collect::<Result<_, _>>()?,
+    };
+    if servers.is_empty() {
+        return Err("want at least one resolver; without the key the system's are asked".to_owned());
+    }
+    Ok(servers)
+}
+
+fn path(text: &str, at: Whereabouts<'_>) -> Result<PathBuf, String> {
+    match text.strip_prefix("~/") {
+        _ if text.is_empty() => Err("want a path".to_owned()),
+        Some(rest) => at.home.map(|home| home.join(rest)).ok_or_else(|| "this user has no home".to_owned()),
+        None if text.starts_with('~') => Err("of homes only one's own is known, as ~/".to_owned()),
+        None => Ok(at.folder.join(text)),
+    }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let span = duration::parse(text).map_err(|e| e.to_string())?;
+    match TIMEOUTS.contains(&span) {
+        true => Ok(span),
+        false => Err(format!("{text:?}: want a span of time from 1s to 1d")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

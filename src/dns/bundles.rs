@@ -1,0 +1,47 @@
+//! Bundle files.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::proto::bundle::{Bundle, BundleError, MAX_BUNDLE};
+
+/// Why a file gives no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleFileError {
+    /// It cannot be read or written.
+    #[error("{0}: {1}")]
+    Io(PathBuf, io::Error),
+    /// It holds something else.
+    #[error("{0}: {1}")]
+    Content(PathBuf, BundleError),
+}
+
+/// Reads the bundle at `path`. Whoever wrote it: nothing in it is believed.
+pub fn load(path: &Path) -> Result<Bundle, BundleFileError> {
+    let io = |e| BundleFileError::Io(path.into(), e);
+    let content = |e| BundleFileError::Content(path.into(), e);
+    let mut octets = Vec::new();
+    File::open(path).map_err(io)?.take(MAX_BUNDLE as u64 + 1).read_to_end(&mut octets).map_err(io)?;
+    if octets.len() > MAX_BUNDLE {
+        return Err(content(BundleError::TooLarge));
+    }
+    let text = String::from_utf8(octets).map_err(|_| content(BundleError::Header))?;
+    Bundle::from_text(&text).map_err(content)
+}
+
+/// Writes `bundle` to `path`, as a whole or not at all. What it holds is public, and the file can be read by
+/// all.
+pub fn save(bundle: &Bundle, path: &Path) -> Result<(), BundleFileError> {
+    use std::os::unix::fs::PermissionsExt;
+    let io = |e| BundleFileError::Io(path.into(), e);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .permissions(std::fs::Permissions::from_mode(0o644))
+        .tempfile_in(folder)
+        .map_err(io)?;
+    file.write_all(bundle.to_text().as_bytes()).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    file.persist(path).map_err(|e| io(e.error))?;
+    Ok(())
+}

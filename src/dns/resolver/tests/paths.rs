@@ -1,0 +1,133 @@
+//! Where one way leads to an answer, it is found within the deadline, whatever stands beside it.
+
+use std::sync::atomic::AtomicUsize;
+
+use super::*;
+
+const OPT: [u8; 11] = [0, 0, 41, 4, 208, 0, 0, 0x80, 0, 0, 0];
+
+/// A reply with an OPT record: from somebody who knows EDNS.
+fn with_edns(query: &[u8], flags: u16) -> Vec<u8> {
+    let mut reply = reply(query, flags);
+    reply[11] = 1;
+    [&reply, &OPT[..]].concat()
+}
+
+fn good() -> Answers {
+    Arc::new(|query, _| vec![with_edns(query, GOOD)])
+}
+
+/// Fails alone, and does not matter beside a server that is good, in either place.
+async fn matters_only_alone(failing: Answers) {
+    let (failing, good) = (server(failing).await, server(good()).await);
+    let (outcome, took) = ask(vec![failing], SHORT).await;
+    assert!(outcome.is_err() && took < LONG / 2, "{outcome:?} {took:?}");
+    for servers in [vec![failing, good], vec![good, failing]] {
+        let (outcome, took) = ask(servers, LONG).await;
+        assert!(outcome.unwrap().edns);
+        assert!(took < LONG / 2, "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_fails_beside_a_good_one() {
+    const SERVFAIL: u16 = 2;
+    const FORMERR: u16 = 1;
+    matters_only_alone(Arc::new(|_, _| Vec::new())).await;
+    matters_only_alone(Arc::new(|query, _| vec![reply(query, GOOD | SERVFAIL)])).await;
+    matters_only_alone(Arc::new(|query, _| vec![reply(query, GOOD | FORMERR)])).await;
+    matters_only_alone(Arc::new(|query, _| garbage(query))).await;
+    // Truncated, and nothing but silence or garbage over TCP.
+    matters_only_alone(Arc::new(|query, tcp| if tcp { vec![] } else { vec![reply(query, TRUNCATED)] })).await;
+    matters_only_alone(Arc::new(|query, tcp| match tcp {
+        true => garbage(query),
+        false => vec![reply(query, TRUNCATED)],
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn truncated_and_nobody_at_the_tcp_port() {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let cut = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = vec![0; 2048];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
+            let _ = socket.send_to(&reply(&buffer[..length], TRUNCATED), peer).await;
+        }
+    });
+    let (outcome, took) = ask(vec![cut], LONG).await;
+    assert!(outcome.unwrap_err().contains("refused"));
+    assert!(took < LONG / 2, "asking again changes nothing");
+    let (outcome, took) = ask(vec![cut, server(good()).await], LONG).await;
+    assert!(outcome.is_ok() && took < LONG / 2, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_tcp_connection_that_stalls_is_not_the_last() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = connections.clone();
+    let stalls_once: Answers = Arc::new(move |query, tcp| match tcp {
+        false => vec![reply(query, TRUNCATED)],
+        true if counter.fetch_add(1, Ordering::Relaxed) == 0 => Vec::new(),
+        true => vec![with_edns(query, GOOD)],
+    });
+    let (outcome, took) = ask(vec![server(stalls_once).await], LONG).await;
+    assert!(outcome.is_ok() && took < LONG / 2, "{took:?}");
+    assert_eq!(connections.load(Ordering::Relaxed), 2);
+    // One that is slow, and not stalled, is heard.
+    let slow: Answers = Arc::new(move |query, tcp| match tcp {
+        false => vec![reply(query, TRUNCATED)],
+        true => {
+            std::thread::sleep(TCP_PATIENCE / 2);
+            vec![with_edns(query, GOOD)]
+        }
+    });
+    assert!(ask(vec![server(slow).await], LONG).await.0.is_ok());
+}
+
+#[tokio::test]
+async fn a_server_without_edns_is_asked_in_vain_if_another_knows_it() {
+    let plain: Answers = Arc::new(|query, _| vec![reply(query, GOOD)]);
+    let plain = server(plain).await;
+    let (outcome, _) = ask(vec![plain], LONG).await;
+    assert!(!outcome.unwrap().edns, "better than nothing");
+    let (outcome, took) = ask(vec![plain, server(good()).await], LONG).await;
+    assert!(outcome.unwrap().edns && took < LONG / 2);
+    let silent: Answers = Arc::new(|_, _| Vec::new());
+    let (outcome, took) = ask(vec![plain, server(silent).await], LONG).await;
+    assert!(!outcome.unwrap().edns && took < LONG / 2);
+}
+
+#[tokio::test]
+async fn garbage_for_ever_takes_no_more_than_its_turn() {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let hostile = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = vec![0; 2048];
+        let (length, peer) = socket.recv_from(&mut buffer).await.unwrap();
+        loop {
+            for datagram in garbage(&buffer[..length]) {
+                let _ = socket.send_to(&datagram, peer).await;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let (outcome, took) = ask(vec![hostile], SHORT).await;
+    assert!(outcome.unwrap_err().contains("in time") && took < LONG / 2, "{took:?}");
+    let (outcome, took) = ask(vec![hostile, server(good()).await], LONG).await;
+    assert!(outcome.is_ok() && took < LONG / 2, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_second_opinion_begins_elsewhere() {
+    let (one, two) = (server(good()).await, server(good()).await);
+    let resolver = Resolver::new(vec![one, two]).unwrap();
+    let place = |resolver: &Resolver| resolver.first.load(Ordering::Relaxed);
+    let another = resolver.another();
+    another.ask(&question(), false, Instant::now() + LONG).await.unwrap();
+    assert_eq!((place(&resolver), place(&another)), (0, 1));
+    resolver.prefer(&another);
+    assert_eq!((place(&resolver), place(&resolver.another())), (1, 0));
+    assert_eq!(place(&Resolver::new(vec![one]).unwrap().another()), 0);
+}

@@ -1,0 +1,238 @@
+//! What a configuration says in vain, or against itself.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::{Mode, Place, Policies, Rule, Setting};
+use crate::proto::duration;
+use crate::proto::pattern::PatternList;
+
+/// Something that a configuration says and that has no effect, or not the one that it seems to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind.
+    pub kind: Kind,
+    /// Where it is written.
+    pub place: Place,
+    /// What decides in its stead, or stands against it.
+    pub because: Option<Place>,
+    /// A sentence, without either place.
+    pub message: String,
+}
+
+/// The kinds of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// No host is ever matched.
+    NeverMatches,
+    /// Another rule always comes first, or nothing is said.
+    Dead,
+    /// Two settings that cannot both have their effect.
+    Contradiction,
+}
+
+impl Kind {
+    /// What to do next.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::NeverMatches => "mend the patterns, or take the rule out",
+            Self::Dead => "the first value wins: put narrow rules before wide ones, or take this one out",
+            Self::Contradiction => "decide which of the two is meant",
+        }
+    }
+}
+
+/// A stable word for scripts; listed in the README.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NeverMatches => "never-matches",
+            Self::Dead => "dead",
+            Self::Contradiction => "contradiction",
+        })
+    }
+}
+
+/// All that one pattern beside another shows, in the order of the rules. `has_cache`: proofs are kept from
+/// one run to the next.
+///
+/// That rules of an earlier file win over those of a later one is what the order of files is for: such
+/// settings are not called dead.
+pub fn findings(policies: &Policies, has_cache: bool) -> Vec<Finding> {
+    let rules = policies.rules();
+    let mut told = BTreeSet::new();
+    let mut found = Vec::new();
+    for (at, rule) in rules.iter().enumerate() {
+        let finding = |kind, place, because, message| Finding { kind, place, because, message };
+        if rule.hosts.is_empty() {
+            let message = format!("no host can ever match {:?}", rule.hosts.to_string());
+            found.push(finding(Kind::NeverMatches, rule.place, None, message));
+            continue;
+        }
+        if rule.settings.is_empty() {
+            found.push(finding(Kind::Dead, rule.place, None, "this rule sets nothing".to_owned()));
+        }
+        let before = rules.get(..at).unwrap_or_default();
+        for (setting, place) in &rule.settings {
+            if let Some(winner) = winner(before, rule, setting.key()) {
+                let message = format!("{} is always decided before, for every host here", setting.key());
+                found.push(finding(Kind::Dead, *place, Some(winner), message));
+            }
+        }
+        found.extend(passed(rules, rule));
+        found.extend(grace_beyond_age(rules, rule).filter(|f| told.insert((f.place, f.because))));
+        if let Some((Setting::OutageGrace(span), place)) = rule.get("outage_grace")
+            && !has_cache
+            && !span.is_zero()
+        {
+            let message = "outage_grace has nothing to fall back upon but bundles, for the cache is off";
+            found.push(finding(Kind::Contradiction, *place, None, message.to_owned()));
+        }
+    }
+    found
+}
+
+/// Where the setting of this key is decided for every host of `rule`: the last of the rules of the same file
+/// that it takes.
+fn winner(before: &[Rule], rule: &Rule, key: &str) -> Option<Place> {
+    let earlier: Vec<(&PatternList, Place)> = before
+        .iter()
+        .filter(|earlier| earlier.place.file == rule.place.file)
+        .filter_map(|earlier| Some((&earlier.hosts, earlier.get(key)?.1)))
+        .collect();
+    let lists: Vec<&PatternList> = earlier.iter().map(|(hosts, _)| *hosts).collect();
+    if !rule.hosts.is_covered_by(&lists) {
+        return None;
+    }
+    earlier.iter().rev().find(|(hosts, _)| hosts.meets(&rule.hosts)).map(|(_, place)| *place)
+}
+
+/// The setting of this key that every host of `rule` gets, unless a rule for some of them comes before.
+fn common<'a>(rules: &'a [Rule], rule: &Rule, key: &str) -> Option<&'a (Setting, Place)> {
+    rules.iter().find_map(|other| other.get(key).filter(|_| rule.hosts.is_covered_by(&[&other.hosts])))
+}
+
+/// Settings for the verification of hosts none of which is verified.
+fn passed(rules: &[Rule], rule: &Rule) -> Option<Finding> {
+    let (Setting::Mode(Mode::Pass), because) = common(rules, rule, "mode")? else { return None };
+    let verified = |other: &&Rule| matches!(other.get("mode"), Some((Setting::Mode(Mode::Verify), _)));
+    let earlier =
+        rules.iter().take_while(|other| other.get("mode").is_none_or(|(_, place)| place != because));
+    if earlier.filter(verified).any(|other| other.hosts.meets(&rule.hosts)) {
+        return None;
+    }
+    let mut vain = rule.settings.iter().filter(|(setting, _)| setting.key() != "mode");
+    let (_, place) = vain.clone().next()?;
+    let keys: Vec<&str> = vain.by_ref().map(|(setting, _)| setting.key()).collect();
+    Some(Finding {
+        kind: Kind::Contradiction,
+        place: *place,
+        because: Some(*because),
+        message: format!("{} without effect: mode = \"pass\" for every host here", keys.join(", ")),
+    })
+}
+
+/// A grace that a limit on the age of signatures ends before its time.
+fn grace_beyond_age(rules: &[Rule], rule: &Rule) -> Option<Finding> {
+    let (Setting::OutageGrace(grace), place) = common(rules, rule, "outage_grace")? else { return None };
+    let (Setting::MaxSignatureAge(Some(age)), because) = common(rules, rule, "max_signature_age")? else {
+        return None;
+    };
+    (grace > age).then(|| Finding {
+        kind: Kind::Contradiction,
+        place: *place,
+        because: Some(*because),
+        message: format!(
+            "outage_grace = {:?} cannot last: max_signature_age = {:?} ends it",
+            duration::text(*grace),
+            duration::text(*age)
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rules::tests::rules;
+    use super::*;
+
+    /// Kind, line, and the line of what stands against it.
+    fn found(lines: &[&str]) -> Vec<(String, usize, Option<usize>)> {
+        let findings = findings(&rules(lines), true).into_iter();
+        findings.map(|f| (f.kind.to_string(), f.place.line, f.because.map(|place| place.line))).collect()
+    }
+
+    #[track_caller]
+    fn expect(lines: &[&str], kind: &str, line: usize, because: impl Into<Option<usize>>) {
+        assert_eq!(found(lines), [(kind.to_owned(), line, because.into())], "{lines:?}");
+    }
+
+    #[test]
+    fn a_sensible_configuration_has_none() {
+        let lines = [
+            "old.example.com 10.*: mode=pass",
+            "db.example.com: port_labels=required outage_grace=1h",
+            "*.example.com !db.example.com: outage_grace=6h max_signature_age=7d",
+            "*: outage_grace=2h max_signature_age=14d mode=verify",
+        ];
+        assert_eq!(found(&lines), []);
+    }
+
+    #[test]
+    fn what_never_matches_or_sets_nothing_is_found() {
+        expect(&["!a.example: mode=pass"], "never-matches", 1, None);
+        expect(&["web_1.example: mode=pass"], "never-matches", 1, None);
+        expect(&["a.example:"], "dead", 1, None);
+    }
+
+    #[test]
+    fn settings_that_are_decided_before_are_dead() {
+        expect(&["*.example: outage_grace=1h", "a.example: outage_grace=2h"], "dead", 2, 1);
+        expect(
+            &[
+                "a.example: outage_grace=1h",
+                "b.example: outage_grace=1h",
+                "a.example b.example: outage_grace=2h",
+            ],
+            "dead",
+            3,
+            2,
+        );
+        assert_eq!(found(&["*.example: outage_grace=1h", "a.example: aliases=same-zone"]), []);
+        assert_eq!(found(&["*.example !a.example: outage_grace=1h", "a.example: outage_grace=2h"]), []);
+        assert_eq!(found(&["a.example: outage_grace=1h", "*.example: outage_grace=2h"]), []);
+    }
+
+    #[test]
+    fn the_files_of_the_user_may_say_otherwise_than_the_systems() {
+        let policies = rules(&["*: outage_grace=1h", "a.example: outage_grace=2h"]);
+        let mut apart = policies.rules().to_vec();
+        apart[1].place.file = 1;
+        assert_eq!(findings(&policies, true).len(), 1);
+        assert_eq!(findings(&Policies::new(apart), true), []);
+    }
+
+    #[test]
+    fn settings_for_hosts_that_are_passed_contradict() {
+        expect(&["*.example: mode=pass aliases=same-zone"], "contradiction", 1, 1);
+        expect(&["*: mode=pass", "a.example: max_signature_age=1d"], "contradiction", 2, 1);
+        expect(&["a.example: max_signature_age=1d", "*: mode=pass"], "contradiction", 1, 2);
+        // Of these hosts one is verified, or not all are passed.
+        assert_eq!(found(&["a.example: mode=verify", "*.example: mode=pass aliases=same-zone"]), []);
+        assert_eq!(found(&["a.example: mode=pass", "*: max_signature_age=1d"]), []);
+    }
+
+    #[test]
+    fn a_grace_that_ends_before_its_time_contradicts() {
+        expect(&["*: outage_grace=2d max_signature_age=1d"], "contradiction", 1, 1);
+        expect(&["a.example: outage_grace=2d", "*: max_signature_age=1d"], "contradiction", 1, 2);
+        assert_eq!(found(&["*: outage_grace=1d max_signature_age=1d"]), []);
+        assert_eq!(found(&["a.example: outage_grace=2d", "b.example: max_signature_age=1d"]), []);
+    }
+
+    #[test]
+    fn a_grace_without_a_cache_contradicts() {
+        let policies = rules(&["*: outage_grace=2d"]);
+        assert_eq!((findings(&policies, true).len(), findings(&policies, false).len()), (0, 1));
+        assert_eq!(findings(&rules(&["*: outage_grace=0s"]), false), []);
+    }
+}

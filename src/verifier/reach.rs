@@ -1,0 +1,103 @@
+//! To a host's address: those that DNS gives, or the system, or the cache. Nobody vouches for them, and nothing
+//! rests on them.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::{ProbeFailure, Verifier, now};
+use crate::dns::addresses;
+use crate::proto::message::Question;
+use crate::proto::name::HostName;
+use crate::proto::rr::RrType;
+
+/// Longest wait for one of several addresses before the next is tried.
+const ADDRESS_WAIT: Duration = Duration::from_secs(3);
+/// Addresses of one host that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+impl Verifier {
+    /// A TCP connection to the first address that answers, with TCP_NODELAY. Addresses of an earlier run serve
+    /// within their TTL; if none of them answers, or while DNS does not, there are others.
+    pub async fn connect(&self, host: &HostName, port: u16) -> Result<TcpStream, ProbeFailure> {
+        let unreachable =
+            |why: String| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}"));
+        let kept = self.cache.as_ref().and_then(|c| c.addresses(host.name(), &self.scope(), now()));
+        if let Some((addresses, true)) = &kept
+            && let Ok(stream) = self.connect_to(addresses, port).await
+        {
+            return Ok(stream);
+        }
+        let kept = kept.map(|(addresses, _)| addresses).unwrap_or_default();
+        // Old addresses are better than none, and take time to be tried.
+        let last_resort = !kept.is_empty() || self.resolver.is_some();
+        let until = if last_resort { Instant::now() + self.left() * 2 / 3 } else { self.deadline };
+        let found = match addresses::of(self.resolver.as_ref(), host.name(), until).await {
+            Ok((found, ttl)) => {
+                if let Some(cache) = self.cache.as_ref().filter(|_| !found.is_empty()) {
+                    cache.put_addresses(host.name(), &self.scope(), found.clone(), now(), ttl);
+                }
+                found
+            }
+            Err(_) if !kept.is_empty() => kept,
+            Err(_) if !self.bundled_addresses(host).is_empty() => self.bundled_addresses(host),
+            // The system may know it from a file.
+            Err(why) if self.resolver.is_some() => {
+                match addresses::of(None, host.name(), self.deadline).await {
+                    Ok((found, _)) => found,
+                    Err(_) => return Err(unreachable(format!("no address: {why}"))),
+                }
+            }
+            Err(why) => return Err(unreachable(format!("no address: {why}"))),
+        };
+        self.connect_to(&found, port).await.map_err(unreachable)
+    }
+
+    /// Addresses that came with a bundle.
+    fn bundled_addresses(&self, host: &HostName) -> Vec<IpAddr> {
+        let stored = |rtype| self.lookups.stored(&Question::new(host.name().clone(), rtype));
+        let sets = [RrType::AAAA, RrType::A].into_iter().filter_map(stored);
+        sets.flat_map(|answer| addresses::in_set(answer.data().set())).collect()
+    }
+
+    /// Whose addresses these are: another resolver may have others.
+    fn scope(&self) -> String {
+        match &self.resolver {
+            None => "system".to_owned(),
+            Some(resolver) => {
+                let mut servers: Vec<String> = resolver.servers().map(|server| server.to_string()).collect();
+                servers.sort();
+                servers.join(" ")
+            }
+        }
+    }
+
+    async fn connect_to(&self, addresses: &[IpAddr], port: u16) -> Result<TcpStream, String> {
+        let mut trouble = "it has no address".to_owned();
+        let mut left = addresses.len().min(MAX_ADDRESSES);
+        for address in addresses.iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::from((*ip, port))) {
+            left -= 1;
+            // The last one has all the time there is.
+            let until =
+                if left == 0 { self.deadline } else { self.deadline.min(Instant::now() + ADDRESS_WAIT) };
+            match within(until, TcpStream::connect(address)).await {
+                Ok(stream) => match stream.set_nodelay(true) {
+                    Ok(()) => return Ok(stream),
+                    Err(e) => trouble = format!("{address}: {e}"),
+                },
+                Err(why) => trouble = format!("{address}: {why}"),
+            }
+        }
+        Err(trouble)
+    }
+}
+
+async fn within<T>(until: Instant, work: impl Future<Output = std::io::Result<T>>) -> Result<T, String> {
+    match timeout_at(until, work).await {
+        Ok(outcome) => outcome.map_err(|e| e.to_string()),
+        Err(_) => Err("no answer in time".to_owned()),
+    }
+}
