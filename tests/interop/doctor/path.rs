@@ -131,13 +131,13 @@ fn a_resolver_that_is_not_there_is_told_within_the_deadline_and_another_stands_i
     let gone = doctor(&tree, nobody.addr(), &["--timeout", "2"]);
     assert_eq!(gone.severity("resolver-udp"), "error");
     assert!(gone.message("resolver-udp").contains("cannot be reached"));
-    assert!(gone.finished.elapsed < Duration::from_secs(8), "{:#?}", gone.finished);
+    assert!(gone.finished.elapsed < Duration::from_secs(15), "{:#?}", gone.finished);
 
     let silent = Forger::start(tree.addr());
     silent.rule(|_| Vec::new());
     let dead = doctor(&tree, silent.addr(), &["--timeout", "2", HOST]);
     assert_eq!((dead.severity("resolver-udp"), dead.severity("chain")), ("error", "error"));
-    assert!(dead.finished.elapsed < Duration::from_secs(12), "{:#?}", dead.finished);
+    assert!(dead.finished.elapsed < Duration::from_secs(20), "{:#?}", dead.finished);
 
     let both = doctor(
         &tree,
