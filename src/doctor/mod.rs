@@ -350,7 +350,12 @@ fn remembered(
         match known_hosts::read(&path) {
             Ok(None) => {}
             Ok(Some(text)) => {
-                findings.extend(files::exposed(&path).into_iter().map(|finding| finding.of(host)));
+                for finding in files::exposed(&path).into_iter().map(|finding| finding.of(host)) {
+                    // Files of one folder share what is wrong with it.
+                    if !findings.contains(&finding) {
+                        findings.push(finding);
+                    }
+                }
                 files.push(Remembered { path: shown, entries: entries(&text, known_as) });
             }
             Err(error) => {
@@ -361,4 +366,30 @@ fn remembered(
     }
     findings.extend(judge::known_hosts::judge(host, known_as, proven, &files, wanted));
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn outcomes_keep_their_order_and_no_more_run_at_once_than_may() {
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let work = |place: usize| {
+            let (running, most) = (running.clone(), most.clone());
+            async move {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                // Those that begin first end last.
+                for _ in 0..(100 - place) {
+                    tokio::task::yield_now().await;
+                }
+                running.fetch_sub(1, Ordering::SeqCst);
+                place
+            }
+        };
+        assert_eq!(in_order((0..50).map(work)).await, (0..50).collect::<Vec<_>>());
+        assert_eq!(most.load(Ordering::SeqCst), AT_ONCE);
+    }
 }

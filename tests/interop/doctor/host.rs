@@ -1,5 +1,7 @@
 //! A host's proof and what ssh remembers of it.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::peer::command;
 use crate::support::run_ok;
 use crate::support::sshd::{keygen, sshfp_lines};
@@ -113,6 +115,15 @@ fn what_ssh_remembers_is_compared_with_what_is_proven() {
         look(&format!("[web4.example.test]:2222 {old}\n"), 2222).severity("known-hosts-conflict"),
         "warning"
     );
+
+    // What others may write they may change.
+    let file = tree.sandbox.join("known_hosts");
+    let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    let entry = format!("web4.example.test {published}\n");
+    assert!(look(&entry, 22).all("file-mode").is_empty());
+    mode(0o666);
+    assert_eq!(look(&entry, 22).severity("file-mode"), "warning");
+    mode(0o600);
 
     // ssh-keygen hashes the names, and takes out what the remedy says.
     let hashed = tree.sandbox.write("hashed", &format!("web4.example.test {old}\n"));
