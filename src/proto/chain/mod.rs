@@ -20,7 +20,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use anchors::{Anchor, AnchorError, Anchors};
+pub use anchors::{Anchor, AnchorError, Anchors, ROOT, RootKey};
 pub use answer::Answer;
 pub use entry::Entry;
 pub use error::ChainError;
