@@ -19,6 +19,7 @@ mod interop {
     mod doctor;
     mod forging;
     mod lookup;
+    mod outage;
     mod peers;
     mod policy;
     mod presentation;
