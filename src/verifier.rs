@@ -2,7 +2,7 @@
 //! clock is read here and passed down.
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -250,53 +250,57 @@ impl Verifier {
     /// A TCP connection to the first address that answers, with TCP_NODELAY.
     pub async fn connect(&self, host: &HostName, port: u16) -> Result<TcpStream, ProbeFailure> {
         let found = addresses::of(self.resolver.as_ref(), host.name(), self.deadline).await;
-        self.connect_any(&host.to_string(), port, found).await
+        let found = found.map(|ips| ips.into_iter().map(|ip| SocketAddr::from((ip, port))).collect());
+        connect_any(&host.to_string(), port, found, self.deadline).await
     }
+}
 
-    /// The same for a host that policy passes: a name that the named resolvers may not know, though the system
-    /// does (/etc/hosts), or an address.
-    pub async fn connect_passed(&self, host: &str, port: u16) -> Result<TcpStream, ProbeFailure> {
-        let known = match (&self.resolver, HostName::parse(host)) {
-            (Some(resolver), Ok(name)) => {
-                addresses::of(Some(resolver), name.name(), self.deadline).await.ok()
-            }
-            _ => None,
-        };
-        let found = match known.filter(|addresses| !addresses.is_empty()) {
-            Some(addresses) => Ok(addresses),
-            None => within(self.deadline, tokio::net::lookup_host((host, port)))
-                .await
-                .map(|found| found.map(|address| address.ip()).collect()),
-        };
-        self.connect_any(host, port, found).await
-    }
-
-    async fn connect_any(
-        &self,
-        host: &str,
-        port: u16,
-        found: Result<Vec<IpAddr>, String>,
-    ) -> Result<TcpStream, ProbeFailure> {
-        let unreachable =
-            |why: String| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}"));
-        let addresses = found.map_err(|why| unreachable(format!("no address: {why}")))?;
-        let mut trouble = "it has no address".to_owned();
-        let mut left = addresses.len().min(MAX_ADDRESSES);
-        for address in addresses.into_iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::from((ip, port))) {
-            left -= 1;
-            // The last one has all the time there is.
-            let until =
-                if left == 0 { self.deadline } else { self.deadline.min(Instant::now() + ADDRESS_WAIT) };
-            match within(until, TcpStream::connect(address)).await {
-                Ok(stream) => match stream.set_nodelay(true) {
-                    Ok(()) => return Ok(stream),
-                    Err(e) => trouble = format!("{address}: {e}"),
-                },
-                Err(why) => trouble = format!("{address}: {why}"),
-            }
+/// A TCP connection to a host that policy passes, with TCP_NODELAY: a name that the named `resolvers` may not know,
+/// though the system does (/etc/hosts), or an address. Nothing else that verifying takes has to be there.
+pub async fn connect_passed(
+    resolvers: &[SocketAddr],
+    timeout: Duration,
+    host: &str,
+    port: u16,
+) -> Result<TcpStream, ProbeFailure> {
+    let (deadline, half) = (Instant::now() + timeout, Instant::now() + timeout / 2);
+    let known = match (Resolver::new(resolvers.to_vec()), HostName::parse(host)) {
+        (Ok(resolver), Ok(name)) => {
+            addresses::of(Some(&resolver), name.name(), half).await.unwrap_or_default()
         }
-        Err(unreachable(trouble))
+        _ => Vec::new(),
+    };
+    let found = match known.is_empty() {
+        false => Ok(known.into_iter().map(|ip| SocketAddr::from((ip, port))).collect()),
+        true => within(deadline, tokio::net::lookup_host((host, port))).await.map(Iterator::collect),
+    };
+    connect_any(host, port, found, deadline).await
+}
+
+async fn connect_any(
+    host: &str,
+    port: u16,
+    found: Result<Vec<SocketAddr>, String>,
+    deadline: Instant,
+) -> Result<TcpStream, ProbeFailure> {
+    let unreachable =
+        |why: String| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}"));
+    let addresses = found.map_err(|why| unreachable(format!("no address: {why}")))?;
+    let mut trouble = "it has no address".to_owned();
+    let mut left = addresses.len().min(MAX_ADDRESSES);
+    for address in addresses.into_iter().take(MAX_ADDRESSES) {
+        left -= 1;
+        // The last one has all the time there is.
+        let until = if left == 0 { deadline } else { deadline.min(Instant::now() + ADDRESS_WAIT) };
+        match within(until, TcpStream::connect(address)).await {
+            Ok(stream) => match stream.set_nodelay(true) {
+                Ok(()) => return Ok(stream),
+                Err(e) => trouble = format!("{address}: {e}"),
+            },
+            Err(why) => trouble = format!("{address}: {why}"),
+        }
     }
+    Err(unreachable(trouble))
 }
 
 async fn within<T>(until: Instant, work: impl Future<Output = std::io::Result<T>>) -> Result<T, String> {
