@@ -120,7 +120,7 @@ pub struct Context {
     /// What is asked for besides a proof, by host.
     pub policies: Policies,
     /// What is wrong with the configuration, and yet no error. Where standard error is the user's these have been
-    /// told; [`proxy`] tells them when it knows its client.
+    /// told; `proxy` tells them when it knows its client.
     pub warnings: Vec<String>,
 }
 

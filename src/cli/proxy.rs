@@ -17,7 +17,7 @@ use crate::proto::name::HostName;
 use crate::proto::policy::Mode;
 use crate::ssh::pass::pass;
 use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
-use crate::verifier::{Verifier, accepted, now};
+use crate::verifier::{Verifier, accepted, connect_passed, now};
 
 /// Be ssh's ProxyCommand: check the key exchange in-line.
 ///
@@ -91,7 +91,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
                 Err(error) => Err(error),
             };
             let accepted = settled.and_then(|(evidence, verdict)| {
-                if let Some(age) = evidence.origin().and_then(|origin| origin.age(now())) {
+                if let Some(age) = evidence.origin().and_then(|origin| origin.age(now()))
+                    && !silent
+                {
                     cx.out.warn(&in_grace(&args.host, age));
                 }
                 accepted(verdict)
@@ -126,14 +128,7 @@ fn passed(host: &str, cx: &Context) -> Option<String> {
 
 /// A host that policy passes is nobody's to judge here: ssh checks it as it is configured.
 async fn relay_unjudged(host: &str, port: u16, cx: &Context) -> Result<(), Kind> {
-    let connected = match cx.verifier() {
-        Ok(verifier) => verifier
-            .connect_passed(host, port)
-            .await
-            .map_err(|failure| Error::failure("unreachable", failure).hint(UNREACHABLE_HINT)),
-        Err(error) => Err(error),
-    };
-    match connected {
+    match connect_passed(&cx.resolver, cx.timeout, host, port).await {
         Ok(server) => {
             let tell = || {
                 tell_warnings(cx);
@@ -142,7 +137,10 @@ async fn relay_unjudged(host: &str, port: u16, cx: &Context) -> Result<(), Kind>
             pass(stdin(), stdout(), server, tell).await;
             Ok(())
         }
-        Err(error) => Err(refuse(cx, error).await),
+        Err(failure) => {
+            let error = Error::failure("unreachable", failure).hint(UNREACHABLE_HINT);
+            Err(refuse(cx, error).await)
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::support::port::Port;
 use crate::support::sandbox::clean;
 use crate::support::sshd::{Sshd, sshfp_lines};
 use crate::support::tree::Plan;
@@ -182,6 +183,13 @@ fn a_host_that_is_passed_is_relayed_and_left_to_ssh() {
             "{finished:#?}"
         );
     }
+    // It takes no resolver and no trust anchor.
+    let nobody = Port::free();
+    let rule = "[[host]]\nmatch = \"localhost\"\nmode = \"pass\"";
+    let text = format!("version = 1\nresolver = \"{}\"\ntrust_anchor = \"nowhere\"\n{rule}\n", nobody.addr());
+    let alone = tree.sandbox.write("alone.toml", &text);
+    std::fs::set_permissions(&alone, std::fs::Permissions::from_mode(0o600)).unwrap();
+    works(&ssh(&tree, &sshd, &alone, &[], "localhost"));
     // ssh's own checking is as it is configured.
     let finished = ssh(&tree, &sshd, &pass, &["-o", "StrictHostKeyChecking=yes"], "127.0.0.1");
     is_stopped(&finished, "Host key verification failed");
