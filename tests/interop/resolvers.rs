@@ -10,7 +10,7 @@ use std::time::Duration;
 use sshanchor::dns::lookup::Lookups;
 use sshanchor::dns::resolver::Resolver;
 use sshanchor::proto::chain::{Anchors, Answer};
-use sshanchor::proto::denial::{Status, Unproven};
+use sshanchor::proto::denial::Unproven;
 use sshanchor::proto::message::Question;
 use sshanchor::proto::name::Name;
 use sshanchor::proto::rr::RrType;
