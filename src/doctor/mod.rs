@@ -2,10 +2,8 @@
 //! [`crate::proto::doctor`] judge it. What is looked at, in this order:
 //!
 //! 1. `path`: what each resolver hands out;
-//! 2. the clock and the trust anchors, by the keys of the anchored zones; `files`: who may write the anchors;
+//! 2. this program's configuration; the clock and the trust anchors, by the keys of the anchored zones; `files`: who may write the anchors;
 //! 3. for each host its proof, its known_hosts entries, and ssh's configuration for it; else ssh's defaults.
-//!
-//! Findings on this program's own configuration file belong to 2.
 
 mod files;
 mod path;
@@ -26,10 +24,11 @@ use crate::proto::doctor::known_hosts::Remembered;
 use crate::proto::doctor::path::Path;
 use crate::proto::doctor::ssh::Config;
 use crate::proto::doctor::{self as judge, Finding, Severity};
-use crate::proto::evidence::owners;
+use crate::proto::evidence::{Evidence, owners};
 use crate::proto::known_hosts::{entries, lookup_name};
 use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
+use crate::proto::policy::Policies;
 use crate::proto::rr::RrType;
 use crate::proto::sshfp::Sshfp;
 use crate::ssh::config::{self, AskSshError};
@@ -50,6 +49,9 @@ pub struct Doctor {
     anchors: Result<Anchors, AnchorFileError>,
     anchor_file: Option<PathBuf>,
     ssh_config: Option<PathBuf>,
+    policies: Policies,
+    /// What is wrong with the configuration, as those say who read it.
+    warnings: Vec<String>,
     timeout: Duration,
     /// For all that concerns every host; of the hosts each has its own.
     deadline: Instant,
@@ -79,7 +81,8 @@ pub struct Group {
 
 impl Doctor {
     /// With the clock at `now`, in seconds since 1970, and another configuration for ssh if there is one.
-    pub fn new(options: &Options, ssh_config: Option<PathBuf>, now: u64) -> Self {
+    /// `warnings` are those about the options' files.
+    pub fn new(options: &Options, warnings: &[String], ssh_config: Option<PathBuf>, now: u64) -> Self {
         let resolver = match options.resolver.is_empty() {
             true => Resolver::system(),
             false => Resolver::new(options.resolver.clone()),
@@ -89,6 +92,8 @@ impl Doctor {
             anchors: anchors::load(options.trust_anchor.as_deref()),
             anchor_file: options.trust_anchor.clone(),
             ssh_config,
+            policies: options.policies.clone(),
+            warnings: warnings.to_vec(),
             timeout: options.timeout,
             deadline: Instant::now() + options.timeout,
             now,
@@ -144,6 +149,8 @@ impl Doctor {
         groups.extend(
             resolvers.map(|(path, findings)| Group { title: format!("resolver {}", path.server), findings }),
         );
+        let findings = judge::policy::configuration(&self.warnings, &self.policies);
+        groups.push(Group { title: "configuration".to_owned(), findings });
         groups.extend(self.trust(able).await);
         groups
     }
@@ -176,11 +183,15 @@ impl Doctor {
         match (&self.anchors, &self.resolver) {
             (Err(error), _) => findings.push(bad_anchors(error)),
             (Ok(_), Ok(resolver)) if able => {
-                for zone in anchors.zones().into_iter().take(MAX_ZONES) {
+                let ask = |zone: &Name| {
                     let question = Question::new(zone.clone(), RrType::DNSKEY);
-                    let reply = resolver.ask(&question, true, self.deadline).await;
-                    let told = reply.as_ref().map_err(String::as_str);
-                    findings.extend(judge::anchors::judge(self.now, anchors, &self.source(), zone, told));
+                    let (resolver, deadline) = (resolver.clone(), self.deadline);
+                    async move { (resolver.ask(&question, true, deadline).await, question) }
+                };
+                for (reply, question) in in_order(anchors.zones().into_iter().take(MAX_ZONES).map(ask)).await
+                {
+                    let (source, told) = (self.source(), reply.as_ref().map_err(String::as_str));
+                    findings.extend(judge::anchors::judge(self.now, anchors, &source, &question.name, told));
                     keys.extend(reply.ok().map(|reply| (question, reply)));
                 }
             }
@@ -278,8 +289,11 @@ impl Doctor {
         let deadline = Instant::now() + self.timeout;
         let lookups = Lookups::new(resolver.clone(), anchors.clone(), self.now, deadline);
         let (host_keys, port_keys) = tokio::join!(lookups.prove(&at_host), lookups.prove(&at_port));
-        let findings = judge::chain::judge(self.now, host, &host_keys, &port_keys);
-        (findings, judge::chain::records_of(&host_keys, &port_keys))
+        let mut findings = judge::chain::judge(self.now, host, &host_keys, &port_keys);
+        let records = judge::chain::records_of(&host_keys, &port_keys);
+        let evidence = Evidence::new(host.clone(), port, host_keys, port_keys);
+        findings.extend(judge::policy::judge(self.now, &evidence, &self.policies.of(&host.to_string())));
+        (findings, records)
     }
 }
 

@@ -138,3 +138,23 @@ fn what_ssh_remembers_is_compared_with_what_is_proven() {
     let after = std::fs::read_to_string(tree.sandbox.join("known_hosts")).unwrap();
     assert_eq!(look(&after, 22).severity("known-hosts"), "ok", "{remedy}: {after:?}");
 }
+
+#[test]
+fn a_proof_that_does_not_suffice_by_policy_is_told() {
+    let tree = plan().start();
+    let look = |rule: &str| {
+        let text = format!("version = 1\n[[host]]\nmatch = \"*.example.test\"\n{rule}\n");
+        let file = tree.sandbox.write("config.toml", &text);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        doctor(&tree, tree.addr(), &["--config", file.to_str().unwrap(), HOST])
+    };
+    let enough = look("min_signature_left = \"1h\"");
+    assert_eq!((enough.severity("policy"), enough.severity("configuration")), ("ok", "ok"));
+    let short = look("min_signature_left = \"30d\"");
+    assert_eq!((short.severity("policy"), short.finished.code), ("error", Some(1)));
+    assert_eq!(look("mode = \"pass\"").severity("policy"), "info");
+    // A rule that never decides.
+    let dead = look("mode = \"verify\"\n[[host]]\nmatch = \"web1.example.test\"\nmode = \"pass\"");
+    assert_eq!(dead.severity("configuration"), "warning", "{:#?}", dead.finished);
+    assert!(doctor(&tree, tree.addr(), &[HOST]).all("policy").is_empty());
+}
