@@ -44,5 +44,5 @@ pub const MAX_SIGNATURES: usize = 16;
 pub const MAX_KEYS: usize = 64;
 /// Zones from the anchor to the answer.
 pub const MAX_ZONES: usize = 16;
-/// CNAME and DNAME steps from the name asked for to its data.
-pub const MAX_ALIASES: usize = 8;
+/// CNAME and DNAME steps from the name asked for to its data: as many as Unbound and BIND take.
+pub const MAX_ALIASES: usize = 11;
