@@ -42,6 +42,9 @@ pub struct Material {
     fetched: HashMap<Question, Fetched>,
     /// NSEC and NSEC3 sets that came beside data expanded from a wildcard.
     beside: HashMap<Question, Vec<RrSet>>,
+    /// What replies that end at an alias deny of its target. Whoever needs the target asks for it; this is
+    /// heard only where nobody answers.
+    aside: HashMap<Question, Fetched>,
 }
 
 impl Material {
@@ -88,7 +91,8 @@ impl Material {
 
     /// Notes that `question` could not be answered.
     pub fn fail(&mut self, question: &Question, why: String) {
-        self.fetched.entry(question.clone()).or_insert(Fetched::Failed(why));
+        let denied = self.aside.remove(question);
+        self.fetched.entry(question.clone()).or_insert(denied.unwrap_or(Fetched::Failed(why)));
     }
 
     /// Forgets that `question` could not be answered.
@@ -121,7 +125,7 @@ impl Material {
             let at = sets.iter().position(|s| s.owner() == name && s.rtype() == rtype)?;
             Some(sets.swap_remove(at))
         };
-        let mut name = question.name.clone();
+        let (mut name, mut wild) = (question.name.clone(), false);
         for step in 0..=MAX_ALIASES {
             let here = Question::new(name.clone(), question.rtype);
             // It stays in its place: one DNAME may serve several steps.
@@ -140,7 +144,11 @@ impl Material {
             } else if let Some(cname) = take(&mut sets, &name, RrType::CNAME).or(made) {
                 Fetched::Alias { cname, dname }
             } else if step > 0 {
-                // The reply ends at an alias; whoever needs its target asks for it.
+                // What stands beside an expansion speaks of that.
+                let authority = if wild { Vec::new() } else { denials(response) };
+                if matches!(response.rcode, NOERROR | NXDOMAIN) && !authority.is_empty() {
+                    self.aside.insert(here, Fetched::Nothing { rcode: response.rcode, authority });
+                }
                 return;
             } else if matches!(response.rcode, NOERROR | NXDOMAIN) {
                 Fetched::Nothing { rcode: response.rcode, authority: denials(response) }
@@ -151,6 +159,7 @@ impl Material {
                 Fetched::Set(set) | Fetched::Alias { cname: set, .. } => set.unexpanded().is_some(),
                 Fetched::Nothing { .. } | Fetched::Failed(_) => false,
             };
+            wild |= expanded;
             if let Entry::Vacant(place) = self.fetched.entry(here.clone()) {
                 place.insert(found);
                 if expanded {

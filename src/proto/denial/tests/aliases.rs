@@ -57,3 +57,25 @@ fn insecure_aliases_end_or_are_left() {
     assert_eq!(line(crate::proto::chain::MAX_ALIASES), Status::Insecure);
     assert_eq!(line(crate::proto::chain::MAX_ALIASES + 1), Status::Indeterminate);
 }
+
+#[test]
+fn what_a_reply_denies_of_an_aliass_target_is_heard_where_nobody_answers_for_it() {
+    let (zone, signed) = (Zone::new(ZONE), Zone::new("signed.example.test"));
+    let target = "x.signed.example.test";
+    let alias = zone.sign(HOST, RrType::CNAME, &[name(target).wire()]);
+    let apex = nsec(&signed, "signed.example.test", "signed.example.test", &[NS, SOA]);
+    let mut paper = paper();
+    paper.put_beside(HOST, RrType::SSHFP, alias.clone(), apex.clone());
+    let run = paper.run(HOST, RrType::SSHFP);
+    assert!(run.asked.contains(&question(target, RrType::SSHFP)), "it is asked for all the same");
+    assert_eq!(run.outcome.unwrap_err().status, Status::Absent);
+    paper.publish("signed.example.test", target, RrType::SSHFP, &[SSHFP]);
+    assert!(paper.run(HOST, RrType::SSHFP).outcome.is_ok(), "and its answer counts");
+    paper.silence(target, RrType::SSHFP);
+    let above = nsec(&Zone::new("test"), ZONE, "zulu.test", &[NS, DS]);
+    paper.put_beside(HOST, RrType::SSHFP, alias.clone(), above);
+    paper.deny(target, RrType::DS, NXDOMAIN, apex);
+    assert_eq!(status(&paper, HOST), Status::Bogus, "another zone's denial");
+    paper.put(HOST, RrType::SSHFP, alias);
+    assert_eq!(status(&paper, HOST), Status::Indeterminate);
+}
