@@ -10,6 +10,7 @@
 //! | [`error`] | kind (the exit code), stable reason, message, hint |
 //! | [`ownership`] | whose files may steer this process |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
+//! | [`doctor`] | gathers what weakens verification on this machine; judged in [`proto::doctor`] |
 //! | [`agent`] | this machine's part in publishing: own records, one reconciliation |
 //! | [`backend`] | where a plan goes: a primary that takes RFC 2136 updates |
 //! | [`dns`] | DNS I/O: resolvers, the fetching that proofs ask for, authorities, updates, TSIG |
@@ -17,7 +18,7 @@
 //! | [`proto`] | every decision, pure: names, keys, records, proofs, verdict, plan, handshake gate |
 //! | [`lab`] | an embedded signed zone and toy SSH hosts, behind `sshanchor demo` and the tests |
 //!
-//! Arrows point down: `cli -> {agent, verifier, output, config} -> {dns, ssh, backend} -> proto`. `dns` and `ssh`
+//! Arrows point down: `cli -> {agent, doctor, verifier, output, config} -> {dns, ssh, backend} -> proto`. `dns` and `ssh`
 //! never meet; `backend` may use `dns`; `lab` may use all.
 //!
 //! # The way of an accept
@@ -42,6 +43,7 @@ pub mod backend;
 pub mod cli;
 pub mod config;
 pub mod dns;
+pub mod doctor;
 pub mod error;
 #[cfg(feature = "lab")]
 pub mod lab;

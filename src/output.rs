@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::error::Error;
 
+pub use crate::proto::moment::rfc3339;
+
 /// Where results go and in which form.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
@@ -100,14 +102,6 @@ impl Output {
     }
 }
 
-/// A moment in seconds since 1970 as RFC 3339 in UTC; none beyond the year 9999.
-pub fn rfc3339(seconds: u64) -> Option<String> {
-    use time::OffsetDateTime;
-    use time::format_description::well_known::Rfc3339;
-    let moment = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()?;
-    moment.format(&Rfc3339).ok()
-}
-
 /// Text as a single line of printable ASCII: control characters, escapes and everything outside
 /// ASCII become `\u{..}` or `\n` and the like.
 pub fn sanitise(text: &str) -> String {
@@ -145,12 +139,6 @@ fn write_err(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_rfc_3339_in_utc() {
-        assert_eq!(rfc3339(1_795_219_200).unwrap(), "2026-11-21T00:00:00Z");
-        assert_eq!(rfc3339(u64::MAX), None);
-    }
 
     #[test]
     fn control_characters_never_reach_a_terminal() {

@@ -16,9 +16,11 @@ mod support;
 mod interop {
     mod bundle;
     mod cache;
+    mod doctor;
     mod forging;
     mod lookup;
     mod peers;
+    mod presentation;
     mod primary;
     mod proxy;
     mod publish;

@@ -3,6 +3,7 @@
 
 mod bundle;
 mod demo;
+mod doctor;
 mod lookup;
 mod proxy;
 mod publish;
@@ -33,7 +34,7 @@ use crate::verifier::{Options, Verifier};
     name = "sshanchor",
     version,
     about = "SSH host identities anchored in DNSSEC: publish SSHFP records, prove them before connecting",
-    after_help = "Exit status: 0 verified or done, 1 failure, 2 usage, 3 rejected, 4 unproven, 5 changes pending.\n\
+    after_help = "Exit status: 0 verified or done, 1 failure, 2 usage, 3 rejected, 4 unproven, 5 changes pending or findings.\n\
                   New here? Try: sshanchor demo",
     disable_help_subcommand = true
 )]
@@ -78,6 +79,7 @@ enum Command {
     Bundle(bundle::Args),
     Verify(verify::Args),
     Proxy(proxy::Args),
+    Doctor(doctor::Args),
 }
 
 /// What every command gets: where to print, whom to ask, how long to wait.
@@ -213,6 +215,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
         Command::Bundle(args) => bundle::run(args, cx).await,
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
+        Command::Doctor(args) => doctor::run(args, cx).await,
     }
 }
 

@@ -176,6 +176,9 @@ impl Lookups {
         let material = &self.lock().material;
         match material.get(&material.end_of_aliases(asked)) {
             Some(Fetched::Set(set)) => (Some(NOERROR), Some(set.clone())),
+            Some(Fetched::Alias { cname, .. }) if asked.rtype == RrType::CNAME => {
+                (Some(NOERROR), Some(cname.clone()))
+            }
             Some(Fetched::Nothing { rcode, .. }) => (Some(*rcode), None),
             _ => (None, None),
         }

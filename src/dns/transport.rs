@@ -3,12 +3,12 @@
 
 mod udp;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub use self::udp::Udp;
@@ -30,6 +30,36 @@ pub enum TransportError {
     /// A message longer than TCP can carry.
     #[error("a message of {0} octets does not fit")]
     TooLong(usize),
+}
+
+/// Sends `message` over a UDP socket of its own, every `resend`, and gives the first reply that `fits` as it
+/// came: for whoever looks at servers and not for answers.
+pub async fn udp_raw(
+    server: SocketAddr,
+    message: &[u8],
+    deadline: Instant,
+    resend: Duration,
+    fits: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<u8>, TransportError> {
+    let io = |e| TransportError::Io(server, e);
+    let local: SocketAddr = match server {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(local).await.map_err(io)?;
+    socket.connect(server).await.map_err(io)?;
+    let mut buffer = vec![0; MAX_MESSAGE];
+    while Instant::now() < deadline {
+        socket.send(message).await.map_err(io)?;
+        let until = deadline.min(Instant::now() + resend);
+        while let Ok(received) = timeout_at(until, socket.recv(&mut buffer)).await {
+            let length = received.map_err(io)?;
+            if let Some(datagram) = buffer.get(..length).filter(|d| fits(d)) {
+                return Ok(datagram.to_vec());
+            }
+        }
+    }
+    Err(TransportError::Timeout(server))
 }
 
 /// Sends `message` over a TCP connection of its own and reads one reply that `fits`.

@@ -3,11 +3,14 @@
 pub mod bundle;
 pub mod chain;
 pub mod denial;
+pub mod doctor;
 pub mod duration;
 pub mod evidence;
 pub mod handshake;
 pub mod hostkey;
+pub mod known_hosts;
 pub mod message;
+pub mod moment;
 pub mod name;
 pub mod packet;
 pub mod pattern;

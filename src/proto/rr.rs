@@ -1,72 +1,19 @@
 //! Resource records as DNSSEC sees them: canonical RDATA (RFC 4034 section 6.2), RRsets with the
 //! signatures over them, RRSIG fields.
 
-use std::collections::HashMap;
-use std::fmt;
+mod presentation;
+mod types;
 
-use data_encoding::HEXLOWER;
-use hickory_proto::rr::{RData, RecordType};
-use hickory_proto::serialize::binary::{BinDecoder, Restrict};
+use std::collections::HashMap;
+
+pub use presentation::presentation;
+pub use types::RrType;
 
 use super::name::Name;
 use super::wire::Reader;
 
 /// Class IN, the only one there is here.
 pub const CLASS_IN: u16 = 1;
-
-/// A record type by its number.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RrType(pub u16);
-
-#[allow(missing_docs)]
-impl RrType {
-    pub const A: Self = Self(1);
-    pub const NS: Self = Self(2);
-    pub const CNAME: Self = Self(5);
-    pub const SOA: Self = Self(6);
-    pub const TXT: Self = Self(16);
-    pub const AAAA: Self = Self(28);
-    pub const DNAME: Self = Self(39);
-    pub const OPT: Self = Self(41);
-    pub const DS: Self = Self(43);
-    pub const SSHFP: Self = Self(super::sshfp::TYPE);
-    pub const RRSIG: Self = Self(46);
-    pub const NSEC: Self = Self(47);
-    pub const DNSKEY: Self = Self(48);
-    pub const NSEC3: Self = Self(50);
-}
-
-impl RrType {
-    /// From a mnemonic in either case, or `TYPE123` (RFC 3597 section 5).
-    pub fn from_text(text: &str) -> Option<Self> {
-        let upper = text.to_ascii_uppercase();
-        if let Some(number) = upper.strip_prefix("TYPE") {
-            return number.parse().ok().map(Self);
-        }
-        upper.parse::<RecordType>().ok().map(|known| Self(known.into()))
-    }
-
-    /// Types that are questions or carry one message: no RRset of them can be proven.
-    pub fn is_meta(self) -> bool {
-        // OPT, the range of RFC 6895 section 3.1, and RRSIG, which nothing signs.
-        matches!(self.0, 0 | 41 | 46 | 128..=255)
-    }
-}
-
-impl fmt::Display for RrType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match RecordType::from(self.0) {
-            RecordType::Unknown(_) => write!(f, "TYPE{}", self.0),
-            known => write!(f, "{known}"),
-        }
-    }
-}
-
-impl fmt::Debug for RrType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
 
 /// One record out of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -326,48 +273,6 @@ impl Rrsig {
     }
 }
 
-/// RDATA in presentation form: the type's own where it is known, else RFC 3597's.
-pub fn presentation(rtype: RrType, rdata: &[u8]) -> String {
-    let own = match rtype {
-        RrType::SSHFP => super::sshfp::Sshfp::from_rdata(rdata).ok().map(|r| r.to_string()),
-        RrType::TXT => quoted_strings(rdata),
-        // Unknown to the library, and of the same form.
-        RrType::DNAME => library_form(RrType::CNAME, rdata),
-        other => library_form(other, rdata),
-    };
-    own.unwrap_or_else(|| format!("\\# {} {}", rdata.len(), HEXLOWER.encode(rdata)).trim_end().to_owned())
-}
-
-fn library_form(rtype: RrType, rdata: &[u8]) -> Option<String> {
-    let known = RecordType::from(rtype.0);
-    if rtype.is_meta() || matches!(known, RecordType::Unknown(_)) {
-        return None;
-    }
-    let length = u16::try_from(rdata.len()).ok()?;
-    let data = RData::read(&mut BinDecoder::new(rdata), known, Restrict::new(length)).ok()?;
-    (!matches!(data, RData::Unknown { .. })).then(|| data.to_string())
-}
-
-/// Character strings as master files have them (RFC 1035 section 5.1).
-fn quoted_strings(rdata: &[u8]) -> Option<String> {
-    let mut reader = Reader::new(rdata);
-    let mut strings = Vec::new();
-    while !reader.is_empty() {
-        let length = usize::from(reader.u8()?);
-        let escaped: String = reader
-            .take(length)?
-            .iter()
-            .map(|&byte| match byte {
-                b'"' | b'\\' => format!("\\{}", byte as char),
-                0x20..=0x7e => (byte as char).to_string(),
-                _ => format!("\\{byte:03}"),
-            })
-            .collect();
-        strings.push(format!("\"{escaped}\""));
-    }
-    Some(strings.join(" "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -387,25 +292,5 @@ mod tests {
         assert_eq!(sets[0].ttl(), 50);
         let other_class = Record { class: 3, ..record(1, 60, &[9, 9, 9, 9]) };
         assert!(RrSet::collect(&[other_class]).is_empty());
-    }
-
-    #[test]
-    fn presentation_forms() {
-        assert_eq!(presentation(RrType::A, &[192, 0, 2, 1]), "192.0.2.1");
-        assert_eq!(presentation(RrType::SSHFP, &[4, 2, 0xab]), "4 2 ab");
-        assert_eq!(presentation(RrType::TXT, b"\x03a\"b\x01\x07"), r#""a\"b" "\007""#);
-        assert_eq!(presentation(RrType::CNAME, b"\x01a\x01b\x00"), "a.b.");
-        assert_eq!(presentation(RrType::DNAME, b"\x01a\x01b\x00"), "a.b.");
-        assert_eq!(presentation(RrType(65280), &[1, 2]), r"\# 2 0102");
-        assert_eq!(presentation(RrType::A, &[1]), r"\# 1 01");
-    }
-
-    #[test]
-    fn types_have_names_and_numbers() {
-        assert_eq!(RrType::from_text("sshfp"), Some(RrType::SSHFP));
-        assert_eq!(RrType::from_text("TYPE44"), Some(RrType::SSHFP));
-        assert_eq!(RrType::from_text("nonsense"), None);
-        assert_eq!(RrType(65280).to_string(), "TYPE65280");
-        assert_eq!(RrType::DS.to_string(), "DS");
     }
 }

@@ -270,6 +270,9 @@ pub fn hint_for(name: &Name, cause: &Unproven) -> String {
         (Status::Insecure, ChainError::NoDs { zone, parent }) => format!(
             "sign {zone} and have its DS record put into {parent}; or, for a private zone, give its key: --trust-anchor FILE"
         ),
+        (_, ChainError::NoAnchor { .. }) => {
+            "the file given by --trust-anchor has no key for any zone above this name".to_owned()
+        }
         (Status::Insecure, _) => "sign the zone with a current algorithm; only then can its records prove anything".to_owned(),
         (_, ChainError::Expired { signer, .. }) => format!(
             "have {signer} signed anew (is its signer still running?), and check this machine's clock"
@@ -281,13 +284,10 @@ pub fn hint_for(name: &Name, cause: &Unproven) -> String {
         (_, ChainError::NoEntry { zone, tag, .. }) => format!(
             "have the DS record of key {tag} put above {zone}; of a trust anchor, give the key that signs the zone's keys (flags 257)"
         ),
-        (_, ChainError::NoAnchor { .. }) => {
-            "the file given by --trust-anchor has no key for any zone above this name".to_owned()
-        }
         (_, ChainError::Wildcard { .. }) => {
             "publish records at the host's own name; wildcards cannot tell one host from another".to_owned()
         }
-        (Status::Indeterminate, ChainError::Unanswered { .. }) => {
+        (_, ChainError::Unanswered { .. }) => {
             "check that the resolver can be reached (--resolver ADDR names another one) and hands out DNSSEC data".to_owned()
         }
         (_, ChainError::Unsigned { .. } | ChainError::UnprovenDenial { .. }) => {

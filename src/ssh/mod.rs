@@ -2,9 +2,11 @@
 //! the relay behind `sshanchor proxy`.
 
 pub mod client;
+pub mod config;
 mod copy;
 mod handler;
 pub mod hostkeys;
+pub mod known_hosts;
 pub mod probe;
 pub mod relay;
 pub(crate) mod stream;

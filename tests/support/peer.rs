@@ -7,6 +7,7 @@ use std::process::Command;
 /// Program and the Debian package that holds it.
 const PACKAGES: &[(&str, &str)] = &[
     ("named", "bind9"),
+    ("named-compilezone", "bind9-utils"),
     ("dnssec-keygen", "bind9-utils"),
     ("dnssec-signzone", "bind9-utils"),
     ("dnssec-dsfromkey", "bind9-utils"),

@@ -16,9 +16,29 @@ const ROOT: [(u16, &str); 2] = [
 
 /// A key that is trusted at a zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Anchor {
+pub enum Anchor {
+    /// The key itself.
     Key(Dnskey),
+    /// Its digest.
     Digest(Ds),
+}
+
+impl Anchor {
+    /// The key's tag (RFC 4034 appendix B).
+    pub fn tag(&self) -> u16 {
+        match self {
+            Anchor::Key(key) => key.tag(),
+            Anchor::Digest(ds) => ds.tag,
+        }
+    }
+
+    /// It means `key` of `zone`.
+    pub fn fits(&self, zone: &Name, key: &Dnskey) -> bool {
+        match self {
+            Anchor::Key(trusted) => trusted.same_key(key),
+            Anchor::Digest(ds) => ds.covers(zone, key),
+        }
+    }
 }
 
 /// The trust anchors of this run. Of several, the closest enclosing one alone counts for a name,
@@ -50,7 +70,7 @@ pub enum AnchorError {
 pub enum Unusable {
     /// An algorithm whose signatures prove nothing here.
     #[error(
-        "signatures of algorithm {0} prove nothing here (want RSA/SHA-256, RSA/SHA-512, ECDSA or Ed25519: 8, 10, 13, 14, 15)"
+        "signatures of algorithm {0} prove nothing here (want RSA/SHA-256, RSA/SHA-512, ECDSA, Ed25519 or Ed448: 8, 10, 13 to 16)"
     )]
     Algorithm(u8),
     /// A digest type other than SHA-256 and SHA-384, or not of their length.
@@ -136,13 +156,20 @@ impl Anchors {
 
     /// `key` is trusted at `zone`.
     pub fn trusts(&self, zone: &Name, key: &Dnskey) -> bool {
-        self.0.iter().any(|(owner, anchor)| {
-            owner == zone
-                && match anchor {
-                    Anchor::Key(trusted) => trusted.same_key(key),
-                    Anchor::Digest(ds) => ds.covers(zone, key),
-                }
-        })
+        self.of(zone).any(|anchor| anchor.fits(zone, key))
+    }
+
+    /// The anchors of `zone`.
+    pub fn of(&self, zone: &Name) -> impl Iterator<Item = &Anchor> {
+        self.0.iter().filter(move |(owner, _)| owner == zone).map(|(_, anchor)| anchor)
+    }
+
+    /// The zones that have anchors, each once, those above before those below.
+    pub fn zones(&self) -> Vec<&Name> {
+        let mut zones: Vec<&Name> = self.0.iter().map(|(zone, _)| zone).collect();
+        zones.sort();
+        zones.dedup();
+        zones
     }
 }
 
@@ -291,7 +318,7 @@ mod tests {
             (format!("example. DNSKEY 385 3 13 {KEY}"), Unusable::NotAZoneKey),
             (format!("example. DNSKEY 0 3 13 {KEY}"), Unusable::NotAZoneKey),
             (format!("example. DNSKEY 257 3 5 {KEY}"), Unusable::Algorithm(5)),
-            (format!("example. DNSKEY 257 3 16 {KEY}"), Unusable::Algorithm(16)),
+            (format!("example. DNSKEY 257 3 17 {KEY}"), Unusable::Algorithm(17)),
             ("example. DS 1 8 1 aabb".to_owned(), Unusable::Digest(1, 2)),
             ("example. DS 1 13 2 aabb".to_owned(), Unusable::Digest(2, 2)),
             (format!("example. DS 1 13 4 {DIGEST}"), Unusable::Digest(4, 32)),

@@ -7,7 +7,7 @@ use super::prover::{Halt, Proven, Prover};
 use super::signature::Budget;
 use crate::proto::message::Question;
 use crate::proto::name::Name;
-use crate::proto::rr::RrSet;
+use crate::proto::rr::{RrSet, RrType};
 
 /// A proven answer: every alias on the way and the data at its end. Made by [`Prover::answer`] alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +97,18 @@ impl Prover {
                 Some(Fetched::Alias { cname, .. }) => {
                     let bad = || ChainError::BadAlias { owner: cname.owner().clone(), rtype: cname.rtype() };
                     let (set, target) = material.alias_at(&here).ok_or_else(bad)?;
-                    aliases.extend(note(self.prove_alias(&here.name, set, material, budget))?);
+                    let proven = note(self.prove_alias(&here.name, set, material, budget))?;
+                    if asked.rtype == RrType::CNAME {
+                        if proven.is_some() {
+                            return Err(ChainError::Synthesised {
+                                owner: here.name,
+                                dname: set.owner().clone(),
+                            }
+                            .into());
+                        }
+                        ended = true;
+                    }
+                    aliases.extend(proven);
                     here = Question::new(target, asked.rtype);
                 }
                 Some(Fetched::Nothing { rcode, .. }) => {

@@ -24,6 +24,9 @@ pub enum ChainError {
     /// `ahead` in seconds.
     #[error("RRSIG over {owner} {rtype} by {signer} begins in {ahead} s")]
     NotYetValid { owner: Name, rtype: RrType, signer: Name, ahead: u32 },
+    /// Its end lies before its beginning, as serial numbers go (RFC 4034 section 3.1.5).
+    #[error("RRSIG over {owner} {rtype} by {signer} ends before it begins")]
+    Backwards { owner: Name, rtype: RrType, signer: Name },
     /// The signature is not that of the zone's key over these records.
     #[error("RRSIG over {owner} {rtype} by {signer} key {tag} does not verify")]
     BadSignature { owner: Name, rtype: RrType, signer: Name, tag: u16 },
@@ -49,6 +52,9 @@ pub enum ChainError {
     /// Synthesised from a wildcard (RFC 4035 section 5.3.4): vouches for nobody.
     #[error("{owner} {rtype} is expanded from the wildcard {wildcard}, which vouches for no single host")]
     Wildcard { owner: Name, rtype: RrType, wildcard: Name },
+    /// A CNAME that was asked for and has no signature, since it is made from a DNAME (RFC 6672 section 5.3.1).
+    #[error("{owner} CNAME is made from the DNAME at {dname}, and nobody signs it")]
+    Synthesised { owner: Name, dname: Name },
     /// More signatures than anybody needs.
     #[error("{count} RRSIGs over {owner} {rtype}: too many to look at")]
     TooManySignatures { owner: Name, rtype: RrType, count: usize },
@@ -96,12 +102,13 @@ impl ChainError {
             Self::Unsigned { .. } => "no-signature",
             Self::Expired { .. } => "signature-expired",
             Self::NotYetValid { .. } => "signature-not-yet-valid",
-            Self::BadSignature { .. } => "bad-signature",
+            Self::BadSignature { .. } | Self::Backwards { .. } => "bad-signature",
             Self::NoKey { .. } | Self::NoEntry { .. } => "no-such-key",
             Self::Algorithm { .. } => "signature-algorithm",
             Self::ForeignSigner { .. } => "foreign-signer",
             Self::Labels { .. } => "bad-signature",
             Self::Wildcard { .. } => "wildcard",
+            Self::Synthesised { .. } => "synthesised",
             Self::TooManySignatures { .. } | Self::Budget { .. } => "too-many-signatures",
             Self::NoDs { .. } => "no-ds",
             Self::UnsupportedDs { .. } => "unsupported-ds",
@@ -122,7 +129,7 @@ impl ChainError {
         match self {
             Self::Expired { .. } | Self::NotYetValid { .. } => 5,
             Self::Wildcard { .. } | Self::TooManySignatures { .. } | Self::Budget { .. } => 4,
-            Self::BadSignature { .. } => 3,
+            Self::BadSignature { .. } | Self::Backwards { .. } => 3,
             Self::NoKey { .. } | Self::NoEntry { .. } | Self::Algorithm { .. } => 2,
             Self::ForeignSigner { .. } | Self::Labels { .. } => 0,
             _ => 1,

@@ -15,6 +15,8 @@ use crate::proto::name::Name;
 const ZONE: u16 = 0x0100;
 /// DNSKEY flag REVOKE (RFC 5011 section 7).
 const REVOKE: u16 = 0x0080;
+/// DNSKEY flag SEP (RFC 4034 section 2.1.1): a key that those above, or trust anchors, should name.
+const SEP: u16 = 0x0001;
 
 /// The algorithms whose signatures prove something; RSA/SHA-1 (5, 7) is not among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub enum Algorithm {
     EcdsaP384Sha384,
     /// 15 (RFC 8080).
     Ed25519,
+    /// 16 (RFC 8080).
+    Ed448,
 }
 
 impl Algorithm {
@@ -40,6 +44,7 @@ impl Algorithm {
             13 => Self::EcdsaP256Sha256,
             14 => Self::EcdsaP384Sha384,
             15 => Self::Ed25519,
+            16 => Self::Ed448,
             _ => return None,
         })
     }
@@ -57,6 +62,7 @@ impl Algorithm {
             Self::Ed25519 if public_key.len() == 32 => {
                 UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok()
             }
+            Self::Ed448 => ed448_verifies(public_key, message, signature).unwrap_or(false),
             Self::RsaSha256 | Self::RsaSha512 => {
                 // 1024 bits are still met as zone signing keys; the hash is what decides here.
                 let parameters = match self {
@@ -70,6 +76,13 @@ impl Algorithm {
             _ => false,
         }
     }
+}
+
+/// None if the key or the signature is out of form.
+fn ed448_verifies(public_key: &[u8], message: &[u8], signature: &[u8]) -> Option<bool> {
+    let key = ed448_goldilocks::VerifyingKey::from_bytes(public_key.try_into().ok()?).ok()?;
+    let signature = ed448_goldilocks::Signature::from_bytes(signature.try_into().ok()?);
+    Some(key.verify_raw(&signature, message).is_ok())
 }
 
 /// Exponent and modulus of RFC 3110 section 2, without leading zeros.
@@ -120,6 +133,31 @@ impl Dnskey {
     /// It may sign zone data: ZONE is set, REVOKE is not, the protocol is 3 (RFC 4034 section 2.1).
     pub fn is_zone_key(&self) -> bool {
         self.flags & ZONE != 0 && self.flags & REVOKE == 0 && self.protocol == 3
+    }
+
+    /// Its owner means it to be named from above (SEP).
+    pub fn is_entry(&self) -> bool {
+        self.flags & SEP != 0
+    }
+
+    /// The key as it was before its owner revoked it; none if that has not happened (RFC 5011 section 2.1).
+    /// The flag is part of what tags and digests are made of.
+    pub fn before_revocation(&self) -> Option<Self> {
+        let [_, low, rest @ ..] = &*self.rdata else { return None };
+        let high = self.flags.to_be_bytes().first().copied()?;
+        (self.flags & REVOKE != 0)
+            .then(|| Self::from_rdata(&[&[high, low & !(REVOKE as u8)], rest].concat()))
+            .flatten()
+    }
+
+    /// Length of its modulus in bits; none of keys other than RSA.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        // RSA/MD5, RSA/SHA-1, RSASHA1-NSEC3-SHA1, RSA/SHA-256, RSA/SHA-512.
+        if !matches!(self.algorithm, 1 | 5 | 7 | 8 | 10) {
+            return None;
+        }
+        let (_, modulus) = rsa_components(self.public_key())?;
+        Some(modulus.len() * 8 - modulus.first().map_or(0, |high| high.leading_zeros() as usize))
     }
 
     /// The same key, whatever its flags say.
@@ -262,6 +300,61 @@ mod tests {
             rdata[2] = protocol;
             assert_eq!(Dnskey::from_rdata(&rdata).unwrap().is_zone_key(), good);
         }
+    }
+
+    /// The first example of RFC 8080 section 6.2.
+    #[test]
+    fn ed448_is_that_of_rfc_8080() {
+        let base64 = |text: &[u8]| BASE64.decode(text).unwrap();
+        let key = base64(b"3kgROaDjrh0H2iuixWBrc8g2EpBBLCdGzHmn+G2MpTPhpj/OiBVHHSfPodx1FYYUcJKm1MDpJtIA");
+        let key = Dnskey::from_rdata(&[&[1, 1, 3, 16], key.as_slice()].concat()).unwrap();
+        let digest =
+            HEXUPPER.decode(b"6CCF18D5BC5D7FC2FCEB1D59D17321402F2AA8D368048DB93DD811F5CB2B19C7").unwrap();
+        let ds = Ds { tag: 9713, algorithm: 16, digest_type: 2, digest: digest.into() };
+        let zone = Name::from_text("example.com").unwrap();
+        assert!(ds.covers(&zone, &key) && ds.is_supported());
+        // RRSIG MX 16 2 3600 1440021600 1438207200 9713 example.com., over MX 10 mail.example.com.
+        let mx = [&[0, 10][..], b"\x04mail", zone.wire()].concat();
+        let data = [
+            &[0, 15, 16, 2, 0, 0, 0x0e, 0x10][..],
+            &1_440_021_600u32.to_be_bytes(),
+            &1_438_207_200u32.to_be_bytes(),
+            &9713u16.to_be_bytes(),
+            zone.wire(),
+            zone.wire(),
+            &[0, 15, 0, 1, 0, 0, 0x0e, 0x10, 0, mx.len() as u8],
+            &mx,
+        ]
+        .concat();
+        let signature = base64(
+            b"3cPAHkmlnxcDHMyg7vFC34l0blBhuG1qpwLmjInI8w1CMB29FkEAIJUA0amxWndkmnBZ6SKiwZSAxGILn/NBtOXft0+Gj7FSvOKxE/07+4RQvE581N3Aj/JtIyaiYVdnYtyMWbSNyGEY2213WKsJlwEA",
+        );
+        assert!(key.verifies(&data, &signature));
+        for at in [0, 56, 57, 113] {
+            let mut flipped = signature.clone();
+            flipped[at] ^= 1;
+            assert!(!key.verifies(&data, &flipped), "{at}");
+        }
+        assert!(!key.verifies(&data[1..], &signature));
+    }
+
+    #[test]
+    fn a_revoked_key_is_known_by_what_it_was() {
+        let (key, ds, zone) = rfc6605();
+        assert!(key.is_entry() && key.before_revocation().is_none());
+        let mut rdata = key.rdata.to_vec();
+        rdata[1] |= 0x80;
+        let revoked = Dnskey::from_rdata(&rdata).unwrap();
+        assert!(!ds.covers(&zone, &revoked) && revoked.before_revocation() == Some(key));
+    }
+
+    #[test]
+    fn the_length_of_rsa_keys_is_that_of_their_modulus() {
+        let bits = |algorithm: u8, high: u8| {
+            let rdata = [&[1, 0, 3, algorithm, 1, 3, 0, high][..], &[0; 127]].concat();
+            Dnskey::from_rdata(&rdata).unwrap().rsa_bits()
+        };
+        assert_eq!((bits(8, 0x80), bits(10, 0x01), bits(13, 0x80)), (Some(1024), Some(1017), None));
     }
 
     #[test]

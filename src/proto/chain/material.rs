@@ -17,9 +17,10 @@ const MAX_AUTHORITY: usize = 20;
 pub enum Fetched {
     /// The RRset.
     Set(RrSet),
-    /// Another name to ask: a CNAME, and the DNAME that it may be made from (RFC 6672).
+    /// Another name to ask: a CNAME, and the DNAME that it may be made from (RFC 6672). Where the CNAME
+    /// itself was asked for, it is here if it may be made so.
     Alias {
-        /// The CNAME at the name.
+        /// The CNAME at the name, without signatures if it is made from a DNAME.
         cname: RrSet,
         /// A DNAME above the name, if the reply held one.
         dname: Option<RrSet>,
@@ -64,11 +65,7 @@ impl Material {
         let found = if *set.owner() == question.name && set.rtype() == question.rtype {
             Fetched::Set(set)
         } else if set.rtype() == RrType::DNAME {
-            // The CNAME that a resolver would make from it.
-            let Some(target) = leads_to(&set, &question.name) else { return };
-            let rdata = vec![target.wire().into()];
-            let (name, ttl) = (question.name.clone(), set.ttl());
-            let cname = RrSet::stored(name, RrType::CNAME, ttl, rdata, Vec::new());
+            let Some(cname) = synthesised(&question.name, &set) else { return };
             Fetched::Alias { cname, dname: Some(set) }
         } else {
             Fetched::Alias { cname: set, dname: None }
@@ -82,8 +79,8 @@ impl Material {
         let mut here = asked.clone();
         for _ in 0..=MAX_ALIASES {
             match self.alias_at(&here) {
-                Some((_, target)) => here.name = target,
-                None => break,
+                Some((_, target)) if asked.rtype != RrType::CNAME => here.name = target,
+                _ => break,
             }
         }
         here
@@ -103,12 +100,17 @@ impl Material {
 
     /// Which set is to be proven for the alias at `question`, and where it leads; none if there is no
     /// alias or it is out of form. A CNAME without signatures that came with a DNAME above it is the
-    /// resolver's own work: the DNAME is to be proven, and the target is made from it (RFC 6672
-    /// section 2.2), wherever the CNAME says that it leads.
+    /// resolver's own work: the DNAME is to be proven, and the target is made from it. A CNAME that
+    /// leads elsewhere was not made so, and is out of form (RFC 6672 section 5.3.1).
     pub fn alias_at(&self, question: &Question) -> Option<(&RrSet, Name)> {
         let Fetched::Alias { cname, dname } = self.get(question)? else { return None };
-        let set = dname.as_ref().filter(|_| cname.signatures().is_empty()).unwrap_or(cname);
-        Some((set, leads_to(set, &question.name)?))
+        match dname {
+            Some(dname) if cname.signatures().is_empty() => {
+                let target = leads_to(dname, &question.name)?;
+                (single_name(cname)? == target).then_some((dname, target))
+            }
+            _ => Some((cname, leads_to(cname, &question.name)?)),
+        }
     }
 
     /// Sorts in a reply to `question`: data at the name, or the aliases from it as far as the reply
@@ -122,14 +124,20 @@ impl Material {
         let mut name = question.name.clone();
         for step in 0..=MAX_ALIASES {
             let here = Question::new(name.clone(), question.rtype);
+            // It stays in its place: one DNAME may serve several steps.
+            let above = |s: &&RrSet| {
+                s.rtype() == RrType::DNAME && s.owner() != &name && name.is_at_or_below(s.owner())
+            };
+            let dname = sets.iter().filter(above).max_by_key(|s| s.owner().label_count()).cloned();
+            let made = dname.as_ref().and_then(|dname| synthesised(&name, dname));
             let found = if let Some(set) = take(&mut sets, &name, question.rtype) {
-                Fetched::Set(set)
-            } else if let Some(cname) = take(&mut sets, &name, RrType::CNAME) {
-                // It stays in its place: one DNAME may serve several steps.
-                let above = |s: &&RrSet| {
-                    s.rtype() == RrType::DNAME && s.owner() != &name && name.is_at_or_below(s.owner())
-                };
-                let dname = sets.iter().filter(above).max_by_key(|s| s.owner().label_count()).cloned();
+                match (question.rtype, dname) {
+                    (RrType::CNAME, dname @ Some(_)) if set.signatures().is_empty() => {
+                        Fetched::Alias { cname: set, dname }
+                    }
+                    _ => Fetched::Set(set),
+                }
+            } else if let Some(cname) = take(&mut sets, &name, RrType::CNAME).or(made) {
                 Fetched::Alias { cname, dname }
             } else if step > 0 {
                 // The reply ends at an alias; whoever needs its target asks for it.
@@ -150,11 +158,17 @@ impl Material {
                 }
             }
             match self.alias_at(&here) {
-                Some((_, target)) => name = target,
-                None => return,
+                Some((_, target)) if question.rtype != RrType::CNAME => name = target,
+                _ => return,
             }
         }
     }
+}
+
+/// The CNAME at `name` that `dname` stands for, which may be left out (RFC 6672 section 5.3.1).
+fn synthesised(name: &Name, dname: &RrSet) -> Option<RrSet> {
+    let rdata = leads_to(dname, name)?.wire().into();
+    Some(RrSet::stored(name.clone(), RrType::CNAME, dname.ttl(), vec![rdata], Vec::new()))
 }
 
 /// The sets of the authority section that take part in denials.
@@ -165,7 +179,8 @@ fn denials(response: &Response) -> Vec<RrSet> {
     authority
 }
 
-/// Where the CNAME at `name`, or the DNAME above it, leads.
+/// Where the CNAME at `name`, or the DNAME above it, leads (RFC 6672 section 2.2); none if that makes too long
+/// a name.
 pub(super) fn leads_to(alias: &RrSet, name: &Name) -> Option<Name> {
     let target = single_name(alias)?;
     if alias.rtype() != RrType::DNAME {

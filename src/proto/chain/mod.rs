@@ -20,7 +20,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use anchors::{AnchorError, Anchors};
+pub use anchors::{Anchor, AnchorError, Anchors};
 pub use answer::Answer;
 pub use entry::Entry;
 pub use error::ChainError;
@@ -28,11 +28,15 @@ pub use key::{Algorithm, Dnskey, Ds};
 pub use material::{Fetched, Material};
 pub use prover::{Halt, Proven, Prover, Zone};
 pub use signature::Budget;
+pub(in crate::proto) use signature::Nsec3Hash;
 
 /// Signatures that are tried over one RRset.
 pub const MAX_TRIED_PER_SET: u32 = 8;
 /// Signatures that are tried for one lookup.
 pub const MAX_TRIED: u32 = 64;
+/// Rounds of SHA-1 that one lookup spends on names that NSEC3 hides (CVE-2023-50868): three names of a
+/// hundred labels each at 150 iterations.
+pub const MAX_HASHED: u32 = 48 * 1024;
 /// RRSIGs that may come with one RRset; with more it is not looked at. Those that fit no key of the
 /// zone cost nothing, so only forgeries made for its very keys can use up [`MAX_TRIED_PER_SET`].
 pub const MAX_SIGNATURES: usize = 16;

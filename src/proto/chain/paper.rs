@@ -184,6 +184,7 @@ pub(crate) struct Run {
     pub(crate) outcome: Result<Answer, Unproven>,
     pub(crate) asked: Vec<Question>,
     pub(crate) tried: u32,
+    pub(crate) hashed: u32,
 }
 
 /// Zones, and the replies of a resolver that knows them.
@@ -247,6 +248,11 @@ impl Paper {
         self.reply(owner, rtype, NOERROR, answer, authority);
     }
 
+    /// Nobody answers this question from now on.
+    pub(crate) fn silence(&mut self, owner: &str, rtype: RrType) {
+        self.replies.retain(|(q, _)| *q != question(owner, rtype));
+    }
+
     fn reply(&mut self, owner: &str, rtype: RrType, rcode: u16, answer: Vec<Record>, authority: Vec<Record>) {
         let asked = question(owner, rtype);
         let response = Response { rcode, answer, authority, ..Response::default() };
@@ -270,13 +276,13 @@ impl Paper {
     /// Proves an answer, or tells why there is no proof.
     pub(crate) fn run(&self, owner: &str, rtype: RrType) -> Run {
         let asked = question(owner, rtype);
-        let (outcome, asked, tried) =
+        let (outcome, asked, budget) =
             self.follow(|prover, material, budget| match prover.answer(&asked, material, budget) {
                 Ok(answer) => Ok(Ok(answer)),
                 Err(Halt::Failed(error)) => classify(prover, &asked, &error, material, budget).map(Err),
                 Err(need) => Err(need),
             });
-        Run { outcome, asked, tried }
+        Run { outcome, asked, tried: budget.tried(), hashed: budget.hashed() }
     }
 
     /// Why there is no proof.
@@ -287,12 +293,12 @@ impl Paper {
     fn follow<T>(
         &self,
         mut step: impl FnMut(&mut Prover, &Material, &mut Budget) -> Result<T, Halt>,
-    ) -> (T, Vec<Question>, u32) {
+    ) -> (T, Vec<Question>, Budget) {
         let mut prover = Prover::new(self.anchors.clone(), self.now);
         let (mut material, mut budget, mut asked) = (Material::default(), Budget::default(), Vec::new());
         loop {
             let needs = match step(&mut prover, &material, &mut budget) {
-                Ok(outcome) => return (outcome, asked, budget.tried()),
+                Ok(outcome) => return (outcome, asked, budget),
                 Err(Halt::Need(needs)) => needs,
                 Err(Halt::Failed(error)) => panic!("{error}"),
             };

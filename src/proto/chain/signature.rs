@@ -1,9 +1,13 @@
 //! One RRSIG over one RRset: everything that must hold before and besides the cryptography
 //! (RFC 4035 section 5.3).
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use super::error::ChainError;
 use super::key::{Algorithm, Dnskey};
-use super::{MAX_TRIED, MAX_TRIED_PER_SET};
+use super::{MAX_HASHED, MAX_TRIED, MAX_TRIED_PER_SET};
+use crate::proto::name::Name;
 use crate::proto::rr::{CLASS_IN, Origin, RrSet, Rrsig};
 
 /// Checks that need no key: label count, algorithm, time. `now` in seconds since 1970.
@@ -31,6 +35,10 @@ pub(super) fn check_form(set: &RrSet, rrsig: &Rrsig, now: u64) -> Result<(), Cha
     }
     if begun < 0 {
         return Err(ChainError::NotYetValid { owner, rtype, signer, ahead: begun.unsigned_abs() });
+    }
+    // Each less than half the circle away, and together more.
+    if left.checked_add(begun).is_none() {
+        return Err(ChainError::Backwards { owner, rtype, signer });
     }
     Ok(())
 }
@@ -65,16 +73,49 @@ impl Lifetime {
     }
 }
 
-/// What one lookup may spend on signatures ([`MAX_TRIED`]), counted by operations.
+/// What one lookup may spend, counted by operations: checks of signatures ([`MAX_TRIED`]) and rounds of
+/// hashing for NSEC3 ([`MAX_HASHED`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Budget {
     tried: u32,
+    hashed: u32,
+    /// By name, salt and iterations: on the way down a name is met again and again.
+    hashes: HashMap<(Name, Box<[u8]>, u16), Nsec3Hash>,
 }
+
+/// SHA-1, as NSEC3 hashes names (RFC 5155 section 5).
+pub(in crate::proto) type Nsec3Hash = [u8; 20];
 
 impl Budget {
     /// How many signatures have been checked.
     pub fn tried(&self) -> u32 {
         self.tried
+    }
+
+    /// How many rounds of SHA-1 have been made for NSEC3.
+    pub fn hashed(&self) -> u32 {
+        self.hashed
+    }
+
+    /// The hash of `name`, computed once; none if there are no more rounds to spend on it.
+    pub(in crate::proto) fn nsec3_hash(
+        &mut self,
+        name: &Name,
+        salt: &[u8],
+        iterations: u16,
+        compute: impl FnOnce() -> Nsec3Hash,
+    ) -> Option<Nsec3Hash> {
+        match self.hashes.entry((name.clone(), salt.into(), iterations)) {
+            Entry::Occupied(known) => Some(*known.get()),
+            Entry::Vacant(place) => {
+                let hashed = self.hashed.saturating_add(u32::from(iterations) + 1);
+                if hashed > MAX_HASHED {
+                    return None;
+                }
+                self.hashed = hashed;
+                Some(*place.insert(compute()))
+            }
+        }
     }
 }
 

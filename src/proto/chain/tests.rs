@@ -180,6 +180,16 @@ fn times_go_on_across_the_wrap_of_32_bits() {
         assert_eq!(case(Some(now)).unwrap().valid_until(), now);
         assert_eq!(case(Some(now - 1)).unwrap_err().code(), "signature-expired");
     }
+    // Each end is near enough by itself, and the end lies before the beginning.
+    const THIRD: u32 = 3 << 29;
+    let longest = |more: u32| {
+        let records = Zone::new("example.test").sign_as(HOST, RrType::SSHFP, &[ONE], |rrsig| {
+            rrsig.inception = (NOW as u32).wrapping_sub(THIRD);
+            rrsig.expiration = (NOW as u32).wrapping_add((1 << 31) - 1 - THIRD + more);
+        });
+        outcome(records)
+    };
+    assert_eq!((longest(0), longest(1)), (Ok(()), Err("bad-signature")));
     // Half the circle away is the past.
     let records = Zone::new("example.test")
         .sign_as(HOST, RrType::SSHFP, &[ONE], |r| r.expiration = (NOW as u32).wrapping_add(1 << 31));
@@ -246,7 +256,7 @@ fn a_signer_has_say_only_from_above_and_from_within_the_chain() {
 
 #[test]
 fn broken_and_weak_algorithms_prove_nothing() {
-    for algorithm in [1, 3, 5, 6, 7, 12, 16, 17, 23, 252, 253, 254, 255, 0] {
+    for algorithm in [1, 3, 5, 6, 7, 12, 17, 23, 252, 253, 254, 255, 0] {
         let records =
             Zone::new("example.test").sign_as(HOST, RrType::SSHFP, &[ONE], |r| r.algorithm = algorithm);
         assert_eq!(outcome(records), Err("signature-algorithm"), "{algorithm}");

@@ -30,7 +30,7 @@ pub(super) fn denial(
         // Names that only lead to unsigned delegations have no data and are not in the chain.
         Denies::OptOutButWildcard if rcode == NOERROR => Status::Insecure,
         Denies::OptOutButWildcard | Denies::NameButWildcard => return Ok(None),
-        Denies::Nothing | Denies::Contradicted => return Ok(None),
+        Denies::Nothing | Denies::Contradicted | Denies::TooManyHashes => return Ok(None),
     };
     for soa in authority.iter().filter(|s| s.rtype() == RrType::SOA) {
         match prover.prove(soa, material, budget) {
@@ -53,7 +53,7 @@ pub(super) fn denies(
 ) -> Result<Denies, Halt> {
     let (plain, hashed) = denials(prover, zone, authority, material, budget)?;
     Ok(match nsec::denies(&plain, zone, &question.name, question.rtype) {
-        Denies::Nothing => nsec3::denies(&hashed, zone, &question.name, question.rtype),
+        Denies::Nothing => nsec3::denies(&hashed, zone, &question.name, question.rtype, budget),
         told => told,
     })
 }

@@ -2,14 +2,15 @@
 
 use super::absence::{denial, denials};
 use super::types::Denies;
-use super::walk::{Way, data_side, deepest_signer, unproven_denial, walk};
+use super::walk::{Way, data_side, deepest_signer, unanswered, unproven_denial, walk};
 use super::{Status, Unproven, nsec, nsec3};
 use crate::proto::chain::{Budget, ChainError, Fetched, Halt, MAX_ALIASES, Material, Prover};
 use crate::proto::message::Question;
 use crate::proto::rr::{RrSet, RrType};
 
-/// Classifies why `asked` could not be proven ([`Prover::answer`] failed with `error`). An insecure alias
-/// is not the end: what it leads to may still be bogus, and then so is the answer.
+/// Classifies why `asked` could not be proven ([`Prover::answer`] failed with `error`). An insecure alias,
+/// or one that no anchor encloses, is not the end: what it leads to may still be bogus, and then so is the
+/// answer.
 pub fn classify(
     prover: &mut Prover,
     asked: &Question,
@@ -19,10 +20,17 @@ pub fn classify(
 ) -> Result<Unproven, Halt> {
     let (mut here, mut error) = (asked.clone(), error.clone());
     let mut insecure: Option<Unproven> = None;
+    // Who is led out of an island of trust has left signed data for data that nobody expects to be signed.
+    let enclosed = prover.anchors().closest(&asked.name).is_some();
     for _ in 0..=MAX_ALIASES {
-        let (stopped, unproven) = first_failure(prover, &here, &error, material, budget)?;
+        let (stopped, mut unproven) = first_failure(prover, &here, &error, material, budget)?;
         match unproven.status {
             Status::Insecure => {}
+            Status::Indeterminate if matches!(unproven.error, ChainError::NoAnchor { .. }) => {
+                if enclosed {
+                    unproven.status = Status::Insecure;
+                }
+            }
             Status::Bogus | Status::Indeterminate => return Ok(unproven),
             Status::Secure | Status::Absent => return Ok(insecure.unwrap_or(unproven)),
         }
@@ -46,7 +54,7 @@ fn first_failure(
     material: &Material,
     budget: &mut Budget,
 ) -> Result<(Question, Unproven), Halt> {
-    if let Some(status) = by_itself(error) {
+    if let Some(status) = by_itself(asked, error) {
         return Ok((asked.clone(), Unproven::new(status, error.clone())));
     }
     let (here, error) = match last_hop(prover, asked, error, material, budget)? {
@@ -66,7 +74,7 @@ fn look_into(
     budget: &mut Budget,
 ) -> Result<Unproven, Halt> {
     let told = |status| Ok(Unproven::new(status, error.clone()));
-    if let Some(status) = by_itself(&error) {
+    if let Some(status) = by_itself(here, &error) {
         return told(status);
     }
     let target = data_side(here);
@@ -77,9 +85,10 @@ fn look_into(
     // proves the denial, or the answer is one that it would not have given.
     let sets = match material.get(here) {
         Some(Fetched::Set(set)) => std::slice::from_ref(set),
-        Some(Fetched::Alias { .. }) => {
-            material.alias_at(here).map_or(&[][..], |(s, _)| std::slice::from_ref(s))
+        Some(Fetched::Alias { dname: Some(dname), cname }) if cname.signatures().is_empty() => {
+            std::slice::from_ref(dname)
         }
+        Some(Fetched::Alias { cname, .. }) => std::slice::from_ref(cname),
         Some(Fetched::Nothing { authority, .. }) => authority.as_slice(),
         _ => &[],
     };
@@ -101,11 +110,12 @@ fn look_into(
 }
 
 /// The status of failures that need no looking into.
-fn by_itself(error: &ChainError) -> Option<Status> {
+fn by_itself(asked: &Question, error: &ChainError) -> Option<Status> {
     match error {
-        ChainError::Unanswered { .. } | ChainError::NoAnchor { .. } | ChainError::AliasLoop { .. } => {
-            Some(Status::Indeterminate)
+        ChainError::Unanswered { question, .. } if question.rtype != asked.rtype => {
+            Some(unanswered(question))
         }
+        ChainError::Unanswered { .. } | ChainError::AliasLoop { .. } => Some(Status::Indeterminate),
         ChainError::Budget { .. } | ChainError::TooManySignatures { .. } | ChainError::TooLong { .. } => {
             Some(Status::Bogus)
         }
@@ -153,6 +163,11 @@ fn last_hop(
             }
         };
         match prover.prove_alias(&here.name, set, material, budget) {
+            Ok(_) if here.rtype == RrType::CNAME && target.is_some() => {
+                let synthesised =
+                    ChainError::Synthesised { owner: here.name.clone(), dname: set.owner().clone() };
+                return Ok(Hop::Told(here, Unproven::new(Status::Secure, synthesised)));
+            }
             Ok(_) => {}
             Err(Halt::Need(questions)) => return Err(Halt::Need(questions)),
             Err(Halt::Failed(wildcard @ ChainError::Wildcard { .. })) => {
@@ -211,7 +226,7 @@ fn expansion(
     let (plain, hashed) = denials(prover, zone, material.beside(here), material, budget)?;
     let closer = match nsec::denies_closer(&plain, zone, &here.name, &encloser) {
         true => Denies::Name,
-        false => nsec3::denies_closer(&hashed, &here.name, &encloser),
+        false => nsec3::denies_closer(&hashed, &here.name, &encloser, budget),
     };
     Ok(Ok(match closer {
         Denies::Name => Status::Secure,

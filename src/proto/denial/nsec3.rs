@@ -4,6 +4,7 @@ use data_encoding::BASE32HEX_NOPAD;
 use ring::digest;
 
 use super::types::{Denies, TypeBitmap};
+use crate::proto::chain::{Budget, Nsec3Hash};
 use crate::proto::name::Name;
 use crate::proto::rr::{RrSet, RrType};
 use crate::proto::wire::Reader;
@@ -62,75 +63,127 @@ impl Nsec3 {
     }
 }
 
+/// The records of one answer, all of one salt and count of iterations, and what hashing costs.
+struct Hashed<'a> {
+    records: &'a [Nsec3],
+    salt: &'a [u8],
+    iterations: u16,
+    budget: &'a mut Budget,
+}
+
+/// There are no more hashes to be had.
+struct Exhausted;
+
+impl<'a> Hashed<'a> {
+    /// Or what there is to say without hashing.
+    fn new(records: &'a [Nsec3], budget: &'a mut Budget) -> Result<Self, Denies> {
+        let first = records.first().ok_or(Denies::Nothing)?;
+        // Of several chains none is whole, as far as anybody can see (RFC 5155 section 8.2).
+        if records.iter().any(|r| r.iterations != first.iterations || r.salt != first.salt) {
+            return Err(Denies::Nothing);
+        }
+        if first.iterations > MAX_ITERATIONS {
+            return Err(Denies::TooManyIterations);
+        }
+        Ok(Hashed { records, salt: &first.salt, iterations: first.iterations, budget })
+    }
+
+    fn hash(&mut self, name: &Name) -> Result<Nsec3Hash, Exhausted> {
+        let (salt, iterations) = (self.salt, self.iterations);
+        self.budget.nsec3_hash(name, salt, iterations, || hash(name, salt, iterations)).ok_or(Exhausted)
+    }
+
+    fn matching(&mut self, name: &Name) -> Result<Option<&'a Nsec3>, Exhausted> {
+        let hash = self.hash(name)?;
+        Ok(self.records.iter().find(|r| *r.hash == hash))
+    }
+
+    fn covering(&mut self, name: &Name) -> Result<Option<&'a Nsec3>, Exhausted> {
+        let hash = self.hash(name)?;
+        Ok(self.records.iter().find(|r| r.covers(&hash)))
+    }
+
+    fn denies_closer(&mut self, name: &Name, encloser: &Name) -> Result<Denies, Exhausted> {
+        let next_closer = name.last_labels(encloser.label_count() + 1);
+        Ok(match self.covering(&next_closer)? {
+            Some(gap) if gap.opt_out => Denies::OptOut,
+            Some(_) => Denies::Name,
+            None => Denies::Nothing,
+        })
+    }
+
+    fn denies(&mut self, zone: &Name, name: &Name, rtype: RrType) -> Result<Denies, Exhausted> {
+        if let Some(here) = self.matching(name)? {
+            return Ok(here.types.denies_at(rtype, name == zone));
+        }
+        // The closest encloser, and the name one label below it on the way to `name` (RFC 5155 section 8.3).
+        let (mut next_closer, mut above) = (name.clone(), name.parent());
+        while let Some(encloser) = above.filter(|n| n.is_at_or_below(zone)) {
+            if let Some(found) = self.matching(&encloser)? {
+                return match found.types.ends_zone_data() {
+                    true => Ok(Denies::Nothing),
+                    false => self.denies_below(&encloser, &next_closer, rtype),
+                };
+            }
+            above = encloser.parent();
+            next_closer = encloser;
+        }
+        Ok(Denies::Nothing)
+    }
+
+    fn denies_below(
+        &mut self,
+        encloser: &Name,
+        next_closer: &Name,
+        rtype: RrType,
+    ) -> Result<Denies, Exhausted> {
+        let Some(gap) = self.covering(next_closer)? else { return Ok(Denies::Nothing) };
+        // An unsigned delegation has no DS, whatever a wildcard says (RFC 5155 section 8.6).
+        if gap.opt_out && rtype == RrType::DS {
+            return Ok(Denies::OptOut);
+        }
+        let Ok(wildcard) = encloser.child(b"*") else { return Ok(Denies::Nothing) };
+        let told = match (self.matching(&wildcard)?, self.covering(&wildcard)?) {
+            (Some(source), _) => source.types.denies_at(rtype, false),
+            (None, Some(_)) => Denies::Name,
+            (None, None) => Denies::NameButWildcard,
+        };
+        Ok(match told {
+            Denies::NoData | Denies::Name if gap.opt_out => Denies::OptOut,
+            Denies::NameButWildcard if gap.opt_out => Denies::OptOutButWildcard,
+            told => told,
+        })
+    }
+}
+
 /// What `records` prove about names between `encloser`, whose wildcard was expanded, and `name`:
 /// [`Denies::Name`] if there are none (RFC 5155 section 8.8).
-pub(super) fn denies_closer(records: &[Nsec3], name: &Name, encloser: &Name) -> Denies {
-    let Some(first) = records.first() else { return Denies::Nothing };
-    if first.iterations > MAX_ITERATIONS {
-        return Denies::TooManyIterations;
-    }
-    let next_closer = hash(&name.last_labels(encloser.label_count() + 1), &first.salt, first.iterations);
-    let same = |r: &&Nsec3| r.iterations == first.iterations && r.salt == first.salt;
-    match records.iter().filter(same).find(|r| r.covers(&next_closer)) {
-        Some(gap) if gap.opt_out => Denies::OptOut,
-        Some(_) => Denies::Name,
-        None => Denies::Nothing,
-    }
+pub(super) fn denies_closer(records: &[Nsec3], name: &Name, encloser: &Name, budget: &mut Budget) -> Denies {
+    let hashed = Hashed::new(records, budget);
+    hashed.map_or_else(|told| told, |mut h| h.denies_closer(name, encloser).unwrap_or(Denies::TooManyHashes))
 }
 
 /// What `records` of `zone` prove about `rtype` at `name`.
-pub(super) fn denies(records: &[Nsec3], zone: &Name, name: &Name, rtype: RrType) -> Denies {
-    let Some(first) = records.first() else { return Denies::Nothing };
-    if records.iter().any(|r| r.iterations != first.iterations || r.salt != first.salt) {
-        return Denies::Nothing;
-    }
-    if first.iterations > MAX_ITERATIONS {
-        return Denies::TooManyIterations;
-    }
-    let hashed = |name: &Name| hash(name, &first.salt, first.iterations);
-    let matching = |hash: &[u8]| records.iter().find(|r| *r.hash == *hash);
-    let covering = |hash: &[u8]| records.iter().find(|r| r.covers(hash));
-    if let Some(here) = matching(&hashed(name)) {
-        return here.types.denies_at(rtype, name == zone);
-    }
-    // The closest encloser, and the name one label below it on the way to `name` (RFC 5155 section 8.3).
-    let (mut next_closer, mut above) = (name.clone(), name.parent());
-    while let Some(encloser) = above.filter(|n| n.is_at_or_below(zone)) {
-        if let Some(found) = matching(&hashed(&encloser)) {
-            if found.types.ends_zone_data() {
-                return Denies::Nothing;
-            }
-            let Some(gap) = covering(&hashed(&next_closer)) else { return Denies::Nothing };
-            // An unsigned delegation has no DS, whatever a wildcard says (RFC 5155 section 8.6).
-            if gap.opt_out && rtype == RrType::DS {
-                return Denies::OptOut;
-            }
-            let Ok(wildcard) = encloser.child(b"*") else { return Denies::Nothing };
-            let wildcard = hashed(&wildcard);
-            let told = match (matching(&wildcard), covering(&wildcard)) {
-                (Some(source), _) => source.types.denies_at(rtype, false),
-                (None, Some(_)) => Denies::Name,
-                (None, None) => Denies::NameButWildcard,
-            };
-            return match told {
-                Denies::NoData | Denies::Name if gap.opt_out => Denies::OptOut,
-                Denies::NameButWildcard if gap.opt_out => Denies::OptOutButWildcard,
-                told => told,
-            };
-        }
-        above = encloser.parent();
-        next_closer = encloser;
-    }
-    Denies::Nothing
+pub(super) fn denies(
+    records: &[Nsec3],
+    zone: &Name,
+    name: &Name,
+    rtype: RrType,
+    budget: &mut Budget,
+) -> Denies {
+    let hashed = Hashed::new(records, budget);
+    hashed.map_or_else(|told| told, |mut h| h.denies(zone, name, rtype).unwrap_or(Denies::TooManyHashes))
 }
 
 /// RFC 5155 section 5: SHA-1 over name and salt, then again over the digest and salt.
-pub(super) fn hash(name: &Name, salt: &[u8], iterations: u16) -> Vec<u8> {
+pub(super) fn hash(name: &Name, salt: &[u8], iterations: u16) -> Nsec3Hash {
     let once = |input: &[u8]| {
         let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
         context.update(input);
         context.update(salt);
-        context.finish().as_ref().to_vec()
+        let mut out = Nsec3Hash::default();
+        out.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        out
     };
     (0..iterations).fold(once(name.wire()), |digest, _| once(&digest))
 }

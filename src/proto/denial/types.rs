@@ -26,6 +26,8 @@ pub(super) enum Denies {
     OptOutButWildcard,
     /// So many iterations that nobody should hash them.
     TooManyIterations,
+    /// More hashes than one lookup may compute.
+    TooManyHashes,
 }
 
 /// The types that exist at a name.

@@ -105,7 +105,7 @@ pub(super) fn walk(
                         let error = ChainError::NoDs { zone: cut.name.clone(), parent: zone };
                         return Ok(Way::Ends(Unproven::new(Status::Insecure, error)));
                     }
-                    Denies::Nothing | Denies::Contradicted => {
+                    Denies::Nothing | Denies::Contradicted | Denies::TooManyHashes => {
                         return Ok(Way::Ends(unproven_denial(cut, &zone)));
                     }
                 }
@@ -126,14 +126,22 @@ fn settle<T>(outcome: Result<T, Halt>) -> Result<Result<T, Way>, Halt> {
         Ok(proven) => Ok(Ok(proven)),
         Err(Halt::Need(questions)) => Err(Halt::Need(questions)),
         Err(Halt::Failed(error)) => {
-            let status = match error {
-                ChainError::Unanswered { .. } | ChainError::Wildcard { .. } => Status::Indeterminate,
+            let status = match &error {
+                ChainError::Unanswered { question, .. } => unanswered(question),
+                ChainError::Wildcard { .. } => Status::Indeterminate,
                 ChainError::UnsupportedDs { .. } => Status::Insecure,
                 _ => Status::Bogus,
             };
             Ok(Err(Way::Ends(Unproven::new(status, error))))
         }
     }
+}
+
+/// What it means that zone material cannot be had. Keys are sought only of a zone that an anchor or a
+/// proven DS set says is signed: without them its data does not hold. Without its DS set a zone may be
+/// signed or not.
+pub(super) fn unanswered(question: &Question) -> Status {
+    if question.rtype == RrType::DNSKEY { Status::Bogus } else { Status::Indeterminate }
 }
 
 pub(super) fn unproven_denial(question: &Question, zone: &Name) -> Unproven {

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::proto::chain::{Anchors, MAX_ALIASES};
+use crate::proto::denial::Status;
+use crate::proto::name::Name;
 
 const TARGET: &str = "real.other.test";
 
@@ -138,10 +140,14 @@ fn the_target_is_made_from_the_proven_dname() {
     let answer = moved("old.test", TARGET).prove(asked, RrType::SSHFP).unwrap();
     assert_eq!(answer.data().set().owner(), &name(TARGET));
     assert_eq!(answer.aliases()[0].set().rtype(), RrType::DNAME);
-    // What the unsigned CNAME says is of no account.
-    let answer = moved("old.test", "evil.other.test").prove(asked, RrType::SSHFP).unwrap();
-    assert_eq!(answer.data().set().owner(), &name(TARGET));
     let code = |paper: Paper| paper.prove(asked, RrType::SSHFP).unwrap_err().code();
+    assert_eq!(code(moved("old.test", "evil.other.test")), "bad-alias", "the CNAME leads elsewhere");
+    assert_eq!(moved("old.test", "evil.other.test").failure(asked, RrType::SSHFP).status, Status::Bogus);
+    // A server may leave the CNAME out.
+    let mut bare = moved("old.test", TARGET);
+    let dname = bare.zone("old.test").sign("old.test", RrType::DNAME, &[name("other.test").wire()]);
+    bare.put(asked, RrType::SSHFP, dname);
+    assert_eq!(bare.prove(asked, RrType::SSHFP).unwrap().data().set().owner(), &name(TARGET));
     assert_eq!(code(moved("other.test", TARGET)), "foreign-signer");
     let mut paper = moved("old.test", TARGET);
     paper.put(
@@ -153,6 +159,29 @@ fn the_target_is_made_from_the_proven_dname() {
         ],
     );
     assert_eq!(code(paper), "no-signature");
+}
+
+#[test]
+fn a_cname_that_a_dname_makes_is_secure_and_no_proof() {
+    let asked = "real.old.test";
+    let case = |signer: &str, cname: &str| {
+        let mut paper = moved(signer, cname);
+        let mut answer = paper.zone(signer).sign("old.test", RrType::DNAME, &[name("other.test").wire()]);
+        answer.push(record(asked, RrType::CNAME, name(cname).wire()));
+        paper.put(asked, RrType::CNAME, answer);
+        let failure = paper.failure(asked, RrType::CNAME);
+        (failure.status, failure.error.code())
+    };
+    assert_eq!(case("old.test", TARGET), (Status::Secure, "synthesised"));
+    assert_eq!(case("old.test", "evil.other.test"), (Status::Bogus, "bad-alias"));
+    let mut foreign = moved("other.test", TARGET);
+    let answer = foreign.zone("other.test").sign("old.test", RrType::DNAME, &[name("other.test").wire()]);
+    foreign.put(asked, RrType::CNAME, answer);
+    assert_eq!(foreign.prove(asked, RrType::CNAME).unwrap_err().code(), "foreign-signer");
+    // A CNAME of the name's own is proven like any other set.
+    let mut paper = moved("old.test", TARGET);
+    paper.publish("old.test", asked, RrType::CNAME, &[name(TARGET).wire()]);
+    assert!(paper.prove(asked, RrType::CNAME).is_ok());
 }
 
 #[test]
@@ -181,7 +210,8 @@ fn a_dname_that_makes_too_long_a_name_is_refused() {
         let mut paper = Paper::tree(&[".", "test"]);
         let long = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(label));
         let mut answer = paper.zone("test").sign("m.test", RrType::DNAME, &[name(&long).wire()]);
-        answer.push(record("host.m.test", RrType::CNAME, name("host.test").wire()));
+        let target = Name::from_text(&format!("host.{long}")).unwrap_or(name("host.test"));
+        answer.push(record("host.m.test", RrType::CNAME, target.wire()));
         paper.put("host.m.test", RrType::SSHFP, answer);
         paper.prove("host.m.test", RrType::SSHFP).unwrap_err().code()
     };

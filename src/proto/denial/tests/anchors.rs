@@ -49,3 +49,48 @@ fn the_zone_above_denies_nothing_below_an_anchor() {
     paper.put("signed.example.test", RrType::NSEC, cut());
     assert!(paper.run("signed.example.test", RrType::NSEC).outcome.is_err());
 }
+
+#[test]
+fn an_alias_out_of_an_island_leads_to_insecure_data() {
+    let island = Zone::new(ZONE);
+    let mut paper = Paper::tree(&[ZONE]);
+    let alias = |target: &str| island.sign(HOST, RrType::CNAME, &[name(target).wire()]);
+    let far = |paper: &mut Paper| {
+        paper.put("far.test", RrType::SSHFP, vec![record("far.test", RrType::SSHFP, SSHFP)]);
+    };
+    far(&mut paper);
+    assert_eq!(status(&paper, "far.test"), Status::Indeterminate, "nobody expects it to be signed");
+    paper.put(HOST, RrType::SSHFP, alias("far.test"));
+    let failure = paper.failure(HOST, RrType::SSHFP);
+    assert_eq!((failure.status, failure.error.code()), (Status::Insecure, "no-anchor"));
+    // The alias itself has to be proven.
+    let mut unsigned = alias("far.test");
+    unsigned.pop();
+    let no_cut = nsec(&island, HOST, "next.example.test", &[CNAME]);
+    paper.put(HOST, RrType::SSHFP, unsigned);
+    paper.deny(HOST, RrType::DS, NOERROR, no_cut);
+    assert_eq!(status(&paper, HOST), Status::Bogus);
+    // And what comes after the way out, back in the island.
+    paper.put(HOST, RrType::SSHFP, alias("far.test"));
+    let back = name("back.example.test");
+    paper.put("far.test", RrType::SSHFP, vec![record("far.test", RrType::CNAME, back.wire())]);
+    paper.publish(ZONE, "back.example.test", RrType::SSHFP, &[SSHFP]);
+    assert_eq!(status(&paper, HOST), Status::Insecure, "a proven target makes no secure of it");
+    assert_eq!(status(&paper, "far.test"), Status::Indeterminate);
+    let expired = island.sign_as("back.example.test", RrType::SSHFP, &[SSHFP], |r| r.expiration = 7);
+    paper.put("back.example.test", RrType::SSHFP, expired);
+    assert_eq!(status(&paper, HOST), Status::Bogus);
+    assert_eq!(status(&paper, "far.test"), Status::Bogus);
+}
+
+#[test]
+fn the_ds_set_of_an_island_is_of_a_zone_that_nobody_vouches_for() {
+    let mut paper = Paper::tree(&[ZONE]);
+    paper.deny(
+        ZONE,
+        RrType::DS,
+        NOERROR,
+        vec![record("test", RrType::SOA, &soa(&Zone::new("test"))[0].rdata)],
+    );
+    assert_eq!(paper.failure(ZONE, RrType::DS).status, Status::Insecure);
+}

@@ -20,7 +20,7 @@ const CHAIN: Chain = Chain { zone: ZONE, algorithm: 1, flags: 0, iterations: 2, 
 
 impl Chain {
     fn hash(self, of: &str) -> Vec<u8> {
-        nsec3::hash(&name(of), self.salt, self.iterations)
+        nsec3::hash(&name(of), self.salt, self.iterations).to_vec()
     }
 
     fn record(self, hash: &[u8], next: &[u8], types: &[u16]) -> Vec<Record> {
@@ -185,4 +185,54 @@ fn many_iterations_make_a_zone_insecure_and_cost_nothing() {
     assert_eq!(with(0), Status::Absent);
     assert_eq!(with(150), Status::Absent);
     assert_eq!(with(151), Status::Insecure);
+}
+
+/// A name of `labels` labels below [`ZONE`].
+fn deep(labels: usize) -> String {
+    format!("{}{ZONE}", "a.".repeat(labels))
+}
+
+#[test]
+fn each_name_is_hashed_once_however_often_it_is_met() {
+    // CVE-2023-50868: a hundred labels, each a candidate for the closest encloser, 150 iterations.
+    let chain = Chain { iterations: 150, ..CHAIN };
+    let (host, rounds) = (deep(100), 151);
+    let mut paper = paper();
+    paper.deny(&host, RrType::SSHFP, NXDOMAIN, [chain.no_name("a.example.test")].concat());
+    let run = paper.run(&host, RrType::SSHFP);
+    assert_eq!(run.outcome.unwrap_err().status, Status::Absent);
+    assert_eq!(run.hashed, 102 * rounds, "the name, what is above it up to the apex, and the wildcard");
+    // The denial is stripped, so each label is asked for its DS set: no cut, as its own record says.
+    paper.deny(&host, RrType::SSHFP, NXDOMAIN, Vec::new());
+    for labels in 1..=100 {
+        let name = deep(labels);
+        paper.deny(&name, RrType::DS, NOERROR, chain.at(&name, &[]));
+    }
+    let run = paper.run(&host, RrType::SSHFP);
+    assert_eq!(run.outcome.unwrap_err().status, Status::Bogus);
+    assert!(run.hashed <= 100 * rounds, "{}", run.hashed);
+}
+
+#[test]
+fn a_lookup_has_one_budget_for_hashes() {
+    use crate::proto::chain::{Budget, MAX_HASHED};
+    use crate::proto::rr::RrSet;
+    let (zone, host, mut budget) = (name(ZONE), name(&deep(100)), Budget::default());
+    let mut denied = |salt: &'static [u8]| {
+        let records = Chain { iterations: 150, salt, ..CHAIN }.no_name("a.example.test");
+        let sets = RrSet::collect(&records);
+        let records: Vec<_> = sets.iter().filter_map(|set| nsec3::Nsec3::from_set(set, &zone)).collect();
+        let told = nsec3::denies(&records, &zone, &host, RrType::SSHFP, &mut budget);
+        (told, budget.hashed())
+    };
+    for salt in [b"a", b"b", b"c", b"a"] {
+        assert_eq!(denied(salt).0, types::Denies::Name);
+    }
+    // Chains of other salts, for which nothing that is known helps.
+    for salt in [b"d", b"e", b"f"] {
+        let (told, hashed) = denied(salt);
+        assert_eq!(told, types::Denies::TooManyHashes);
+        assert!((MAX_HASHED - 151..=MAX_HASHED).contains(&hashed), "{hashed}");
+    }
+    assert_eq!(denied(b"a").0, types::Denies::Name, "what is known costs nothing");
 }

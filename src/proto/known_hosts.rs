@@ -1,0 +1,227 @@
+//! known_hosts files as sshd(8) describes them: which lines are about a host, and what keys they hold.
+
+use data_encoding::BASE64;
+use ring::hmac;
+
+use super::hostkey::{HostKey, HostKeyError};
+
+/// Longest line that is looked at, in octets; a key is at most a tenth of that.
+const MAX_LINE: usize = 128 * 1024;
+/// Octets of a hashed name and of its salt: those of SHA-1.
+const HASH: usize = 20;
+
+/// What a line makes of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// The host may show it.
+    Plain,
+    /// It may sign the host's certificates.
+    CertAuthority,
+    /// Nobody may show it.
+    Revoked,
+}
+
+/// A line that is about the host asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number, from 1.
+    pub line: usize,
+    /// What it makes of its key.
+    pub marker: Marker,
+    /// Other hosts may be meant by it too: it names several, or has a pattern.
+    pub shared: bool,
+    /// The key, or why it cannot be compared.
+    pub key: Result<HostKey, HostKeyError>,
+}
+
+/// The name under which ssh looks a host up: bare on port 22, else with its port.
+pub fn lookup_name(host: &str, port: u16) -> String {
+    if port == 22 { host.to_ascii_lowercase() } else { format!("[{}]:{port}", host.to_ascii_lowercase()) }
+}
+
+/// The lines of a file that are about `name` (see [`lookup_name`]). Those out of form are passed over, as ssh
+/// does.
+pub fn entries(text: &str, name: &str) -> Vec<Entry> {
+    let lines = text.lines().enumerate().filter(|(_, line)| line.len() <= MAX_LINE);
+    lines.filter_map(|(at, line)| entry(at + 1, line, name)).collect()
+}
+
+fn entry(line: usize, text: &str, name: &str) -> Option<Entry> {
+    let text = text.trim_matches([' ', '\t', '\r']);
+    if text.is_empty() || text.starts_with('#') {
+        return None;
+    }
+    let (first, rest) = word(text)?;
+    let (marker, (hosts, key)) = match first {
+        "@cert-authority" => (Marker::CertAuthority, word(rest)?),
+        "@revoked" => (Marker::Revoked, word(rest)?),
+        unknown if unknown.starts_with('@') => return None,
+        hosts => (Marker::Plain, (hosts, rest)),
+    };
+    let is_meant = match hosts.strip_prefix("|1|") {
+        Some(hashed) => is_hash_of(hashed, name)?,
+        None => is_listed(hosts, name),
+    };
+    let shared = hosts.contains([',', '*', '?']);
+    is_meant.then(|| Entry { line, marker, shared, key: HostKey::from_line(key) })
+}
+
+/// The first word, and what follows the blanks after it.
+fn word(text: &str) -> Option<(&str, &str)> {
+    text.split_once([' ', '\t']).map(|(word, rest)| (word, rest.trim_start_matches([' ', '\t'])))
+}
+
+/// `SALT|HASH`, both in base64: HMAC-SHA1 of the name under the salt.
+fn is_hash_of(hashed: &str, name: &str) -> Option<bool> {
+    let (salt, hash) = hashed.split_once('|')?;
+    let octets = |text: &str| BASE64.decode(text.as_bytes()).ok().filter(|octets| octets.len() == HASH);
+    let (salt, hash) = (octets(salt)?, octets(hash)?);
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt);
+    Some(hmac::verify(&key, name.as_bytes(), &hash).is_ok())
+}
+
+/// A comma list of patterns; one that begins with `!` and matches takes the name out again.
+fn is_listed(patterns: &str, name: &str) -> bool {
+    let mut listed = false;
+    for pattern in patterns.split(',').filter(|pattern| !pattern.is_empty()) {
+        match pattern.strip_prefix('!') {
+            Some(pattern) if matches(pattern, name) => return false,
+            Some(_) => {}
+            None => listed = listed || matches(pattern, name),
+        }
+    }
+    listed
+}
+
+/// `*` stands for any characters, `?` for one (ssh_config(5), PATTERNS); case does not count. Goes back to the
+/// last `*` alone, so that no pattern takes more than its length times that of the name.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut at, mut here) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(octet) = name.get(here) {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, here));
+                at += 1;
+            }
+            Some(wanted) if *wanted == b'?' || wanted.eq_ignore_ascii_case(octet) => {
+                at += 1;
+                here += 1;
+            }
+            _ => match &mut star {
+                Some((star, from)) => {
+                    *from += 1;
+                    (at, here) = (*star + 1, *from);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.iter().skip(at).all(|octet| *octet == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBPn7qwXoRiflqtmplGUcFBhzOfr+CqMeWC2CihxZ3eq";
+    // Made by ssh-keygen -H of web1.example.com and [web1.example.com]:2222.
+    const HASHED: &str = "|1|EN9OZ9fKjB5iWgEMZGDdv4Ugoas=|Rz9hAC1jYBkeh+dvFFih6Jmnojk=";
+    const HASHED_WITH_PORT: &str = "|1|bd93AZtr2Jg9V9rl7lAPbhDNP/g=|nJq4ogstdip4trRjZWi0xoPjI3I=";
+
+    fn lines(text: &str, name: &str) -> Vec<usize> {
+        entries(text, name).iter().map(|entry| entry.line).collect()
+    }
+
+    fn is_about(hosts: &str, name: &str) -> bool {
+        !lines(&format!("{hosts} {KEY}\n"), name).is_empty()
+    }
+
+    #[test]
+    fn names_ports_lists_and_patterns_are_told_apart() {
+        let web1 = lookup_name("Web1.example.com", 22);
+        let other_port = lookup_name("web1.example.com", 2222);
+        for hosts in [
+            "web1.example.com",
+            "WEB1.example.com",
+            "a,web1.example.com,b",
+            "*.example.com",
+            "web?.example.com",
+        ] {
+            assert!(is_about(hosts, &web1), "{hosts}");
+        }
+        for hosts in [
+            "web2.example.com",
+            "web1",
+            "*.example.com,!web1.*",
+            "[web1.example.com]:2222",
+            "web1.example.com.",
+            ",,",
+        ] {
+            assert!(!is_about(hosts, &web1), "{hosts}");
+        }
+        for hosts in ["[web1.example.com]:2222", "[*.example.com]:2222", "*"] {
+            assert!(is_about(hosts, &other_port), "{hosts}");
+        }
+        assert!(!is_about("web1.example.com", &other_port));
+        assert!(!is_about("[web1.example.com]:22", &web1));
+    }
+
+    #[test]
+    fn hashed_names_are_found_by_their_name_alone() {
+        let names = ["web1.example.com", "[web1.example.com]:2222", "web2.example.com"];
+        assert_eq!(names.map(|name| is_about(HASHED, name)), [true, false, false]);
+        assert_eq!(names.map(|name| is_about(HASHED_WITH_PORT, name)), [false, true, false]);
+        for bad in ["|1|", "|1|AAAA|AAAA", "|2|x|y", "|1|EN9OZ9fKjB5iWgEMZGDdv4Ugoas="] {
+            assert!(!is_about(bad, "web1.example.com"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn comments_and_lines_out_of_form_are_passed_over() {
+        let text = format!(
+            "# web1 {KEY}\n\n  web1\t{KEY} a comment # and more\r\n@cert-authority web1 {KEY}\n@revoked * {KEY}\n\
+             @nonsense web1 {KEY}\nweb1\nweb1 ssh-dss AAAA\n@revoked web1\n"
+        );
+        let found = entries(&text, "web1");
+        let seen: Vec<_> = found.iter().map(|e| (e.line, e.marker, e.shared, e.key.is_ok())).collect();
+        assert_eq!(
+            seen,
+            [
+                (3, Marker::Plain, false, true),
+                (4, Marker::CertAuthority, false, true),
+                (5, Marker::Revoked, true, true),
+                (8, Marker::Plain, false, false),
+            ]
+        );
+    }
+
+    #[test]
+    fn hard_patterns_end() {
+        let name = "a".repeat(5_000);
+        assert!(!matches(&format!("{}b", "*a".repeat(2_000)), &name));
+        assert!(lines(&format!("{} {KEY}", "x".repeat(MAX_LINE)), "x").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(text in "[a-z@|!,*? \t\n=]{0,200}", name in "[a-z]{1,8}") {
+            for entry in entries(&text, &name) {
+                prop_assert!(entry.line <= text.lines().count());
+            }
+        }
+
+        #[test]
+        fn a_name_matches_itself_and_what_stars_leave_of_it(name in "[a-z.]{1,20}", cut in 0usize..20) {
+            let cut = cut.min(name.len());
+            prop_assert!(matches(&name, &name));
+            let pattern = format!("{}*", &name[..cut]);
+            prop_assert!(matches(&pattern, &name));
+            let pattern = format!("*{}", &name[cut..]);
+            prop_assert!(matches(&pattern, &name));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The ssh client of this machine, asked about itself: its version, and its configuration for a host.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::proto::doctor::ssh::Config;
+use crate::proto::name::HostName;
+
+/// Most that ssh may print, in octets; `ssh -G` prints some 5 KiB.
+const MAX_OUTPUT: u64 = 256 * 1024;
+
+/// Why ssh told nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AskSshError {
+    /// There is no such program.
+    #[error("no ssh in PATH")]
+    Missing,
+    /// It could not be started or read.
+    #[error("cannot run ssh: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is slow: `Match exec` and CanonicalizeHostname may make it wait.
+    #[error("ssh did not answer in time")]
+    Timeout,
+    /// It printed without an end.
+    #[error("ssh printed more than {MAX_OUTPUT} octets")]
+    TooLong,
+    /// It refused, as it does where its configuration is wrong.
+    #[error("ssh said: {0}")]
+    Failed(String),
+}
+
+/// What ssh would do for `typed`, a host name in strict grammar, by its own configuration or that in `file`:
+/// `ssh -G`, which connects to nothing.
+pub async fn of_host(typed: &str, file: Option<&Path>, patience: Duration) -> Result<Config, AskSshError> {
+    if HostName::parse(typed).is_err() {
+        return Err(AskSshError::Failed(format!("{typed:?} is not a host name")));
+    }
+    let mut arguments: Vec<&OsStr> = vec![OsStr::new("-G")];
+    if let Some(file) = file {
+        arguments.extend([OsStr::new("-F"), file.as_os_str()]);
+    }
+    // After `--` nothing is an option, whatever it looks like.
+    arguments.extend([OsStr::new("--"), OsStr::new(typed)]);
+    let (status, out, err) = run(&arguments, patience).await?;
+    match status.success() {
+        true => Ok(Config::parse(&out)),
+        false => Err(AskSshError::Failed(said(&err))),
+    }
+}
+
+/// What `ssh -V` says.
+pub async fn version(patience: Duration) -> Result<String, AskSshError> {
+    let (status, _, err) = run(&[OsStr::new("-V")], patience).await?;
+    if status.success() { Ok(err) } else { Err(AskSshError::Failed(said(&err))) }
+}
+
+/// The first line that is not empty; ssh says first what is wrong.
+fn said(err: &str) -> String {
+    let line = err.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("nothing");
+    line.chars().take(300).collect()
+}
+
+async fn run(arguments: &[&OsStr], patience: Duration) -> Result<(ExitStatus, String, String), AskSshError> {
+    let mut command = Command::new(program().ok_or(AskSshError::Missing)?);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.kill_on_drop(true).spawn()?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let work = async {
+        let (out, err) = tokio::try_join!(whole(out), whole(err))?;
+        Ok((child.wait().await?, out, err))
+    };
+    timeout(patience, work).await.unwrap_or(Err(AskSshError::Timeout))
+}
+
+async fn whole(stream: Option<impl AsyncRead + Unpin>) -> Result<String, AskSshError> {
+    let mut octets = Vec::new();
+    if let Some(stream) = stream {
+        stream.take(MAX_OUTPUT + 1).read_to_end(&mut octets).await?;
+    }
+    match octets.len() as u64 > MAX_OUTPUT {
+        true => Err(AskSshError::TooLong),
+        false => Ok(String::from_utf8_lossy(&octets).into_owned()),
+    }
+}
+
+fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join("ssh")).find(|p| p.is_absolute() && p.is_file())
+}
