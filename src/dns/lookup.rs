@@ -162,11 +162,12 @@ impl Lookups {
 
     /// Another resolver may do better, or this one if it validates.
     fn may_be_elsewhere(&self, unproven: &Unproven) -> bool {
-        match (unproven.status, &unproven.error) {
-            (Status::Bogus, _) => true,
-            (Status::Indeterminate, ChainError::Unanswered { .. } | ChainError::AliasLoop { .. }) => {
-                self.resolver.servers().len() > 1
-            }
+        let several = self.resolver.servers().len() > 1;
+        match (&unproven.error, unproven.status) {
+            // What has just not come is not asked for again at once.
+            (ChainError::Unanswered { .. }, _) => several,
+            (_, Status::Bogus) => true,
+            (ChainError::AliasLoop { .. }, _) => several,
             _ => false,
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sshanchor::dns::lookup::Lookups;
 use sshanchor::dns::resolver::Resolver;
-use sshanchor::proto::chain::{Anchors, Answer};
+use sshanchor::proto::chain::{Anchors, Answer, ChainError};
 use sshanchor::proto::denial::Unproven;
 use sshanchor::proto::message::Question;
 use sshanchor::proto::name::Name;
@@ -209,12 +209,15 @@ async fn zone_keys_that_did_not_come_may_come_for_a_later_host() {
     });
     let lookups = lookups(&tree, vec![forger.addr()]);
     let unproven = prove(&lookups, 1).await.unwrap_err();
-    assert!(unproven.is_outage(), "{unproven}");
+    assert!(matches!(unproven.error, ChainError::Unanswered { .. }), "{unproven}");
     down.store(false, Ordering::SeqCst);
-    let begun = Instant::now();
+    let keys_asked = || forger.asked().iter().filter(|(_, asked)| asked.rtype == DNSKEY).count();
+    let (begun, asked) = (Instant::now(), keys_asked());
+    assert!(prove(&lookups, 2).await.is_err());
+    assert_eq!(keys_asked(), asked, "left alone for a while");
     let mut number = 2;
     while let Err(unproven) = prove(&lookups, number).await {
-        assert!(unproven.is_outage(), "{unproven}");
+        assert!(matches!(unproven.error, ChainError::Unanswered { .. }), "{unproven}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{unproven}");
         tokio::time::sleep(Duration::from_millis(50)).await;
         number = 2 + number % 8;
