@@ -28,7 +28,7 @@
 //!    [`proto::chain::Answer`]: every link signed, from a trust anchor down. Nothing else makes one.
 //! 3. [`ssh::probe`] (or the gate in [`proto::handshake`], within [`ssh::relay`]) learns which key the
 //!    server presents.
-//! 4. [`proto::verdict::decide`] compares, and is the one maker of [`proto::verdict::Anchored`], without which
+//! 4. [`proto::verdict::decide`] compares, under the host's [`proto::policy::Policy`], and is the one maker of [`proto::verdict::Anchored`], without which
 //!    no relay releases a reply and no session begins.
 //!
 //! # What always holds

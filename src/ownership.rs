@@ -42,6 +42,16 @@ pub enum Untrusted {
 }
 
 impl Untrusted {
+    /// The file or folder.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Foreign { path, .. }
+            | Self::Exposed { path, .. }
+            | Self::Link(path)
+            | Self::Kind { path, .. } => path,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
@@ -100,10 +110,19 @@ pub struct Folder {
 impl Folder {
     /// Opens a folder that is no link and to be trusted.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let folder = Self::unchecked(path)?;
+        folder.check()?;
+        Ok(folder)
+    }
+
+    fn unchecked(path: &Path) -> Result<Self, OpenError> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let folder = open_at(CWD, path, path, OFlags::DIRECTORY)?;
-        check(path, &folder.metadata()?)?;
         Ok(Folder { path: path.to_owned(), folder })
+    }
+
+    fn check(&self) -> Result<(), OpenError> {
+        Ok(check(&self.path, &self.folder.metadata()?)?)
     }
 
     /// Opens one of its files for reading: a plain file, no link, and to be trusted. `name` is a file name alone.
@@ -120,12 +139,15 @@ impl Folder {
     }
 }
 
-/// Opens a file for reading, if it and its folder are to be trusted.
+/// Opens a file for reading, if it and its folder are to be trusted. That it is absent is told first.
 pub fn open(path: &Path) -> Result<File, OpenError> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Untrusted::Kind { path: path.to_owned(), wanted: "a plain file" }.into());
     };
-    Folder::open(folder)?.file(Path::new(name))
+    let folder = Folder::unchecked(folder)?;
+    let file = folder.file(Path::new(name))?;
+    folder.check()?;
+    Ok(file)
 }
 
 /// Opens `name` in `at`, never through a link. `path` is for the error alone.
@@ -191,6 +213,7 @@ mod tests {
             };
             assert_eq!(untrusted.hint(), format!("chmod go-w {}", path.display()));
             assert!(!error.is_absent());
+            assert!(open(&folder.path().join("nothing")).unwrap_err().is_absent());
             mode(path, good);
             assert!(open(&file).is_ok());
         }

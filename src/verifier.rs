@@ -29,6 +29,8 @@ use crate::proto::policy::{Policies, Policy};
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
 use crate::ssh::probe::{ProbeError, Probed, probe};
 
+pub use self::reach::connect_passed;
+
 /// Whom to ask, whom to trust, how long to wait.
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -19,7 +19,9 @@ mod interop {
     mod doctor;
     mod forging;
     mod lookup;
+    mod outage;
     mod peers;
+    mod policy;
     mod presentation;
     mod primary;
     mod proxy;

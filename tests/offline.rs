@@ -3,6 +3,7 @@
 
 mod offline {
     mod command_line;
+    mod config;
     #[cfg(feature = "lab")]
     mod demo;
     mod gate;

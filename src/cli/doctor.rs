@@ -14,8 +14,8 @@ use crate::verifier::{Options, now};
 
 /// Examine this machine: is it able to verify, and what weakens it?
 ///
-/// Looks at the resolvers, the clock, the trust anchors and the ssh client; with HOST also at the host's proof, its
-/// known_hosts entries and ssh's configuration for it. Each finding says what to do. Nothing is changed, and no
+/// Looks at the resolvers, the configuration, the clock, the trust anchors and the ssh client; with HOST also at the
+/// host's proof, its known_hosts entries and ssh's configuration for it. Each finding says what to do. Nothing is changed, and no
 /// connection to a host is made.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: sshanchor doctor web1.example.com\n\
@@ -37,9 +37,10 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         resolver: cx.resolver.clone(),
         trust_anchor: cx.trust_anchor.clone(),
         timeout: cx.timeout,
+        policies: cx.policies.clone(),
         ..Options::default()
     };
-    let doctor = Arc::new(Doctor::new(&options, args.ssh_config, now()));
+    let doctor = Arc::new(Doctor::new(&options, &cx.warnings, args.ssh_config, now()));
     let hosts = doctor.hosts(names).await;
     let mut worst = Severity::Ok;
     for group in doctor.machine(&hosts).await {

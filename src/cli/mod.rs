@@ -2,6 +2,7 @@
 //! output. The exit status is decided here and nowhere else.
 
 mod bundle;
+mod config;
 mod demo;
 mod doctor;
 mod lookup;
@@ -18,14 +19,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::dns::cache::{Cache, CacheError};
+use crate::config::{Cache, Config, Files, Source, Sourced, Typed, load, warning};
+use crate::dns::cache::{self, CacheError};
 use crate::dns::dns_server;
 use crate::error::{Error, Kind};
 use crate::output::Output;
 use crate::proto::bundle::Bundle;
 use crate::proto::name::{HostName, HostNameError};
+use crate::proto::policy::Policies;
 use crate::verifier::{Options, Verifier};
 
 /// Proves SSH servers' host keys from DNSSEC before automation connects, and publishes them.
@@ -42,7 +46,7 @@ struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    command: Command,
+    command: Subcommands,
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,15 +61,26 @@ struct Global {
     /// Trust these keys (DNSKEY or DS lines) instead of the built-in root keys
     #[arg(long, global = true, value_name = "FILE", env = "SSHANCHOR_TRUST_ANCHOR")]
     trust_anchor: Option<PathBuf>,
-    /// Keep proofs in this folder for later runs, or nowhere: "off" [default: the user's cache folder]
-    #[arg(long, global = true, value_name = "FOLDER", env = "SSHANCHOR_CACHE")]
-    cache: Option<PathBuf>,
-    /// Give up after this many seconds; of several hosts each has its own
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    timeout: Duration,
+    /// Keep proofs in this folder from one run to the next, or nowhere (off)
+    #[arg(long, global = true, value_name = "FOLDER|off", env = "SSHANCHOR_CACHE", value_parser = cache)]
+    cache: Option<Cache>,
+    /// Read this configuration alone, or none, instead of the user's and the system's
+    #[arg(long, global = true, value_name = "FILE|none", env = "SSHANCHOR_CONFIG", value_parser = files)]
+    config: Option<Files>,
+    /// Give up after this many seconds; of several hosts each has its own [default: 10]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
     /// Say more about what is done, on standard error
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+}
+
+/// What needs no more than the configuration, and what needs it in force.
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    #[command(flatten)]
+    Command(Command),
+    Config(config::Args),
 }
 
 /// Each is explained at its arguments.
@@ -82,7 +97,14 @@ enum Command {
     Doctor(doctor::Args),
 }
 
-/// What every command gets: where to print, whom to ask, how long to wait.
+impl Command {
+    /// It proves something, or changes what others have proven.
+    fn keeps_proofs(&self) -> bool {
+        !matches!(self, Command::Demo(_) | Command::Sshfp(_) | Command::Doctor(_))
+    }
+}
+
+/// What every command gets: where to print, and what is configured.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// Where results go.
@@ -93,11 +115,42 @@ pub struct Context {
     pub trust_anchor: Option<PathBuf>,
     /// How long the command may take; of several hosts each.
     pub timeout: Duration,
-    /// Where proofs are kept for later runs; none means nowhere.
-    pub cache: Option<PathBuf>,
+    /// Proofs of earlier runs, for the commands that use them.
+    pub proofs: Option<cache::Cache>,
+    /// What is asked for besides a proof, by host.
+    pub policies: Policies,
+    /// What is wrong with the configuration, and yet no error. Where standard error is the user's these have been
+    /// told; `proxy` tells them when it knows its client.
+    pub warnings: Vec<String>,
 }
 
 impl Context {
+    /// With the proofs of earlier runs, if `keeps_proofs`.
+    fn new(out: Output, config: Config, keeps_proofs: bool) -> Self {
+        let mut cx = Context {
+            out,
+            resolver: config.resolver.value,
+            trust_anchor: config.trust_anchor.value,
+            timeout: config.timeout.value,
+            proofs: None,
+            policies: config.policies,
+            warnings: config.ignored.iter().map(warning).collect(),
+        };
+        if let Cache::Folder(folder) = config.cache.value
+            && keeps_proofs
+        {
+            // Whatever is wrong with it costs time and nothing else.
+            match cache::Cache::open(&folder) {
+                Ok(proofs) => cx.proofs = Some(proofs),
+                Err(CacheError::Untrusted(why)) => {
+                    cx.warnings.push(format!("the cache is not used: {why} (hint: {})", why.hint()));
+                }
+                Err(e) => cx.out.detail(&e.to_string()),
+            }
+        }
+        cx
+    }
+
     /// Lookups and verdicts with these settings.
     pub fn verifier(&self) -> Result<Verifier, Error> {
         self.verifier_with(None)
@@ -109,24 +162,36 @@ impl Context {
             resolver: self.resolver.clone(),
             trust_anchor: self.trust_anchor.clone(),
             timeout: self.timeout,
-            cache: self.open_cache(),
+            cache: self.proofs.clone(),
             bundle,
-            policies: Default::default(),
+            policies: self.policies.clone(),
         })
     }
+}
 
-    /// The cache, if there is one; whatever is wrong with it costs time and nothing else.
-    pub(crate) fn open_cache(&self) -> Option<Cache> {
-        match Cache::open(self.cache.as_deref()?) {
-            Ok(cache) => Some(cache),
-            Err(CacheError::Untrusted(why)) => {
-                self.out.warn(&format!("the cache is not used: {why} (hint: {})", why.hint()));
-                None
-            }
-            Err(e) => {
-                self.out.detail(&e.to_string());
-                None
-            }
+impl Global {
+    /// Each value with its source, which `matches` knows.
+    fn typed(self, matches: &ArgMatches) -> Typed {
+        fn sourced<T>(
+            matches: &ArgMatches,
+            (id, option, variable): (&str, &'static str, &'static str),
+            value: T,
+        ) -> Sourced<T> {
+            let source = match matches.value_source(id) {
+                Some(ValueSource::EnvVariable) => Source::Environment(variable),
+                _ => Source::Option(option),
+            };
+            Sourced { value, source }
+        }
+        let resolver = Some(self.resolver).filter(|servers| !servers.is_empty());
+        let of_resolver = ("resolver", "--resolver", "SSHANCHOR_RESOLVER");
+        let of_anchor = ("trust_anchor", "--trust-anchor", "SSHANCHOR_TRUST_ANCHOR");
+        Typed {
+            files: self.config.unwrap_or_default(),
+            resolver: resolver.map(|value| sourced(matches, of_resolver, value)),
+            trust_anchor: self.trust_anchor.map(|value| sourced(matches, of_anchor, value)),
+            cache: self.cache.map(|value| sourced(matches, ("cache", "--cache", "SSHANCHOR_CACHE"), value)),
+            timeout: self.timeout.map(|value| sourced(matches, ("timeout", "--timeout", ""), value)),
         }
     }
 }
@@ -155,11 +220,17 @@ pub(crate) fn host_name(text: &str) -> Result<HostName, Error> {
     })
 }
 
+/// An address from the command line, without brackets: only a host that policy passes may be one.
+pub(crate) fn address(text: &str) -> Option<String> {
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+    matches!(HostName::parse(bare), Err(HostNameError::Address(_))).then(|| bare.to_owned())
+}
+
 /// Reads the command line, runs the command, and says how the process ends.
 pub fn main() -> ExitCode {
-    let cli = without_empty_variables(Cli::command()).try_get_matches();
-    let cli = match cli.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let matches = without_empty_variables(Cli::command()).try_get_matches();
+    let (cli, matches) = match matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
+        Ok(both) => both,
         Err(e) => {
             // --help and --version go to stdout with status 0, mistakes to stderr with status 2.
             let text = e.render().to_string();
@@ -171,29 +242,41 @@ pub fn main() -> ExitCode {
             return ExitCode::from(e.exit_code() as u8);
         }
     };
-    let Global { json, resolver, trust_anchor, cache, timeout, verbose } = cli.global;
-    let cache = match cache {
-        None => Cache::default_folder(),
-        Some(folder) => Some(folder).filter(|folder| folder.as_os_str() != "off"),
-    };
-    let cx = Context { out: Output { json, verbose }, resolver, trust_anchor, timeout, cache };
-    let outcome = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => {
-            let outcome = runtime.block_on(dispatch(cli.command, &cx));
-            // A read of standard input may hang in its thread for ever; it must not hold the exit.
-            runtime.shutdown_background();
-            outcome
-        }
-        Err(e) => Err(Error::failure("io", format!("cannot start the runtime: {e}"))),
+    let out = Output { json: cli.global.json, verbose: cli.global.verbose };
+    let typed = cli.global.typed(&matches);
+    let outcome = match cli.command {
+        Subcommands::Config(args) => config::run(args, &typed, out),
+        Subcommands::Command(command) => in_runtime(async {
+            match (load(&typed), command) {
+                (Ok(config), command) => {
+                    let cx = Context::new(out, config, command.keeps_proofs());
+                    dispatch(command, &cx).await
+                }
+                // Its standard output is ssh's.
+                (Err(error), Command::Proxy(_)) => Ok(Some(proxy::refuse_with(out, &[], error).await)),
+                (Err(error), _) => Err(error),
+            }
+        }),
     };
     match outcome {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(kind)) => ExitCode::from(kind.exit_code()),
         Err(error) => {
-            cx.out.error(&error);
+            out.error(&error);
             ExitCode::from(error.kind.exit_code())
         }
     }
+}
+
+fn in_runtime(work: impl Future<Output = Result<Option<Kind>, Error>>) -> Result<Option<Kind>, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::failure("io", format!("cannot start the runtime: {e}")))?;
+    let outcome = runtime.block_on(work);
+    // A read of standard input may hang in its thread for ever; it must not hold the exit.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// An environment variable that is set to nothing is as good as none, as everywhere else.
@@ -206,6 +289,9 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 
 /// `Ok(None)` is success; `Ok(Some(kind))` is an outcome that the command has reported already.
 async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error> {
+    if !matches!(command, Command::Proxy(_)) {
+        cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
+    }
     match command {
         Command::Demo(args) => demo::run(args, cx).await,
         Command::Sshfp(args) => sshfp::run(args, cx).await,
@@ -216,6 +302,22 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
         Command::Doctor(args) => doctor::run(args, cx).await,
+    }
+}
+
+fn cache(text: &str) -> Result<Cache, String> {
+    match text {
+        "" => Err("want a folder, or off".to_owned()),
+        "off" => Ok(Cache::Off),
+        folder => Ok(Cache::Folder(folder.into())),
+    }
+}
+
+fn files(text: &str) -> Result<Files, String> {
+    match text {
+        "" => Err("want a file, or none".to_owned()),
+        "none" => Ok(Files::None),
+        file => Ok(Files::This(file.into())),
     }
 }
 

@@ -7,14 +7,17 @@ use tokio::io::{stdin, stdout};
 use tokio::task::JoinError;
 
 use super::bundle::BundleFile;
-use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, host_name, in_grace};
+use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, address, host_name, in_grace};
 use crate::error::{Error, Kind};
+use crate::output::Output;
 use crate::proto::evidence::Evidence;
 use crate::proto::handshake::End;
 use crate::proto::hostkey::{HostKeyError, Presented};
 use crate::proto::name::HostName;
+use crate::proto::policy::Mode;
+use crate::ssh::pass::pass;
 use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
-use crate::verifier::{Verifier, accepted, now};
+use crate::verifier::{Verifier, accepted, connect_passed, now};
 
 /// Be ssh's ProxyCommand: check the key exchange in-line.
 ///
@@ -37,6 +40,9 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    if let Some(host) = passed(&args.host, cx) {
+        return Ok(relay_unjudged(&host, args.port, cx).await.err());
+    }
     let prepared = host_name(&args.host).and_then(|host| Ok((host, cx.verifier_with(args.bundle.load()?)?)));
     let (host, verifier) = match prepared {
         Ok(prepared) => prepared,
@@ -70,7 +76,10 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         }
     };
     let refused = RefCell::new(None);
-    let decide = |presented: Presented| {
+    let decide = |presented: Presented, silent: bool| {
+        if !silent {
+            tell_warnings(cx);
+        }
         let (verifier, refused) = (&verifier, &refused);
         async move {
             let found = match early {
@@ -82,7 +91,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
                 Err(error) => Err(error),
             };
             let accepted = settled.and_then(|(evidence, verdict)| {
-                if let Some(age) = evidence.origin().and_then(|origin| origin.age(now())) {
+                if let Some(age) = evidence.origin().and_then(|origin| origin.age(now()))
+                    && !silent
+                {
                     cx.out.warn(&in_grace(&args.host, age));
                 }
                 accepted(verdict)
@@ -107,6 +118,35 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         }
         Err(relay) => Ok(Some(error(&relay.cause).kind)),
     }
+}
+
+/// The host, if policy passes it: a name, or an address.
+fn passed(host: &str, cx: &Context) -> Option<String> {
+    let name = HostName::parse(host).ok().map(|name| name.to_string()).or_else(|| address(host))?;
+    (cx.policies.of(&name).mode == Mode::Pass).then_some(name)
+}
+
+/// A host that policy passes is nobody's to judge here: ssh checks it as it is configured.
+async fn relay_unjudged(host: &str, port: u16, cx: &Context) -> Result<(), Kind> {
+    match connect_passed(&cx.resolver, cx.timeout, host, port).await {
+        Ok(server) => {
+            let tell = || {
+                tell_warnings(cx);
+                cx.out.detail(&format!("{host} is not verified, for policy passes it (mode = \"pass\")"));
+            };
+            pass(stdin(), stdout(), server, tell).await;
+            Ok(())
+        }
+        Err(failure) => {
+            let error = Error::failure("unreachable", failure).hint(UNREACHABLE_HINT);
+            Err(refuse(cx, error).await)
+        }
+    }
+}
+
+/// What is wrong with the configuration, once it is known that the client's standard error is a person's.
+fn tell_warnings(cx: &Context) {
+    cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
 }
 
 /// Why a handshake did not come to a decision.
@@ -147,7 +187,16 @@ fn hopeless(verifier: &Verifier, found: &Result<Evidence, Error>) -> Option<Erro
 
 /// Tells the client and the user why there is no connection.
 async fn refuse(cx: &Context, error: Error) -> Kind {
-    refuse_client(stdin(), stdout(), &wording(&error), || cx.out.refusal(&error)).await;
+    refuse_with(cx.out, &cx.warnings, error).await
+}
+
+/// The same where nothing more than the error is known.
+pub(super) async fn refuse_with(out: Output, warnings: &[String], error: Error) -> Kind {
+    let tell = || {
+        warnings.iter().for_each(|warning| out.warn(warning));
+        out.refusal(&error);
+    };
+    refuse_client(stdin(), stdout(), &wording(&error), tell).await;
     error.kind
 }
 

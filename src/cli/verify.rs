@@ -10,6 +10,7 @@ use crate::error::{Error, Kind};
 use crate::output::{Report, rfc3339};
 use crate::proto::hostkey::Presented;
 use crate::proto::name::HostName;
+use crate::proto::policy::Mode;
 use crate::proto::rr::Origin;
 use crate::proto::verdict::{Anchored, Reason, Verdict};
 use crate::ssh::probe::ProbeError;
@@ -123,6 +124,10 @@ async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged,
         Target::Host(name) => name,
         Target::Address(host, error) => return Ok(Judged::address(&host, port, error)),
     };
+    if verifier.policy(&name).mode == Mode::Pass {
+        let verdict = Verdict::Unproven(Reason::Passed { host: name.clone() });
+        return Ok(Judged::verdict(&name, port, verdict, None));
+    }
     let verification = verifier.verify(&name, port).await?;
     let presented = verification.probed.as_ref().and_then(|probed| probed.as_ref().ok());
     let origin = verification.evidence.origin();

@@ -66,7 +66,8 @@ impl Mistake {
 
 /// Reads the text of a file; all of it is right, or every mistake is told.
 pub(super) fn parse(text: &str, at: Whereabouts<'_>) -> Result<File, Vec<Mistake>> {
-    let mut reader = Reader { text, at, mistakes: Vec::new() };
+    let ends = text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n').map(|(end, _)| end).collect();
+    let mut reader = Reader { text, ends, at, mistakes: Vec::new() };
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         reader.mistake(error.span().map_or(0, |span| span.start), error.message());
@@ -84,13 +85,15 @@ pub(super) fn parse(text: &str, at: Whereabouts<'_>) -> Result<File, Vec<Mistake
 
 struct Reader<'a> {
     text: &'a str,
+    /// Where its lines end.
+    ends: Vec<usize>,
     at: Whereabouts<'a>,
     mistakes: Vec<Mistake>,
 }
 
 impl Reader<'_> {
     fn line(&self, offset: usize) -> usize {
-        self.text.bytes().take(offset).filter(|octet| *octet == b'\n').count() + 1
+        self.ends.partition_point(|end| *end < offset) + 1
     }
 
     fn place(&self, offset: usize) -> Place {
@@ -179,6 +182,7 @@ impl Reader<'_> {
             return None;
         };
         let mut hosts = None;
+        let mut says_for_whom = false;
         let mut settings = Vec::new();
         for (key, value) in table.iter() {
             let begin = key.span().start;
@@ -189,7 +193,8 @@ impl Reader<'_> {
                         Value::List(texts) => texts.join(" "),
                     });
                     let list = patterns.and_then(|text| PatternList::parse(&text).map_err(|e| e.to_string()));
-                    hosts = Some(self.right(list, begin)?);
+                    hosts = self.right(list, begin);
+                    says_for_whom = true;
                 }
                 key if KEYS.contains(&key) => {
                     self.mistake(begin, format!("{key} belongs above the first [[host]] table"));
@@ -209,7 +214,7 @@ impl Reader<'_> {
         }
         settings.sort_by_key(|(_, place)| *place);
         let place = self.place(value.span().start);
-        if hosts.is_none() {
+        if !says_for_whom {
             self.mistake(
                 value.span().start,
                 "this table does not say for which hosts (match = \"*.example.com\")",

@@ -4,8 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::process::geteuid;
-
+use crate::ownership::{self, Untrusted};
 use crate::proto::doctor::Finding;
 
 /// What is wrong with the owner or the mode of `path` or of its folder; nothing where that cannot be told. Links
@@ -13,23 +12,20 @@ use crate::proto::doctor::Finding;
 pub(super) fn exposed(path: &Path) -> Vec<Finding> {
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let both = [Some(real.as_path()), real.parent()].into_iter().flatten();
-    both.filter_map(|place| judge(place, &fs::metadata(place).ok()?, geteuid().as_raw())).collect()
+    both.filter_map(|place| judge(place, &fs::metadata(place).ok()?)).collect()
 }
 
-fn judge(place: &Path, metadata: &fs::Metadata, user: u32) -> Option<Finding> {
+fn judge(place: &Path, metadata: &fs::Metadata) -> Option<Finding> {
     const STICKY: u32 = 0o1000;
-    let (mode, owner, shown) = (metadata.mode(), metadata.uid(), place.display());
-    if owner != user && owner != 0 {
-        let message = format!("belongs to user {owner}, who can change whom this machine trusts");
-        return Some(Finding::warning("file-owner", &shown, message).remedy(format!("chown root {shown}")));
-    }
-    // In a sticky folder nobody replaces the files of others.
-    let safe = metadata.is_dir() && mode & STICKY != 0;
-    (mode & 0o022 != 0 && !safe).then(|| {
-        let message =
-            format!("its mode is {:04o}: others can change whom this machine trusts", mode & 0o7777);
-        Finding::warning("file-mode", &shown, message).remedy(format!("chmod go-w {shown}"))
-    })
+    let untrusted = ownership::check(place, metadata).err()?;
+    let check = match &untrusted {
+        // In a sticky folder nobody replaces the files of others.
+        Untrusted::Exposed { .. } if metadata.is_dir() && metadata.mode() & STICKY != 0 => return None,
+        Untrusted::Exposed { .. } => "file-mode",
+        _ => "file-owner",
+    };
+    let message = format!("others can change whom this machine trusts: {untrusted}");
+    Some(Finding::warning(check, place.display(), message).remedy(untrusted.hint()))
 }
 
 #[cfg(test)]
@@ -61,16 +57,6 @@ mod tests {
             mode(folder.path(), folder_mode);
             assert_eq!(checks(&file), want, "{file_mode:o} in {folder_mode:o}");
         }
-    }
-
-    #[test]
-    fn files_of_another_user_are_told() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let metadata = file.as_file().metadata().unwrap();
-        let told = |user| judge(file.path(), &metadata, user).map(|finding| finding.check);
-        assert_eq!(told(metadata.uid()), None);
-        let is_roots = metadata.uid() == 0;
-        assert_eq!(told(metadata.uid() + 1), (!is_roots).then_some("file-owner"));
     }
 
     #[test]

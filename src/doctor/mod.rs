@@ -1,11 +1,9 @@
 //! Is this machine able to verify, and what weakens it: gathers what there is to know, and has
 //! [`crate::proto::doctor`] judge it. What is looked at, in this order:
 //!
-//! 1. [`path`]: what each resolver hands out;
-//! 2. the clock and the trust anchors, by the keys of the anchored zones; [`files`]: who may write the anchors;
+//! 1. `path`: what each resolver hands out;
+//! 2. this program's configuration; the clock and the trust anchors, by the keys of the anchored zones; `files`: who may write the anchors;
 //! 3. for each host its proof, its known_hosts entries, and ssh's configuration for it; else ssh's defaults.
-//!
-//! Findings on this program's own configuration file belong to 2.
 
 mod files;
 mod path;
@@ -26,10 +24,11 @@ use crate::proto::doctor::known_hosts::Remembered;
 use crate::proto::doctor::path::Path;
 use crate::proto::doctor::ssh::Config;
 use crate::proto::doctor::{self as judge, Finding, Severity};
-use crate::proto::evidence::owners;
+use crate::proto::evidence::{Evidence, owners};
 use crate::proto::known_hosts::{entries, lookup_name};
 use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
+use crate::proto::policy::Policies;
 use crate::proto::rr::RrType;
 use crate::proto::sshfp::Sshfp;
 use crate::ssh::config::{self, AskSshError};
@@ -50,7 +49,12 @@ pub struct Doctor {
     anchors: Result<Anchors, AnchorFileError>,
     anchor_file: Option<PathBuf>,
     ssh_config: Option<PathBuf>,
+    policies: Policies,
+    /// What is wrong with the configuration, as those say who read it.
+    warnings: Vec<String>,
     timeout: Duration,
+    /// For all that concerns every host; of the hosts each has its own.
+    deadline: Instant,
     /// Seconds since 1970.
     now: u64,
 }
@@ -77,7 +81,8 @@ pub struct Group {
 
 impl Doctor {
     /// With the clock at `now`, in seconds since 1970, and another configuration for ssh if there is one.
-    pub fn new(options: &Options, ssh_config: Option<PathBuf>, now: u64) -> Self {
+    /// `warnings` are those about the options' files.
+    pub fn new(options: &Options, warnings: &[String], ssh_config: Option<PathBuf>, now: u64) -> Self {
         let resolver = match options.resolver.is_empty() {
             true => Resolver::system(),
             false => Resolver::new(options.resolver.clone()),
@@ -87,7 +92,10 @@ impl Doctor {
             anchors: anchors::load(options.trust_anchor.as_deref()),
             anchor_file: options.trust_anchor.clone(),
             ssh_config,
+            policies: options.policies.clone(),
+            warnings: warnings.to_vec(),
             timeout: options.timeout,
+            deadline: Instant::now() + options.timeout,
             now,
         }
     }
@@ -103,7 +111,7 @@ impl Doctor {
 
     async fn host(&self, typed: String, name: HostName) -> Host {
         let mut host = Host { typed, name, port: 22, config: None, findings: Vec::new() };
-        match config::of_host(&host.typed, self.ssh_config.as_deref(), self.timeout / 2).await {
+        match config::of_host(&host.typed, self.ssh_config.as_deref(), self.timeout / 3).await {
             Ok(config) => host.take(config),
             Err(AskSshError::Missing) => {}
             Err(error) => {
@@ -116,7 +124,13 @@ impl Doctor {
 
     /// All that concerns every host; `hosts` only show which names matter.
     pub async fn machine(&self, hosts: &[Host]) -> Vec<Group> {
-        let deadline = Instant::now() + self.timeout;
+        let (mut groups, client) = tokio::join!(self.way(hosts), self.client(hosts));
+        groups.push(Group { title: "ssh".to_owned(), findings: client });
+        groups
+    }
+
+    /// The resolvers, and what their answers say of clock and anchors.
+    async fn way(&self, hosts: &[Host]) -> Vec<Group> {
         let mut groups = Vec::new();
         let paths = match &self.resolver {
             Ok(resolver) => self.paths(resolver, hosts).await,
@@ -135,8 +149,9 @@ impl Doctor {
         groups.extend(
             resolvers.map(|(path, findings)| Group { title: format!("resolver {}", path.server), findings }),
         );
-        groups.extend(self.trust(able, deadline).await);
-        groups.push(Group { title: "ssh".to_owned(), findings: self.client(hosts).await });
+        let findings = judge::policy::configuration(&self.warnings, &self.policies);
+        groups.push(Group { title: "configuration".to_owned(), findings });
+        groups.extend(self.trust(able).await);
         groups
     }
 
@@ -157,7 +172,7 @@ impl Doctor {
     }
 
     /// The clock and the anchors, by the keys of the anchored zones.
-    async fn trust(&self, able: bool, deadline: Instant) -> [Group; 2] {
+    async fn trust(&self, able: bool) -> [Group; 2] {
         let mut findings = Vec::new();
         let mut keys = Vec::new();
         if let Some(path) = &self.anchor_file {
@@ -168,11 +183,15 @@ impl Doctor {
         match (&self.anchors, &self.resolver) {
             (Err(error), _) => findings.push(bad_anchors(error)),
             (Ok(_), Ok(resolver)) if able => {
-                for zone in anchors.zones().into_iter().take(MAX_ZONES) {
+                let ask = |zone: &Name| {
                     let question = Question::new(zone.clone(), RrType::DNSKEY);
-                    let reply = resolver.ask(&question, true, deadline).await;
-                    let told = reply.as_ref().map_err(String::as_str);
-                    findings.extend(judge::anchors::judge(self.now, anchors, &self.source(), zone, told));
+                    let (resolver, deadline) = (resolver.clone(), self.deadline);
+                    async move { (resolver.ask(&question, true, deadline).await, question) }
+                };
+                for (reply, question) in in_order(anchors.zones().into_iter().take(MAX_ZONES).map(ask)).await
+                {
+                    let (source, told) = (self.source(), reply.as_ref().map_err(String::as_str));
+                    findings.extend(judge::anchors::judge(self.now, anchors, &source, &question.name, told));
                     keys.extend(reply.ok().map(|reply| (question, reply)));
                 }
             }
@@ -182,7 +201,7 @@ impl Doctor {
             }
         }
         if self.anchor_file.is_none() {
-            findings.push(judge::anchors::age(self.now, anchors));
+            findings.push(judge::anchors::age(self.now));
         }
         let clock = vec![judge::clock::judge(self.now, anchors, &keys)];
         [
@@ -210,7 +229,7 @@ impl Doctor {
             Err(error) => vec![Finding::info("ssh-client", "ssh", error.to_string())],
         };
         if hosts.is_empty() {
-            match config::of_host(NOBODY, self.ssh_config.as_deref(), self.timeout / 2).await {
+            match config::of_host(NOBODY, self.ssh_config.as_deref(), self.timeout / 3).await {
                 Ok(config) => findings.extend(judge::ssh::judge(None, &config)),
                 Err(error) => findings.push(no_config(&format!("ssh -G {NOBODY}"), &error)),
             }
@@ -270,8 +289,11 @@ impl Doctor {
         let deadline = Instant::now() + self.timeout;
         let lookups = Lookups::new(resolver.clone(), anchors.clone(), self.now, deadline);
         let (host_keys, port_keys) = tokio::join!(lookups.prove(&at_host), lookups.prove(&at_port));
-        let findings = judge::chain::judge(self.now, host, &host_keys, &port_keys);
-        (findings, judge::chain::records_of(&host_keys, &port_keys))
+        let mut findings = judge::chain::judge(self.now, host, &host_keys, &port_keys);
+        let records = judge::chain::records_of(&host_keys, &port_keys);
+        let evidence = Evidence::new(host.clone(), port, host_keys, port_keys);
+        findings.extend(judge::policy::judge(self.now, &evidence, &self.policies.of(&host.to_string())));
+        (findings, records)
     }
 }
 
@@ -333,7 +355,7 @@ fn remembered(
     wanted: bool,
 ) -> Vec<Finding> {
     let paths: Vec<PathBuf> = match config {
-        Some(config) => config.known_hosts_files().into_iter().map(PathBuf::from).collect(),
+        Some(config) => config.known_hosts_files().into_iter().map(known_hosts::expand).collect(),
         None => known_hosts::default_files(),
     };
     let (mut files, mut findings) = (Vec::new(), Vec::new());
@@ -342,7 +364,12 @@ fn remembered(
         match known_hosts::read(&path) {
             Ok(None) => {}
             Ok(Some(text)) => {
-                findings.extend(files::exposed(&path).into_iter().map(|finding| finding.of(host)));
+                for finding in files::exposed(&path).into_iter().map(|finding| finding.of(host)) {
+                    // Files of one folder share what is wrong with it.
+                    if !findings.contains(&finding) {
+                        findings.push(finding);
+                    }
+                }
                 files.push(Remembered { path: shown, entries: entries(&text, known_as) });
             }
             Err(error) => {
@@ -353,4 +380,30 @@ fn remembered(
     }
     findings.extend(judge::known_hosts::judge(host, known_as, proven, &files, wanted));
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn outcomes_keep_their_order_and_no_more_run_at_once_than_may() {
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let work = |place: usize| {
+            let (running, most) = (running.clone(), most.clone());
+            async move {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                // Those that begin first end last.
+                for _ in 0..(100 - place) {
+                    tokio::task::yield_now().await;
+                }
+                running.fetch_sub(1, Ordering::SeqCst);
+                place
+            }
+        };
+        assert_eq!(in_order((0..50).map(work)).await, (0..50).collect::<Vec<_>>());
+        assert_eq!(most.load(Ordering::SeqCst), AT_ONCE);
+    }
 }

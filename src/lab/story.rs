@@ -323,7 +323,10 @@ impl Stage {
         fs::write(&ssh_config, config).map_err(trouble)?;
         let anchor = self.zones.anchor_file(ZONE);
         let (program, anchor) = (quoted(program), quoted(&anchor.to_string_lossy()));
-        let sshanchor = format!("{program} --resolver {} --trust-anchor {anchor}", self.zones.address());
+        let sshanchor = format!(
+            "{program} --config none --cache off --resolver {} --trust-anchor {anchor}",
+            self.zones.address()
+        );
         let targets =
             self.hosts.each_ref().map(|host| format!("{}:{}", host.name(), host.address().port())).join(" ");
         let mut lines = vec![

@@ -4,6 +4,7 @@ use data_encoding::BASE64;
 use ring::hmac;
 
 use super::hostkey::{HostKey, HostKeyError};
+use super::pattern::spans;
 
 /// Longest line that is looked at, in octets; a key is at most a tenth of that.
 const MAX_LINE: usize = 128 * 1024;
@@ -93,32 +94,9 @@ fn is_listed(patterns: &str, name: &str) -> bool {
     listed
 }
 
-/// `*` stands for any characters, `?` for one (ssh_config(5), PATTERNS); case does not count. Goes back to the
-/// last `*` alone, so that no pattern takes more than its length times that of the name.
+/// As in ssh_config(5), PATTERNS; case does not count.
 fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
-    let (mut at, mut here) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(octet) = name.get(here) {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, here));
-                at += 1;
-            }
-            Some(wanted) if *wanted == b'?' || wanted.eq_ignore_ascii_case(octet) => {
-                at += 1;
-                here += 1;
-            }
-            _ => match &mut star {
-                Some((star, from)) => {
-                    *from += 1;
-                    (at, here) = (*star + 1, *from);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern.iter().skip(at).all(|octet| *octet == b'*')
+    spans(pattern.to_ascii_lowercase().as_bytes(), name.to_ascii_lowercase().as_bytes())
 }
 
 #[cfg(test)]

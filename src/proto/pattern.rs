@@ -32,6 +32,37 @@ pub enum PatternError {
     Long(usize),
 }
 
+/// `pattern` matches the whole of `text`, in which `*` and `?` stand for themselves; case counts. If `text` is
+/// itself a pattern, true says that `pattern` matches all that it matches: `*` takes any part of it, `?` anything
+/// but a `*`.
+///
+/// Behind a `*` the first place that fits is as good as any later one, so that no more than the last `*`
+/// is ever gone back to: at most as many steps as both lengths multiplied, which are bounded.
+pub(super) fn spans(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut here) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(octet) = text.get(here) {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at + 1, here));
+                at += 1;
+            }
+            Some(wanted) if wanted == octet || (*wanted == b'?' && *octet != b'*') => {
+                at += 1;
+                here += 1;
+            }
+            _ => match &mut star {
+                Some((after, taken)) => {
+                    *taken += 1;
+                    (at, here) = (*after, *taken);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.get(at..).is_some_and(|rest| rest.iter().all(|octet| *octet == b'*'))
+}
+
 impl Pattern {
     fn parse(text: &str) -> Result<Self, PatternError> {
         let bare = text.strip_suffix('.').unwrap_or(text);
@@ -62,34 +93,9 @@ impl Pattern {
         Ok(Pattern(octets.into()))
     }
 
-    /// Matches the whole of `text`, in which `*` and `?` stand for themselves. If `text` is itself a pattern,
-    /// true says that this one matches all that it matches: `*` takes any part of it, `?` anything but a `*`.
-    ///
-    /// Behind a `*` the first place that fits is as good as any later one, so that no more than the last `*`
-    /// is ever gone back to: at most as many steps as both lengths multiplied, which are bounded.
+    /// See [`spans`].
     fn spans(&self, text: &[u8]) -> bool {
-        let (mut at, mut here) = (0, 0);
-        let mut star: Option<(usize, usize)> = None;
-        while let Some(octet) = text.get(here) {
-            match self.0.get(at) {
-                Some(b'*') => {
-                    star = Some((at + 1, here));
-                    at += 1;
-                }
-                Some(wanted) if wanted == octet || (*wanted == b'?' && *octet != b'*') => {
-                    at += 1;
-                    here += 1;
-                }
-                _ => match &mut star {
-                    Some((after, taken)) => {
-                        *taken += 1;
-                        (at, here) = (*after, *taken);
-                    }
-                    None => return false,
-                },
-            }
-        }
-        self.0.get(at..).is_some_and(|rest| rest.iter().all(|octet| *octet == b'*'))
+        spans(&self.0, text)
     }
 
     /// Some text is matched by both.

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::chain::{Answer, Proven};
+use super::duration;
 use super::hostkey::KeyType;
 use super::name::Name;
 use super::rr::RrType;
@@ -100,14 +101,22 @@ pub enum Shortfall {
     OtherZone { alias: Name, from: Name, data: Name, to: Name },
     /// `min_signature_left`; both in seconds.
     #[error(
-        "its first signature to expire holds for {left} s, and policy wants {wanted} s (min_signature_left)"
+        "its first signature to expire holds for {}, and policy wants {} (min_signature_left)",
+        span(left),
+        span(wanted)
     )]
     EndsSoon { left: u64, wanted: u64 },
     /// `max_signature_age`; both in seconds.
     #[error(
-        "the RRSIG over {owner} {rtype} is {age} s old, and policy allows {allowed} s (max_signature_age)"
+        "the RRSIG over {owner} {rtype} is {} old, and policy allows {} (max_signature_age)",
+        span(age),
+        span(allowed)
     )]
     TooOld { owner: Name, rtype: RrType, age: u64, allowed: u64 },
+}
+
+fn span(seconds: &u64) -> String {
+    duration::text(Duration::from_secs(*seconds))
 }
 
 impl Shortfall {

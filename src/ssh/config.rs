@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -69,13 +70,20 @@ fn said(err: &str) -> String {
 async fn run(arguments: &[&OsStr], patience: Duration) -> Result<(ExitStatus, String, String), AskSshError> {
     let mut command = Command::new(program().ok_or(AskSshError::Missing)?);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.kill_on_drop(true).spawn()?;
+    // A group of its own: what `Match exec` has started ends with it.
+    let mut child = command.kill_on_drop(true).process_group(0).spawn()?;
+    let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let work = async {
         let (out, err) = tokio::try_join!(whole(out), whole(err))?;
         Ok((child.wait().await?, out, err))
     };
-    timeout(patience, work).await.unwrap_or(Err(AskSshError::Timeout))
+    let outcome = timeout(patience, work).await.unwrap_or(Err(AskSshError::Timeout));
+    if let (Err(AskSshError::Timeout | AskSshError::TooLong), Some(group)) = (&outcome, group) {
+        // It has not been waited for, so its number is still its own.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    outcome
 }
 
 async fn whole(stream: Option<impl AsyncRead + Unpin>) -> Result<String, AskSshError> {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::hostkeys::read_whole;
 
-/// Largest file that is read, in octets: some hundred thousand hosts.
-pub const MAX_FILE: u64 = 64 * 1024 * 1024;
+/// Largest file that is read, in octets: some hundred thousand keys.
+pub const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// The file's text; none if there is no such file, or something else in its place, such as /dev/null.
 pub fn read(path: &Path) -> io::Result<Option<String>> {
@@ -19,17 +19,38 @@ pub fn read(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
+/// The file that ssh means: clients of old print `~/` as it was written.
+pub fn expand(text: &str) -> PathBuf {
+    let home = || directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned());
+    match text.strip_prefix("~/").zip(home()) {
+        Some((rest, home)) => home.join(rest),
+        None => text.into(),
+    }
+}
+
 /// Where OpenSSH looks unless it is told otherwise (ssh_config(5), UserKnownHostsFile, GlobalKnownHostsFile).
 pub fn default_files() -> Vec<PathBuf> {
-    let home = directories::BaseDirs::new().map(|dirs| dirs.home_dir().join(".ssh"));
-    let own = home.into_iter().flat_map(|ssh| ["known_hosts", "known_hosts2"].map(|name| ssh.join(name)));
-    let shared = ["ssh_known_hosts", "ssh_known_hosts2"].map(|name| Path::new("/etc/ssh").join(name));
-    own.chain(shared).collect()
+    let files = [
+        "~/.ssh/known_hosts",
+        "~/.ssh/known_hosts2",
+        "/etc/ssh/ssh_known_hosts",
+        "/etc/ssh/ssh_known_hosts2",
+    ];
+    files.map(expand).to_vec()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_home_folder_is_put_in() {
+        assert_eq!(expand("/etc/ssh/ssh_known_hosts"), Path::new("/etc/ssh/ssh_known_hosts"));
+        assert_eq!(expand("~other/x"), Path::new("~other/x"));
+        let mine = expand("~/.ssh/known_hosts");
+        assert!(mine.is_absolute() && mine.ends_with(".ssh/known_hosts"));
+        assert_eq!(default_files().len(), 4);
+    }
 
     #[test]
     fn files_are_read_and_what_is_none_is_passed_over() {

@@ -7,6 +7,7 @@ mod copy;
 mod handler;
 pub mod hostkeys;
 pub mod known_hosts;
+pub mod pass;
 pub mod probe;
 pub mod relay;
 pub(crate) mod stream;

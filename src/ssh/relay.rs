@@ -20,7 +20,7 @@ pub(super) const PORTION: usize = 64 * 1024;
 /// How long a client may take to read why it was refused, and to close.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long a server may be silent once the client has ended its octets, most likely because it is gone.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
 /// How long a client that is to be refused may take to name itself.
 const NAMING: Duration = Duration::from_millis(500);
 
@@ -77,7 +77,8 @@ pub enum Cause {
 
 /// Relays one connection. `client_in` and `client_out` are what a ProxyCommand has as its standard
 /// input and output; `server` is connected, with TCP_NODELAY set. `decide` is called once, with what
-/// the server presented; the witness it gives must be for that key.
+/// the server presented, and with whether standard error has to stay silent because asyncssh reads it as the
+/// SSH stream; the witness it gives must be for that key.
 ///
 /// `deadline` is for the whole handshake up to the server's NEWKEYS, the decision included; what the
 /// client then takes (it may ask its user) is its own affair. On a refusal the client is sent a
@@ -100,7 +101,7 @@ pub async fn relay<R, W, F, Fut, T>(
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
-    F: FnOnce(Presented) -> Fut,
+    F: FnOnce(Presented, bool) -> Fut,
     Fut: Future<Output = Result<Anchored, Refusal>>,
     T: FnOnce(&Cause),
 {
@@ -204,7 +205,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'_, R, W> {
     /// Until both sides are encrypted.
     async fn run<F, Fut>(&mut self, decide: F) -> Result<(Anchored, Negotiated), Cause>
     where
-        F: FnOnce(Presented) -> Fut,
+        F: FnOnce(Presented, bool) -> Fut,
         Fut: Future<Output = Result<Anchored, Refusal>>,
     {
         let (mut from_client, mut from_server) = (vec![0; PORTION], vec![0; PORTION]);
@@ -241,7 +242,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'_, R, W> {
             };
             if let Some((presented, agreed)) = self.perform(actions).await? {
                 negotiated = Some(agreed);
-                deciding.set(decide.take().map(|decide| decide(presented)));
+                let silent = self.gate.client_is_asyncssh();
+                deciding.set(decide.take().map(|decide| decide(presented, silent)));
             }
         }
         // The gate is not through without a release.

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{ProbeFailure, Verifier, now};
 use crate::dns::addresses;
+use crate::dns::resolver::Resolver;
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
 use crate::proto::rr::RrType;
@@ -27,7 +28,7 @@ impl Verifier {
             |why: String| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}"));
         let kept = self.cache.as_ref().and_then(|c| c.addresses(host.name(), &self.scope(), now()));
         if let Some((addresses, true)) = &kept
-            && let Ok(stream) = self.connect_to(addresses, port).await
+            && let Ok(stream) = connect_to(addresses, port, Instant::now() + self.left() / 2).await
         {
             return Ok(stream);
         }
@@ -53,7 +54,7 @@ impl Verifier {
             }
             Err(why) => return Err(unreachable(format!("no address: {why}"))),
         };
-        self.connect_to(&found, port).await.map_err(unreachable)
+        connect_to(&found, port, self.deadline).await.map_err(unreachable)
     }
 
     /// Addresses that came with a bundle.
@@ -74,25 +75,53 @@ impl Verifier {
             }
         }
     }
+}
 
-    async fn connect_to(&self, addresses: &[IpAddr], port: u16) -> Result<TcpStream, String> {
-        let mut trouble = "it has no address".to_owned();
-        let mut left = addresses.len().min(MAX_ADDRESSES);
-        for address in addresses.iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::from((*ip, port))) {
-            left -= 1;
-            // The last one has all the time there is.
-            let until =
-                if left == 0 { self.deadline } else { self.deadline.min(Instant::now() + ADDRESS_WAIT) };
-            match within(until, TcpStream::connect(address)).await {
-                Ok(stream) => match stream.set_nodelay(true) {
-                    Ok(()) => return Ok(stream),
-                    Err(e) => trouble = format!("{address}: {e}"),
-                },
-                Err(why) => trouble = format!("{address}: {why}"),
-            }
+/// A TCP connection to a host that policy passes, with TCP_NODELAY: a name that the named `resolvers` may not know,
+/// though the system does (/etc/hosts), or an address. Nothing else that verifying takes has to be there.
+pub async fn connect_passed(
+    resolvers: &[SocketAddr],
+    timeout: Duration,
+    host: &str,
+    port: u16,
+) -> Result<TcpStream, ProbeFailure> {
+    let (deadline, half) = (Instant::now() + timeout, Instant::now() + timeout / 2);
+    let known = match (Resolver::new(resolvers.to_vec()), HostName::parse(host)) {
+        (Ok(resolver), Ok(name)) => {
+            addresses::of(Some(&resolver), name.name(), half).await.unwrap_or_default().0
         }
-        Err(trouble)
+        _ => Vec::new(),
+    };
+    let found = match known.is_empty() {
+        false => Ok(known),
+        true => within(deadline, tokio::net::lookup_host((host, port)))
+            .await
+            .map(|found| found.map(|address| address.ip()).collect()),
+    };
+    let outcome = match found {
+        Ok(found) => connect_to(&found, port, deadline).await,
+        Err(why) => Err(format!("no address: {why}")),
+    };
+    outcome.map_err(|why| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}")))
+}
+
+/// The first of `addresses` that answers.
+async fn connect_to(addresses: &[IpAddr], port: u16, deadline: Instant) -> Result<TcpStream, String> {
+    let mut trouble = "it has no address".to_owned();
+    let mut left = addresses.len().min(MAX_ADDRESSES);
+    for address in addresses.iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::from((*ip, port))) {
+        left -= 1;
+        // The last one has all the time there is.
+        let until = if left == 0 { deadline } else { deadline.min(Instant::now() + ADDRESS_WAIT) };
+        match within(until, TcpStream::connect(address)).await {
+            Ok(stream) => match stream.set_nodelay(true) {
+                Ok(()) => return Ok(stream),
+                Err(e) => trouble = format!("{address}: {e}"),
+            },
+            Err(why) => trouble = format!("{address}: {why}"),
+        }
     }
+    Err(trouble)
 }
 
 async fn within<T>(until: Instant, work: impl Future<Output = std::io::Result<T>>) -> Result<T, String> {

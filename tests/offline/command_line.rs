@@ -7,7 +7,7 @@ fn sshanchor(arguments: &[&str]) -> Command {
     for (variable, _) in std::env::vars_os().filter(|(v, _)| v.to_string_lossy().starts_with("SSHANCHOR_")) {
         command.env_remove(variable);
     }
-    command.args(arguments).stdin(Stdio::null());
+    command.env("SSHANCHOR_CONFIG", "none").args(arguments).stdin(Stdio::null());
     command
 }
 

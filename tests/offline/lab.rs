@@ -7,6 +7,7 @@ use russh::keys::Algorithm;
 use sshanchor::backend::rfc2136::Rfc2136;
 use sshanchor::backend::{ApplyError, Backend};
 use sshanchor::dns::authority::Authority;
+use sshanchor::dns::cache::Cache;
 use sshanchor::dns::tsig::Key;
 use sshanchor::lab::host::{ToyHost, generate_key};
 use sshanchor::lab::zone::{LabZone, Signing, Zones};
@@ -42,6 +43,37 @@ async fn family() -> Zones {
     ])
     .await
     .unwrap()
+}
+
+#[tokio::test]
+async fn a_clock_behind_what_was_verified_earlier_is_wrong() {
+    let zones = family().await;
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::open(folder.path()).unwrap();
+    let verifier = Verifier::new(&Options {
+        resolver: vec![zones.address()],
+        trust_anchor: Some(zones.anchor_file("example")),
+        cache: Some(cache.clone()),
+        ..Options::default()
+    })
+    .unwrap();
+    let host = HostName::parse("www.example").unwrap();
+    let evidence = verifier.evidence(&host, 22).await.unwrap();
+    let is_clock = || matches!(verifier.without_key(&evidence), Verdict::Unproven(Reason::Clock { .. }));
+    cache.note_inception(now());
+    assert!(!is_clock());
+    cache.note_inception(now() + 3600);
+    assert!(is_clock());
+    // What is proven notes by itself when its signatures began.
+    let other = Cache::open(&folder.path().join("other")).unwrap();
+    let options = Options {
+        resolver: vec![zones.address()],
+        trust_anchor: Some(zones.anchor_file("example")),
+        cache: Some(other.clone()),
+        ..Options::default()
+    };
+    assert_eq!(status(&Verifier::new(&options).unwrap(), "www.example", RrType::A).await, Ok(()));
+    assert!((1..=now()).contains(&other.clock()));
 }
 
 #[tokio::test]

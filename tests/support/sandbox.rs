@@ -53,6 +53,8 @@ pub fn clean(command: &mut Command, home: &Path) {
             command.env_remove(&name);
         }
     }
+    // Neither does what is configured on this machine.
+    command.env("SSHANCHOR_CONFIG", "none");
     command.env("HOME", home).env("LC_ALL", "C").env("TZ", "UTC").env("NO_COLOR", "1");
     for (variable, folder) in [
         ("XDG_CONFIG_HOME", ".config"),

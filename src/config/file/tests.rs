@@ -111,8 +111,8 @@ fn each_mistake_is_told_with_its_line() {
 
 #[test]
 fn all_mistakes_are_told_up_to_a_limit() {
-    let found = mistakes("version = 1\na = 1\nb = 1\n[[host]]\nmatch = \"*\"\nc = 1\nmode = \"no\"");
-    assert_eq!(found.iter().map(|m| m.line.unwrap()).collect::<Vec<_>>(), [2, 3, 6, 7]);
+    let found = mistakes("version = 1\na = 1\nb = 1\n[[host]]\nmatch = \"\"\nc = 1\nmode = \"no\"");
+    assert_eq!(found.iter().map(|m| m.line.unwrap()).collect::<Vec<_>>(), [2, 3, 5, 6, 7]);
     let many: String = (0..100).map(|n| format!("key{n} = 1\n")).collect();
     assert_eq!(mistakes(&format!("version = 1\n{many}")).len(), MAX_MISTAKES);
     let long = mistakes(&format!("version = 1\nkey = \"{}\"", "x".repeat(1000)));
@@ -125,4 +125,30 @@ fn deep_nesting_is_an_error_and_no_crash() {
     assert!(!mistakes(&deep).is_empty());
     let tables = format!("version = 1\n[{}x]", "a.".repeat(100_000));
     assert!(!mistakes(&tables).is_empty());
+}
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever the text, it is read or refused; and what is refused says why.
+        #[test]
+        fn any_text_is_read_or_refused(text in "(version = 1\n)?(\\PC|\n|[\\[\\]=\"'#.]|host|match|mode ?= ?){0,60}") {
+            if let Err(mistakes) = parse(&text, at()) {
+                prop_assert!(!mistakes.is_empty() && mistakes.len() <= MAX_MISTAKES);
+            }
+        }
+
+        /// A file that is right is refused as soon as one of its keys is written wrongly.
+        #[test]
+        fn no_key_is_ever_left_out(line in 2..15usize) {
+            let lines: Vec<String> = WHOLE.lines().enumerate().map(|(at, text)| match at + 1 == line && text.contains(" = ") {
+                true => format!("x{text}"),
+                false => text.to_owned(),
+            }).collect();
+            let changed = lines.join("\n");
+            prop_assert_eq!(parse(&changed, at()).is_err(), WHOLE.trim_end() != changed);
+        }
+    }
 }

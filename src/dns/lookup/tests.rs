@@ -63,6 +63,26 @@ async fn a_way_without_end_is_left_after_a_number_of_questions() {
 }
 
 #[tokio::test]
+async fn a_second_attempt_has_what_the_first_one_left() {
+    for labels in [5, 10, 14] {
+        let (asked, unchecked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let counters = (asked.clone(), unchecked.clone());
+        let endless: Answers = Arc::new(move |query, _| {
+            const CD: u8 = 0x10;
+            counters.0.fetch_add(1, Ordering::Relaxed);
+            counters.1.fetch_add(usize::from(query[3] & CD == 0), Ordering::Relaxed);
+            vec![leads_upwards(query)]
+        });
+        let lookups = lookups(endless, Duration::from_secs(20)).await;
+        let deep = Name::from_text(&"a.".repeat(labels)).unwrap();
+        let unproven = lookups.prove(&Question::new(deep, RrType::SSHFP)).await.unwrap_err();
+        assert_eq!(unproven.status, Status::Bogus, "{unproven}");
+        let (asked, unchecked) = (asked.load(Ordering::Relaxed), unchecked.load(Ordering::Relaxed));
+        assert!(asked <= MAX_QUESTIONS && unchecked > 0, "{labels}: {asked}, {unchecked}");
+    }
+}
+
+#[tokio::test]
 async fn one_deadline_ends_everything() {
     let silent: Answers = Arc::new(|_, _| Vec::new());
     let lookups = lookups(silent, Duration::from_millis(300)).await;

@@ -7,11 +7,30 @@ use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use super::key::{Algorithm, Dnskey, Ds};
 use crate::proto::name::Name;
 
-/// The root zone's key signing keys as IANA publishes them: tag, SHA-256 of the key. Key 20326 signs
-/// since 2018-10-11; 38696 was published on 2025-01-11 and takes over on 2026-10-11.
-const ROOT: [(u16, &str); 2] = [
-    (20326, "e06d44b80b8f1d39a95c0b0d7c65d08458e880409bbc683457104237c7f8ec8d"),
-    (38696, "683d2d0acb8c9b712a1948b27f741219298d0a450d612c483af444a4c0fb2b16"),
+/// A key signing key of the root zone that is built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootKey {
+    /// Its tag.
+    pub tag: u16,
+    /// SHA-256 of it, in hex: what a DS record would hold.
+    sha256: &'static str,
+    /// Since when it signs, in seconds since 1970.
+    pub signs_since: u64,
+}
+
+/// The root zone's key signing keys as IANA publishes them. Key 20326 signs since 2018-10-11; 38696 was published
+/// on 2025-01-11 and takes over on 2026-10-11.
+pub const ROOT: [RootKey; 2] = [
+    RootKey {
+        tag: 20326,
+        sha256: "e06d44b80b8f1d39a95c0b0d7c65d08458e880409bbc683457104237c7f8ec8d",
+        signs_since: 1_539_216_000,
+    },
+    RootKey {
+        tag: 38696,
+        sha256: "683d2d0acb8c9b712a1948b27f741219298d0a450d612c483af444a4c0fb2b16",
+        signs_since: 1_791_676_800,
+    },
 ];
 
 /// A key that is trusted at a zone.
@@ -86,8 +105,8 @@ pub enum Unusable {
 impl Anchors {
     /// The root keys that are built in.
     pub fn built_in() -> Self {
-        let anchor = |(tag, hex): (u16, &str)| {
-            let digest = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?.into();
+        let anchor = |RootKey { tag, sha256, .. }: RootKey| {
+            let digest = HEXLOWER_PERMISSIVE.decode(sha256.as_bytes()).ok()?.into();
             Some((Name::root(), Anchor::Digest(Ds { tag, algorithm: 8, digest_type: 2, digest })))
         };
         Anchors(ROOT.into_iter().filter_map(anchor).collect())

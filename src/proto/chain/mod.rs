@@ -20,7 +20,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use anchors::{Anchor, AnchorError, Anchors};
+pub use anchors::{Anchor, AnchorError, Anchors, ROOT, RootKey};
 pub use answer::Answer;
 pub use entry::Entry;
 pub use error::ChainError;
@@ -44,5 +44,5 @@ pub const MAX_SIGNATURES: usize = 16;
 pub const MAX_KEYS: usize = 64;
 /// Zones from the anchor to the answer.
 pub const MAX_ZONES: usize = 16;
-/// CNAME and DNAME steps from the name asked for to its data.
-pub const MAX_ALIASES: usize = 8;
+/// CNAME and DNAME steps from the name asked for to its data: as many as Unbound and BIND take.
+pub const MAX_ALIASES: usize = 11;

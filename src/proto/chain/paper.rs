@@ -185,6 +185,7 @@ pub(crate) struct Run {
     pub(crate) asked: Vec<Question>,
     pub(crate) tried: u32,
     pub(crate) hashed: u32,
+    pub(crate) digested: u32,
 }
 
 /// Zones, and the replies of a resolver that knows them.
@@ -282,7 +283,7 @@ impl Paper {
                 Err(Halt::Failed(error)) => classify(prover, &asked, &error, material, budget).map(Err),
                 Err(need) => Err(need),
             });
-        Run { outcome, asked, tried: budget.tried(), hashed: budget.hashed() }
+        Run { outcome, asked, tried: budget.tried(), hashed: budget.hashed(), digested: budget.digested() }
     }
 
     /// Why there is no proof.

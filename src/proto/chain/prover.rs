@@ -279,7 +279,7 @@ impl Prover {
         if keys.len() > MAX_KEYS || depth > MAX_ZONES {
             return Err(ChainError::TooLong { zone: name.clone() }.into());
         }
-        let entry = self.entry_keys(name, &keys, via.as_ref())?;
+        let entry = self.entry_keys(name, &keys, via.as_ref(), budget)?;
         let (rrsig, own) = self.self_signed(set, name, &entry, budget)?;
         let lifetime = via.as_ref().map_or(own, |ds| own.and(ds.lifetime));
         let zone = Zone { name: name.clone(), keys, set: set.clone(), rrsig, ds: via, lifetime, depth };
@@ -313,6 +313,7 @@ impl Prover {
         zone: &Name,
         keys: &[Dnskey],
         ds: Option<&Proven>,
+        budget: &mut Budget,
     ) -> Result<Vec<Dnskey>, ChainError> {
         let zone_keys = keys.iter().filter(|k| k.is_zone_key());
         let Some(proven) = ds else {
@@ -331,6 +332,7 @@ impl Prover {
         let pairs = zone_keys.flat_map(|k| supported.iter().filter(|ds| ds.names(k)).map(move |ds| (ds, k)));
         let mut trusted: Vec<_> = pairs
             .take(MAX_KEYS)
+            .inspect(|_| budget.count_digest())
             .filter(|(ds, key)| ds.covers(zone, key))
             .map(|(_, key)| key.clone())
             .collect();

@@ -79,6 +79,7 @@ impl Lifetime {
 pub struct Budget {
     tried: u32,
     hashed: u32,
+    digested: u32,
     /// By name, salt and iterations: on the way down a name is met again and again.
     hashes: HashMap<(Name, Box<[u8]>, u16), Nsec3Hash>,
 }
@@ -95,6 +96,16 @@ impl Budget {
     /// How many rounds of SHA-1 have been made for NSEC3.
     pub fn hashed(&self) -> u32 {
         self.hashed
+    }
+
+    /// How many digests of DNSKEY records have been held against DS records: [`MAX_KEYS`](super::MAX_KEYS)
+    /// a zone at most.
+    pub fn digested(&self) -> u32 {
+        self.digested
+    }
+
+    pub(super) fn count_digest(&mut self) {
+        self.digested += 1;
     }
 
     /// The hash of `name`, computed once; none if there are no more rounds to spend on it.

@@ -1,8 +1,8 @@
-//! What a zone's own NSEC and NSEC3 records prove to be missing.
+//! What a zone's own NSEC and NSEC3 records prove to be missing, and so which expansions may stand.
 
 use super::types::Denies;
 use super::{Status, nsec, nsec3};
-use crate::proto::chain::{Budget, Halt, Material, Prover};
+use crate::proto::chain::{Budget, ChainError, Halt, Material, Prover};
 use crate::proto::message::{NOERROR, Question};
 use crate::proto::name::Name;
 use crate::proto::rr::{RrSet, RrType};
@@ -59,7 +59,7 @@ pub(super) fn denies(
 }
 
 /// The NSEC and NSEC3 records among `sets` that `zone` signed.
-pub(super) fn denials(
+fn denials(
     prover: &mut Prover,
     zone: &Name,
     sets: &[RrSet],
@@ -79,4 +79,36 @@ pub(super) fn denials(
         }
     }
     Ok((plain, hashed))
+}
+
+/// Whether `set` may stand at `here` by expansion from a wildcard (RFC 4035 section 5.3.4): the wildcard's
+/// own set is proven, and its zone proves that nothing closer to the name exists. The error is the
+/// wildcard's own failure.
+pub(super) fn expansion(
+    prover: &mut Prover,
+    here: &Question,
+    set: &RrSet,
+    material: &Material,
+    budget: &mut Budget,
+) -> Result<Result<Status, ChainError>, Halt> {
+    let Some(source) = set.unexpanded().filter(|_| *set.owner() == here.name) else {
+        return Ok(Ok(Status::Bogus));
+    };
+    let proven = match prover.prove(&source, material, budget) {
+        Ok(proven) => proven,
+        Err(Halt::Need(questions)) => return Err(Halt::Need(questions)),
+        Err(Halt::Failed(error)) => return Ok(Err(error)),
+    };
+    let zone = proven.zone().name();
+    let Some(encloser) = source.owner().parent() else { return Ok(Ok(Status::Bogus)) };
+    let (plain, hashed) = denials(prover, zone, material.beside(here), material, budget)?;
+    let closer = match nsec::denies_closer(&plain, zone, &here.name, &encloser) {
+        true => Denies::Name,
+        false => nsec3::denies_closer(&hashed, &here.name, &encloser, budget),
+    };
+    Ok(Ok(match closer {
+        Denies::Name => Status::Secure,
+        Denies::OptOut | Denies::TooManyIterations => Status::Insecure,
+        _ => Status::Bogus,
+    }))
 }

@@ -1,12 +1,11 @@
 //! From a failed proof to its status: follows the aliases to where the proof stops, then looks there.
 
-use super::absence::{denial, denials};
-use super::types::Denies;
+use super::absence::{denial, expansion};
 use super::walk::{Way, data_side, deepest_signer, unanswered, unproven_denial, walk};
-use super::{Status, Unproven, nsec, nsec3};
+use super::{Status, Unproven};
 use crate::proto::chain::{Budget, ChainError, Fetched, Halt, MAX_ALIASES, Material, Prover};
 use crate::proto::message::Question;
-use crate::proto::rr::{RrSet, RrType};
+use crate::proto::rr::RrType;
 
 /// Classifies why `asked` could not be proven ([`Prover::answer`] failed with `error`). An insecure alias,
 /// or one that no anchor encloses, is not the end: what it leads to may still be bogus, and then so is the
@@ -93,6 +92,7 @@ fn look_into(
         _ => &[],
     };
     let signer = deepest_signer(prover, &target, &anchor, sets, material, budget)?;
+    let walked = signer.is_none();
     let zone = match signer {
         Some(zone) => zone,
         None => match walk(prover, &anchor, &target, material, budget)? {
@@ -104,6 +104,12 @@ fn look_into(
         return told(Status::Bogus);
     };
     match denial(prover, &zone, here, *rcode, authority, material, budget)? {
+        // A zone above may leave room for unsigned zones where there is a signed one by now.
+        Some(Status::Insecure) if !walked => match walk(prover, &anchor, &target, material, budget)? {
+            Way::Ends(unproven) if unproven.status != Status::Indeterminate => Ok(unproven),
+            Way::Secure(holder) if holder != zone => Ok(unproven_denial(here, &zone)),
+            _ => told(Status::Insecure),
+        },
         Some(status) => told(status),
         None => Ok(unproven_denial(here, &zone)),
     }
@@ -201,36 +207,4 @@ fn last_hop(
 /// vouches, and an expansion does not, however well it is signed.
 fn expanded_status(asked: &Question) -> Status {
     if asked.rtype == RrType::SSHFP { Status::Indeterminate } else { Status::Secure }
-}
-
-/// Whether `set` may stand at `here` by expansion from a wildcard (RFC 4035 section 5.3.4): the wildcard's
-/// own set is proven, and its zone proves that nothing closer to the name exists. The error is the
-/// wildcard's own failure.
-fn expansion(
-    prover: &mut Prover,
-    here: &Question,
-    set: &RrSet,
-    material: &Material,
-    budget: &mut Budget,
-) -> Result<Result<Status, ChainError>, Halt> {
-    let Some(source) = set.unexpanded().filter(|_| *set.owner() == here.name) else {
-        return Ok(Ok(Status::Bogus));
-    };
-    let proven = match prover.prove(&source, material, budget) {
-        Ok(proven) => proven,
-        Err(Halt::Need(questions)) => return Err(Halt::Need(questions)),
-        Err(Halt::Failed(error)) => return Ok(Err(error)),
-    };
-    let zone = proven.zone().name();
-    let Some(encloser) = source.owner().parent() else { return Ok(Ok(Status::Bogus)) };
-    let (plain, hashed) = denials(prover, zone, material.beside(here), material, budget)?;
-    let closer = match nsec::denies_closer(&plain, zone, &here.name, &encloser) {
-        true => Denies::Name,
-        false => nsec3::denies_closer(&hashed, &here.name, &encloser, budget),
-    };
-    Ok(Ok(match closer {
-        Denies::Name => Status::Secure,
-        Denies::OptOut | Denies::TooManyIterations => Status::Insecure,
-        _ => Status::Bogus,
-    }))
 }

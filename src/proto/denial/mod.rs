@@ -1,7 +1,7 @@
 //! Telling failures apart: absent, insecure, bogus, or nobody knows. Needs proofs of absence
 //! (NSEC, NSEC3), which take part in nothing else: nothing here can make a [`Proven`](super::chain::Proven) or an accept.
 //!
-//! An answer that a secure zone signed is judged by that zone. Else the way is walked from the trust
+//! An answer that a secure zone signed is judged by that zone, unless that makes it insecure. Else the way is walked from the trust
 //! anchor downwards: for each label the DS set is proven, or its absence. Only a proven absence at a cut
 //! makes insecure; all that is unexplained is bogus.
 
@@ -27,7 +27,7 @@ use super::message::Question;
 pub enum Status {
     /// Proven from a trust anchor.
     Secure,
-    /// Proven to be in an unsigned zone.
+    /// Proven to be in an unsigned zone, or where a proven alias out of the zones of a trust anchor leads.
     Insecure,
     /// It should be signed, and the signatures do not hold.
     Bogus,
@@ -53,7 +53,8 @@ impl fmt::Display for Status {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct Unproven {
-    /// [`Status::Secure`] only for an expansion from a wildcard: true of the name, a proof for nobody.
+    /// [`Status::Secure`] only for what is true of the name and a proof for nobody: an expansion from a
+    /// wildcard, a CNAME made from a DNAME.
     pub status: Status,
     /// The link and how it failed.
     pub error: ChainError,

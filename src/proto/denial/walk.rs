@@ -1,6 +1,6 @@
 //! The way from a trust anchor down to the zone that holds a name.
 
-use super::absence::denies;
+use super::absence::{denies, expansion};
 use super::types::Denies;
 use super::{Status, Unproven};
 use crate::proto::chain::{Budget, ChainError, Fetched, Halt, Material, Prover};
@@ -89,8 +89,19 @@ pub(super) fn walk(
                 let Some((set, _)) = material.alias_at(cut) else {
                     return Ok(Way::Ends(unproven_denial(cut, &zone)));
                 };
-                if let Err(ends) = settle(prover.prove_alias(&cut.name, set, material, budget))? {
-                    return Ok(ends);
+                match prover.prove_alias(&cut.name, set, material, budget) {
+                    Err(Halt::Failed(ChainError::Wildcard { .. })) => {
+                        match expansion(prover, cut, set, material, budget)? {
+                            Ok(Status::Secure) => {}
+                            Ok(Status::Insecure) => return Ok(no_ds(cut, zone)),
+                            _ => return Ok(Way::Ends(unproven_denial(cut, &zone))),
+                        }
+                    }
+                    outcome => {
+                        if let Err(ends) = settle(outcome)? {
+                            return Ok(ends);
+                        }
+                    }
                 }
             }
             Some(Fetched::Nothing { authority, .. }) => {
@@ -101,10 +112,7 @@ pub(super) fn walk(
                     Denies::InsecureCut
                     | Denies::OptOut
                     | Denies::OptOutButWildcard
-                    | Denies::TooManyIterations => {
-                        let error = ChainError::NoDs { zone: cut.name.clone(), parent: zone };
-                        return Ok(Way::Ends(Unproven::new(Status::Insecure, error)));
-                    }
+                    | Denies::TooManyIterations => return Ok(no_ds(cut, zone)),
                     Denies::Nothing | Denies::Contradicted | Denies::TooManyHashes => {
                         return Ok(Way::Ends(unproven_denial(cut, &zone)));
                     }
@@ -117,6 +125,12 @@ pub(super) fn walk(
         }
     }
     Ok(Way::Secure(zone))
+}
+
+/// An unsigned zone begins at `cut`, or may.
+fn no_ds(cut: &Question, parent: Name) -> Way {
+    let error = ChainError::NoDs { zone: cut.name.clone(), parent };
+    Way::Ends(Unproven::new(Status::Insecure, error))
 }
 
 /// A failed proof on the way ends it: without data, or with a wildcard's, nothing can be said; a zone whose DS records mean

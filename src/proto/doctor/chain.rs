@@ -26,11 +26,11 @@ pub fn judge(
 ) -> Vec<Finding> {
     let proven: Vec<&Answer> = [host_keys, port_keys].into_iter().flatten().collect();
     let mut findings = Vec::new();
-    if let (Err(unproven), []) = (host_keys, proven.as_slice()) {
-        findings.push(failure(host, unproven));
-    }
-    if let Err(unproven) = port_keys {
-        findings.extend(at_port(host, unproven, host_keys));
+    match (host_keys, port_keys) {
+        (Err(unproven), Err(_)) => findings.push(failure(host, unproven)),
+        (Ok(_), Err(unproven)) => findings.extend(beside("port-label", host, unproven)),
+        (Err(unproven), Ok(_)) => findings.extend(beside("chain", host, unproven)),
+        (Ok(_), Ok(_)) => {}
     }
     for answer in &proven {
         findings.push(chain(answer));
@@ -64,13 +64,16 @@ fn failure(host: &HostName, unproven: &Unproven) -> Finding {
     Finding::error("chain", host, message).remedy(hint_for(host.name(), unproven))
 }
 
-/// Most hosts have no records under a port label; anything else than a plain absence is worth telling.
-fn at_port(host: &HostName, unproven: &Unproven, host_keys: &Result<Answer, Unproven>) -> Option<Finding> {
-    if unproven.status == Status::Absent || host_keys.is_err() {
-        return None;
-    }
-    let message = format!("what is published for this port alone is not proven: {unproven}");
-    Some(Finding::info("port-label", host, message).remedy(hint_for(host.name(), unproven)))
+/// One of the two places is proven. Most hosts have nothing at the other; more than a plain absence is worth
+/// telling.
+fn beside(check: &'static str, host: &HostName, unproven: &Unproven) -> Option<Finding> {
+    let place = match check {
+        "port-label" => "for this port alone",
+        _ => "for every port",
+    };
+    let message = format!("what is published {place} is not proven: {unproven}");
+    let remedy = hint_for(host.name(), unproven);
+    (unproven.status != Status::Absent).then(|| Finding::info(check, host, message).remedy(remedy))
 }
 
 fn chain(answer: &Answer) -> Finding {

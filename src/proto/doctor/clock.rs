@@ -69,7 +69,10 @@ fn windows(now: u64, anchors: &Anchors, question: &Question, reply: &Response) -
         // Serial number arithmetic (RFC 4034 section 3.1.5): within 68 years of now.
         let distance = i64::from(rrsig.inception.wrapping_sub(now as u32) as i32);
         let begins = now.checked_add_signed(distance)?;
-        Some(Window { begins, ends: begins + u64::from(rrsig.expiration.wrapping_sub(rrsig.inception)) })
+        Some(Window {
+            begins,
+            ends: begins.saturating_add(u64::from(rrsig.expiration.wrapping_sub(rrsig.inception))),
+        })
     });
     let genuine = |window: &Window| {
         let middle = window.begins + (window.ends - window.begins) / 2;

@@ -6,6 +6,7 @@
 //! | [`clock`] | the clock, by the signatures that are really there |
 //! | [`anchors`] | the trust anchors, by the keys that their zones really have |
 //! | [`chain`] | the proof for one host: lifetimes, digests, keys |
+//! | [`policy`] | the proof by what is configured, and the configuration |
 //! | [`ssh`] | the configuration of the ssh client |
 //! | [`known_hosts`] | what ssh remembers of a host, beside what is proven |
 
@@ -14,6 +15,7 @@ pub mod chain;
 pub mod clock;
 pub mod known_hosts;
 pub mod path;
+pub mod policy;
 pub mod ssh;
 
 use std::fmt;

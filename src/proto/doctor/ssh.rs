@@ -80,6 +80,11 @@ pub fn judge(host: Option<&str>, config: &Config) -> Vec<Finding> {
 }
 
 fn in_use(asks: &str, host: Option<&str>, config: &Config) -> Finding {
+    if config.names_us("proxycommand") && config.get("proxycommand").is_some_and(|c| c.contains("%n")) {
+        let message =
+            "the proxy is given %n, the name as it was typed, and ssh connects to what HostName makes of it";
+        return Finding::warning("ssh-proxy", asks, message).remedy("set ProxyCommand sshanchor proxy %h %p");
+    }
     if let Some(keyword) = ["proxycommand", "knownhostscommand"].into_iter().find(|k| config.names_us(k)) {
         let command = config.get(keyword).unwrap_or_default();
         let spelled = if keyword == "proxycommand" { "ProxyCommand" } else { "KnownHostsCommand" };

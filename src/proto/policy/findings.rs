@@ -79,8 +79,10 @@ pub fn findings(policies: &Policies, has_cache: bool) -> Vec<Finding> {
                 found.push(finding(Kind::Dead, *place, Some(winner), message));
             }
         }
-        found.extend(passed(rules, rule));
-        found.extend(grace_beyond_age(rules, rule).filter(|f| told.insert((f.place, f.because))));
+        let covering: Vec<&Rule> =
+            rules.iter().filter(|other| rule.hosts.is_covered_by(&[&other.hosts])).collect();
+        found.extend(passed(rules, &covering, rule));
+        found.extend(grace_beyond_age(&covering).filter(|f| told.insert((f.place, f.because))));
         if let Some((Setting::OutageGrace(span), place)) = rule.get("outage_grace")
             && !has_cache
             && !span.is_zero()
@@ -107,14 +109,15 @@ fn winner(before: &[Rule], rule: &Rule, key: &str) -> Option<Place> {
     earlier.iter().rev().find(|(hosts, _)| hosts.meets(&rule.hosts)).map(|(_, place)| *place)
 }
 
-/// The setting of this key that every host of `rule` gets, unless a rule for some of them comes before.
-fn common<'a>(rules: &'a [Rule], rule: &Rule, key: &str) -> Option<&'a (Setting, Place)> {
-    rules.iter().find_map(|other| other.get(key).filter(|_| rule.hosts.is_covered_by(&[&other.hosts])))
+/// The setting of this key that every host of a rule gets from those that cover it, unless a rule for some of
+/// them comes before.
+fn common<'a>(covering: &[&'a Rule], key: &str) -> Option<&'a (Setting, Place)> {
+    covering.iter().find_map(|rule| rule.get(key))
 }
 
 /// Settings for the verification of hosts none of which is verified.
-fn passed(rules: &[Rule], rule: &Rule) -> Option<Finding> {
-    let (Setting::Mode(Mode::Pass), because) = common(rules, rule, "mode")? else { return None };
+fn passed(rules: &[Rule], covering: &[&Rule], rule: &Rule) -> Option<Finding> {
+    let (Setting::Mode(Mode::Pass), because) = common(covering, "mode")? else { return None };
     let verified = |other: &&Rule| matches!(other.get("mode"), Some((Setting::Mode(Mode::Verify), _)));
     let earlier =
         rules.iter().take_while(|other| other.get("mode").is_none_or(|(_, place)| place != because));
@@ -133,9 +136,9 @@ fn passed(rules: &[Rule], rule: &Rule) -> Option<Finding> {
 }
 
 /// A grace that a limit on the age of signatures ends before its time.
-fn grace_beyond_age(rules: &[Rule], rule: &Rule) -> Option<Finding> {
-    let (Setting::OutageGrace(grace), place) = common(rules, rule, "outage_grace")? else { return None };
-    let (Setting::MaxSignatureAge(Some(age)), because) = common(rules, rule, "max_signature_age")? else {
+fn grace_beyond_age(covering: &[&Rule]) -> Option<Finding> {
+    let (Setting::OutageGrace(grace), place) = common(covering, "outage_grace")? else { return None };
+    let (Setting::MaxSignatureAge(Some(age)), because) = common(covering, "max_signature_age")? else {
         return None;
     };
     (grace > age).then(|| Finding {

@@ -61,6 +61,9 @@ impl Policies {
     /// The settings in force for `host`: a name, or an address, for which only the mode matters.
     pub fn of(&self, host: &str) -> Policy {
         let mut policy = Policy::default();
+        if self.rules.is_empty() {
+            return policy;
+        }
         for decided in self.explain(host).into_iter().filter(|decided| decided.by.is_some()) {
             policy.set(decided.setting);
         }

@@ -34,7 +34,7 @@ async fn accepting(deadline: Instant) -> (DuplexStream, TcpStream, JoinHandle<Ou
     let (near, far) = pair().await;
     let relaying = tokio::spawn(async move {
         let (client_in, client_out) = split(proxy);
-        let decide = async |presented: Presented| Ok(witness(presented.key()));
+        let decide = async |presented: Presented, _| Ok(witness(presented.key()));
         relay(client_in, client_out, near, deadline, decide, |_| {}).await
     });
     (client, far, relaying)
@@ -159,7 +159,7 @@ async fn a_witness_for_another_key_releases_nothing() {
     let relaying = tokio::spawn(async move {
         let (client_in, client_out) = split(proxy);
         let other = HostKey::from_blob(&samples::ed25519(8)).unwrap();
-        relay(client_in, client_out, near, soon(), async |_| Ok(witness(&other)), |_| {}).await
+        relay(client_in, client_out, near, soon(), async |_, _| Ok(witness(&other)), |_| {}).await
     });
     offers(&mut client, &mut server).await;
     server.write_all(&frame(&samples::reply(31, &samples::ed25519(9)))).await.unwrap();
@@ -187,7 +187,7 @@ async fn a_buffered_client_gets_its_octets_while_the_server_is_silent() {
     let relaying = tokio::spawn(async move {
         let (client_in, client_out) = split(proxy);
         let client_out = tokio::io::BufWriter::new(client_out);
-        let decide = async |presented: Presented| Ok(witness(presented.key()));
+        let decide = async |presented: Presented, _| Ok(witness(presented.key()));
         relay(client_in, client_out, near, soon(), decide, |_| {}).await
     });
     through(&mut client, &mut server).await;
@@ -263,7 +263,7 @@ mod with_russh {
         let server = TcpStream::connect(host.address()).await.unwrap();
         let relaying = tokio::spawn(async move {
             let (client_in, client_out) = split(proxy);
-            let decide = async |presented: Presented| {
+            let decide = async |presented: Presented, _| {
                 if *presented.key() == accepted {
                     Ok(witness(&accepted))
                 } else {

@@ -1,5 +1,7 @@
 //! A host's proof and what ssh remembers of it.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::peer::command;
 use crate::support::run_ok;
 use crate::support::sshd::{keygen, sshfp_lines};
@@ -24,6 +26,23 @@ fn a_sound_proof_is_well_and_a_missing_one_is_an_error_with_its_reason() {
         assert_eq!((found.severity("chain"), found.finished.code), ("error", Some(1)), "{host}");
         assert!(found.message("chain").contains(reason), "{host}: {:#?}", found.finished);
     }
+}
+
+#[test]
+fn targets_of_aliases_are_judged_with_their_own_zones() {
+    let tree = plan()
+        .with("other.test.", |zone| zone.valid("now-3600", "now+2592000"))
+        .record(&format!("web1.other.test. SSHFP 4 2 {DIGEST}"))
+        .record(&format!("web1.plain.test. SSHFP 4 2 {DIGEST}"))
+        .record("signed.example.test. CNAME web1.other.test.")
+        .record("unsigned.example.test. CNAME web1.plain.test.")
+        .start();
+    let found = doctor(&tree, tree.addr(), &["signed.example.test", "unsigned.example.test", HOST]);
+    assert_eq!(found.all("chain"), ["ok", "error", "ok"], "{:#?}", found.finished);
+    assert_eq!(found.all("replay-window"), ["warning", "ok"], "{:#?}", found.finished);
+    assert!(found.message("chain").contains("by way of the alias signed.example.test"));
+    let of = |host: &str| found.findings.iter().filter(|finding| finding["host"] == host).count();
+    assert!(of("signed.example.test") > 5 && of(HOST) > 5 && of("unsigned.example.test") > 1);
 }
 
 #[test]
@@ -97,6 +116,15 @@ fn what_ssh_remembers_is_compared_with_what_is_proven() {
         "warning"
     );
 
+    // What others may write they may change.
+    let file = tree.sandbox.join("known_hosts");
+    let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    let entry = format!("web4.example.test {published}\n");
+    assert!(look(&entry, 22).all("file-mode").is_empty());
+    mode(0o666);
+    assert_eq!(look(&entry, 22).severity("file-mode"), "warning");
+    mode(0o600);
+
     // ssh-keygen hashes the names, and takes out what the remedy says.
     let hashed = tree.sandbox.write("hashed", &format!("web4.example.test {old}\n"));
     run_ok(command("ssh-keygen").arg("-H").arg("-f").arg(&hashed));
@@ -109,4 +137,24 @@ fn what_ssh_remembers_is_compared_with_what_is_proven() {
     run_ok(command(words[0]).args(&words[1..]));
     let after = std::fs::read_to_string(tree.sandbox.join("known_hosts")).unwrap();
     assert_eq!(look(&after, 22).severity("known-hosts"), "ok", "{remedy}: {after:?}");
+}
+
+#[test]
+fn a_proof_that_does_not_suffice_by_policy_is_told() {
+    let tree = plan().start();
+    let look = |rule: &str| {
+        let text = format!("version = 1\n[[host]]\nmatch = \"*.example.test\"\n{rule}\n");
+        let file = tree.sandbox.write("config.toml", &text);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        doctor(&tree, tree.addr(), &["--config", file.to_str().unwrap(), HOST])
+    };
+    let enough = look("min_signature_left = \"1h\"");
+    assert_eq!((enough.severity("policy"), enough.severity("configuration")), ("ok", "ok"));
+    let short = look("min_signature_left = \"30d\"");
+    assert_eq!((short.severity("policy"), short.finished.code), ("error", Some(1)));
+    assert_eq!(look("mode = \"pass\"").severity("policy"), "info");
+    // A rule that never decides.
+    let dead = look("mode = \"verify\"\n[[host]]\nmatch = \"web1.example.test\"\nmode = \"pass\"");
+    assert_eq!(dead.severity("configuration"), "warning", "{:#?}", dead.finished);
+    assert!(doctor(&tree, tree.addr(), &[HOST]).all("policy").is_empty());
 }

@@ -33,7 +33,7 @@ fn a_good_path_is_well_in_all_and_each_fault_is_told_by_its_name() {
     let tree = plan().start();
     let unbound = Unbound::validating(&tree);
     let forger = Forger::start(unbound.addr());
-    let look = || doctor(&tree, forger.addr(), &["--timeout", "3"]);
+    let look = || doctor(&tree, forger.addr(), &["--timeout", "5"]);
     let well = look();
     assert_eq!(well.complaints(), Vec::<&str>::new(), "{:#?}", well.finished);
     for check in ["udp", "answers", "edns", "dnssec", "ds", "denials", "cd", "tcp", "size"] {
@@ -100,7 +100,7 @@ fn a_good_path_is_well_in_all_and_each_fault_is_told_by_its_name() {
 fn tcp_that_is_blocked_is_told_and_graver_where_it_is_needed() {
     let tree = plan().start();
     let forger = Forger::start(tree.addr());
-    let look = || doctor(&tree, forger.addr(), &["--timeout", "3"]);
+    let look = || doctor(&tree, forger.addr(), &["--timeout", "5"]);
     let no_tcp = |exchange: &Exchange| match exchange.transport {
         Transport::Tcp => vec![Forged::Close],
         Transport::Udp => honest(exchange),
@@ -131,13 +131,13 @@ fn a_resolver_that_is_not_there_is_told_within_the_deadline_and_another_stands_i
     let gone = doctor(&tree, nobody.addr(), &["--timeout", "2"]);
     assert_eq!(gone.severity("resolver-udp"), "error");
     assert!(gone.message("resolver-udp").contains("cannot be reached"));
-    assert!(gone.finished.elapsed < Duration::from_secs(8), "{:#?}", gone.finished);
+    assert!(gone.finished.elapsed < Duration::from_secs(15), "{:#?}", gone.finished);
 
     let silent = Forger::start(tree.addr());
     silent.rule(|_| Vec::new());
     let dead = doctor(&tree, silent.addr(), &["--timeout", "2", HOST]);
     assert_eq!((dead.severity("resolver-udp"), dead.severity("chain")), ("error", "error"));
-    assert!(dead.finished.elapsed < Duration::from_secs(12), "{:#?}", dead.finished);
+    assert!(dead.finished.elapsed < Duration::from_secs(20), "{:#?}", dead.finished);
 
     let both = doctor(
         &tree,

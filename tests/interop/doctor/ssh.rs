@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::support::process::wait_until;
+
 use super::*;
 
 /// What is found with this ssh_config.
@@ -80,9 +82,19 @@ fn a_configuration_that_ssh_does_not_take_is_told_and_so_is_one_that_hangs() {
         broken.finished
     );
     assert_eq!(broken.severity("chain"), "ok", "the proof does not depend on it");
-    let slow = with(&tree, "Match exec \"sleep 30\"\n  User nobody\n", &["--timeout", "2", HOST]);
+    // ssh looks through those that it has for each that it reads, so few long ones are quicker than many.
+    let name = vec!["a".repeat(60); 4].join(".");
+    let long: String = (1..1500).map(|port| format!("  LocalForward {port} {name}:{port}\n")).collect();
+    let long = with(&tree, &format!("Host *\n{long}"), &[HOST]);
+    assert!(long.message("ssh-config").contains("more than"), "{:#?}", long.finished);
+    let pid = tree.sandbox.join("pid");
+    let exec = format!("Match exec \"echo $$ > {} && exec sleep 30\"\n  User nobody\n", pid.display());
+    let slow = with(&tree, &exec, &["--timeout", "6", HOST]);
     assert!(slow.message("ssh-config").contains("in time"), "{:#?}", slow.finished);
-    assert!(slow.finished.elapsed < Duration::from_secs(10), "{:#?}", slow.finished);
+    assert!(slow.finished.elapsed < Duration::from_secs(25), "{:#?}", slow.finished);
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let is_gone = || !Path::new("/proc").join(pid.trim()).join("exe").exists();
+    assert!(wait_until(Duration::from_secs(5), is_gone), "what it started goes on");
 }
 
 #[test]

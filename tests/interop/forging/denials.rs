@@ -6,6 +6,7 @@ use std::time::Duration;
 use hickory_proto::rr::RecordType;
 
 use crate::support::ask::question;
+use crate::support::forge::SigningKey;
 use crate::support::forger::{Forger, ask_tcp};
 use crate::support::wire::{DS, Dns, NS, NSEC, NSEC3, RRSIG, Rr, SOA, SSHFP, WireName};
 use crate::support::{Tree, Zone, run};
@@ -26,6 +27,7 @@ impl World {
         for host in HOSTS {
             plan = plan.record(&format!("{host} SSHFP 4 2 {digest}"));
         }
+        plan = plan.record(&format!("web1.sub.example.test. SSHFP 4 2 {digest}"));
         let tree = plan.start();
         World { forger: Forger::start(tree.addr()), tree }
     }
@@ -191,4 +193,93 @@ fn the_parents_side_of_a_cut_denies_nothing_inside_the_zone() {
     assert_eq!(world.status(apex), "bogus");
     world.forger.honest();
     assert_eq!(world.status(apex), "absent");
+}
+
+/// A label of NSEC3 (RFC 5155 section 3), with no salt and no further iterations.
+fn hash(name: &str) -> Vec<u8> {
+    ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &WireName::new(name).0).as_ref().to_vec()
+}
+
+/// An NSEC3 record of `zone` from `from` to `to`, opt-out, with the types of a delegating apex.
+fn opt_out(zone: &str, from: &[u8], to: &[u8]) -> Rr {
+    let label = data_encoding::BASE32HEX_NOPAD.encode(from);
+    let types = [0, 1, 0b0010_0010]; // NS SOA
+    Rr::new(&format!("{label}.{zone}"), NSEC3, [&[1, 1, 0, 0, 0, 20], to, &types].concat())
+}
+
+#[test]
+fn nsec3_records_of_a_wrong_zone_deny_nothing() {
+    let world = World::start();
+    let [host, sibling] = HOSTS;
+    // What other.test. says of its own names, as it is and below the apex of the zone asked.
+    let theirs = world.genuine("nobody.other.test.", SSHFP).authority;
+    assert!(theirs.iter().any(|rr| rr.rtype == NSEC3), "{theirs:?}");
+    let moved: Vec<Rr> = theirs
+        .iter()
+        .cloned()
+        .map(|mut rr| {
+            let label = usize::from(rr.name.0[0]) + 1;
+            let nsec3 = rr.concerns(NSEC3);
+            let zone = WireName::new("example.test.");
+            rr.name = if nsec3 { WireName([&rr.name.0[..label], &zone.0].concat()) } else { zone };
+            rr
+        })
+        .collect();
+    // What the zone above says of both; and what it says of the whole of its tree, if it lies.
+    let above = world.genuine("nobody.test.", SSHFP).authority;
+    let key = SigningKey::read(&world.tree.keys("test.").zsk);
+    let apex = hash("test.");
+    let lie = [
+        key.signed(vec![opt_out("test.", &apex, &apex)]),
+        key.signed(vec![opt_out("test.", &[0; 20], &[0xff; 20])]),
+    ]
+    .concat();
+    for proof in [&theirs, &moved, &above, &lie] {
+        for (name, rcode) in [(host, 0), (host, 3), ("nobody.example.test.", 3)] {
+            world.deny(name, SSHFP, proof.clone(), rcode);
+            assert_eq!(world.status(name), "bogus", "{name} {rcode} {proof:?}");
+        }
+    }
+    for rcode in [0, 3] {
+        world.deny(sibling, SSHFP, [above.clone(), lie.clone()].concat(), rcode);
+        assert_eq!(world.status(sibling), "bogus", "{rcode}");
+    }
+    // The twin: the same records, of the names that they are about.
+    world.deny("nobody.other.test.", SSHFP, theirs, 3);
+    assert_eq!(world.status("nobody.other.test."), "absent");
+}
+
+#[test]
+fn a_grandparents_insecure_proof_does_not_undo_a_secure_ds() {
+    let world = World::start();
+    let host = "web1.sub.example.test.";
+    // test. is the parent of example.test., which has a DS for sub.example.test.
+    let key = SigningKey::read(&world.tree.keys("test.").zsk);
+    let apex = hash("test.");
+    let everything = [
+        key.signed(vec![opt_out("test.", &apex, &apex)]),
+        key.signed(vec![opt_out("test.", &[0; 20], &[0xff; 20])]),
+    ]
+    .concat();
+    let genuine = world.genuine("plain.test.", DS).authority;
+    for proof in [genuine, everything.clone()] {
+        for rcode in [0, 3] {
+            let (proof, theirs) = (proof.clone(), Rr::sshfp(host, 4, [1; 32]));
+            world.forger.change(move |message| {
+                if message.is_for("sub.example.test.", DS) || message.is_for(host, DS) {
+                    *message = message.answered(Vec::new());
+                    message.authority = proof.clone();
+                    message.flags |= rcode;
+                } else if message.is_for(host, SSHFP) {
+                    *message = message.answered(vec![theirs.clone()]);
+                }
+            });
+            assert_eq!(world.status(host), "bogus", "{rcode}");
+        }
+    }
+    // The twin: of its own delegations it may say so.
+    world.deny("plain.test.", DS, everything, 0);
+    assert_eq!(world.status("web1.plain.test."), "insecure");
+    world.forger.honest();
+    assert_eq!(world.status(host), "secure");
 }

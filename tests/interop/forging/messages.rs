@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{HOST, World};
 use crate::support::forger::{Exchange, Forged, Transport, framed, truncated};
-use crate::support::wire::{Dns, SSHFP};
+use crate::support::wire::{Dns, RRSIG, SSHFP};
 
 fn honest(exchange: &Exchange) -> Vec<Forged> {
     vec![Forged::Send(exchange.reply.clone())]
@@ -163,4 +163,22 @@ fn errors_of_the_resolver_are_refused() {
         world.refuses(HOST, &world.honest);
     }
     world.honest_twin_is_accepted();
+}
+
+#[test]
+fn the_ad_bit_says_nothing() {
+    const AD: u16 = 0x20;
+    let world = World::start();
+    let theirs = world.impostors_record(HOST);
+    world.forger.change(move |message| {
+        message.flags |= AD;
+        message.answer.retain(|rr| rr.rtype != RRSIG);
+        if message.is_for(HOST, SSHFP) {
+            *message = message.answered(vec![theirs.clone()]);
+        }
+    });
+    world.refuses(HOST, &world.impostor);
+    // The twin: without it the truth is as good.
+    world.forger.change(|message| message.flags &= !AD);
+    world.accepts(HOST, &world.honest);
 }

@@ -45,6 +45,7 @@ impl World {
         let impostor = Sshd::start(&["ed25519"]);
         let mut plan = Tree::plan()
             .record("web1.wild.example.test. A 127.0.0.1")
+            .record("example.test. A 127.0.0.1")
             .record("alias.example.test. CNAME web1.other.test.");
         for owner in [HOST, "web1.wild.example.test."] {
             plan = honest.sshfp(owner).iter().fold(plan, |plan, line| plan.record(line));

@@ -1,6 +1,8 @@
 //! Real signatures over other records than those that are shown.
 
 use super::{HOST, World};
+use crate::support::forge::{Claims, now};
+use crate::support::forger::Forger;
 use crate::support::wire::{CNAME, NSEC, RRSIG, Rr, SOA, SSHFP, WireName};
 
 /// `answer` with every owner changed to `owner`.
@@ -186,4 +188,47 @@ fn an_unsigned_alias_is_refused() {
     let elsewhere = world.genuine("web1.sub.example.test.", SSHFP);
     world.forge(&[("alias.example.test.", SSHFP, [bent, elsewhere].concat())]);
     world.refuses("alias.example.test.", &world.impostor);
+}
+
+#[test]
+fn a_parents_wildcard_replayed_below_the_cut_is_refused() {
+    let world = World::start();
+    let (host, zone) = ("web2.sub.example.test.", world.key("example.test."));
+    // *.example.test., as the parent of sub.example.test. signed it, shown for a host of the child.
+    let expanded = |host: &str| {
+        let set = vec![world.impostors_record(host)];
+        let claims = Claims { labels: 2, ..zone.claims(&set) };
+        [set.clone(), vec![zone.sign_as(&set, claims)]].concat()
+    };
+    world.forge(&[(host, SSHFP, expanded(host)), (HOST, SSHFP, expanded(HOST))]);
+    assert_eq!(world.refuses(host, &world.impostor), "wildcard");
+    assert_eq!(world.refuses(HOST, &world.impostor), "wildcard", "nor for a host of its own");
+    // As if it had been signed for the host.
+    let mut hidden = expanded(host);
+    hidden[1].data[3] = 4;
+    world.forge(&[(host, SSHFP, hidden)]);
+    assert_eq!(world.refuses(host, &world.impostor), "bad-signature");
+    // The twin: a set that the child signed for its host.
+    let own = world.key("sub.example.test.").signed(vec![world.impostors_record(host)]);
+    world.forge(&[(host, SSHFP, own)]);
+    world.accepts(host, &world.impostor);
+}
+
+#[test]
+fn a_set_that_was_replaced_is_good_until_its_signature_expires() {
+    // No signature tells of what came after it, so a replay holds for as long as the zone signed for: the
+    // README says so, and advises to sign for days.
+    let mut world = World::start();
+    let old = world.genuine(HOST, SSHFP);
+    world.tree.update(&world.impostor.sshfp_update(HOST));
+    world.forger = Forger::start(world.tree.addr());
+    world.accepts(HOST, &world.impostor);
+    assert_eq!(world.refuses(HOST, &world.honest), "key-mismatch", "the set is another now");
+    world.forge(&[(HOST, SSHFP, old.clone())]);
+    world.accepts(HOST, &world.honest);
+    let set: Vec<Rr> = old.into_iter().filter(|rr| rr.rtype == SSHFP).collect();
+    let key = world.key("example.test.");
+    let expired = Claims { expiration: now() - 1, ..key.claims(&set) };
+    world.forge(&[(HOST, SSHFP, [set.clone(), vec![key.sign_as(&set, expired)]].concat())]);
+    assert_eq!(world.refuses(HOST, &world.honest), "signature-expired");
 }

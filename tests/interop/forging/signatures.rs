@@ -150,3 +150,23 @@ fn fifty_junk_signatures_are_refused_in_time() {
     world.forge(&[(HOST, SSHFP, [set.clone(), junk(&set, 3), real].concat())]);
     world.accepts(HOST, &world.honest);
 }
+
+#[test]
+fn a_signature_whose_signer_is_below_the_owner_is_refused() {
+    let world = World::start();
+    world.honest_twin_is_accepted();
+    // The zone below is secure, and its key is its own; it signs for the apex of the zone above it.
+    let apex = "example.test.";
+    let set = vec![world.impostors_record(apex)];
+    let child = world.key("sub.example.test.");
+    world.forge(&[(apex, SSHFP, child.signed(set.clone()))]);
+    assert_eq!(world.refuses(apex, &world.impostor), "foreign-signer");
+    // A zone that the host itself seems to hold.
+    let signer = WireName::new(&format!("below.{HOST}"));
+    let claims = |claims| Claims { signer, ..claims };
+    world.forge(&[(HOST, SSHFP, signed_by(&world, &child, claims))]);
+    assert_eq!(world.refuses(HOST, &world.impostor), "foreign-signer");
+    // The twin: the apex' own zone signs.
+    world.forge(&[(apex, SSHFP, world.key(apex).signed(set))]);
+    world.accepts(apex, &world.impostor);
+}

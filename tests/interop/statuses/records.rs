@@ -25,6 +25,10 @@ pub fn aliases(zone: Zone) -> Zone {
         ("ping", "pong.nsec.test."),
         ("pong", "ping.nsec.test."),
         ("upper", "WEB1.NSEC.TEST."),
+        ("*.wtod", "web1.moved.nsec3.test."),
+        ("tolost", "any.lost.nsec3.test."),
+        ("toaway", "any.away.nsec3.test."),
+        ("tostar", "x.star.nsec3.test."),
     ];
     lines.extend(targets.map(|(owner, target)| format!("{owner}.nsec.test. CNAME {target}")));
     lines.push("c1.nsec.test. CNAME web1.nsec.test.".into());
@@ -38,6 +42,9 @@ pub fn aliases(zone: Zone) -> Zone {
         ("round", "round.nsec.test."),
         ("self", "in.self.nsec.test."),
         ("capital", "NSEC3.Test."),
+        ("dwild", "wild.nsec3.test."),
+        ("daway", "away.nsec3.test."),
+        ("dopt", "optout.test."),
     ];
     lines.extend(trees.map(|(owner, target)| format!("{owner}.nsec.test. DNAME {target}")));
     // A target that fits and names that do not.

@@ -79,13 +79,15 @@ fn colliding_key_tags_are_tried_a_few_times() {
         paper.publish("test", "example.test", RrType::DS, &ds);
         paper.put(HOST, RrType::SSHFP, [signatures, good()].concat());
         let run = paper.run(HOST, RrType::SSHFP);
-        (run.outcome.map(|_| ()).map_err(|unproven| unproven.error.code()), run.tried)
+        (run.outcome.map(|_| ()).map_err(|unproven| unproven.error.code()), run.tried, run.digested)
     };
-    assert_eq!(case(0, Vec::new()).0, Ok(()));
-    assert_eq!(case(2, Vec::new()).0, Ok(()));
-    let (outcome, tried) = case(MAX_KEYS - 1, junk(MAX_SIGNATURES - 1));
+    assert_eq!(case(0, Vec::new()), (Ok(()), 6, 2), "test. and the zone have a DS record each");
+    let (outcome, _, digested) = case(2, Vec::new());
+    assert_eq!((outcome, digested), (Ok(()), 1 + 9), "each key may be that of each record");
+    let (outcome, tried, digested) = case(MAX_KEYS - 1, junk(MAX_SIGNATURES - 1));
     assert!(outcome.is_err());
     assert!(tried <= 4 * MAX_TRIED_PER_SET, "{tried}");
+    assert_eq!(digested as usize, 1 + MAX_KEYS, "of {} pairs", MAX_KEYS * MAX_KEYS);
     assert_eq!(case(MAX_KEYS, Vec::new()).0, Err("too-long"), "one key too many");
 }
 

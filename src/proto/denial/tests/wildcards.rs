@@ -70,3 +70,19 @@ fn a_false_expansion_is_bogus_whatever_is_denied() {
     paper.put_beside(HOST, TXT, forged, gap);
     assert_eq!(paper.failure(HOST, TXT).status, Status::Bogus);
 }
+
+#[test]
+fn a_name_that_a_wildcards_alias_stands_at_is_no_cut() {
+    let zone = Zone::new(ZONE);
+    let target = name("x.signed.example.test");
+    let case = |beside: Vec<Record>| {
+        let mut paper = paper();
+        // The alias without its signature, and the whole of it to whoever asks for the DS set.
+        let whole = expand(&zone, "*.example.test", HOST, RrType::CNAME, target.wire());
+        paper.put(HOST, TXT, whole[..1].to_vec());
+        paper.put_beside(HOST, RrType::DS, whole, beside);
+        paper.failure(HOST, TXT).status
+    };
+    assert_eq!(case(nsec(&zone, "alpha.example.test", "zulu.example.test", &[1])), Status::Bogus);
+    assert_eq!(case(Vec::new()), Status::Bogus, "and if nobody says that it may stand there");
+}

@@ -43,6 +43,7 @@ fn connections_are_checked_where_sshanchor_is_asked() {
     for lines in [PROXY, "knownhostscommand /usr/bin/sshanchor known-hosts %I %H %t %K\n"] {
         assert_eq!(severity(&found(lines), "ssh-proxy"), Severity::Ok, "{lines}");
     }
+    assert_eq!(severity(&found("proxycommand sshanchor proxy %n %p\n"), "ssh-proxy"), Severity::Warning);
     let other = found("proxycommand nc %h %p\n");
     let finding = other.iter().find(|finding| finding.check == "ssh-proxy").unwrap();
     assert_eq!(finding.severity, Severity::Info);

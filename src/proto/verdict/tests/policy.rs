@@ -173,3 +173,52 @@ fn to_require_the_host_key_is_what_happens_anyway() {
         assert_eq!(told(&paper, 22, ecdsa(), &policy), (true, "key-type-not-published"));
     }
 }
+
+#[test]
+fn a_policy_only_ever_takes_accepts_away() {
+    use proptest::prelude::*;
+    let mut aliased = Paper::tree(&[".", "test", ZONE, "other.test"]);
+    aliased.publish("other.test", "far.other.test", RrType::SSHFP, &[&sha256(&ed25519())]);
+    let alias = aliased.zone(ZONE).sign(HOST, RrType::CNAME, &[name("far.other.test").wire()]);
+    aliased.put(HOST, RrType::SSHFP, alias);
+    let evidences = [
+        evidence(&paper(&[(HOST, &[sha256(&ed25519()), sha256(&ecdsa())])]), 2222),
+        evidence(&paper(&[(HOST, &[sha256(&ed25519())]), (AT_PORT, &[sha256(&ecdsa())])]), 2222),
+        evidence(&paper(&[]), 2222),
+        evidence(&aliased, 2222),
+    ];
+    let margin = u64::from(MARGIN);
+    let policies = (
+        any::<[bool; 4]>(),
+        proptest::sample::subsequence(KeyType::ALL.to_vec(), 1..=5),
+        prop_oneof![Just(0), 0..2 * margin],
+        proptest::option::of(0..2 * margin),
+    );
+    proptest!(|((words, algorithms, left, age) in policies, at in NOW - 10..NOW + margin + 10)| {
+        let policy = Policy {
+            mode: if words[0] && words[1] { Mode::Pass } else { Mode::Verify },
+            require: if words[1] { Require::Hostkey } else { Require::Either },
+            port_labels: if words[2] { PortLabels::Required } else { PortLabels::Allowed },
+            aliases: if words[3] { Aliases::SameZone } else { Aliases::Any },
+            algorithms,
+            min_signature_left: seconds(left),
+            max_signature_age: age.map(seconds),
+            outage_grace: seconds(left),
+        };
+        for evidence in &evidences {
+            let types = evidence.key_types(&policy, at);
+            for key in [ed25519(), ecdsa()] {
+                let presented = Presented::Plain(key.clone());
+                let freely = decide(evidence, &presented, &Policy::default(), at);
+                match decide(evidence, &presented, &policy, at) {
+                    Verdict::Accept(_) => {
+                        prop_assert!(matches!(freely, Verdict::Accept(_)), "{policy:?}");
+                        prop_assert!(types.contains(&key.key_type()), "what is accepted is asked for");
+                    }
+                    Verdict::Reject(_) => prop_assert!(!types.is_empty() || policy.algorithms.len() < 5),
+                    Verdict::Unproven(_) => {}
+                }
+            }
+        }
+    });
+}

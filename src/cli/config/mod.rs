@@ -1,0 +1,36 @@
+//! `sshanchor config`: what is configured, and what of it is in vain.
+
+mod check;
+mod show;
+
+use clap::Subcommand;
+
+use crate::config::Typed;
+use crate::error::{Error, Kind};
+use crate::output::Output;
+
+/// Show what is configured and where it comes from, or check it.
+///
+/// Settings come from options, from the environment, from the user's file (~/.config/sshanchor/config.toml) and from
+/// the system's (/etc/sshanchor/config.toml), in this order. --config FILE takes the place of both files.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_subcommand = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Each is explained at its arguments.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Show(show::Args),
+    Check(check::Args),
+}
+
+/// Neither asks anybody anything. Reads the configuration itself: `check` goes on where it is malformed.
+pub(super) fn run(args: Args, typed: &Typed, out: Output) -> Result<Option<Kind>, Error> {
+    match args.command {
+        Command::Show(args) => show::run(args, typed, out),
+        Command::Check(args) => check::run(&args, typed, out),
+    }
+}

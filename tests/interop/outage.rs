@@ -1,0 +1,174 @@
+//! A zone, its TLD, or all of DNS goes dark and comes back: what policy lets serve meanwhile, and what never
+//! does.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::forger::{Exchange, Forged, Forger};
+use crate::support::process::wait_until;
+use crate::support::sshd::Sshd;
+use crate::support::wire::RRSIG;
+use crate::support::{Finished, Tree, run};
+
+const HOST: &str = "web1.example.test";
+const OWNER: &str = "web1.example.test.";
+const LIMIT: Duration = Duration::from_secs(40);
+const GRACE: &str = "version = 1\n[[host]]\nmatch = \"*.example.test\"\noutage_grace = \"6h\"\n";
+
+struct World {
+    sshd: Sshd,
+    tree: Tree,
+    resolver: Forger,
+}
+
+/// A host whose records live for two seconds, verified once.
+fn world() -> World {
+    let sshd = Sshd::start(&["ed25519"]);
+    let short = |line: &String| line.replacen(" IN SSHFP ", " 2 IN SSHFP ", 1);
+    let plan = sshd.sshfp(OWNER).iter().map(short).fold(Tree::plan(), |plan, line| plan.record(&line));
+    let tree = plan.start();
+    let resolver = Forger::start(tree.addr());
+    let world = World { sshd, tree, resolver };
+    world.expect(GRACE, 0, "dns");
+    world
+}
+
+impl World {
+    fn sshanchor(&self, config: &str) -> Command {
+        let mut command = self.tree.sshanchor(self.resolver.addr());
+        command.env("SSHANCHOR_CACHE", self.tree.sandbox.join("cache"));
+        command.env("SSHANCHOR_CONFIG", self.tree.sandbox.write("config.toml", config));
+        command
+    }
+
+    fn verify(&self, config: &str) -> Finished {
+        let target = format!("{HOST}:{}", self.sshd.port());
+        run(self.sshanchor(config).args(["verify", &target, "--json", "--timeout", "4"]), LIMIT)
+    }
+
+    #[track_caller]
+    fn expect(&self, config: &str, code: i32, source: &str) {
+        let finished = self.verify(config);
+        let told = finished.json()["source"].as_str().unwrap_or_default().to_owned();
+        assert_eq!((finished.code, told.as_str()), (Some(code), source), "{finished:#?}");
+    }
+
+    /// Waits until the TTL is over, which is when what is stored no longer serves as such.
+    #[track_caller]
+    fn until_in_grace(&self) -> Finished {
+        let mut last = None;
+        let in_grace = || {
+            let finished = self.verify(GRACE);
+            let over = finished.json()["source"] != "cache";
+            last = Some(finished);
+            over
+        };
+        assert!(wait_until(Duration::from_secs(30), in_grace), "its TTL never ends");
+        last.unwrap()
+    }
+
+    /// Everything at and below the TLD meets this.
+    fn dark(&self, how: impl Fn(&Exchange) -> Vec<Forged> + Send + Sync + 'static) {
+        self.resolver.rule(move |exchange| match exchange.message().name.labels() {
+            0 => vec![Forged::Send(exchange.reply.clone())],
+            _ => how(exchange),
+        });
+    }
+}
+
+fn rcode(code: u16) -> impl Fn(&Exchange) -> Vec<Forged> + Send + Sync {
+    move |exchange| {
+        let mut reply = exchange.question.clone();
+        reply[2] |= 0x80;
+        reply[3] = code as u8;
+        vec![Forged::Send(reply)]
+    }
+}
+
+fn unsigned(exchange: &Exchange) -> Vec<Forged> {
+    let mut message = exchange.message();
+    message.answer.retain(|record| record.rtype != RRSIG);
+    message.authority.retain(|record| record.rtype != RRSIG);
+    vec![Forged::Send(message.write())]
+}
+
+#[test]
+fn a_tld_goes_dark_and_comes_back() {
+    let world = world();
+    world.dark(rcode(2));
+    let finished = world.until_in_grace();
+    let judged = finished.json();
+    assert_eq!((finished.code, judged["source"].as_str()), (Some(0), Some("grace")), "{finished:#?}");
+    assert!((2..60).contains(&judged["age"].as_u64().unwrap()), "{finished:#?}");
+    assert!(finished.stderr.contains("warning: DNS gives no usable answer"), "{finished:#?}");
+    // Who has no such policy stays outside, and so does who is another.
+    world.expect("version = 1\n", 4, "");
+    world.resolver.honest();
+    world.expect(GRACE, 0, "dns");
+    let finished = world.verify(GRACE);
+    assert!(!finished.stderr.contains("warning"), "{finished:#?}");
+}
+
+#[test]
+fn every_kind_of_outage_counts() {
+    let world = world();
+    world.dark(rcode(5));
+    assert_eq!(world.until_in_grace().json()["source"], "grace");
+    world.dark(|_| Vec::new());
+    world.expect(GRACE, 0, "grace");
+    world.dark(unsigned);
+    world.expect(GRACE, 0, "grace");
+}
+
+#[test]
+fn an_impostor_gains_nothing_by_an_outage() {
+    let mut world = world();
+    world.dark(rcode(2));
+    world.until_in_grace();
+    world.sshd.rotate_host_keys();
+    world.expect(GRACE, 3, "grace");
+}
+
+#[test]
+fn what_dns_proves_otherwise_ends_all_grace() {
+    let world = world();
+    // The records are withdrawn, and a client sees that; then the zone goes dark.
+    world.tree.update(&format!("update delete {OWNER} SSHFP"));
+    let gone = || world.verify(GRACE).json()["reason"] == "no-record";
+    assert!(wait_until(Duration::from_secs(30), gone), "still there");
+    world.dark(rcode(2));
+    let finished = world.verify(GRACE);
+    assert_eq!(
+        (finished.code, finished.json()["reason"].as_str()),
+        (Some(4), Some("no-answer")),
+        "{finished:#?}"
+    );
+}
+
+#[test]
+fn grace_has_an_end() {
+    let world = world();
+    world.dark(rcode(2));
+    let brief = GRACE.replace("6h", "3s");
+    let over = || world.verify(&brief).code == Some(4);
+    assert!(world.verify(&brief).code == Some(0));
+    assert!(wait_until(Duration::from_secs(30), over), "it never ends");
+    // And the longer one still serves.
+    world.expect(GRACE, 0, "grace");
+}
+
+#[test]
+fn the_proxy_lets_ssh_through_in_grace_aloud() {
+    let world = world();
+    world.dark(rcode(2));
+    world.until_in_grace();
+    let proxy = format!("{} proxy %h %p", env!("CARGO_BIN_EXE_sshanchor"));
+    let mut ssh = world.sshd.ssh();
+    for (name, value) in world.sshanchor(GRACE).get_envs() {
+        value.map(|value| ssh.env(name, value));
+    }
+    ssh.args(["-o", "StrictHostKeyChecking=no", "-o", &format!("ProxyCommand={proxy}"), HOST, "true"]);
+    let finished = run(&mut ssh, LIMIT);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert!(finished.stderr.contains("warning: DNS gives no usable answer"), "{finished:#?}");
+}
