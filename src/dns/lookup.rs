@@ -142,11 +142,13 @@ impl Lookups {
                 again.checking_disabled = false;
                 left += MAX_QUESTIONS - MAX_AT_FIRST;
                 let second = again.attempt(asked, &mut left).await;
-                if second.is_ok() {
-                    self.resolver.prefer(&again.resolver);
-                    self.lock().prover.adopt(&again.lock().prover);
+                // What is proven counts, be it that there is nothing.
+                if second.as_ref().is_err_and(|second| !second.is_proven()) {
+                    Err(unproven)
+                } else {
+                    self.adopt(&again);
+                    second
                 }
-                second.map_err(|_| unproven)
             }
             other => other,
         };
@@ -158,6 +160,14 @@ impl Lookups {
             }
         }
         outcome
+    }
+
+    /// Goes on with what `again` has found out.
+    fn adopt(&self, again: &Self) {
+        self.resolver.prefer(&again.resolver);
+        let (mut state, other) = (self.lock(), again.lock());
+        state.prover.adopt(&other.prover);
+        state.material.adopt(&other.material);
     }
 
     /// Another resolver may do better, or this one if it validates.

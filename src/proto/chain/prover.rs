@@ -119,14 +119,14 @@ impl Prover {
         &self.anchors
     }
 
-    /// Takes over the zones that `other` has proven, where none is proven here. Only for the same anchors
-    /// and the same moment: else nothing is taken.
+    /// Takes over the zones that `other` has proven, in place of what is known of them here: keys change. Only for
+    /// the same anchors and the same moment: else nothing is taken.
     pub fn adopt(&mut self, other: &Prover) {
         if self.anchors != other.anchors || self.now != other.now {
             return;
         }
         for (name, zone) in &other.zones {
-            if let (Ok(zone), None | Some(Err(_))) = (zone, self.zones.get(name)) {
+            if let Ok(zone) = zone {
                 self.zones.insert(name.clone(), Ok(zone.clone()));
             }
         }
