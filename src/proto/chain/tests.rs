@@ -3,6 +3,7 @@
 mod alias;
 mod delegation;
 mod limits;
+mod properties;
 mod vector;
 
 use super::paper::{MARGIN, NOW, Paper, TTL, Zone, name, question, record, rrsig_record};
