@@ -4,6 +4,8 @@ use crate::proto::rr::RrType;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+mod properties;
+
 const HOST: &str = "web1.example.test";
 
 fn entries(host: &str, key: &[u8]) -> Vec<Entry> {
