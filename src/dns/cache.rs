@@ -30,8 +30,9 @@ use crate::proto::name::Name;
 
 /// The folder of this form of the cache.
 const VERSION: &str = "v1";
-/// The file of the secret.
+/// The files of the secret and of the clock.
 const KEY: &str = "key";
+const CLOCK: &str = "clock";
 /// Longest file that is kept, in octets.
 const MAX_FILE: usize = 16 * 1024;
 /// Files in one shard, of which there are 256.
@@ -55,6 +56,17 @@ pub enum CacheError {
 }
 
 impl CacheError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            // To take a folder from its owner is no remedy.
+            Self::Untrusted(Untrusted::Foreign { .. }) | Self::Io(..) => {
+                "name another folder: --cache FOLDER, or none: --cache off".to_owned()
+            }
+            Self::Untrusted(untrusted) => untrusted.hint(),
+        }
+    }
+
     fn opening(path: &Path) -> impl Fn(OpenError) -> Self {
         |error| match error {
             OpenError::Untrusted(untrusted) => Self::Untrusted(untrusted),
@@ -127,6 +139,7 @@ impl Cache {
     pub fn open(folder: &Path) -> Result<Self, CacheError> {
         let io = |path: &Path, error| CacheError::Io(path.to_owned(), error);
         let inside = folder.join(VERSION);
+        may_make(folder)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&inside).map_err(|e| io(&inside, e))?;
         for path in [folder, &inside] {
             Folder::open(path).map_err(CacheError::opening(path))?;
@@ -151,10 +164,13 @@ impl Cache {
         (entry.question() == question).then_some(entry)
     }
 
-    /// Stores what was proven. It is no failure if that fails: the next run asks again.
+    /// Stores what was proven. It is no failure if that fails: the next run asks again, and what was there before
+    /// is gone.
     pub fn put(&self, entries: &[Entry]) {
         for entry in entries {
-            self.write(Subject::Proof(entry.question()), &entry_text(entry));
+            if !self.write(Subject::Proof(entry.question()), &entry_text(entry)) {
+                self.forget(entry.question());
+            }
         }
     }
 
@@ -184,12 +200,19 @@ impl Cache {
 
     /// Notes the inception of a signature that was verified, in seconds since 1970.
     pub fn note_inception(&self, inception: u64) {
-        if self.0.clock.fetch_max(inception, Ordering::Relaxed) < inception {
+        if self.0.clock.fetch_max(inception, Ordering::Relaxed) < inception
+            // Another process may know better by now.
+            && self.read::<Clock>(Subject::Clock).is_none_or(|clock| clock.inception < inception)
+        {
             self.write_json(Subject::Clock, &Clock { inception });
         }
     }
 
     fn path(&self, subject: Subject<'_>) -> PathBuf {
+        // Not in a shard, where it would grow old and go.
+        if let Subject::Clock = subject {
+            return self.0.folder.join(CLOCK);
+        }
         let name = digest::digest(&digest::SHA256, &subject.octets());
         let name = HEXLOWER.encode(name.as_ref());
         let (shard, rest) = name.split_at(2);
@@ -225,19 +248,18 @@ impl Cache {
         }
     }
 
-    fn write(&self, subject: Subject<'_>, text: &str) {
+    /// False if that cannot be done: too long, a full disk, a folder that is gone.
+    fn write(&self, subject: Subject<'_>, text: &str) -> bool {
         let file = format!("{}\n{text}\n", self.seal(subject, text));
-        if file.len() > MAX_FILE {
-            return;
-        }
         let path = self.path(subject);
-        let Some(shard) = path.parent() else { return };
-        // A full disk or a folder that is gone: there is nothing to be cached then.
-        let _ = fs::DirBuilder::new().mode(0o700).create(shard);
-        let _ = replace(shard, &path, file.as_bytes());
-        if self.0.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
-            sweep(shard);
+        let Some(folder) = path.parent().filter(|_| file.len() <= MAX_FILE) else { return false };
+        let _ = fs::DirBuilder::new().mode(0o700).create(folder);
+        let written = replace(folder, &path, file.as_bytes()).is_ok();
+        let is_shard = !matches!(subject, Subject::Clock);
+        if is_shard && self.0.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
+            sweep(folder);
         }
+        written
     }
 }
 
@@ -248,22 +270,48 @@ fn replace(folder: &Path, path: &Path, octets: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// The secret of the cache in `folder`, made when first needed. Of two processes that make one at the same
-/// time the first wins.
+/// Whoever makes a folder owns it, so it is not made in one that belongs to somebody else: root with a user's
+/// HOME, as sudo may leave it, would shut that user out.
+fn may_make(folder: &Path) -> Result<(), CacheError> {
+    let above = folder.ancestors().find_map(|path| Some((path, path.metadata().ok()?)));
+    match above.filter(|(path, _)| *path != folder) {
+        Some((path, metadata)) => Ok(ownership::check_owner(path, &metadata)?),
+        None => Ok(()),
+    }
+}
+
+/// The secret of the cache in `folder`, made when first needed, and again where it was cut short (the power
+/// failed): what was sealed with the old one is lost.
 fn secret(folder: &Path) -> Result<[u8; 32], CacheError> {
     let path = folder.join(KEY);
     let io = |error| CacheError::Io(path.clone(), error);
     if !path.try_exists().map_err(io)? {
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-        file.write_all(&rand::random::<[u8; 32]>()).map_err(io)?;
-        if let Err(e) = file.persist_noclobber(&path)
-            && e.error.kind() != io::ErrorKind::AlreadyExists
-        {
-            return Err(io(e.error));
-        }
+        make_secret(folder, &path).map_err(io)?;
     }
+    match read_secret(&path) {
+        Err(CacheError::Io(_, e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            fs::remove_file(&path).map_err(io)?;
+            make_secret(folder, &path).map_err(io)?;
+            read_secret(&path)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Of two processes that make one at the same time the first wins.
+fn make_secret(folder: &Path, path: &Path) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(&rand::random::<[u8; 32]>())?;
+    match file.persist_noclobber(path) {
+        Err(e) if e.error.kind() != io::ErrorKind::AlreadyExists => Err(e.error),
+        _ => Ok(()),
+    }
+}
+
+fn read_secret(path: &Path) -> Result<[u8; 32], CacheError> {
     let mut secret = [0; 32];
-    ownership::open(&path).map_err(CacheError::opening(&path))?.read_exact(&mut secret).map_err(io)?;
+    let mut file = ownership::open(path).map_err(CacheError::opening(path))?;
+    file.read_exact(&mut secret).map_err(|e| CacheError::Io(path.to_owned(), e))?;
     Ok(secret)
 }
 
