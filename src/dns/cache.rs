@@ -1,25 +1,27 @@
-//! Proofs of earlier runs, on disk, for all processes of a user: one small file an RRset, in the form of
+//! Proofs of earlier runs, on disk, for all processes of a user: 256 files, a line an RRset, in the form of
 //! [`crate::proto::bundle`].
 //!
 //! Nothing in it is believed. A proof out of it is made anew from the trust anchor, and it serves accepts
-//! alone: what does not come to an accept is asked of DNS. Each file is sealed (HMAC-SHA-256) under a secret of
-//! the folder, so that a file that was changed, moved or given a new time is no file at all; and none of it is
+//! alone: what does not come to an accept is asked of DNS. Each line is sealed (HMAC-SHA-256) under a secret of
+//! the folder, so that one that was changed, moved or given a new time is no line at all; and none of it is
 //! looked at if others than this user and root could have written it.
 //!
-//! Files are replaced as a whole and never locked. How much there may be is bounded: the oldest files of a
-//! shard go first.
+//! Lines are added at the end, each by one write, and the last whole one about a subject counts: processes need no
+//! locks, and what a crash leaves half-written is passed over. A file that grows beyond its bound is replaced by
+//! its newest half; what others add in that moment is lost, and asked for again.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use data_encoding::HEXLOWER;
 use ring::{digest, hmac};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::ownership::{self, Folder, OpenError, Untrusted};
@@ -32,14 +34,10 @@ use crate::proto::name::Name;
 const VERSION: &str = "v1";
 /// The file of the secret.
 const KEY: &str = "key";
-/// Longest file that is kept, in octets.
-const MAX_FILE: usize = 16 * 1024;
-/// Files in one shard, of which there are 256.
-const MAX_FILES: usize = 256;
-/// Octets in one shard: 64 MiB in all.
-const MAX_SHARD: u64 = 256 * 1024;
-/// Every so many writes the shard that was written to is brought back to its bounds.
-const SWEEP_EVERY: u32 = 8;
+/// Longest line that is kept, in octets.
+const MAX_LINE: usize = 16 * 1024;
+/// Octets in one file, of which there are 256: 64 MiB in all.
+const MAX_FILE: u64 = 256 * 1024;
 /// Addresses are kept that long for the day when DNS does not answer, in seconds.
 const ADDRESSES_KEPT: u64 = 30 * 86_400;
 
@@ -70,7 +68,6 @@ pub struct Cache(Arc<Inner>);
 struct Inner {
     folder: PathBuf,
     key: hmac::Key,
-    writes: AtomicU32,
     /// The newest inception that was ever verified, in seconds since 1970.
     clock: AtomicU64,
 }
@@ -81,7 +78,7 @@ impl std::fmt::Debug for Inner {
     }
 }
 
-/// What a file is about: a part of its name and of its seal.
+/// What a line is about: a part of its seal.
 #[derive(Clone, Copy)]
 enum Subject<'a> {
     Proof(&'a Question),
@@ -135,7 +132,6 @@ impl Cache {
         let inner = Inner {
             folder: inside,
             key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
-            writes: AtomicU32::new(0),
             clock: AtomicU64::new(0),
         };
         let cache = Cache(Arc::new(inner));
@@ -160,7 +156,9 @@ impl Cache {
 
     /// Drops what is stored for `question`.
     pub fn forget(&self, question: &Question) {
-        let _ = fs::remove_file(self.path(Subject::Proof(question)));
+        if self.get(question).is_some() {
+            self.write(Subject::Proof(question), "");
+        }
     }
 
     /// Addresses of `host` as the resolvers of `scope` have them, and whether they are within their TTL at `now`
@@ -189,11 +187,11 @@ impl Cache {
         }
     }
 
-    fn path(&self, subject: Subject<'_>) -> PathBuf {
-        let name = digest::digest(&digest::SHA256, &subject.octets());
-        let name = HEXLOWER.encode(name.as_ref());
-        let (shard, rest) = name.split_at(2);
-        self.0.folder.join(shard).join(rest.get(..30).unwrap_or(rest))
+    /// The file that `subject` is in, and what its lines there have after their seal.
+    fn place(&self, subject: Subject<'_>) -> (PathBuf, String) {
+        let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, &subject.octets()).as_ref());
+        let (file, tag) = hash.split_at(2);
+        (self.0.folder.join(file), tag.chars().take(TAG).collect())
     }
 
     fn seal(&self, subject: Subject<'_>, text: &str) -> String {
@@ -205,14 +203,14 @@ impl Cache {
         HEXLOWER.encode(context.sign().as_ref())
     }
 
-    /// The text about `subject`, if its seal is whole.
+    /// The last text about `subject` whose seal is whole.
     fn read_text(&self, subject: Subject<'_>) -> Option<String> {
-        let file = ownership::open(&self.path(subject)).ok()?;
-        let mut octets = String::new();
-        file.take(MAX_FILE as u64 + 1).read_to_string(&mut octets).ok()?;
-        let (seal, text) = octets.strip_suffix('\n')?.split_once('\n')?;
-        let whole = octets.len() <= MAX_FILE && self.seal(subject, text) == seal;
-        whole.then(|| text.to_owned())
+        let (path, tag) = self.place(subject);
+        let lines = read_lines(&path)?;
+        let about = lines.rsplit('\n').filter_map(Line::read).filter(|line| line.tag == tag);
+        let last =
+            about.map(|line| (line.seal, line.text)).find(|(seal, text)| self.seal(subject, text) == *seal);
+        last.map(|(_, text)| text.to_owned()).filter(|text| !text.is_empty())
     }
 
     fn read<T: for<'a> Deserialize<'a>>(&self, subject: Subject<'_>) -> Option<T> {
@@ -225,25 +223,74 @@ impl Cache {
         }
     }
 
+    /// A full disk or a folder that is gone: there is nothing to be cached then.
     fn write(&self, subject: Subject<'_>, text: &str) {
-        let file = format!("{}\n{text}\n", self.seal(subject, text));
-        if file.len() > MAX_FILE {
+        let (path, tag) = self.place(subject);
+        // A line that was not finished ends here.
+        let line = format!("\n{} {tag} {text}\n", self.seal(subject, text));
+        if line.len() > MAX_LINE {
             return;
         }
-        let path = self.path(subject);
-        let Some(shard) = path.parent() else { return };
-        // A full disk or a folder that is gone: there is nothing to be cached then.
-        let _ = fs::DirBuilder::new().mode(0o700).create(shard);
-        let _ = replace(shard, &path, file.as_bytes());
-        if self.0.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
-            sweep(shard);
+        let length = append(&path, line.as_bytes());
+        if length.is_ok_and(|length| length > MAX_FILE) {
+            let _ = shrink(&self.0.folder, &path);
         }
     }
 }
 
-fn replace(folder: &Path, path: &Path, octets: &[u8]) -> io::Result<()> {
+/// Hexadecimal digits that tell the subjects in one file apart.
+const TAG: usize = 30;
+
+struct Line<'a> {
+    seal: &'a str,
+    tag: &'a str,
+    text: &'a str,
+}
+
+impl<'a> Line<'a> {
+    fn read(line: &'a str) -> Option<Self> {
+        let (seal, rest) = line.split_once(' ')?;
+        let (tag, text) = rest.split_once(' ')?;
+        (tag.len() == TAG).then_some(Line { seal, tag, text })
+    }
+}
+
+/// The file at `path`, if it is this user's or root's alone.
+fn read_lines(path: &Path) -> Option<String> {
+    let mut octets = Vec::new();
+    ownership::open(path).ok()?.take(MAX_FILE + MAX_LINE as u64).read_to_end(&mut octets).ok()?;
+    // What is cut is the end of a file that somebody is about to shrink.
+    Some(String::from_utf8_lossy(&octets).into_owned())
+}
+
+/// Adds to the file, which is made if it is not there; gives its length.
+fn append(path: &Path, line: &[u8]) -> io::Result<u64> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true).mode(0o600).custom_flags(flags.bits() as i32);
+    let mut file = options.open(path)?;
+    file.write_all(line)?;
+    Ok(file.metadata()?.len())
+}
+
+/// Replaces the file by the last line about each subject, newest first, as far as they fill half of its bound.
+fn shrink(folder: &Path, path: &Path) -> io::Result<()> {
+    let lines = read_lines(path).unwrap_or_default();
+    let (mut seen, mut kept, mut octets) = (HashSet::new(), Vec::new(), 0);
+    for line in lines.rsplit('\n') {
+        let Some(tag) = Line::read(line).map(|line| line.tag) else { continue };
+        if seen.insert(tag) {
+            octets += line.len() as u64 + 1;
+            if octets > MAX_FILE / 2 {
+                break;
+            }
+            kept.push(line);
+        }
+    }
+    kept.reverse();
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(octets)?;
+    file.write_all(kept.join("\n").as_bytes())?;
+    file.write_all(b"\n")?;
     file.persist(path)?;
     Ok(())
 }
@@ -265,26 +312,6 @@ fn secret(folder: &Path) -> Result<[u8; 32], CacheError> {
     let mut secret = [0; 32];
     ownership::open(&path).map_err(CacheError::opening(&path))?.read_exact(&mut secret).map_err(io)?;
     Ok(secret)
-}
-
-/// Brings a shard back to its bounds: the oldest files go.
-fn sweep(shard: &Path) {
-    let Ok(files) = fs::read_dir(shard) else { return };
-    let mut files: Vec<(SystemTime, u64, PathBuf)> = files
-        .flatten()
-        .filter_map(|file| {
-            let metadata = file.metadata().ok()?;
-            Some((metadata.modified().ok()?, metadata.len(), file.path()))
-        })
-        .collect();
-    files.sort_by(|a, b| b.cmp(a));
-    let mut octets = 0;
-    for (at, (_, length, path)) in files.iter().enumerate() {
-        octets += length;
-        if at >= MAX_FILES || octets > MAX_SHARD {
-            let _ = fs::remove_file(path);
-        }
-    }
 }
 
 #[cfg(test)]

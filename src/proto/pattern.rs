@@ -65,7 +65,8 @@ pub(super) fn spans(pattern: &[u8], text: &[u8]) -> bool {
 
 impl Pattern {
     fn parse(text: &str) -> Result<Self, PatternError> {
-        let bare = text.strip_suffix('.').unwrap_or(text);
+        // One final dot counts for nothing. With two it is no name, and stays what it is.
+        let bare = text.strip_suffix('.').filter(|rest| !rest.ends_with('.')).unwrap_or(text);
         let good = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':' | '*' | '?');
         if let Some(wrong) = bare.chars().find(|c| !good(c)) {
             return Err(PatternError::Character(wrong));
@@ -307,6 +308,10 @@ mod tests {
             ["!a", "a !a", "a.example !*.example", "a_b", ".a", "a..b", "-a.b", "*.a-.b", "*-", "a_b a !?"]
         {
             assert!(list(text).is_empty(), "{text}");
+        }
+        for text in ["a..", ".."] {
+            assert!(list(text).is_empty());
+            assert_eq!(list(text).to_string(), text, "told of as it was written");
         }
         assert!(list(&"a".repeat(64)).is_empty());
         for text in ["a", "a !b", "*.a", "a*-b", "10.0.0.1", "::1", "fe80:*", "a !a b", "*.*.*"] {

@@ -66,11 +66,10 @@ impl World {
         assert_eq!(finished.json()["source"], source, "{finished:#?}");
     }
 
-    /// Where the cache keeps files: below its two-letter shards.
+    /// The cache's files, all but the secret.
     fn files(&self) -> Vec<PathBuf> {
-        let folders = fs::read_dir(self.cache().join("v1")).unwrap().map(|entry| entry.unwrap().path());
-        let files = folders.filter(|path| path.is_dir()).flat_map(|path| fs::read_dir(path).unwrap());
-        files.map(|entry| entry.unwrap().path()).collect()
+        let files = fs::read_dir(self.cache().join("v1")).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| !path.ends_with("key")).collect()
     }
 }
 
@@ -154,15 +153,13 @@ fn files_that_were_tampered_with_yield_nothing() {
     world.accepted_from("cache");
     for file in world.files() {
         let text = fs::read_to_string(&file).unwrap();
-        let (seal, line) = text.split_once('\n').unwrap();
-        let line = line.replace("\"fetched\":", "\"fetched\":9");
-        fs::write(&file, format!("{seal}\n{line}")).unwrap();
+        fs::write(&file, text.replace("\"fetched\":", "\"fetched\":9")).unwrap();
     }
     world.accepted_from("dns");
     world.accepted_from("cache");
     for file in world.files() {
         let octets = fs::read(&file).unwrap();
-        fs::write(&file, &octets[..octets.len() / 2]).unwrap();
+        fs::write(&file, &octets[..100]).unwrap();
     }
     world.accepted_from("dns");
 }

@@ -4,6 +4,8 @@ use crate::proto::rr::RrType;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+mod properties;
+
 const HOST: &str = "web1.example.test";
 
 fn entries(host: &str, key: &[u8]) -> Vec<Entry> {
@@ -42,42 +44,69 @@ fn what_is_stored_is_found_by_another_process_and_can_be_forgotten() {
     assert_eq!(cache.get(&asked()), None);
 }
 
+/// The file that holds the proof of [`HOST`], which is its only line.
+fn file(cache: &Cache) -> PathBuf {
+    cache.place(Subject::Proof(&asked())).0
+}
+
 #[test]
-fn a_file_that_was_changed_or_moved_is_no_file() {
+fn a_line_that_was_changed_or_moved_is_no_line() {
     let (_folder, cache) = cache();
-    let path = cache.path(Subject::Proof(&asked()));
+    let path = file(&cache);
     let good = fs::read_to_string(&path).unwrap();
-    assert!(cache.get(&asked()).is_some());
     let restamped = good.replace(&format!("\"fetched\":{NOW}"), &format!("\"fetched\":{}", NOW + 1));
     let longer = good.replace("\"ttl\":3600", "\"ttl\":3601");
     let cut = good[..good.len() - 10].to_owned();
-    let unsealed = good.split_once('\n').unwrap().1.to_owned();
-    for bad in [restamped, longer, cut, unsealed, String::new(), format!("{good}\n")] {
+    let unsealed = good.split_once(' ').unwrap().1.to_owned();
+    for bad in [restamped, longer, cut, unsealed, String::new(), good.to_uppercase()] {
         assert_ne!(bad, good);
         fs::write(&path, &bad).unwrap();
         assert_eq!(cache.get(&asked()), None, "{bad}");
     }
-    // A whole file of another name.
+    // A whole line of another name.
     let other = "web2.example.test";
     cache.put(&entries(other, b"\x04\x02two"));
-    fs::copy(cache.path(Subject::Proof(&question(other, RrType::SSHFP))), &path).unwrap();
-    assert_eq!(cache.get(&asked()), None);
+    let (theirs, _) = cache.place(Subject::Proof(&question(other, RrType::SSHFP)));
+    let moved = fs::read_to_string(theirs).unwrap();
+    let (_, tag) = cache.place(Subject::Proof(&asked()));
+    let line = moved.lines().rfind(|line| line.contains(other)).unwrap();
+    let their_tag = Line::read(line).unwrap().tag;
+    for moved in [line.to_owned(), line.replace(their_tag, &tag)] {
+        fs::write(&path, moved + "\n").unwrap();
+        assert_eq!(cache.get(&asked()), None);
+    }
     fs::write(&path, &good).unwrap();
     assert!(cache.get(&asked()).is_some());
 }
 
 #[test]
+fn what_a_crash_leaves_unfinished_hides_nothing() {
+    let (_folder, cache) = cache();
+    let path = file(&cache);
+    let good = fs::read_to_string(&path).unwrap();
+    for length in [1, 70, 100, good.len() - 2] {
+        let octets = [good.as_bytes(), &good.as_bytes()[..length]].concat();
+        fs::write(&path, octets).unwrap();
+        assert!(cache.get(&asked()).is_some(), "the line before it, {length}");
+        cache.put(&entries(HOST, b"\x04\x02two"));
+        let newer = cache.get(&asked()).unwrap();
+        assert_eq!(newer.set().rdatas().next(), Some(&b"\x04\x02two"[..]), "the line after it, {length}");
+    }
+    fs::write(&path, [&[0xff, 0xfe, b'\n'], good.as_bytes()].concat()).unwrap();
+    assert!(cache.get(&asked()).is_some(), "octets that are no text");
+}
+
+#[test]
 fn a_new_time_on_a_file_changes_nothing() {
     let (_folder, cache) = cache();
-    let path = cache.path(Subject::Proof(&asked()));
-    fs::File::open(&path).unwrap().set_modified(SystemTime::now()).unwrap();
+    fs::File::open(file(&cache)).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
     assert_eq!(cache.get(&asked()).unwrap().fetched(), NOW);
 }
 
 #[test]
 fn nothing_that_others_could_have_written_is_looked_at() {
     let (folder, cache) = cache();
-    let path = cache.path(Subject::Proof(&asked()));
+    let path = file(&cache);
     fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
     assert_eq!(cache.get(&asked()), None, "the file");
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -86,6 +115,9 @@ fn nothing_that_others_could_have_written_is_looked_at() {
     fs::rename(&path, &elsewhere).unwrap();
     symlink(&elsewhere, &path).unwrap();
     assert_eq!(cache.get(&asked()), None, "a link");
+    let before = fs::read(&elsewhere).unwrap();
+    cache.put(&entries(HOST, b"\x04\x02two"));
+    assert_eq!(fs::read(&elsewhere).unwrap(), before, "nor is one written through");
     for inside in ["new/cache", "new/cache/v1", "new/cache/v1/key"] {
         let path = folder.path().join(inside);
         let mode = fs::metadata(&path).unwrap().permissions();
@@ -116,25 +148,44 @@ fn two_processes_that_begin_at_once_share_a_secret() {
 }
 
 #[test]
-fn a_shard_stays_within_its_bounds_and_the_oldest_go() {
-    let folder = tempfile::tempdir().unwrap();
-    let old = SystemTime::now() - std::time::Duration::from_secs(60);
-    for n in 0..MAX_FILES + 10 {
-        let path = folder.path().join(format!("{n}"));
-        fs::write(&path, "x").unwrap();
-        if n < 10 {
-            fs::File::open(&path).unwrap().set_modified(old).unwrap();
+fn a_file_stays_within_its_bound_and_the_oldest_lines_go() {
+    let (_folder, cache) = cache();
+    let addresses: Vec<IpAddr> = (0..=255).map(|n| IpAddr::from([192, 0, 2, n])).collect();
+    let file = |scope: &str| cache.place(Subject::Addresses(&name(HOST), scope)).0;
+    // Subjects that share a file, more than four times as many as it has room for.
+    let scopes = (0..).map(|n| format!("scope {n}")).filter(|scope| file(scope) == file("scope 0"));
+    let scopes: Vec<String> = scopes.take(300).collect();
+    for scope in &scopes {
+        cache.put_addresses(&name(HOST), scope, addresses.clone(), NOW, 60);
+        assert!(fs::metadata(file(scope)).unwrap().len() <= MAX_FILE);
+        assert!(cache.addresses(&name(HOST), scope, NOW).is_some(), "the latest is there");
+    }
+    let is_left = |scope: &String| cache.addresses(&name(HOST), scope, NOW).is_some();
+    let gone = scopes.iter().take_while(|scope| !is_left(scope)).count();
+    assert!((200..290).contains(&gone) && scopes[gone..].iter().all(is_left), "{gone}");
+    // One subject again and again leaves the others alone.
+    for _ in 0..300 {
+        cache.put_addresses(&name(HOST), &scopes[299], addresses.clone(), NOW, 60);
+    }
+    assert!(is_left(&scopes[298]));
+    assert!(fs::read_dir(&cache.0.folder).unwrap().count() <= 257, "no file beside them stays");
+}
+
+#[test]
+fn many_processes_at_once_lose_nothing() {
+    let (_folder, cache) = cache();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let cache = &cache;
+            scope.spawn(move || {
+                for n in 0..50 {
+                    cache.put_addresses(&name(HOST), &format!("{thread} {n}"), Vec::new(), NOW, 60);
+                }
+            });
         }
-    }
-    sweep(folder.path());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), MAX_FILES);
-    assert!((0..10).all(|n| !folder.path().join(format!("{n}")).exists()));
-    for n in 0..20 {
-        fs::write(folder.path().join(format!("large{n}")), vec![b'x'; MAX_FILE]).unwrap();
-    }
-    sweep(folder.path());
-    let left: u64 = fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
-    assert!(left <= MAX_SHARD, "{left}");
+    });
+    let all = (0..8).flat_map(|thread| (0..50).map(move |n| format!("{thread} {n}")));
+    assert!(all.into_iter().all(|scope| cache.addresses(&name(HOST), &scope, NOW).is_some()));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A DNS tree on paper: zones that sign whatever they are told to, and a resolver that hands it out.
-//! For the unit tests of everything that rests on proofs.
+//! For the unit tests of everything that rests on proofs. `fuzz/bodies/world.rs` includes this file too, beneath a
+//! `crate::proto` that is the library's.
 
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -252,6 +253,11 @@ impl Paper {
     /// Nobody answers this question from now on.
     pub(crate) fn silence(&mut self, owner: &str, rtype: RrType) {
         self.replies.retain(|(q, _)| *q != question(owner, rtype));
+    }
+
+    /// Every reply there is, by its question.
+    pub(crate) fn replies(&self) -> &[(Question, Response)] {
+        &self.replies
     }
 
     fn reply(&mut self, owner: &str, rtype: RrType, rcode: u16, answer: Vec<Record>, authority: Vec<Record>) {

@@ -3,6 +3,7 @@
 mod alias;
 mod delegation;
 mod limits;
+mod properties;
 mod sections;
 mod vector;
 

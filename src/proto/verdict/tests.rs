@@ -7,6 +7,7 @@ use crate::proto::evidence::owners;
 use crate::proto::hostkey::HostKey;
 
 mod policy;
+mod properties;
 
 // Made by ssh-keygen -t ed25519 and ecdsa; the certificate by ssh-keygen -s CA -h -n host.example.test.
 const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBPn7qwXoRiflqtmplGUcFBhzOfr+CqMeWC2CihxZ3eq";
