@@ -43,7 +43,7 @@ pub struct Material {
     /// NSEC and NSEC3 sets that came beside data expanded from a wildcard.
     beside: HashMap<Question, Vec<RrSet>>,
     /// What replies that end at an alias deny of its target. Whoever needs the target asks for it; this is
-    /// heard only where nobody answers.
+    /// heard only where nobody answers, or the answer proves nothing.
     aside: HashMap<Question, Fetched>,
 }
 
@@ -57,6 +57,15 @@ impl Material {
     /// wildcard: they may show that it may be.
     pub fn beside(&self, question: &Question) -> &[RrSet] {
         self.beside.get(question).map_or(&[], Vec::as_slice)
+    }
+
+    /// The NSEC and NSEC3 sets that came beside an alias that leads to `question`.
+    pub fn aside(&self, question: &Question) -> impl Iterator<Item = &RrSet> {
+        let sets = match self.aside.get(question) {
+            Some(Fetched::Nothing { authority, .. }) => authority.as_slice(),
+            _ => &[],
+        };
+        sets.iter().filter(|set| set.rtype() != RrType::SOA)
     }
 
     /// Takes in a set that was stored as the answer to `question`: data, or an alias. One that cannot stand

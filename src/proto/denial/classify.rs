@@ -1,11 +1,12 @@
 //! From a failed proof to its status: follows the aliases to where the proof stops, then looks there.
 
-use super::absence::{denial, expansion};
-use super::walk::{Way, data_side, deepest_signer, unanswered, unproven_denial, walk};
+use super::absence::{denial, denies, expansion};
+use super::types::Denies;
+use super::walk::{Way, cuts_below, data_side, deepest_signer, unanswered, unproven_denial, walk};
 use super::{Status, Unproven};
 use crate::proto::chain::{Budget, ChainError, Fetched, Halt, MAX_ALIASES, Material, Prover};
 use crate::proto::message::Question;
-use crate::proto::rr::RrType;
+use crate::proto::rr::{RrSet, RrType};
 
 /// Classifies why `asked` could not be proven ([`Prover::answer`] failed with `error`). An insecure alias,
 /// or one that no anchor encloses, is not the end: what it leads to may still be bogus, and then so is the
@@ -60,8 +61,46 @@ fn first_failure(
         Hop::Fails(here, error) => (here, error),
         Hop::Told(here, unproven) => return Ok((here, unproven)),
     };
-    let unproven = look_into(prover, &here, error, material, budget)?;
-    Ok((here, unproven))
+    let unproven = look_into(prover, &here, error.clone(), material, budget)?;
+    let open = match &unproven.error {
+        ChainError::UnprovenDenial { question, .. } => *question == here,
+        ChainError::Unanswered { .. } => unproven.status == Status::Indeterminate,
+        _ => false,
+    };
+    let told = if open { told_aside(prover, &here, error, material, budget)? } else { None };
+    Ok((here, told.unwrap_or(unproven)))
+}
+
+/// What came beside an alias that leads to `here`, together with what came for `here` itself, may prove what
+/// the latter does not: that there is no such data, or that the name is below a cut into an unsigned zone.
+fn told_aside(
+    prover: &mut Prover,
+    here: &Question,
+    error: ChainError,
+    material: &Material,
+    budget: &mut Budget,
+) -> Result<Option<Unproven>, Halt> {
+    let Some(Fetched::Nothing { rcode, authority }) = material.get(here) else { return Ok(None) };
+    let sets: Vec<RrSet> = material.aside(here).chain(authority).cloned().collect();
+    let target = data_side(here);
+    let Some(anchor) = prover.anchors().closest(&target).cloned() else { return Ok(None) };
+    if sets.len() == authority.len() {
+        return Ok(None);
+    }
+    let Some(zone) = deepest_signer(prover, &target, &anchor, &sets, material, budget)? else {
+        return Ok(None);
+    };
+    if denial(prover, &zone, here, *rcode, &sets, material, budget)? == Some(Status::Absent) {
+        return Ok(Some(Unproven::new(Status::Absent, error)));
+    }
+    for cut in cuts_below(&zone, &target) {
+        let signed = matches!(material.get(&cut), Some(Fetched::Set(_)));
+        if !signed && denies(prover, &zone, &cut, &sets, material, budget)? == Denies::InsecureCut {
+            let error = ChainError::NoDs { zone: cut.name, parent: zone };
+            return Ok(Some(Unproven::new(Status::Insecure, error)));
+        }
+    }
+    Ok(None)
 }
 
 /// The status of what came for `here` and failed with `error`: its zone decides.

@@ -29,6 +29,12 @@ pub(super) fn data_side(question: &Question) -> Name {
     }
 }
 
+/// The DS sets of the names from below `zone` down to `target`: where another zone may begin.
+pub(super) fn cuts_below(zone: &Name, target: &Name) -> Vec<Question> {
+    let counts = zone.label_count() + 1..=target.label_count();
+    counts.map(|count| Question::new(target.last_labels(count), RrType::DS)).collect()
+}
+
 /// The deepest of the zones that signed `sets`, if it is secure, encloses `target` and is not above
 /// `anchor`.
 pub(super) fn deepest_signer(
@@ -67,9 +73,7 @@ pub(super) fn walk(
         Ok(zone) => zone.name().clone(),
         Err(ends) => return Ok(ends),
     };
-    let cuts: Vec<Question> = (anchor.label_count() + 1..=target.label_count())
-        .map(|count| Question::new(target.last_labels(count), RrType::DS))
-        .collect();
+    let cuts = cuts_below(anchor, target);
     let unasked = |cuts: &[Question]| -> Vec<Question> {
         cuts.iter().take(CUTS_AT_ONCE).filter(|q| material.get(q).is_none()).cloned().collect()
     };

@@ -79,3 +79,43 @@ fn what_a_reply_denies_of_an_aliass_target_is_heard_where_nobody_answers_for_it(
     paper.put(HOST, RrType::SSHFP, alias);
     assert_eq!(status(&paper, HOST), Status::Indeterminate);
 }
+
+#[test]
+fn what_a_reply_denies_of_an_aliass_target_is_heard_where_the_answer_for_it_proves_nothing() {
+    let (zone, signed) = (Zone::new(ZONE), Zone::new("signed.example.test"));
+    let aside = |target: &str, own: Vec<Record>, aside: Vec<Record>| {
+        let mut paper = paper();
+        let alias = zone.sign(HOST, RrType::CNAME, &[name(target).wire()]);
+        paper.put_beside(HOST, RrType::SSHFP, alias, aside);
+        paper.deny(target, RrType::SSHFP, NOERROR, own);
+        paper
+    };
+    let target = "x.signed.example.test";
+    let apex = nsec(&signed, "signed.example.test", "signed.example.test", &[NS, SOA]);
+    let elsewhere = nsec(&signed, "y.signed.example.test", "z.signed.example.test", &[1]);
+    assert_eq!(status(&aside(target, soa(&signed), apex.clone()), HOST), Status::Absent);
+    assert_eq!(status(&aside(target, soa(&signed), elsewhere), HOST), Status::Bogus);
+    let mut forged = apex.clone();
+    *forged[1].rdata.last_mut().unwrap() ^= 1;
+    assert_eq!(status(&aside(target, soa(&signed), forged), HOST), Status::Bogus);
+
+    // A cut into an unsigned zone, of which the answer for the target itself says nothing.
+    let cut = nsec(&zone, "sub.example.test", "zulu.example.test", &[NS]);
+    let of_child = || vec![record("sub.example.test", RrType::SOA, &[0; 22])];
+    for target in ["h.sub.example.test", "sub.example.test"] {
+        let silent = |own: Vec<Record>, beside: Vec<Record>| {
+            let mut paper = aside(target, own, beside);
+            paper.silence("sub.example.test", RrType::DS);
+            status(&paper, HOST)
+        };
+        assert_eq!(silent(of_child(), cut.clone()), Status::Insecure, "{target}");
+        assert_eq!(silent(of_child(), Vec::new()), Status::Indeterminate, "{target}");
+        assert_eq!(silent(soa(&zone), cut.clone()), Status::Insecure, "{target}");
+        assert_eq!(silent(soa(&zone), Vec::new()), Status::Bogus, "{target}");
+    }
+    // Nor does an old one make unsigned what is seen to be signed.
+    let old = nsec(&zone, "signed.example.test", "zulu.example.test", &[NS]);
+    let mut replayed = aside(target, Vec::new(), old);
+    replayed.deny(target, RrType::DS, NOERROR, apex);
+    assert_eq!(status(&replayed, HOST), Status::Bogus);
+}
