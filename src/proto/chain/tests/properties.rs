@@ -104,7 +104,7 @@ fn shuffled(count: usize) -> impl Strategy<Value = Vec<usize>> {
 const REPLIES: usize = 4 + 3 + 2;
 
 proptest! {
-    #![proptest_config(cases(96))]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn a_chain_with_a_link_spoilt_proves_nothing(link: Index, harm in harm()) {
