@@ -57,6 +57,15 @@ impl State {
         self.failed.push_back((Instant::now(), question.clone()));
     }
 
+    /// After a good second opinion: what came before is in doubt, and goes.
+    fn begin_anew_with(&mut self, other: &mut State) {
+        self.prover.adopt(&other.prover);
+        self.prover.forget_failures();
+        self.material = std::mem::take(&mut other.material);
+        self.under_way.clear();
+        self.failed.clear();
+    }
+
     /// Many hosts hang on one zone's keys: that they did not come once is not to be the end of all.
     fn forget_old_failures(&mut self) {
         let old = self.failed.iter().take_while(|(when, _)| when.elapsed() >= PAUSE).count();
@@ -143,18 +152,18 @@ impl Lookups {
     /// there is no such record. Once it is of use, it is the first to be asked, and the zones proven by it stay
     /// proven.
     pub async fn prove_live(&self, asked: &Question) -> Result<Answer, Unproven> {
-        let mut left = MAX_AT_FIRST;
+        let (mut left, began) = (MAX_AT_FIRST, self.resolver.place());
         let outcome = match self.attempt(asked, &mut left).await {
             Err(unproven) if self.checking_disabled && self.may_be_elsewhere(&unproven) => {
                 let mut again =
-                    Self::new(self.resolver.another(), self.anchors.clone(), self.now, self.deadline);
+                    Self::new(self.resolver.another(began), self.anchors.clone(), self.now, self.deadline);
                 (again.checking_disabled, again.patience) = (false, self.patience);
                 left += MAX_QUESTIONS - MAX_AT_FIRST;
                 let second = again.attempt(asked, &mut left).await;
                 match second.as_ref().map_or_else(Unproven::is_proven, |_| true) {
                     true => {
                         self.resolver.prefer(&again.resolver);
-                        self.lock().prover.adopt(&again.lock().prover);
+                        self.lock().begin_anew_with(&mut again.lock());
                         second
                     }
                     false => Err(unproven),
