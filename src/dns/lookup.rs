@@ -57,6 +57,15 @@ impl State {
         self.failed.push_back((Instant::now(), question.clone()));
     }
 
+    /// After a good second opinion: what came before is in doubt, and goes.
+    fn begin_anew_with(&mut self, other: &mut State) {
+        self.prover.adopt(&other.prover);
+        self.prover.forget_failures();
+        self.material = std::mem::take(&mut other.material);
+        self.under_way.clear();
+        self.failed.clear();
+    }
+
     /// Many hosts hang on one zone's keys: that they did not come once is not to be the end of all.
     fn forget_old_failures(&mut self) {
         let old = self.failed.iter().take_while(|(when, _)| when.elapsed() >= PAUSE).count();
@@ -143,11 +152,11 @@ impl Lookups {
     /// there is no such record. Once it is of use, it is the first to be asked, and the zones proven by it stay
     /// proven.
     pub async fn prove_live(&self, asked: &Question) -> Result<Answer, Unproven> {
-        let mut left = MAX_AT_FIRST;
+        let (mut left, began) = (MAX_AT_FIRST, self.resolver.place());
         let outcome = match self.attempt(asked, &mut left).await {
             Err(unproven) if self.checking_disabled && self.may_be_elsewhere(&unproven) => {
                 let mut again =
-                    Self::new(self.resolver.another(), self.anchors.clone(), self.now, self.deadline);
+                    Self::new(self.resolver.another(began), self.anchors.clone(), self.now, self.deadline);
                 (again.checking_disabled, again.patience) = (false, self.patience);
                 left += MAX_QUESTIONS - MAX_AT_FIRST;
                 let second = again.attempt(asked, &mut left).await;
@@ -155,7 +164,8 @@ impl Lookups {
                 if second.as_ref().is_err_and(|second| !second.is_proven()) {
                     Err(unproven)
                 } else {
-                    self.adopt(&again);
+                    self.resolver.prefer(&again.resolver);
+                    self.lock().begin_anew_with(&mut again.lock());
                     second
                 }
             }
@@ -172,14 +182,6 @@ impl Lookups {
             }
         }
         outcome
-    }
-
-    /// Goes on with what `again` has found out.
-    fn adopt(&self, again: &Self) {
-        self.resolver.prefer(&again.resolver);
-        let (mut state, other) = (self.lock(), again.lock());
-        state.prover.adopt(&other.prover);
-        state.material.adopt(&other.material);
     }
 
     /// Another resolver may do better, or this one if it validates.

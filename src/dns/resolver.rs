@@ -33,6 +33,8 @@ pub struct Resolver {
     /// The place of the server that was last of use: one that is dead costs its wait once a run, and
     /// not for every question.
     first: Arc<AtomicUsize>,
+    /// The place of the server that gave the last good second opinion; beyond all places, none.
+    better: Arc<AtomicUsize>,
     /// Why there is no server at all.
     absent: Option<Arc<str>>,
 }
@@ -57,14 +59,19 @@ impl Resolver {
             true => Err(ResolverError::NoServer),
             false => {
                 let servers = servers.into_iter().map(Udp::new).collect();
-                Ok(Resolver { servers, first: Arc::default(), absent: None })
+                Ok(Resolver { servers, ..Self::nobody() })
             }
         }
     }
 
     /// Nobody, for this reason: every question ends with it. For a run that may not need any.
     pub fn none(why: &ResolverError) -> Self {
-        Resolver { servers: Arc::new([]), first: Arc::default(), absent: Some(why.to_string().into()) }
+        Resolver { absent: Some(why.to_string().into()), ..Self::nobody() }
+    }
+
+    fn nobody() -> Self {
+        let better = Arc::new(usize::MAX.into());
+        Resolver { servers: Arc::new([]), first: Arc::default(), better, absent: None }
     }
 
     /// The system's servers (on Unix those of resolv.conf(5)).
@@ -83,15 +90,27 @@ impl Resolver {
         self.servers.iter().map(Udp::server)
     }
 
-    /// The same servers, beginning behind the one that was last of use: for a second opinion.
-    pub fn another(&self) -> Self {
-        let first = (self.first.load(Ordering::Relaxed) + 1) % self.servers.len().max(1);
+    /// The place of the server that is asked first.
+    pub fn place(&self) -> usize {
+        self.first.load(Ordering::Relaxed)
+    }
+
+    /// The same servers for a second opinion on what began with the one at `began`: beginning with the one that gave
+    /// a good second opinion meanwhile, else behind the one that was last of use.
+    pub fn another(&self, began: usize) -> Self {
+        let better = self.better.load(Ordering::Relaxed);
+        let first = match better < self.servers.len() && better != began {
+            true => better,
+            false => (self.place() + 1) % self.servers.len().max(1),
+        };
         Resolver { first: Arc::new(first.into()), ..self.clone() }
     }
 
     /// Begins with the server that was last of use to `other`, one of [`Resolver::another`].
     pub fn prefer(&self, other: &Self) {
-        self.first.store(other.first.load(Ordering::Relaxed), Ordering::Relaxed);
+        let place = other.place();
+        self.first.store(place, Ordering::Relaxed);
+        self.better.store(place, Ordering::Relaxed);
     }
 
     /// Asks until a server gives a usable reply or `deadline` comes. A server that fails, refuses or does
@@ -112,13 +131,15 @@ impl Resolver {
             let mut trouble = None;
             let mut final_words = 0;
             let mut without_edns = None;
-            let first = self.first.load(Ordering::Relaxed);
+            let first = self.place();
             let places = self.servers.iter().enumerate();
             for (place, server) in places.clone().skip(first).chain(places.take(first)) {
                 let until = deadline.min(Instant::now() + wait);
                 match ask_one(server, question, checking_disabled, until).await {
                     Ok(reply) if matches!(reply.rcode, NOERROR | NXDOMAIN) && reply.edns => {
-                        self.first.store(place, Ordering::Relaxed);
+                        // Unless somebody has found a better one meanwhile.
+                        let _ =
+                            self.first.compare_exchange(first, place, Ordering::Relaxed, Ordering::Relaxed);
                         return Ok(reply);
                     }
                     Ok(reply) if matches!(reply.rcode, NOERROR | NXDOMAIN) => {

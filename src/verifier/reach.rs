@@ -36,9 +36,10 @@ impl Verifier {
         // Old addresses are better than none, and take time to be tried.
         let last_resort = !kept.is_empty() || self.resolver.is_some();
         let until = if last_resort { Instant::now() + self.left() * 2 / 3 } else { self.deadline };
-        let found = match addresses::of(self.resolver.as_ref(), host.name(), until).await {
+        let sought = addresses::of(self.resolver.as_ref(), host.name(), until).await;
+        let found = match sought.and_then(some_address) {
             Ok((found, ttl)) => {
-                if let Some(cache) = self.cache.as_ref().filter(|_| !found.is_empty()) {
+                if let Some(cache) = &self.cache {
                     cache.put_addresses(host.name(), &self.scope(), found.clone(), now(), ttl);
                 }
                 found
@@ -47,7 +48,7 @@ impl Verifier {
             Err(_) if !self.bundled_addresses(host).is_empty() => self.bundled_addresses(host),
             // The system may know it from a file.
             Err(why) if self.resolver.is_some() => {
-                match addresses::of(None, host.name(), self.deadline).await {
+                match addresses::of(None, host.name(), self.deadline).await.and_then(some_address) {
                     Ok((found, _)) => found,
                     Err(_) => return Err(unreachable(format!("no address: {why}"))),
                 }
@@ -75,6 +76,11 @@ impl Verifier {
             }
         }
     }
+}
+
+/// That there is none is no better than no answer: nobody vouches for either.
+fn some_address((found, ttl): (Vec<IpAddr>, u32)) -> Result<(Vec<IpAddr>, u32), String> {
+    if found.is_empty() { Err("it has none".to_owned()) } else { Ok((found, ttl)) }
 }
 
 /// A TCP connection to a host that policy passes, with TCP_NODELAY: a name that the named `resolvers` may not know,

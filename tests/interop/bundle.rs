@@ -96,6 +96,36 @@ fn a_bundle_verifies_where_no_resolver_answers() {
 }
 
 #[test]
+fn a_resolver_that_knows_no_address_stands_in_nobodys_way() {
+    let world = world();
+    assert_eq!(world.export(&[HOST]).code, Some(0));
+    // Split DNS: out here the name has none.
+    world.resolver.change(|message| {
+        *message = message.answered(Vec::new());
+    });
+    let finished = world.verify();
+    assert_eq!((finished.code, &finished.json()["source"]), (Some(0), &"bundle".into()), "{finished:#?}");
+    // Where nobody knows one, that is said.
+    let text = fs::read_to_string(world.file()).unwrap();
+    let (without, gone) =
+        (text.lines().filter(|line| !line.contains(r#""type":"A""#)), text.matches(r#""type":"A""#).count());
+    assert_eq!(gone, 1);
+    let count = text.lines().count() - 1;
+    let without: String = without.map(|line| format!("{line}\n")).collect();
+    fs::write(
+        world.file(),
+        without.replacen(&format!("\"entries\":{count}"), &format!("\"entries\":{}", count - 1), 1),
+    )
+    .unwrap();
+    let finished = world.verify();
+    assert_eq!(
+        (finished.code, &finished.json()["reason"]),
+        (Some(1), &"unreachable".into()),
+        "{finished:#?}"
+    );
+}
+
+#[test]
 fn ssh_gets_through_the_proxy_with_a_bundle_and_an_impostor_does_not() {
     let mut world = world();
     assert_eq!(world.export(&[HOST]).code, Some(0));

@@ -104,18 +104,6 @@ impl Material {
         self.fetched.entry(question.clone()).or_insert(denied.unwrap_or(Fetched::Failed(why)));
     }
 
-    /// Takes over what `other` has, in place of what is here.
-    pub fn adopt(&mut self, other: &Material) {
-        let came = other.fetched.iter().filter(|(_, fetched)| !matches!(fetched, Fetched::Failed(_)));
-        for (question, fetched) in came {
-            self.fetched.insert(question.clone(), fetched.clone());
-            match other.beside.get(question) {
-                Some(beside) => drop(self.beside.insert(question.clone(), beside.clone())),
-                None => drop(self.beside.remove(question)),
-            }
-        }
-    }
-
     /// Forgets that `question` could not be answered.
     pub fn forget_failure(&mut self, question: &Question) {
         if matches!(self.get(question), Some(Fetched::Failed(_))) {

@@ -132,6 +132,11 @@ impl Prover {
         }
     }
 
+    /// Forgets which zones could not be proven.
+    pub fn forget_failures(&mut self) {
+        self.zones.retain(|_, zone| zone.is_ok());
+    }
+
     /// Forgets which zones could not be proven for want of an answer: it may come yet.
     pub fn forget_unanswered(&mut self) {
         self.zones.retain(|_, zone| !matches!(zone, Err(ChainError::Unanswered { .. })));

@@ -123,11 +123,25 @@ async fn garbage_for_ever_takes_no_more_than_its_turn() {
 async fn a_second_opinion_begins_elsewhere() {
     let (one, two) = (server(good()).await, server(good()).await);
     let resolver = Resolver::new(vec![one, two]).unwrap();
-    let place = |resolver: &Resolver| resolver.first.load(Ordering::Relaxed);
-    let another = resolver.another();
+    let another = resolver.another(0);
     another.ask(&question(), false, Instant::now() + LONG).await.unwrap();
-    assert_eq!((place(&resolver), place(&another)), (0, 1));
+    assert_eq!((resolver.place(), another.place()), (0, 1));
     resolver.prefer(&another);
-    assert_eq!((place(&resolver), place(&resolver.another())), (1, 0));
-    assert_eq!(place(&Resolver::new(vec![one]).unwrap().another()), 0);
+    assert_eq!((resolver.place(), resolver.another(1).place()), (1, 0));
+    // Who began with the bad one and comes later is not led back there.
+    assert_eq!(resolver.another(0).place(), 1);
+    assert_eq!(Resolver::new(vec![one]).unwrap().another(0).place(), 0);
+}
+
+#[tokio::test]
+async fn a_late_reply_does_not_make_its_server_the_first_again() {
+    let late: Answers = Arc::new(|query, _| vec![with_edns(query, GOOD)]);
+    let resolver = Resolver::new(vec![server(late).await, server(good()).await]).unwrap();
+    let asked = question();
+    let mut asking = std::pin::pin!(resolver.ask(&asked, true, Instant::now() + LONG));
+    // It is sent, and the reply is not looked at before another has been found to be better.
+    assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(asking.as_mut().poll(cx).is_pending())).await);
+    resolver.prefer(&resolver.another(0));
+    assert!(asking.await.is_ok());
+    assert_eq!(resolver.place(), 1);
 }
