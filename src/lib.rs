@@ -8,6 +8,7 @@
 //! | [`config`] | the command line, the environment and the files: what is in force, and where it came from |
 //! | [`output`] | the one file that prints; peers' octets are sanitised here |
 //! | [`error`] | kind (the exit code), stable reason, message, hint |
+//! | [`fan_out`] | many works of one kind, some at the same time |
 //! | [`ownership`] | whose files may steer this process |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
 //! | [`doctor`] | gathers what weakens verification on this machine; judged in [`proto::doctor`] |
@@ -45,6 +46,7 @@ pub mod config;
 pub mod dns;
 pub mod doctor;
 pub mod error;
+pub mod fan_out;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod output;

@@ -2,7 +2,7 @@
 //! case without a full stop; peers' octets are sanitised before a terminal can see them (JSON is
 //! exact, its strings escaped); a closed pipe ends quietly.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -99,6 +99,63 @@ impl Output {
         if let Some(hint) = &error.hint {
             write_err(&format!("  hint: {}", sanitise(hint)));
         }
+    }
+}
+
+/// How far long work has come: a line on standard error that is written over, and gone at the end. Nothing is written
+/// where that is no terminal, nor for a single thing.
+#[derive(Debug)]
+pub struct Progress {
+    verb: &'static str,
+    done: usize,
+    all: usize,
+    is_shown: bool,
+    /// Columns that are written on now.
+    width: usize,
+}
+
+impl Progress {
+    /// Of `all` things none is done yet; `verb` says what is: "proven".
+    pub fn new(verb: &'static str, all: usize) -> Self {
+        let is_shown = all > 1 && io::stderr().is_terminal();
+        let mut progress = Progress { verb, done: 0, all, is_shown, width: 0 };
+        progress.draw();
+        progress
+    }
+
+    /// One more is done.
+    pub fn step(&mut self) {
+        let percent = |done: usize| done * 100 / self.all.max(1);
+        let is_news = percent(self.done) != percent(self.done + 1);
+        self.done += 1;
+        // A terminal may be slow: no more than a hundred times, and wherever the line was cleared for another.
+        if is_news || self.width == 0 {
+            self.draw();
+        }
+    }
+
+    /// Makes room for a line of something else.
+    pub fn clear(&mut self) {
+        if self.width > 0 {
+            // Blanks, for not every terminal knows escape sequences.
+            let _ = write!(io::stderr().lock(), "\r{:1$}\r", "", self.width);
+            self.width = 0;
+        }
+    }
+
+    fn draw(&mut self) {
+        if self.is_shown {
+            let line = format!("{} {} of {}", self.verb, self.done, self.all);
+            let mut err = io::stderr().lock();
+            let _ = write!(err, "\r{line}").and_then(|()| err.flush());
+            self.width = line.len();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

@@ -25,7 +25,7 @@ use crate::proto::evidence::{self, Evidence};
 use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
-use crate::proto::policy::{Policies, Policy};
+use crate::proto::policy::{Policies, Policy, PortLabels};
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
 use crate::ssh::probe::{ProbeError, Probed, probe};
 
@@ -138,13 +138,28 @@ pub fn accepted(verdict: Verdict) -> Result<Anchored, Error> {
     Err(Error::new(kind, reason.code(), &reason).hint(reason.hint()))
 }
 
+/// By DNS, or while that gives no usable answer up to `grace` seconds after the TTL.
+async fn live(lookups: &Lookups, asked: &Question, grace: u64) -> Result<Answer, Unproven> {
+    match lookups.prove_live(asked).await {
+        Err(unproven) if unproven.is_outage() => lookups.in_grace(asked, grace).ok_or(unproven),
+        outcome => outcome,
+    }
+}
+
 impl Verifier {
     /// Reads the trust anchors, the resolver settings and the clock.
     pub fn new(options: &Options) -> Result<Self, Error> {
         let anchors = trust_anchors(options.trust_anchor.as_deref())?;
         let named = !options.resolver.is_empty();
-        let resolver = if named { Resolver::new(options.resolver.clone()) } else { Resolver::system() }
-            .map_err(|e| Error::failure("no-resolver", e).hint("name one: --resolver ADDR[:PORT]"))?;
+        let found = if named { Resolver::new(options.resolver.clone()) } else { Resolver::system() };
+        let resolver = match found {
+            Ok(resolver) => resolver,
+            // What is stored may do.
+            Err(why) if options.bundle.is_some() || options.cache.is_some() => Resolver::none(&why),
+            Err(why) => {
+                return Err(Error::failure("no-resolver", why).hint("name one: --resolver ADDR[:PORT]"));
+            }
+        };
         let (deadline, until) = deadlines(options.timeout);
         let (now, Options { cache, bundle, policies, timeout, .. }) = (now(), options);
         let stored = Stored::new(bundle.clone(), cache.clone(), anchors.clone(), now);
@@ -192,22 +207,20 @@ impl Verifier {
     /// is not over, what it proved before.
     pub async fn live_evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
         let [at_host, at_port] = owners(host, port)?;
-        let grace = self.policy(host).outage_grace.as_secs();
-        let (host_keys, port_keys) = tokio::join!(self.live(&at_host, grace), self.live(&at_port, grace));
-        Ok(Evidence::new(host.clone(), port, host_keys, port_keys))
-    }
-
-    /// `grace` in seconds.
-    async fn live(&self, asked: &Question, grace: u64) -> Result<Answer, Unproven> {
-        // What serves in place of an answer needs time to be put to use.
-        let lookups = match self.lookups.has_grace(asked, grace) {
-            true => self.lookups.until(Instant::now() + self.left() / 2),
-            false => self.lookups.clone(),
+        let policy = self.policy(host);
+        let grace = policy.outage_grace.as_secs();
+        // What serves in place of an answer needs time to be put to use; and what can but add keys is not to
+        // take it from the handshake.
+        let half = self.lookups.with_patience(Instant::now() + self.left() / 2);
+        let graced = [&at_host, &at_port].into_iter().any(|asked| self.lookups.has_grace(asked, grace));
+        let all = if graced { &half } else { &self.lookups };
+        let (for_host, for_port) = match policy.port_labels {
+            PortLabels::Allowed => (all, &half),
+            PortLabels::Required => (&half, all),
         };
-        match lookups.prove_live(asked).await {
-            Err(unproven) if unproven.is_outage() => lookups.in_grace(asked, grace).ok_or(unproven),
-            outcome => outcome,
-        }
+        let (host_keys, port_keys) =
+            tokio::join!(live(for_host, &at_host, grace), live(for_port, &at_port, grace));
+        Ok(Evidence::new(host.clone(), port, host_keys, port_keys))
     }
 
     fn left(&self) -> Duration {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
-use super::fan_out;
 use crate::dns::addresses;
 use crate::dns::authority::Authority;
 use crate::dns::resolver::Resolver;
+use crate::fan_out::in_order;
 use crate::proto::name::Name;
 use crate::proto::plan::Present;
 
@@ -74,7 +74,7 @@ pub async fn name_servers(primary: &Authority, zone: &Name, resolver: Option<&Re
     let names = primary.name_servers(zone).await.unwrap_or_default();
     let until = primary.until();
     let resolver = resolver.cloned();
-    let found = fan_out(names.into_iter().take(MAX_SERVERS).collect(), WIDTH, |name: Name| {
+    let found = in_order(names.into_iter().take(MAX_SERVERS), WIDTH, |name: Name| {
         let resolver = resolver.clone();
         async move {
             let (found, _) = addresses::of(resolver.as_ref(), &name, until).await.unwrap_or_default();
@@ -82,7 +82,7 @@ pub async fn name_servers(primary: &Authority, zone: &Name, resolver: Option<&Re
             Server { label: name.to_string(), addresses }
         }
     });
-    let mut servers: Vec<Server> = found.await.into_iter().flatten().collect();
+    let mut servers: Vec<Server> = found.await.unwrap_or_default();
     servers.retain(|server| !server.addresses.contains(&primary.server));
     servers
 }
@@ -93,11 +93,11 @@ pub async fn read_back(servers: &[Server], expected: &[(Name, Present)], like: &
     let like = *like;
     let pairs: Vec<(Server, (Name, Present))> =
         expected.iter().flat_map(|e| servers.iter().map(|s| (s.clone(), e.clone()))).collect();
-    let seen = fan_out(pairs, WIDTH, |(server, (owner, present))| async move {
+    let seen = in_order(pairs, WIDTH, |(server, (owner, present))| async move {
         watch(&server, &owner, &present, &like).await
     });
-    let mut seen = seen.await.into_iter();
-    expected.iter().map(|_| seen.by_ref().take(servers.len()).flatten().collect()).collect()
+    let mut seen = seen.await.unwrap_or_default().into_iter();
+    expected.iter().map(|_| seen.by_ref().take(servers.len()).collect()).collect()
 }
 
 async fn watch(server: &Server, owner: &Name, expected: &Present, like: &Authority) -> Seen {

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fan_out;
 use super::state::{Own, State, StateError};
 use crate::backend::{ApplyError, Backend};
 use crate::error::Error;
+use crate::fan_out::in_order;
 use crate::proto::name::Name;
 use crate::proto::plan::{Intent, Plan, Present};
 use crate::proto::sshfp::Sshfp;
@@ -165,12 +165,12 @@ impl<B: Backend> Reconciliation<B> {
     }
 
     async fn read(&self, owners: Vec<Name>) -> Vec<Result<Present, Error>> {
-        let found = fan_out(owners, READS, |owner| {
+        let all = owners.len();
+        let found = in_order(owners, READS, |owner| {
             let backend = self.backend.clone();
             async move { backend.read(&owner).await }
         });
-        let died = || Err(Error::failure("internal", "a read did not end"));
-        found.await.into_iter().map(|found| found.unwrap_or_else(died)).collect()
+        found.await.unwrap_or_else(|unfinished| vec![Err(unfinished.into()); all])
     }
 
     /// Applies all open plans, as many at once as fit; gives the places of those that lost a race. In the

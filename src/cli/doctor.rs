@@ -41,12 +41,12 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         ..Options::default()
     };
     let doctor = Arc::new(Doctor::new(&options, &cx.warnings, args.ssh_config, now()));
-    let hosts = doctor.hosts(names).await;
+    let hosts = doctor.hosts(names).await?;
     let mut worst = Severity::Ok;
-    for group in doctor.machine(&hosts).await {
+    for group in doctor.machine(&hosts).await? {
         worst = worst.max(tell(cx, &group)?);
     }
-    for group in doctor.examine(hosts).await {
+    for group in doctor.examine(hosts).await? {
         worst = worst.max(tell(cx, &group)?);
     }
     Ok(match worst {

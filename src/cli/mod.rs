@@ -142,8 +142,8 @@ impl Context {
             // Whatever is wrong with it costs time and nothing else.
             match cache::Cache::open(&folder) {
                 Ok(proofs) => cx.proofs = Some(proofs),
-                Err(CacheError::Untrusted(why)) => {
-                    cx.warnings.push(format!("the cache is not used: {why} (hint: {})", why.hint()));
+                Err(e @ CacheError::Untrusted(_)) => {
+                    cx.warnings.push(format!("{e} (hint: {})", e.hint()));
                 }
                 Err(e) => cx.out.detail(&e.to_string()),
             }

@@ -1,13 +1,13 @@
 //! `sshanchor verify`: evidence and a live handshake make a verdict.
 
 use serde::Serialize;
-use tokio::task::JoinSet;
 
 use super::bundle::BundleFile;
 use super::target::{Target, target};
 use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, in_grace};
 use crate::error::{Error, Kind};
-use crate::output::{Report, rfc3339};
+use crate::fan_out::fan_out;
+use crate::output::{Progress, Report, rfc3339};
 use crate::proto::hostkey::Presented;
 use crate::proto::name::HostName;
 use crate::proto::policy::Mode;
@@ -73,28 +73,24 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         args.hosts.iter().map(|text| target(text, args.port)).collect::<Result<_, _>>()?;
     let width = hosts_at_once(usize::from(args.fanout));
     let verifier = cx.verifier_with(args.bundle.load()?)?;
-    let mut waiting = targets.into_iter();
-    let mut running = JoinSet::new();
     let mut kinds = Vec::new();
-    loop {
-        while running.len() < width {
-            let Some((host, port)) = waiting.next() else { break };
-            let verifier = verifier.clone();
-            running.spawn(async move { judge(&verifier.for_one_host(), host, port).await });
+    let mut progress = Progress::new("verified", targets.len());
+    let work = |(host, port)| {
+        let verifier = verifier.clone();
+        async move { judge(&verifier.for_one_host(), host, port).await }
+    };
+    fan_out(targets, width, work, |_, judged: Result<Judged, Error>| {
+        let judged = judged?;
+        progress.clear();
+        if let Some(age) = judged.age {
+            cx.out.warn(&in_grace(&judged.host, age));
         }
-        match running.join_next().await {
-            None => break,
-            Some(Ok(Ok(judged))) => {
-                if let Some(age) = judged.age {
-                    cx.out.warn(&in_grace(&judged.host, age));
-                }
-                cx.out.result(&judged)?;
-                kinds.extend(judged.kind);
-            }
-            Some(Ok(Err(error))) => return Err(error),
-            Some(Err(e)) => return Err(Error::failure("internal", format!("a check did not finish: {e}"))),
-        }
-    }
+        cx.out.result(&judged)?;
+        kinds.extend(judged.kind);
+        progress.step();
+        Ok::<_, Error>(())
+    })
+    .await?;
     Ok(Kind::gravest(kinds))
 }
 

@@ -32,8 +32,9 @@ use crate::proto::name::Name;
 
 /// The folder of this form of the cache.
 const VERSION: &str = "v1";
-/// The file of the secret.
+/// The files of the secret and of the clock.
 const KEY: &str = "key";
+const CLOCK: &str = "clock";
 /// Longest line that is kept, in octets.
 const MAX_LINE: usize = 16 * 1024;
 /// Octets in one file, of which there are 256: 64 MiB in all.
@@ -53,6 +54,17 @@ pub enum CacheError {
 }
 
 impl CacheError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            // To take a folder from its owner is no remedy.
+            Self::Untrusted(Untrusted::Foreign { .. }) | Self::Io(..) => {
+                "name another folder: --cache FOLDER, or none: --cache off".to_owned()
+            }
+            Self::Untrusted(untrusted) => untrusted.hint(),
+        }
+    }
+
     fn opening(path: &Path) -> impl Fn(OpenError) -> Self {
         |error| match error {
             OpenError::Untrusted(untrusted) => Self::Untrusted(untrusted),
@@ -124,6 +136,7 @@ impl Cache {
     pub fn open(folder: &Path) -> Result<Self, CacheError> {
         let io = |path: &Path, error| CacheError::Io(path.to_owned(), error);
         let inside = folder.join(VERSION);
+        may_make(folder)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&inside).map_err(|e| io(&inside, e))?;
         for path in [folder, &inside] {
             Folder::open(path).map_err(CacheError::opening(path))?;
@@ -147,17 +160,21 @@ impl Cache {
         (entry.question() == question).then_some(entry)
     }
 
-    /// Stores what was proven. It is no failure if that fails: the next run asks again.
+    /// Stores what was proven. It is no failure if that fails: the next run asks again, and what was there before
+    /// is gone.
     pub fn put(&self, entries: &[Entry]) {
         for entry in entries {
-            self.write(Subject::Proof(entry.question()), &entry_text(entry));
+            if !self.write(Subject::Proof(entry.question()), &entry_text(entry)) {
+                self.forget(entry.question());
+            }
         }
     }
 
     /// Drops what is stored for `question`.
     pub fn forget(&self, question: &Question) {
-        if self.get(question).is_some() {
-            self.write(Subject::Proof(question), "");
+        let subject = Subject::Proof(question);
+        if self.get(question).is_some() && !self.write(subject, "") {
+            let _ = fs::remove_file(self.place(subject).0);
         }
     }
 
@@ -182,7 +199,10 @@ impl Cache {
 
     /// Notes the inception of a signature that was verified, in seconds since 1970.
     pub fn note_inception(&self, inception: u64) {
-        if self.0.clock.fetch_max(inception, Ordering::Relaxed) < inception {
+        if self.0.clock.fetch_max(inception, Ordering::Relaxed) < inception
+            // Another process may know better by now.
+            && self.read::<Clock>(Subject::Clock).is_none_or(|clock| clock.inception < inception)
+        {
             self.write_json(Subject::Clock, &Clock { inception });
         }
     }
@@ -191,6 +211,8 @@ impl Cache {
     fn place(&self, subject: Subject<'_>) -> (PathBuf, String) {
         let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, &subject.octets()).as_ref());
         let (file, tag) = hash.split_at(2);
+        // The clock is not among what grows old and goes.
+        let file = if matches!(subject, Subject::Clock) { CLOCK } else { file };
         (self.0.folder.join(file), tag.chars().take(TAG).collect())
     }
 
@@ -223,18 +245,16 @@ impl Cache {
         }
     }
 
-    /// A full disk or a folder that is gone: there is nothing to be cached then.
-    fn write(&self, subject: Subject<'_>, text: &str) {
+    /// False if that cannot be done: too long, a full disk, a folder that is gone.
+    fn write(&self, subject: Subject<'_>, text: &str) -> bool {
         let (path, tag) = self.place(subject);
         // A line that was not finished ends here.
         let line = format!("\n{} {tag} {text}\n", self.seal(subject, text));
         if line.len() > MAX_LINE {
-            return;
+            return false;
         }
-        let length = append(&path, line.as_bytes());
-        if length.is_ok_and(|length| length > MAX_FILE) {
-            let _ = shrink(&self.0.folder, &path);
-        }
+        let Ok(length) = append(&path, line.as_bytes()) else { return false };
+        length <= MAX_FILE || shrink(&self.0.folder, &path).is_ok()
     }
 }
 
@@ -295,22 +315,48 @@ fn shrink(folder: &Path, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The secret of the cache in `folder`, made when first needed. Of two processes that make one at the same
-/// time the first wins.
+/// Whoever makes a folder owns it, so it is not made in one that belongs to somebody else: root with a user's
+/// HOME, as sudo may leave it, would shut that user out.
+fn may_make(folder: &Path) -> Result<(), CacheError> {
+    let above = folder.ancestors().find_map(|path| Some((path, path.metadata().ok()?)));
+    match above.filter(|(path, _)| *path != folder) {
+        Some((path, metadata)) => Ok(ownership::check_owner(path, &metadata)?),
+        None => Ok(()),
+    }
+}
+
+/// The secret of the cache in `folder`, made when first needed, and again where it was cut short (the power
+/// failed): what was sealed with the old one is lost.
 fn secret(folder: &Path) -> Result<[u8; 32], CacheError> {
     let path = folder.join(KEY);
     let io = |error| CacheError::Io(path.clone(), error);
     if !path.try_exists().map_err(io)? {
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-        file.write_all(&rand::random::<[u8; 32]>()).map_err(io)?;
-        if let Err(e) = file.persist_noclobber(&path)
-            && e.error.kind() != io::ErrorKind::AlreadyExists
-        {
-            return Err(io(e.error));
-        }
+        make_secret(folder, &path).map_err(io)?;
     }
+    match read_secret(&path) {
+        Err(CacheError::Io(_, e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            fs::remove_file(&path).map_err(io)?;
+            make_secret(folder, &path).map_err(io)?;
+            read_secret(&path)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Of two processes that make one at the same time the first wins.
+fn make_secret(folder: &Path, path: &Path) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(&rand::random::<[u8; 32]>())?;
+    match file.persist_noclobber(path) {
+        Err(e) if e.error.kind() != io::ErrorKind::AlreadyExists => Err(e.error),
+        _ => Ok(()),
+    }
+}
+
+fn read_secret(path: &Path) -> Result<[u8; 32], CacheError> {
     let mut secret = [0; 32];
-    ownership::open(&path).map_err(CacheError::opening(&path))?.read_exact(&mut secret).map_err(io)?;
+    let mut file = ownership::open(path).map_err(CacheError::opening(path))?;
+    file.read_exact(&mut secret).map_err(|e| CacheError::Io(path.to_owned(), e))?;
     Ok(secret)
 }
 

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::classify::classify;
 use super::resolver::Resolver;
@@ -31,7 +31,9 @@ pub struct Lookups {
     anchors: Anchors,
     /// Seconds since 1970.
     now: u64,
+    /// The end of all questions, which several lookups may wait for; and of waiting for them.
     deadline: Instant,
+    patience: Instant,
     state: Arc<Mutex<State>>,
     /// What needs no question.
     stored: Option<Stored>,
@@ -83,6 +85,7 @@ impl Lookups {
             anchors,
             now,
             deadline,
+            patience: deadline,
             state: Arc::new(Mutex::new(state)),
             stored: None,
             checking_disabled: true,
@@ -96,7 +99,12 @@ impl Lookups {
 
     /// The same lookups with another deadline: what has been fetched and proven is shared.
     pub fn until(&self, deadline: Instant) -> Self {
-        Lookups { deadline, ..self.clone() }
+        Lookups { deadline, patience: deadline, ..self.clone() }
+    }
+
+    /// The same lookups, which wait no longer than `patience`: whoever else needs the same answers waits on.
+    pub fn with_patience(&self, patience: Instant) -> Self {
+        Lookups { patience: patience.min(self.deadline), ..self.clone() }
     }
 
     /// The moment that proofs are made for, in seconds since 1970.
@@ -130,8 +138,9 @@ impl Lookups {
 
     /// Proves what was asked by DNS; of what is stored only keys of zones are used. On bogus data, and where one
     /// resolver led nowhere, another, if there is one, is asked once more for all of it, and to validate for
-    /// itself (CD=0): the first may be at fault, or hold a poisoned entry that it then replaces. Its word is not
-    /// taken for anything. Once it is of use, it is the first to be asked, and the zones proven by it stay
+    /// itself (CD=0): the first may be at fault, or hold a poisoned entry that it then replaces, or the keys that
+    /// are stored may be those of yesterday. Its word is not taken for anything; what it proves is, be it that
+    /// there is no such record. Once it is of use, it is the first to be asked, and the zones proven by it stay
     /// proven.
     pub async fn prove_live(&self, asked: &Question) -> Result<Answer, Unproven> {
         let mut left = MAX_AT_FIRST;
@@ -139,7 +148,7 @@ impl Lookups {
             Err(unproven) if self.checking_disabled && self.may_be_elsewhere(&unproven) => {
                 let mut again =
                     Self::new(self.resolver.another(), self.anchors.clone(), self.now, self.deadline);
-                again.checking_disabled = false;
+                (again.checking_disabled, again.patience) = (false, self.patience);
                 left += MAX_QUESTIONS - MAX_AT_FIRST;
                 let second = again.attempt(asked, &mut left).await;
                 // What is proven counts, be it that there is nothing.
@@ -155,7 +164,10 @@ impl Lookups {
         if let Some(stored) = &self.stored {
             match &outcome {
                 Ok(answer) => stored.save(answer),
-                Err(unproven) if unproven.is_proven() => stored.forget(asked),
+                Err(unproven) if unproven.is_proven() => {
+                    stored.forget(asked);
+                    unproven.error.denied().iter().for_each(|denied| stored.forget(denied));
+                }
                 Err(_) => {}
             }
         }
@@ -223,7 +235,7 @@ impl Lookups {
         }
     }
 
-    /// Asks everything in `needs` at once; afterwards the material has an entry for each.
+    /// Asks everything in `needs` at once; afterwards the material has an entry for each. The error: not in time.
     async fn fetch(&self, asked: &Question, needs: Vec<Question>, left: &mut usize) -> Result<(), Unproven> {
         let Some(rest) = left.checked_sub(needs.len()) else {
             let why = "it took too many questions".to_owned();
@@ -237,12 +249,17 @@ impl Lookups {
                 Box::pin(async move { *cell.get_or_init(|| self.fetch_one(question)).await })
             })
             .collect();
-        poll_fn(|cx| {
+        let answered = poll_fn(|cx| {
             asking.retain_mut(|one| one.as_mut().poll(cx).is_pending());
             if asking.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        Ok(())
+        });
+        if self.patience == self.deadline {
+            // They end by then, and know whom they have waited for.
+            answered.await;
+            return Ok(());
+        }
+        let outcome = timeout_at(self.patience, answered).await;
+        outcome.map_err(|_| Unproven::unanswered(asked.clone(), "no answer in time"))
     }
 
     async fn fetch_one(&self, question: &Question) {

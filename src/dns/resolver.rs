@@ -33,6 +33,8 @@ pub struct Resolver {
     /// The place of the server that was last of use: one that is dead costs its wait once a run, and
     /// not for every question.
     first: Arc<AtomicUsize>,
+    /// Why there is no server at all.
+    absent: Option<Arc<str>>,
 }
 
 /// Why there are no resolvers to ask.
@@ -54,9 +56,15 @@ impl Resolver {
         match servers.is_empty() {
             true => Err(ResolverError::NoServer),
             false => {
-                Ok(Resolver { servers: servers.into_iter().map(Udp::new).collect(), first: Arc::default() })
+                let servers = servers.into_iter().map(Udp::new).collect();
+                Ok(Resolver { servers, first: Arc::default(), absent: None })
             }
         }
+    }
+
+    /// Nobody, for this reason: every question ends with it. For a run that may not need any.
+    pub fn none(why: &ResolverError) -> Self {
+        Resolver { servers: Arc::new([]), first: Arc::default(), absent: Some(why.to_string().into()) }
     }
 
     /// The system's servers (on Unix those of resolv.conf(5)).
@@ -77,8 +85,8 @@ impl Resolver {
 
     /// The same servers, beginning behind the one that was last of use: for a second opinion.
     pub fn another(&self) -> Self {
-        let first = (self.first.load(Ordering::Relaxed) + 1) % self.servers.len();
-        Resolver { servers: self.servers.clone(), first: Arc::new(first.into()) }
+        let first = (self.first.load(Ordering::Relaxed) + 1) % self.servers.len().max(1);
+        Resolver { first: Arc::new(first.into()), ..self.clone() }
     }
 
     /// Begins with the server that was last of use to `other`, one of [`Resolver::another`].
@@ -95,6 +103,9 @@ impl Resolver {
         checking_disabled: bool,
         deadline: Instant,
     ) -> Result<Response, String> {
+        if let Some(why) = &self.absent {
+            return Err(why.to_string());
+        }
         let mut wait = if self.servers.len() == 1 { FIRST_WAIT_ALONE } else { FIRST_WAIT };
         let mut refused: Option<Response> = None;
         loop {

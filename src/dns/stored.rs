@@ -87,7 +87,7 @@ impl Stored {
         }
     }
 
-    /// DNS proves that there is no such set any more: no grace brings it back.
+    /// DNS proves that there is no such set any more: no grace brings it back, nor what rests on it.
     pub fn forget(&self, question: &Question) {
         if let Some(cache) = self.cache() {
             cache.forget(question);

@@ -17,11 +17,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::dns::anchors::{self, AnchorFileError};
 use crate::dns::resolver::{Resolver, ResolverError};
+use crate::fan_out::{Unfinished, in_order};
 use crate::proto::chain::Anchors;
 use crate::proto::doctor::anchors::Source;
 use crate::proto::doctor::path::Path;
@@ -88,26 +88,27 @@ impl Doctor {
     }
 
     /// What ssh would do for each of these names, which are as they were typed.
-    pub async fn hosts(self: &Arc<Self>, names: Vec<(String, HostName)>) -> Vec<Host> {
+    pub async fn hosts(self: &Arc<Self>, names: Vec<(String, HostName)>) -> Result<Vec<Host>, Unfinished> {
         let host = |(typed, name)| {
             let doctor = self.clone();
             async move { doctor.host(typed, name).await }
         };
-        in_order(names.into_iter().map(host)).await
+        in_order(names, AT_ONCE, host).await
     }
 
     /// All that concerns every host; `hosts` only show which names matter.
-    pub async fn machine(&self, hosts: &[Host]) -> Vec<Group> {
-        let (mut groups, client) = tokio::join!(self.way(hosts), self.client(hosts));
+    pub async fn machine(&self, hosts: &[Host]) -> Result<Vec<Group>, Unfinished> {
+        let (groups, client) = tokio::join!(self.way(hosts), self.client(hosts));
+        let mut groups = groups?;
         groups.push(Group { title: "ssh".to_owned(), findings: client });
-        groups
+        Ok(groups)
     }
 
     /// The resolvers, and what their answers say of clock and anchors.
-    async fn way(&self, hosts: &[Host]) -> Vec<Group> {
+    async fn way(&self, hosts: &[Host]) -> Result<Vec<Group>, Unfinished> {
         let mut groups = Vec::new();
         let paths = match &self.resolver {
-            Ok(resolver) => self.paths(resolver, hosts).await,
+            Ok(resolver) => self.paths(resolver, hosts).await?,
             Err(error) => {
                 let finding = Finding::error("resolver-settings", "/etc/resolv.conf", error.to_string());
                 let findings = vec![finding.remedy("name a resolver: --resolver ADDR")];
@@ -125,12 +126,12 @@ impl Doctor {
         );
         let findings = judge::policy::configuration(&self.warnings, &self.policies);
         groups.push(Group { title: "configuration".to_owned(), findings });
-        groups.extend(self.trust(able).await);
-        groups
+        groups.extend(self.trust(able).await?);
+        Ok(groups)
     }
 
     /// What each resolver hands out, in their order.
-    async fn paths(&self, resolver: &Resolver, hosts: &[Host]) -> Vec<Path> {
+    async fn paths(&self, resolver: &Resolver, hosts: &[Host]) -> Result<Vec<Path>, Unfinished> {
         let first = hosts.first().map(|host| host.name.name());
         let zone = self.anchors.as_ref().ok().and_then(|anchors| {
             let closest = first.and_then(|host| anchors.closest(host));
@@ -142,11 +143,11 @@ impl Doctor {
             let (zone, child, timeout) = (zone.clone(), child.clone(), self.timeout);
             async move { path::look(server, &zone, child, timeout).await }
         };
-        in_order(resolver.servers().map(look)).await
+        in_order(resolver.servers(), AT_ONCE, look).await
     }
 
     /// The clock and the anchors, by the keys of the anchored zones.
-    async fn trust(&self, able: bool) -> [Group; 2] {
+    async fn trust(&self, able: bool) -> Result<[Group; 2], Unfinished> {
         let mut findings = Vec::new();
         let mut keys = Vec::new();
         if let Some(path) = &self.anchor_file {
@@ -162,8 +163,8 @@ impl Doctor {
                     let (resolver, deadline) = (resolver.clone(), self.deadline);
                     async move { (resolver.ask(&question, true, deadline).await, question) }
                 };
-                for (reply, question) in in_order(anchors.zones().into_iter().take(MAX_ZONES).map(ask)).await
-                {
+                let zones = anchors.zones().into_iter().take(MAX_ZONES);
+                for (reply, question) in in_order(zones, AT_ONCE, ask).await? {
                     let (source, told) = (self.source(), reply.as_ref().map_err(String::as_str));
                     findings.extend(judge::anchors::judge(self.now, anchors, &source, &question.name, told));
                     keys.extend(reply.ok().map(|reply| (question, reply)));
@@ -178,10 +179,10 @@ impl Doctor {
             findings.push(judge::anchors::age(self.now));
         }
         let clock = vec![judge::clock::judge(self.now, anchors, &keys)];
-        [
+        Ok([
             Group { title: "clock".to_owned(), findings: clock },
             Group { title: "trust anchors".to_owned(), findings },
-        ]
+        ])
     }
 
     fn source(&self) -> Source {
@@ -212,34 +213,13 @@ impl Doctor {
     }
 
     /// All that concerns each host.
-    pub async fn examine(self: &Arc<Self>, hosts: Vec<Host>) -> Vec<Group> {
+    pub async fn examine(self: &Arc<Self>, hosts: Vec<Host>) -> Result<Vec<Group>, Unfinished> {
         let group = |host| {
             let doctor = self.clone();
             async move { doctor.examine_one(host).await }
         };
-        in_order(hosts.into_iter().map(group)).await
+        in_order(hosts, AT_ONCE, group).await
     }
-}
-
-/// Does these works at the same time, [`AT_ONCE`] at most; their outcomes in order.
-async fn in_order<T: Send + 'static>(
-    works: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
-) -> Vec<T> {
-    let (mut waiting, mut running, mut done) = (works.enumerate(), JoinSet::new(), Vec::new());
-    loop {
-        while running.len() < AT_ONCE {
-            let Some((place, work)) = waiting.next() else { break };
-            running.spawn(async move { (place, work.await) });
-        }
-        match running.join_next().await {
-            Some(Ok(outcome)) => done.push(outcome),
-            // Nothing that was to be looked at goes missing without a word.
-            Some(Err(error)) => error.try_into_panic().map_or((), |panic| std::panic::resume_unwind(panic)),
-            None => break,
-        }
-    }
-    done.sort_by_key(|(place, _)| *place);
-    done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 fn no_config(asked: &str, error: &AskSshError) -> Finding {
@@ -249,30 +229,4 @@ fn no_config(asked: &str, error: &AskSshError) -> Finding {
 fn bad_anchors(error: &AnchorFileError) -> Finding {
     Finding::error("anchor-file", "trust anchors", error.to_string())
         .remedy("give DNSKEY or DS lines, as dig ZONE DNSKEY prints them; without --trust-anchor the built-in root keys count")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn outcomes_keep_their_order_and_no_more_run_at_once_than_may() {
-        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let work = |place: usize| {
-            let (running, most) = (running.clone(), most.clone());
-            async move {
-                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                // Those that begin first end last.
-                for _ in 0..(100 - place) {
-                    tokio::task::yield_now().await;
-                }
-                running.fetch_sub(1, Ordering::SeqCst);
-                place
-            }
-        };
-        assert_eq!(in_order((0..50).map(work)).await, (0..50).collect::<Vec<_>>());
-        assert_eq!(most.load(Ordering::SeqCst), AT_ONCE);
-    }
 }

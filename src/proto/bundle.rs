@@ -283,9 +283,14 @@ pub fn entry_from_text(text: &str) -> Result<Entry, String> {
         (Some(Alias::Dname), Some(owner)) => (name(&owner)?, RrType::DNAME),
         _ => return Err("an owner belongs to a DNAME, and to nothing else".to_owned()),
     };
-    let rdatas = line.rdata.iter().map(|text| octets(text).map(Into::into)).collect::<Result<Vec<_>, _>>()?;
+    let rdatas: Vec<Box<[u8]>> =
+        line.rdata.iter().map(|text| octets(text).map(Into::into)).collect::<Result<_, _>>()?;
     if rdatas.is_empty() {
         return Err("an RRset without records".to_owned());
+    }
+    // What is signed has its length in 16 bits (RFC 4034 section 3.1.8.1).
+    if rdatas.iter().any(|rdata| rdata.len() > usize::from(u16::MAX)) {
+        return Err("a record of more than 65535 octets".to_owned());
     }
     let rrsig = Rrsig::from_rdata(&octets(&line.rrsig)?).ok_or("an RRSIG out of form")?;
     if rrsig.covered != rtype {

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::forger::Forger;
+use crate::support::peer::command;
+use crate::support::sandbox::clean;
 use crate::support::sshd::Sshd;
 use crate::support::tree::Plan;
 use crate::support::{Finished, Tree, run};
@@ -239,4 +241,29 @@ fn a_file_that_is_no_bundle_stops_the_command() {
     }
     fs::write(world.file(), good).unwrap();
     assert_eq!(world.verify().code, Some(0));
+}
+
+#[test]
+fn long_work_shows_its_progress_on_a_terminal_and_only_there() {
+    let w = world();
+    let hosts: Vec<String> = (1..=20).map(|port| format!("{HOST}:{port}")).collect();
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let piped = w.export(&hosts);
+    assert_eq!((piped.code, piped.stderr.as_str()), (Some(0), ""), "{piped:#?}");
+    let file = w.file();
+    let arguments =
+        [&["bundle", "export", "-o", file.to_str().unwrap()], hosts.as_slice()].concat().join(" ");
+    let line = format!("'{}' {arguments} --config none --cache off", env!("CARGO_BIN_EXE_sshanchor"));
+    let mut script = command("script");
+    clean(&mut script, w.tree.sandbox.path());
+    script.env("SSHANCHOR_RESOLVER", w.tree.addr().to_string());
+    script.env("SSHANCHOR_TRUST_ANCHOR", w.tree.anchor());
+    let shown = run(script.args(["-qec", &line, "/dev/null"]), LIMIT);
+    assert_eq!(shown.code, Some(0), "{shown:#?}");
+    for done in 0..=20 {
+        assert!(shown.stdout.contains(&format!("\rproven {done} of 20")), "{done}: {shown:#?}");
+    }
+    let last = format!("\rproven 20 of 20\r{:15}\r{}: 20 hosts, ", "", file.display());
+    assert!(shown.stdout.contains(&last), "the line is gone before the result: {shown:#?}");
+    assert!(!shown.stdout.contains('\x1b'), "{shown:#?}");
 }

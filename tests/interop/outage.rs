@@ -1,6 +1,7 @@
 //! A zone, its TLD, or all of DNS goes dark and comes back: what policy lets serve meanwhile, and what never
 //! does.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ struct World {
     sshd: Sshd,
     tree: Tree,
     resolver: Forger,
+    anchor: PathBuf,
 }
 
 /// A host whose records live for two seconds, verified once.
@@ -28,7 +30,8 @@ fn world() -> World {
     let plan = sshd.sshfp(OWNER).iter().map(short).fold(Tree::plan(), |plan, line| plan.record(&line));
     let tree = plan.start();
     let resolver = Forger::start(tree.addr());
-    let world = World { sshd, tree, resolver };
+    let anchor = tree.anchor();
+    let world = World { sshd, tree, resolver, anchor };
     world.expect(GRACE, 0, "dns");
     world
 }
@@ -37,6 +40,7 @@ impl World {
     fn sshanchor(&self, config: &str) -> Command {
         let mut command = self.tree.sshanchor(self.resolver.addr());
         command.env("SSHANCHOR_CACHE", self.tree.sandbox.join("cache"));
+        command.env("SSHANCHOR_TRUST_ANCHOR", &self.anchor);
         command.env("SSHANCHOR_CONFIG", self.tree.sandbox.write("config.toml", config));
         command
     }
@@ -171,4 +175,74 @@ fn the_proxy_lets_ssh_through_in_grace_aloud() {
     let finished = run(&mut ssh, LIMIT);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     assert!(finished.stderr.contains("warning: DNS gives no usable answer"), "{finished:#?}");
+}
+
+#[test]
+fn what_serves_in_place_of_an_answer_has_half_the_time() {
+    let world = world();
+    world.dark(rcode(2));
+    world.until_in_grace();
+    world.dark(|_| Vec::new());
+    let target = format!("{HOST}:{}", world.sshd.port());
+    let finished = run(world.sshanchor(GRACE).args(["verify", &target, "--json", "--timeout", "8"]), LIMIT);
+    assert_eq!(
+        (finished.code, finished.json()["source"].as_str()),
+        (Some(0), Some("grace")),
+        "{finished:#?}"
+    );
+    // Half of it is for connection and handshake; there is no record of the port, stored or other.
+    assert!(finished.elapsed < Duration::from_secs(6), "{finished:#?}");
+}
+
+#[test]
+fn what_an_alias_led_to_and_is_gone_is_gone_by_its_own_name_too() {
+    let world = world();
+    world.tree.update("update add www.example.test. 60 CNAME web1.example.test.");
+    let lookup = || {
+        let mut lookup = world.sshanchor(GRACE);
+        run(lookup.args(["lookup", "www.example.test", "--json", "--timeout", "4"]), LIMIT).json()
+    };
+    assert_eq!(lookup()["status"], "secure");
+    world.tree.update(&format!("update delete {OWNER} SSHFP"));
+    assert!(wait_until(Duration::from_secs(30), || lookup()["status"] == "absent"), "still there");
+    world.dark(rcode(2));
+    let finished = world.verify(GRACE);
+    assert_eq!((finished.code, &finished.json()["reason"]), (Some(4), &"no-answer".into()), "{finished:#?}");
+}
+
+/// The same zone, with `records` and all of its keys changed at once, which the cache knows nothing of: the
+/// keys of both are anchors.
+fn with_new_keys(world: &mut World, records: &[String]) -> Tree {
+    let tree = records.iter().fold(Tree::plan(), |plan, line| plan.record(line)).start();
+    let anchors = [&world.tree, &tree].map(|tree| tree.keys("example.test.").dnskey_line()).concat();
+    world.anchor = world.tree.sandbox.write("both.key", &anchors);
+    world.resolver = Forger::start(tree.addr());
+    tree
+}
+
+#[test]
+fn grace_ends_where_new_keys_prove_otherwise() {
+    let mut world = world();
+    world.dark(rcode(2));
+    world.until_in_grace();
+    let tree = with_new_keys(&mut world, &[]);
+    // The zone's old keys are still within their TTL, and what they do not prove is no outage.
+    let finished = world.verify(GRACE);
+    assert_eq!((finished.code, &finished.json()["reason"]), (Some(4), &"no-record".into()), "{finished:#?}");
+    world.dark(rcode(2));
+    let finished = world.verify(GRACE);
+    assert_eq!(finished.code, Some(4), "{finished:#?}");
+    drop(tree);
+}
+
+#[test]
+fn new_keys_prove_what_they_sign_beside_old_ones_that_are_kept() {
+    let mut world = world();
+    let records = world.sshd.sshfp(OWNER);
+    let tree = with_new_keys(&mut world, &records);
+    let told = || world.verify("version = 1\n");
+    assert!(wait_until(LIMIT, || told().json()["source"] != "cache"));
+    let finished = told();
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    drop(tree);
 }

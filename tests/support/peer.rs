@@ -25,6 +25,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dropbear", "dropbear-bin"),
     ("dropbearkey", "dropbear-bin"),
     ("dbclient", "dropbear-bin"),
+    ("script", "bsdutils"),
 ];
 
 /// The program `name`, from PATH or the folders where Debian keeps servers.

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::agent::fan_out;
 use crate::cli::Context;
 use crate::cli::target::{Target, target};
 use crate::dns::bundles;
 use crate::error::{Error, Kind};
-use crate::output::{Report, rfc3339};
+use crate::fan_out::fan_out;
+use crate::output::{Progress, Report, rfc3339};
 use crate::proto::bundle::Bundle;
 use crate::proto::chain::{Answer, Entry};
 use crate::proto::denial::Unproven;
@@ -74,14 +74,24 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let hosts = hosts(&args.hosts)?;
     let verifier = cx.verifier()?;
     let made = now();
-    let outcomes = fan_out(hosts.clone(), WIDTH, |(host, port)| {
+    let mut outcomes = Vec::new();
+    let mut progress = Progress::new("proven", hosts.len());
+    let work = |(host, port): (HostName, u16)| {
         let verifier = verifier.for_one_host();
         async move { prove(&verifier, &host, port, args.addresses).await }
-    });
+    };
+    fan_out(hosts.clone(), WIDTH, work, |place, outcome: Result<_, Error>| {
+        outcomes.push((place, outcome?));
+        progress.step();
+        Ok::<_, Error>(())
+    })
+    .await?;
+    drop(progress);
+    // In the order in which the hosts were named.
+    outcomes.sort_by_key(|(place, _)| *place);
     let (mut entries, mut unproven, mut ends): (Vec<Entry>, Vec<Missing>, Vec<u64>) = Default::default();
-    for ((host, port), outcome) in hosts.iter().zip(outcomes.await) {
-        let lost = || Err(Error::failure("internal", format!("the lookup of {host} did not finish")));
-        match outcome.unwrap_or_else(lost)? {
+    for ((host, port), (_, outcome)) in hosts.iter().zip(outcomes) {
+        match outcome {
             Ok(answers) => {
                 ends.extend(answers.iter().map(Answer::expires));
                 entries.extend(answers.iter().flat_map(|answer| answer.entries(made)));

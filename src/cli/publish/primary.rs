@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::proof::{self, Proof};
 use super::published::Published;
-use crate::agent::fan_out;
 use crate::agent::readback::{self, Seen, Server, Status};
 use crate::agent::reconcile::{Outcome, Reconciliation, Wish};
 use crate::agent::state::{Own, State, StateError};
@@ -20,6 +19,7 @@ use crate::dns::dns_server;
 use crate::dns::resolver::Resolver;
 use crate::dns::tsig::{Key, LoadError, TsigKeyError};
 use crate::error::{Error, Kind};
+use crate::fan_out::in_order;
 use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
 use crate::proto::plan::{Intent, Plan};
@@ -184,11 +184,11 @@ impl Run<'_> {
             return Err(not_in_zone(format!("{host} does not lie in zone {zone}")));
         }
         let mut zones: BTreeMap<Name, Vec<(HostName, Wish)>> = BTreeMap::new();
-        let owners = wishes.iter().map(|(_, wish)| wish.owner.clone()).collect();
+        let owners: Vec<Name> = wishes.iter().map(|(_, wish)| wish.owner.clone()).collect();
         let primary = *authority;
-        let found = fan_out(owners, WIDTH, |owner: Name| async move { primary.zone_of(&owner).await }).await;
+        let found =
+            in_order(owners, WIDTH, |owner: Name| async move { primary.zone_of(&owner).await }).await?;
         for ((host, wish), found) in wishes.into_iter().zip(found) {
-            let found = found.ok_or_else(|| Error::failure("internal", "a question did not end"))?;
             let zone = match (found, given) {
                 // A server takes records for names below a cut too, and nobody ever sees them there.
                 (Ok(zone), Some(given)) if zone != *given && zone.is_at_or_below(given) => {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::agent::fan_out;
 use crate::cli::Context;
+use crate::fan_out::in_order;
 use crate::proto::denial::Status;
 use crate::proto::message::Question;
 use crate::proto::name::Name;
@@ -63,13 +63,13 @@ pub(super) async fn prove(plans: &[&Plan], deadline: Instant, cx: &Context) -> V
             .collect();
         // A new verifier each time: one of them fetches a name once.
         let Ok(verifier) = cx.verifier() else { return proofs };
-        let questions = open.iter().filter_map(|at| wanted.get(*at).cloned()).collect();
-        let found = fan_out(questions, WIDTH, |(owner, records)| {
+        let questions: Vec<_> = open.iter().filter_map(|at| wanted.get(*at).cloned()).collect();
+        let found = in_order(questions, WIDTH, |(owner, records)| {
             let verifier = verifier.clone();
             async move { timeout_at(deadline, one(&verifier, owner, &records)).await.ok() }
         });
-        for (at, proof) in open.into_iter().zip(found.await) {
-            if let (Some(place), Some(Some(proof))) = (proofs.get_mut(at), proof) {
+        for (at, proof) in open.into_iter().zip(found.await.unwrap_or_default()) {
+            if let (Some(place), Some(proof)) = (proofs.get_mut(at), proof) {
                 *place = Some(proof);
             }
         }

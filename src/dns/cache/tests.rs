@@ -211,3 +211,67 @@ fn the_newest_inception_is_kept() {
     cache.note_inception(NOW - 5);
     assert_eq!((cache.clock(), again(&folder).unwrap().clock()), (NOW, NOW));
 }
+
+#[test]
+fn what_cannot_be_stored_ends_what_was_stored_before() {
+    let (_folder, cache) = cache();
+    let long = entries(HOST, &[4; MAX_LINE]);
+    assert_eq!(long[0].question(), &asked());
+    cache.put(&long);
+    assert_eq!(cache.get(&asked()), None);
+    cache.put(&entries(HOST, b"\x04\x02two"));
+    assert_eq!(cache.get(&asked()).unwrap().set().rdatas().collect::<Vec<_>>(), [b"\x04\x02two"]);
+}
+
+#[test]
+fn a_secret_that_was_cut_short_is_made_again() {
+    let (folder, _) = cache();
+    let key = folder.path().join("new/cache/v1/key");
+    for cut in [0, 31] {
+        fs::write(&key, &fs::read(&key).unwrap()[..cut]).unwrap();
+        let cache = again(&folder).unwrap();
+        assert_eq!(cache.get(&asked()), None);
+        cache.put(&entries(HOST, b"\x04\x02one"));
+        assert!(again(&folder).unwrap().get(&asked()).is_some());
+    }
+    fs::set_permissions(&key, Permissions::from_mode(0o666)).unwrap();
+    fs::write(&key, "").unwrap();
+    assert!(matches!(again(&folder), Err(CacheError::Untrusted(_))), "somebody else's");
+}
+
+#[test]
+fn the_clock_outlives_all_that_is_stored_and_never_goes_back() {
+    let (folder, cache) = cache();
+    cache.note_inception(NOW);
+    for file in fs::read_dir(&cache.0.folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if !file.ends_with(KEY) && !file.ends_with(CLOCK) {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    let slow = again(&folder).unwrap();
+    cache.note_inception(NOW + 20);
+    slow.note_inception(NOW + 10);
+    assert_eq!(again(&folder).unwrap().clock(), NOW + 20);
+}
+
+#[test]
+fn nothing_is_made_in_what_belongs_to_somebody_else() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    fs::create_dir(&home).unwrap();
+    // Only root can give a folder away; what it sees then is what root with a user's HOME sees.
+    if home.metadata().unwrap().uid() == 0 {
+        chown(&home, Some(12_345), None).unwrap();
+        let refused = Cache::open(&home.join(".cache/sshanchor")).unwrap_err();
+        assert!(matches!(&refused, CacheError::Untrusted(Untrusted::Foreign { path, .. }) if *path == home));
+        assert!(
+            refused.hint().contains("--cache") && !refused.hint().contains("chown"),
+            "{}",
+            refused.hint()
+        );
+        assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
+        chown(&home, Some(0), None).unwrap();
+    }
+    assert!(Cache::open(&home.join(".cache/sshanchor")).is_ok());
+}

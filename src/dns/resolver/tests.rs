@@ -151,3 +151,12 @@ fn there_is_at_least_one_server_and_not_too_many() {
     let many = (1..100).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).collect();
     assert_eq!(Resolver::new(many).unwrap().servers().len(), MAX_SERVERS);
 }
+
+#[tokio::test]
+async fn without_any_server_every_question_ends_at_once_with_the_reason() {
+    let resolver = Resolver::none(&ResolverError::NoServer);
+    for resolver in [resolver.another(), resolver] {
+        let outcome = resolver.ask(&question(), true, Instant::now() + LONG).await;
+        assert_eq!(outcome.unwrap_err(), ResolverError::NoServer.to_string());
+    }
+}

@@ -121,6 +121,20 @@ fn malformed_bundles_are_told_of_by_line() {
 }
 
 #[test]
+fn a_record_is_no_longer_than_what_is_signed_can_say() {
+    // The length of each record is signed in 16 bits: several that follow one another could pass for one.
+    let line = |length: usize| {
+        let (rdata, rrsig) =
+            (BASE64.encode(&vec![0; length]), BASE64.encode(&[&[0, 44][..], &[0; 17]].concat()));
+        format!(
+            r#"{{"name":"a.test","type":"SSHFP","ttl":1,"fetched":1,"rdata":["{rdata}"],"rrsig":"{rrsig}"}}"#
+        )
+    };
+    assert!(entry_from_text(&line(65_535)).is_ok());
+    assert_eq!(entry_from_text(&line(65_536)).unwrap_err(), "a record of more than 65535 octets");
+}
+
+#[test]
 fn an_entry_lives_for_the_least_ttl_and_then_by_grace() {
     let paper = paper();
     let bundle = bundle(&paper, &[HOST]);

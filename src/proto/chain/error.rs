@@ -123,6 +123,18 @@ impl ChainError {
         }
     }
 
+    /// What is not there, or no longer of use: the end of the aliases from what was asked, or the DS set of a zone
+    /// above.
+    pub fn denied(&self) -> Option<Question> {
+        match self {
+            Self::Denied { question, .. } => Some(question.clone()),
+            Self::NoDs { zone, .. } | Self::UnsupportedDs { zone } => {
+                Some(Question::new(zone.clone(), RrType::DS))
+            }
+            _ => None,
+        }
+    }
+
     /// Of several failures at one link the one that says most: a time is more telling than a bad
     /// signature, that more than a foreign signer.
     pub(super) fn weight(&self) -> u8 {

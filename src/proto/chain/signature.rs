@@ -156,7 +156,9 @@ pub(super) fn verify(
     if candidates.peek().is_none() {
         return Err(ChainError::NoKey { owner, rtype, signer, tag, algorithm });
     }
-    let data = signed_data(set, rrsig);
+    let Some(data) = signed_data(set, rrsig) else {
+        return Err(ChainError::BadSignature { owner, rtype, signer, tag });
+    };
     for key in candidates {
         if tries.set >= MAX_TRIED_PER_SET || tries.budget.tried >= MAX_TRIED {
             return Err(ChainError::Budget { owner, rtype, tried: tries.budget.tried });
@@ -175,17 +177,17 @@ fn fits(rrsig: &Rrsig, key: &Dnskey) -> bool {
     key.tag() == rrsig.key_tag && key.algorithm() == rrsig.algorithm && key.is_zone_key()
 }
 
-/// The octets that are signed (RFC 4034 section 3.1.8.1).
-fn signed_data(set: &RrSet, rrsig: &Rrsig) -> Vec<u8> {
+/// The octets that are signed (RFC 4034 section 3.1.8.1). None for RDATA whose length has no room there: several
+/// records could be made to look like one.
+fn signed_data(set: &RrSet, rrsig: &Rrsig) -> Option<Vec<u8>> {
     let mut data = rrsig.signed_prefix();
     for rdata in set.rdatas() {
         data.extend(set.owner().wire());
         data.extend(set.rtype().0.to_be_bytes());
         data.extend(CLASS_IN.to_be_bytes());
         data.extend(rrsig.original_ttl.to_be_bytes());
-        // RDATA out of a message is at most 65535 octets long.
-        data.extend((rdata.len() as u16).to_be_bytes());
+        data.extend(u16::try_from(rdata.len()).ok()?.to_be_bytes());
         data.extend(rdata);
     }
-    data
+    Some(data)
 }

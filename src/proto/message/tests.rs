@@ -93,3 +93,32 @@ fn a_query_asks_for_dnssec_data() {
     assert_eq!(&query[query.len() - 11..], [0, 0, 41, 0x04, 0xd0, 0, 0, 0x80, 0, 0, 0]);
     assert_eq!(question().query(1, false, 1232)[3] & 0x10, 0);
 }
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// `octets` with the letters upper-cased for which `upper` says so.
+    fn cased(octets: &[u8], upper: &[bool]) -> Vec<u8> {
+        let case = |(octet, upper): (&u8, &bool)| if *upper { octet.to_ascii_uppercase() } else { *octet };
+        octets.iter().zip(upper.iter().cycle()).map(case).collect()
+    }
+
+    proptest! {
+        /// Names in any case, whole or compressed, make the same records, and so the same proofs.
+        #[test]
+        fn neither_case_nor_compression_of_names_matters(
+            upper in proptest::collection::vec(any::<bool>(), 1..24), owner_whole: bool, target_whole: bool
+        ) {
+            let owner = if owner_whole { cased(b"\x01a\x07example\x00", &upper) } else { b"\xc0\x0c".to_vec() };
+            let mut target = cased(b"\x01b", &upper);
+            target.extend(if target_whole { cased(b"\x07example\x00", &upper) } else { b"\xc0\x0e".to_vec() });
+            let fixed = b"\x00\x05\x00\x01\x00\x00\x00\x3c\x00";
+            let tail = [&owner[..], fixed, &[target.len() as u8], &target].concat();
+            let honest = b"\x01a\x07example\x00\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x0b\x01b\x07example\x00";
+            let read = |tail: &[u8]| Response::read(&reply([1, 0, 0], tail), 7, &question());
+            prop_assert_eq!(read(&tail), read(honest));
+            prop_assert!(read(honest).is_ok());
+        }
+    }
+}

@@ -55,12 +55,14 @@ fn harm() -> impl Strategy<Value = Harm> {
     ]
 }
 
-/// Does `harm` to the reply at `link`; whether all that it held of worth is gone.
-fn spoil(paper: &mut Paper, link: usize, harm: &Harm) -> bool {
-    let (asked, response) = paper.replies()[link].clone();
+/// Does `harm` to one of the replies, if there is something left of it; whether it is another reply now.
+fn spoil(paper: &mut Paper, link: &Index, harm: &Harm) -> bool {
+    let (asked, response) = link.get(paper.replies()).clone();
     let owner = asked.name.to_string();
     let mut records = response.answer.clone();
+    let signed = records.last().and_then(|last| Rrsig::from_rdata(&last.rdata));
     let gone = match harm {
+        _ if records.is_empty() => false,
         Harm::Silence => {
             paper.silence(&owner, asked.rtype);
             return true;
@@ -80,11 +82,11 @@ fn spoil(paper: &mut Paper, link: usize, harm: &Harm) -> bool {
             records != response.answer
         }
         Harm::Forge => {
-            let signed = Rrsig::from_rdata(&records.last().unwrap().rdata).unwrap();
-            let forger =
-                Zone { key: Key::ed25519("of somebody else"), ..Zone::new(&signed.signer.to_string()) };
-            let rdatas: Vec<&[u8]> =
-                records.iter().filter(|r| r.rtype != RrType::RRSIG).map(|r| &*r.rdata).collect();
+            let Some(signed) = signed else { return false };
+            let zone = Zone::new(&signed.signer.to_string());
+            let forger = Zone { key: Key::ed25519("of somebody else"), ..zone };
+            let data = records.iter().filter(|record| record.rtype != RrType::RRSIG);
+            let rdatas: Vec<&[u8]> = data.map(|record| &*record.rdata).collect();
             let honest = |rrsig: &mut Rrsig| rrsig.key_tag = signed.key_tag;
             records = forger.sign_as(&records[0].owner.to_string(), signed.covered, &rdatas, honest);
             true
@@ -102,33 +104,26 @@ fn shuffled(count: usize) -> impl Strategy<Value = Vec<usize>> {
 const REPLIES: usize = 4 + 3 + 2;
 
 proptest! {
-    #![proptest_config(cases(96))]
+    #![proptest_config(cases(48))]
 
     #[test]
-    fn a_chain_with_a_link_spoilt_proves_nothing(link in 0..REPLIES, harm in harm()) {
+    fn a_chain_with_a_link_spoilt_proves_nothing(link: Index, harm in harm()) {
         let mut paper = aliased();
         prop_assert_eq!(paper.replies().len(), REPLIES);
-        if spoil(&mut paper, link, &harm) {
-            let outcome = paper.prove(ALIAS, RrType::SSHFP);
-            prop_assert!(outcome.is_err(), "{:?} {:?}", paper.replies()[link.min(REPLIES - 2)].0, outcome);
+        if spoil(&mut paper, &link, &harm) {
+            prop_assert!(paper.prove(ALIAS, RrType::SSHFP).is_err());
         }
     }
 
+    /// Even by several that are spoilt together, and of each other's parts.
     #[test]
-    fn a_chain_with_several_links_spoilt_never_proves_anything_else(
-        harms in vec((0..REPLIES - 3, harm()), 1..4)
-    ) {
-        let (mut paper, honest) = (aliased(), aliased());
+    fn a_chain_that_was_spoilt_never_proves_anything_else(harms in vec((any::<Index>(), harm()), 1..5)) {
+        let mut paper = aliased();
         for (link, harm) in &harms {
-            if paper.replies().len() > *link && !paper.replies()[*link].1.answer.is_empty() {
-                let answer = &paper.replies()[*link].1.answer;
-                if answer.last().is_some_and(|r| Rrsig::from_rdata(&r.rdata).is_some()) {
-                    spoil(&mut paper, *link, harm);
-                }
-            }
+            spoil(&mut paper, link, harm);
         }
         if let Ok(answer) = paper.prove(ALIAS, RrType::SSHFP) {
-            prop_assert_eq!(told(&answer), told(&honest.prove(ALIAS, RrType::SSHFP).unwrap()));
+            prop_assert_eq!(told(&answer), told(&aliased().prove(ALIAS, RrType::SSHFP).unwrap()));
         }
     }
 

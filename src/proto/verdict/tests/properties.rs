@@ -173,7 +173,7 @@ fn no_flipped_bit_in_a_bundle_gives_another_accepted_key() {
 }
 
 proptest! {
-    #![proptest_config(cases(128))]
+    #![proptest_config(cases(64))]
 
     /// Lines left out, doubled, put elsewhere, mixed with those of another host's proof, and bits flipped.
     #[test]

@@ -1,0 +1,107 @@
+//! Many works of one kind, some at the same time.
+
+use tokio::task::{JoinError, JoinSet};
+
+use crate::error::Error;
+
+/// Works that have begun and did not end: one of them panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("a task did not finish: {0}")]
+pub struct Unfinished(JoinError);
+
+impl From<Unfinished> for Error {
+    fn from(unfinished: Unfinished) -> Self {
+        Error::failure("internal", unfinished)
+    }
+}
+
+/// Does `work` with every item, at most `width` at a time. Each outcome is handed to `done` as it comes, with the
+/// place of its item; an error of `done` ends everything.
+pub async fn fan_out<I, R, E, W, F>(
+    items: impl IntoIterator<Item = I>,
+    width: usize,
+    work: W,
+    mut done: impl FnMut(usize, R) -> Result<(), E>,
+) -> Result<(), E>
+where
+    W: Fn(I) -> F,
+    F: Future<Output = R> + Send + 'static,
+    R: Send + 'static,
+    E: From<Unfinished>,
+{
+    let (mut waiting, mut running) = (items.into_iter().enumerate(), JoinSet::new());
+    loop {
+        while running.len() < width.max(1) {
+            let Some((place, item)) = waiting.next() else { break };
+            let work = work(item);
+            running.spawn(async move { (place, work.await) });
+        }
+        match running.join_next().await {
+            None => return Ok(()),
+            Some(Ok((place, outcome))) => done(place, outcome)?,
+            Some(Err(e)) => return Err(Unfinished(e).into()),
+        }
+    }
+}
+
+/// The same, with the outcomes in the order of the items.
+pub async fn in_order<I, R, W, F>(
+    items: impl IntoIterator<Item = I>,
+    width: usize,
+    work: W,
+) -> Result<Vec<R>, Unfinished>
+where
+    W: Fn(I) -> F,
+    F: Future<Output = R> + Send + 'static,
+    R: Send + 'static,
+{
+    let mut outcomes = Vec::new();
+    fan_out(items, width, work, |place, outcome| {
+        outcomes.push((place, outcome));
+        Ok::<_, Unfinished>(())
+    })
+    .await?;
+    outcomes.sort_by_key(|(place, _)| *place);
+    Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn outcomes_keep_their_order_and_no_more_run_at_once_than_may() {
+        const WIDTH: usize = 16;
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let work = |place: usize| {
+            let (running, most) = (running.clone(), most.clone());
+            async move {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                // Those that begin first end last.
+                for _ in 0..(100 - place) {
+                    tokio::task::yield_now().await;
+                }
+                running.fetch_sub(1, Ordering::SeqCst);
+                place
+            }
+        };
+        assert_eq!(in_order(0..50, WIDTH, work).await.unwrap(), (0..50).collect::<Vec<_>>());
+        assert_eq!(most.load(Ordering::SeqCst), WIDTH);
+    }
+
+    #[tokio::test]
+    async fn nothing_goes_missing_without_a_word() {
+        let work = |place: usize| async move { assert_ne!(place, 3) };
+        assert!(in_order(0..5, 2, work).await.is_err());
+        let mut seen = 0;
+        let each = |_, ()| {
+            seen += 1;
+            if seen == 2 { Err(Error::failure("io", "full")) } else { Ok(()) }
+        };
+        assert_eq!(fan_out(0..5, 1, |_: usize| async {}, each).await.unwrap_err().reason, "io");
+        assert_eq!(seen, 2);
+    }
+}
