@@ -45,9 +45,17 @@ pub struct Material {
     /// What replies that end at an alias deny of its target, or say of it without a signature. Whoever needs
     /// the target asks for it; this is heard only where nobody answers, or the answer proves nothing.
     aside: HashMap<Question, Fetched>,
+    /// Of each reply only what was asked for is taken.
+    piecemeal: bool,
 }
 
 impl Material {
+    /// For replies of which only what was asked for is to be taken: what an alias leads to is asked for by
+    /// itself, since some resolvers leave out signatures or denials beyond the first alias.
+    pub fn piecemeal() -> Self {
+        Material { piecemeal: true, ..Material::default() }
+    }
+
     /// What came for `question`, if it has been asked.
     pub fn get(&self, question: &Question) -> Option<&Fetched> {
         self.fetched.get(question)
@@ -156,6 +164,9 @@ impl Material {
         let (mut name, mut wild) = (question.name.clone(), false);
         for step in 0..=MAX_ALIASES {
             let here = Question::new(name.clone(), question.rtype);
+            if step > 0 && self.piecemeal {
+                return;
+            }
             // It stays in its place: one DNAME may serve several steps.
             let above = |s: &&RrSet| {
                 s.rtype() == RrType::DNAME && s.owner() != &name && name.is_at_or_below(s.owner())

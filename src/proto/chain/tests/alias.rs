@@ -60,6 +60,21 @@ fn unsigned_data_beside_an_alias_does_not_stand_for_the_targets_own() {
 }
 
 #[test]
+fn piece_by_piece_a_reply_stands_for_what_was_asked_alone() {
+    let paper = aliased();
+    let mut both = paper.zone("example.test").sign(HOST, RrType::CNAME, &[name(TARGET).wire()]);
+    both.extend(paper.zone("other.test").sign(TARGET, RrType::SSHFP, &[ONE]));
+    let reply = Response { answer: both, ..Response::default() };
+    let (asked, target) = (question(HOST, RrType::SSHFP), question(TARGET, RrType::SSHFP));
+    for (mut material, whole) in [(Material::default(), true), (Material::piecemeal(), false)] {
+        material.add(&asked, &reply);
+        assert!(material.get(&asked).is_some());
+        assert_eq!(material.get(&target).is_some(), whole);
+        assert_eq!(material.end_of_aliases(&asked), target);
+    }
+}
+
+#[test]
 fn an_alias_that_is_not_proven_leads_nowhere() {
     let cname = |zone: &Zone| zone.sign(HOST, RrType::CNAME, &[name(TARGET).wire()]);
     let case = |records: Vec<Record>| {
