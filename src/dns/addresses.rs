@@ -45,7 +45,7 @@ async fn asked(
     let mut material = Material::default();
     for _ in 0..=MAX_ALIASES {
         let here = material.end_of_aliases(&asked);
-        match material.get(&here) {
+        match material.heard(&here) {
             None => material.add(&here, &resolver.ask(&here, true, deadline).await?),
             Some(Fetched::Set(set)) => {
                 return Ok((in_set(set), Some(set.ttl())));

@@ -146,8 +146,8 @@ impl Lookups {
     }
 
     /// Proves what was asked by DNS; of what is stored only keys of zones are used. On bogus data, and where one
-    /// resolver led nowhere, another, if there is one, is asked once more for all of it, and to validate for
-    /// itself (CD=0): the first may be at fault, or hold a poisoned entry that it then replaces, or the keys that
+    /// resolver led nowhere, another, if there is one, is asked once more for all of it, alias by alias, and to
+    /// validate for itself (CD=0): the first may be at fault, or hold a poisoned entry that it then replaces, or the keys that
     /// are stored may be those of yesterday. Its word is not taken for anything; what it proves is, be it that
     /// there is no such record. Once it is of use, it is the first to be asked, and the zones proven by it stay
     /// proven.
@@ -158,6 +158,7 @@ impl Lookups {
                 let mut again =
                     Self::new(self.resolver.another(began), self.anchors.clone(), self.now, self.deadline);
                 (again.checking_disabled, again.patience) = (false, self.patience);
+                again.lock().material = Material::piecemeal();
                 left += MAX_QUESTIONS - MAX_AT_FIRST;
                 let second = again.attempt(asked, &mut left).await;
                 // What is proven counts, be it that there is nothing.

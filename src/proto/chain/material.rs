@@ -42,12 +42,20 @@ pub struct Material {
     fetched: HashMap<Question, Fetched>,
     /// NSEC and NSEC3 sets that came beside data expanded from a wildcard.
     beside: HashMap<Question, Vec<RrSet>>,
-    /// What replies that end at an alias deny of its target. Whoever needs the target asks for it; this is
-    /// heard only where nobody answers, or the answer proves nothing.
+    /// What replies that end at an alias deny of its target, or say of it without a signature. Whoever needs
+    /// the target asks for it; this is heard only where nobody answers, or the answer proves nothing.
     aside: HashMap<Question, Fetched>,
+    /// Of each reply only what was asked for is taken.
+    piecemeal: bool,
 }
 
 impl Material {
+    /// For replies of which only what was asked for is to be taken: what an alias leads to is asked for by
+    /// itself, since some resolvers leave out signatures or denials beyond the first alias.
+    pub fn piecemeal() -> Self {
+        Material { piecemeal: true, ..Material::default() }
+    }
+
     /// What came for `question`, if it has been asked.
     pub fn get(&self, question: &Question) -> Option<&Fetched> {
         self.fetched.get(question)
@@ -57,6 +65,13 @@ impl Material {
     /// wildcard: they may show that it may be.
     pub fn beside(&self, question: &Question) -> &[RrSet] {
         self.beside.get(question).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same, or the unsigned set that a reply gave beside an alias that leads to `question`. For addresses,
+    /// which nothing rests on.
+    pub fn heard(&self, question: &Question) -> Option<&Fetched> {
+        let aside = || self.aside.get(question).filter(|said| matches!(said, Fetched::Set(_)));
+        self.get(question).or_else(aside)
     }
 
     /// The NSEC and NSEC3 sets that came beside an alias that leads to `question`.
@@ -137,6 +152,9 @@ impl Material {
         let (mut name, mut wild) = (question.name.clone(), false);
         for step in 0..=MAX_ALIASES {
             let here = Question::new(name.clone(), question.rtype);
+            if step > 0 && self.piecemeal {
+                return;
+            }
             // It stays in its place: one DNAME may serve several steps.
             let above = |s: &&RrSet| {
                 s.rtype() == RrType::DNAME && s.owner() != &name && name.is_at_or_below(s.owner())
@@ -144,6 +162,11 @@ impl Material {
             let dname = sets.iter().filter(above).max_by_key(|s| s.owner().label_count()).cloned();
             let made = dname.as_ref().and_then(|dname| synthesised(&name, dname));
             let found = if let Some(set) = take(&mut sets, &name, question.rtype) {
+                if step > 0 && set.signatures().is_empty() {
+                    // The server of the alias may have filled it in; its own may have signed what it is.
+                    self.aside.insert(here, Fetched::Set(set));
+                    return;
+                }
                 match (question.rtype, dname) {
                     (RrType::CNAME, dname @ Some(_)) if set.signatures().is_empty() => {
                         Fetched::Alias { cname: set, dname }

@@ -1,8 +1,9 @@
 //! CNAME and DNAME: every step is proven, and leads where it says.
 
 use super::*;
-use crate::proto::chain::{Anchors, MAX_ALIASES};
+use crate::proto::chain::{Anchors, Fetched, MAX_ALIASES};
 use crate::proto::denial::Status;
+use crate::proto::message::Response;
 use crate::proto::name::Name;
 
 const TARGET: &str = "real.other.test";
@@ -40,6 +41,37 @@ fn one_reply_with_the_whole_way_asks_for_nothing_twice() {
     // Both zones' keys are asked for at once.
     let wanted = ["example.test", "other.test"].map(|z| question(z, RrType::DNSKEY));
     assert!(wanted.iter().all(|q| run.asked.iter().position(|a| a == q).unwrap() < 5), "{:?}", run.asked);
+}
+
+#[test]
+fn unsigned_data_beside_an_alias_does_not_stand_for_the_targets_own() {
+    let mut paper = aliased();
+    let alias = paper.zone("example.test").sign(HOST, RrType::CNAME, &[name(TARGET).wire()]);
+    let filled_in = [alias, vec![record(TARGET, RrType::SSHFP, b"\x04\x02two")]].concat();
+    paper.put(HOST, RrType::SSHFP, filled_in.clone());
+    assert_eq!(paper.prove(HOST, RrType::SSHFP).unwrap().data().set().rdatas().next(), Some(ONE));
+    paper.silence(TARGET, RrType::SSHFP);
+    assert_eq!(proven(&paper), Err("no-signature"));
+    let reply = Response { answer: filled_in, ..Response::default() };
+    let mut material = Material::default();
+    material.add(&question(HOST, RrType::SSHFP), &reply);
+    let target = question(TARGET, RrType::SSHFP);
+    assert!(material.get(&target).is_none() && matches!(material.heard(&target), Some(Fetched::Set(_))));
+}
+
+#[test]
+fn piece_by_piece_a_reply_stands_for_what_was_asked_alone() {
+    let paper = aliased();
+    let mut both = paper.zone("example.test").sign(HOST, RrType::CNAME, &[name(TARGET).wire()]);
+    both.extend(paper.zone("other.test").sign(TARGET, RrType::SSHFP, &[ONE]));
+    let reply = Response { answer: both, ..Response::default() };
+    let (asked, target) = (question(HOST, RrType::SSHFP), question(TARGET, RrType::SSHFP));
+    for (mut material, whole) in [(Material::default(), true), (Material::piecemeal(), false)] {
+        material.add(&asked, &reply);
+        assert!(material.get(&asked).is_some());
+        assert_eq!(material.get(&target).is_some(), whole);
+        assert_eq!(material.end_of_aliases(&asked), target);
+    }
 }
 
 #[test]
