@@ -306,11 +306,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
 }
 
 fn cache(text: &str) -> Result<Cache, String> {
-    match text {
-        "" => Err("want a folder, or off".to_owned()),
-        "off" => Ok(Cache::Off),
-        folder => Ok(Cache::Folder(folder.into())),
-    }
+    Cache::read(text, |folder| Ok(folder.into()))
 }
 
 fn files(text: &str) -> Result<Files, String> {
