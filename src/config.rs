@@ -60,6 +60,19 @@ pub enum Cache {
     Folder(PathBuf),
 }
 
+impl Cache {
+    /// From what was typed or written: `off`, or what `path` makes a folder of. `none`, which other settings know,
+    /// is not taken for a folder.
+    pub fn read(text: &str, path: impl FnOnce(&str) -> Result<PathBuf, String>) -> Result<Self, String> {
+        match text {
+            "" => Err("want a folder, or off".to_owned()),
+            "off" => Ok(Self::Off),
+            "none" => Err("want a folder, or off (a folder of the name none is ./none)".to_owned()),
+            folder => path(folder).map(Self::Folder),
+        }
+    }
+}
+
 /// Which files are read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Files {
@@ -147,9 +160,7 @@ impl From<Malformed> for Error {
         let error = Error::usage("config", first.unwrap_or_default());
         match malformed.mistakes.len() {
             0 | 1 => error.hint("mend the file, or go without any: --config none"),
-            more => {
-                error.hint(format!("this is the first of {more} mistakes; sshanchor config check shows them"))
-            }
+            _ => error.hint("this is the first of several mistakes; sshanchor config check shows them"),
         }
     }
 }
@@ -181,8 +192,8 @@ pub fn read(typed: &Typed) -> (Config, Vec<Malformed>) {
     let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
     let (mut files, mut ignored, mut malformed) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {
-        let text = match text_of(&path) {
-            Ok(text) => text,
+        let octets = match octets_of(&path) {
+            Ok(octets) => octets,
             Err(e) if usual && e.is_absent() => continue,
             // No file that somebody else could have written, but none that anybody could read.
             Err(OpenError::Untrusted(kind @ Untrusted::Kind { .. })) => {
@@ -199,7 +210,7 @@ pub fn read(typed: &Typed) -> (Config, Vec<Malformed>) {
             }
         };
         let folder = path.parent().unwrap_or(Path::new(""));
-        match file::parse(&text, Whereabouts { index: files.len(), folder, home: home.as_deref() }) {
+        match file::parse(&octets, Whereabouts { index: files.len(), folder, home: home.as_deref() }) {
             Ok(file) => files.push((path, file)),
             Err(mistakes) => malformed.push(Malformed { path, mistakes }),
         }
@@ -218,14 +229,14 @@ fn user_cache() -> Cache {
     folders.map_or(Cache::Off, |folders| Cache::Folder(folders.cache_dir().to_owned()))
 }
 
-fn text_of(path: &Path) -> Result<String, OpenError> {
-    let mut text = String::new();
-    let length = ownership::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+fn octets_of(path: &Path) -> Result<Vec<u8>, OpenError> {
+    let mut octets = Vec::new();
+    let length = ownership::open(path)?.take(MAX_FILE + 1).read_to_end(&mut octets)?;
     if length as u64 > MAX_FILE {
         let message = format!("larger than {MAX_FILE} octets");
         return Err(io::Error::new(io::ErrorKind::InvalidData, message).into());
     }
-    Ok(text)
+    Ok(octets)
 }
 
 fn default<T>(value: T) -> Sourced<T> {
@@ -279,7 +290,7 @@ mod tests {
         let read = |(index, text): (usize, &str)| {
             let path = PathBuf::from(format!("/{index}/config.toml"));
             let file = file::parse(
-                &format!("version = 1\n{text}"),
+                format!("version = 1\n{text}"),
                 Whereabouts { index, folder: Path::new("/x"), home: None },
             );
             (path, file.unwrap())

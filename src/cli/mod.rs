@@ -28,6 +28,7 @@ use crate::dns::dns_server;
 use crate::error::{Error, Kind};
 use crate::output::Output;
 use crate::proto::bundle::Bundle;
+use crate::proto::moment::span;
 use crate::proto::name::{HostName, HostNameError};
 use crate::proto::policy::Policies;
 use crate::verifier::{Options, Verifier};
@@ -205,10 +206,7 @@ const BAD_KEY_HINT: &str =
 
 /// What is to be said aloud of a proof in grace; `age` in seconds.
 pub(crate) fn in_grace(host: &str, age: u64) -> String {
-    format!(
-        "DNS gives no usable answer for {host}: a proof of {} minutes ago serves, by outage_grace",
-        age.div_ceil(60)
-    )
+    format!("DNS gives no usable answer for {host}: a proof of {} ago serves, by outage_grace", span(age))
 }
 
 /// A host name from the command line.
@@ -306,11 +304,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
 }
 
 fn cache(text: &str) -> Result<Cache, String> {
-    match text {
-        "" => Err("want a folder, or off".to_owned()),
-        "off" => Ok(Cache::Off),
-        folder => Ok(Cache::Folder(folder.into())),
-    }
+    Cache::read(text, |folder| Ok(folder.into()))
 }
 
 fn files(text: &str) -> Result<Files, String> {

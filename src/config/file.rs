@@ -21,8 +21,9 @@ const VERSION: &str = "1";
 const KEYS: [&str; 6] = ["version", "resolver", "trust_anchor", "cache", "timeout", "host"];
 /// Most mistakes that are told of one file.
 const MAX_MISTAKES: usize = 20;
-/// The longest part of a line that is shown, in characters.
+/// The longest part of a line that is shown, and the longest message, in characters: both hold what the file says.
 const MAX_SHOWN: usize = 100;
+const MAX_MESSAGE: usize = 400;
 /// How long everything together may take.
 const TIMEOUTS: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(86_401);
 
@@ -64,10 +65,16 @@ impl Mistake {
     }
 }
 
-/// Reads the text of a file; all of it is right, or every mistake is told.
-pub(super) fn parse(text: &str, at: Whereabouts<'_>) -> Result<File, Vec<Mistake>> {
+/// Reads what a file holds; all of it is right, or every mistake is told.
+pub(super) fn parse(octets: impl AsRef<[u8]>, at: Whereabouts<'_>) -> Result<File, Vec<Mistake>> {
+    let octets = octets.as_ref();
+    let text = &String::from_utf8_lossy(octets);
     let ends = text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n').map(|(end, _)| end).collect();
     let mut reader = Reader { text, ends, at, mistakes: Vec::new() };
+    if let Err(e) = str::from_utf8(octets) {
+        reader.mistake(e.valid_up_to(), "this is not UTF-8");
+        return Err(reader.mistakes);
+    }
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         reader.mistake(error.span().map_or(0, |span| span.start), error.message());
@@ -78,9 +85,15 @@ pub(super) fn parse(text: &str, at: Whereabouts<'_>) -> Result<File, Vec<Mistake
             return Ok(file);
         }
     }
-    reader.mistakes.sort_by_key(|mistake| mistake.line);
-    reader.mistakes.truncate(MAX_MISTAKES);
-    Err(reader.mistakes)
+    let mut mistakes = reader.mistakes;
+    mistakes.sort_by_key(|mistake| mistake.line);
+    mistakes.dedup();
+    let untold = mistakes.len().saturating_sub(MAX_MISTAKES);
+    mistakes.truncate(MAX_MISTAKES);
+    if untold > 0 {
+        mistakes.push(Mistake::whole(format!("and {untold} mistakes more")));
+    }
+    Err(mistakes)
 }
 
 struct Reader<'a> {
@@ -102,8 +115,11 @@ impl Reader<'_> {
 
     fn mistake(&mut self, offset: usize, message: impl fmt::Display) {
         let line = self.line(offset);
-        let shown = self.text.lines().nth(line - 1).map(|text| text.trim().chars().take(MAX_SHOWN).collect());
-        self.mistakes.push(Mistake { line: Some(line), message: message.to_string(), shown });
+        let begin = line.checked_sub(2).and_then(|before| self.ends.get(before)).map_or(0, |end| end + 1);
+        let end = self.ends.get(line - 1).copied().unwrap_or(self.text.len());
+        let shown = self.text.get(begin..end).map(|text| text.trim().chars().take(MAX_SHOWN).collect());
+        let message = message.to_string().chars().take(MAX_MESSAGE).collect();
+        self.mistakes.push(Mistake { line: Some(line), message, shown });
     }
 
     /// Keeps what is right, tells what is not.
@@ -142,10 +158,7 @@ impl Reader<'_> {
                     file.trust_anchor = self.right(path, begin).map(|path| (path, line));
                 }
                 "cache" => {
-                    let cache = one_text(value).and_then(|text| match text.as_str() {
-                        "off" => Ok(Cache::Off),
-                        folder => path(folder, self.at).map(Cache::Folder),
-                    });
+                    let cache = one_text(value).and_then(|text| Cache::read(&text, |t| path(t, self.at)));
                     file.cache = self.right(cache, begin).map(|cache| (cache, line));
                 }
                 "timeout" => {
@@ -158,6 +171,7 @@ impl Reader<'_> {
                     self.mistake(begin, message);
                 }
                 key => {
+                    let key: String = key.chars().take(40).collect();
                     self.mistake(begin, format!("there is no key {key:?} (there are: {})", KEYS.join(", ")))
                 }
             }
@@ -242,9 +256,10 @@ fn one_text(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
 }
 
 fn servers(value: &Value) -> Result<Vec<SocketAddr>, String> {
+    let server = |text: &str| dns_server(text).map_err(|e| format!("{text:?}: {e}"));
     let servers: Vec<SocketAddr> = match value {
-        Value::Text(text) => text.split(',').map(dns_server).collect::<Result<_, _>>()?,
-        Value::List(texts) => texts.iter().map(|text| dns_server(text)).collect::<Result<_, _>>()?,
+        Value::Text(text) => text.split(',').map(server).collect::<Result<_, _>>()?,
+        Value::List(texts) => texts.iter().map(|text| server(text)).collect::<Result<_, _>>()?,
     };
     if servers.is_empty() {
         return Err("want at least one resolver; without the key the system's are asked".to_owned());

@@ -214,6 +214,14 @@ fn hosts_come_from_a_file_too_and_aliases_come_along() {
         .collect();
     names.sort();
     assert_eq!(names, ["web1.example.test", "web1.moved.other.test", "www.other.test"]);
+    let list = world.tree.sandbox.write("hosts", "web1.example.test\n\nnot a host\n");
+    let finished = world.export(&[&format!("@{}", list.display())]);
+    assert_eq!(
+        (finished.code, finished.json()["reason"].as_str()),
+        (Some(2), Some("host-name")),
+        "{finished:#?}"
+    );
+    assert!(finished.json()["error"].as_str().unwrap().contains("hosts line 3: "), "{finished:#?}");
 }
 
 #[test]
@@ -236,15 +244,17 @@ fn inspect_shows_and_check_proves_at_any_time() {
     let checked = lines(&finished).into_iter().find(|l| l["type"] == "SSHFP").unwrap();
     assert_eq!((finished.code, checked["status"].as_str()), (Some(0), Some("secure")), "{finished:#?}");
     assert_eq!(checked["valid_until"], held["signed_until"]);
-    for (at, reason) in
-        [("2040-01-01T00:00:00Z", "signature-expired"), ("1000000000", "signature-not-yet-valid")]
-    {
+    for (at, reason, hint) in [
+        ("2040-01-01T00:00:00Z", "signature-expired", "export it anew"),
+        ("1000000000", "signature-not-yet-valid", "clock"),
+    ] {
         let finished = world.bundle("check", &[file, "--at", at]);
         assert_eq!(finished.code, Some(4), "{finished:#?}");
         assert!(
             lines(&finished).iter().all(|l| l["reason"] == reason && l["status"] == "bogus"),
             "{finished:#?}"
         );
+        assert!(lines(&finished).iter().all(|l| l["hint"].as_str().unwrap().contains(hint)), "{finished:#?}");
     }
     // Another root's bundle proves nothing here.
     let other = Tree::start();

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use sshanchor::proto::pattern::PatternList;
+
+use crate::support::peer::command;
 use crate::support::port::Port;
-use crate::support::sandbox::clean;
+use crate::support::sandbox::{Sandbox, clean};
 use crate::support::sshd::{Sshd, sshfp_lines};
 use crate::support::tree::Plan;
 use crate::support::unbound::Unbound;
@@ -222,4 +225,65 @@ fn a_file_that_others_may_have_written_changes_no_verdict() {
     let finished = through(&sshd);
     works(&finished);
     assert!(finished.stderr.contains("chmod go-w"), "{finished:#?}");
+}
+
+/// Small numbers, the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        // MMIX's constants; the upper bits are the random ones.
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.roll(of.len() as u64) as usize]
+    }
+
+    fn host(&mut self) -> String {
+        let addresses = ["10.0.0.1", "192.168.1.200", "fe80::1", "2001:db8::5"];
+        if self.roll(6) == 0 {
+            return self.one(&addresses).to_owned();
+        }
+        let labels: Vec<&str> =
+            (0..=self.roll(3)).map(|_| self.one(&["a", "b", "ab", "web1", "xn--a", "10", "db"])).collect();
+        format!("{}.test", labels.join("."))
+    }
+
+    /// Much like `host`, or like another one.
+    fn pattern(&mut self, host: &str) -> String {
+        let base = if self.roll(2) == 0 { host.to_owned() } else { self.host() };
+        let change = |c: char| match self.roll(8) {
+            0 => "*".to_owned(),
+            1 => "?".to_owned(),
+            2 => String::new(),
+            _ => c.to_string(),
+        };
+        let pattern: String = base.chars().map(change).collect();
+        let pattern = if pattern.is_empty() { "*".to_owned() } else { pattern };
+        if self.roll(4) == 0 { format!("!{pattern}") } else { pattern }
+    }
+}
+
+/// Where they differ on purpose does not come up here: ssh takes upper case in a pattern and a final dot for part
+/// of it, so that such a pattern matches no host or few; and a comma for a letter.
+#[test]
+fn patterns_match_the_hosts_that_ssh_matches() {
+    let sandbox = Sandbox::new();
+    let mut dice = Dice(2026);
+    let mut matched = 0;
+    for _ in 0..200 {
+        let host = dice.host();
+        let patterns: Vec<String> = (0..=dice.roll(3)).map(|_| dice.pattern(&host)).collect();
+        let patterns = patterns.join(" ");
+        let file = sandbox.write("ssh_config", &format!("Host {patterns}\nUser matched\n"));
+        let said = run(command("ssh").arg("-G").arg("-F").arg(&file).arg("--").arg(&host), LIMIT);
+        assert_eq!(said.code, Some(0), "{patterns:?} {host} {said:#?}");
+        let by_ssh = said.stdout.lines().any(|line| line == "user matched");
+        let ours = PatternList::parse(&patterns).unwrap().matches(&host);
+        assert_eq!(ours, by_ssh, "Host {patterns}, of {host}");
+        matched += usize::from(ours);
+    }
+    assert!((50..150).contains(&matched), "of both kinds there are enough: {matched}");
 }

@@ -51,6 +51,7 @@ struct Checked {
     records: Vec<String>,
     reason: Option<&'static str>,
     message: Option<String>,
+    hint: Option<&'static str>,
     source: &'static str,
     at: Option<String>,
     valid_until: Option<String>,
@@ -85,6 +86,7 @@ impl Checked {
             records: outcome.as_ref().map(|answer| answer.data().set().presentation()).unwrap_or_default(),
             reason: error.map(ChainError::code),
             message: error.map(ToString::to_string),
+            hint: error.map(hint),
             source: Origin::Bundle.code(),
             at: rfc3339(at),
             valid_until: outcome.as_ref().ok().and_then(|answer| rfc3339(answer.expires())),
@@ -92,10 +94,22 @@ impl Checked {
     }
 }
 
+fn hint(error: &ChainError) -> &'static str {
+    match error {
+        ChainError::NoAnchor { .. } => "name a trust anchor at or above this name: --trust-anchor FILE",
+        ChainError::AnchorMismatch { .. } => {
+            "the trust anchor here is not the one that these proofs lead to: compare the two, or name it (--trust-anchor FILE)"
+        }
+        ChainError::NotYetValid { .. } => "check this machine's clock, or the time that --at names",
+        _ => "where DNS can be asked, export it anew: sshanchor bundle export HOST -o FILE",
+    }
+}
+
 impl Report for Checked {
     fn text(&self) -> String {
         let until = self.valid_until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
         let why = self.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        format!("{} {}: {}{until}{why}", self.name, self.rtype, self.status)
+        let hint = self.hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+        format!("{} {}: {}{until}{why}{hint}", self.name, self.rtype, self.status)
     }
 }

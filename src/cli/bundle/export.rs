@@ -175,9 +175,14 @@ fn hosts(texts: &[String]) -> Result<Vec<(HostName, u16)>, Error> {
         match text.strip_prefix('@') {
             None => add(text)?,
             Some(file) => {
-                let lines = read(file)?;
-                let lines = lines.lines().map(str::trim);
-                lines.filter(|line| !line.is_empty() && !line.starts_with('#')).try_for_each(&mut add)?;
+                let text = read(file)?;
+                let lines = text.lines().map(str::trim).enumerate();
+                for (at, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+                    add(line).map_err(|error| Error {
+                        message: format!("{file} line {}: {}", at + 1, error.message),
+                        ..error
+                    })?;
+                }
             }
         }
     }

@@ -86,7 +86,7 @@ impl Found {
             file: file(finding.place).unwrap_or_default(),
             line: Some(finding.place.line),
             message: format!("{}{}", finding.message, because.unwrap_or_default()),
-            hint: Some(finding.kind.hint().to_owned()),
+            hint: Some(finding.hint().to_owned()),
         }
     }
 }

@@ -14,7 +14,6 @@ use crate::output::Output;
 /// Settings come from options, from the environment, from the user's file (~/.config/sshanchor/config.toml) and from
 /// the system's (/etc/sshanchor/config.toml), in this order. --config FILE takes the place of both files.
 #[derive(Debug, clap::Args)]
-#[command(disable_help_subcommand = true)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,

@@ -82,7 +82,11 @@ fn each_mistake_is_told_with_its_line() {
     for (rest, line, why) in [
         ("resolver = []", 2, "at least one"),
         ("resolver = \"ns1.example.com\"", 2, "want an address"),
+        ("resolver = [\"::1\", \"ns2.example.com\"]", 2, "\"ns2.example.com\": want an address"),
         ("resolver = [53]", 2, "in quotes"),
+        ("cache = \"\"", 2, "want a folder"),
+        ("cache = \"none\"", 2, "or off"),
+        ("cache = \"~\"", 2, "one's own"),
         ("trust_anchor = \"\"", 2, "want a path"),
         ("trust_anchor = \"~other/file\"", 2, "one's own"),
         ("trust_anchor = [\"a\"]", 2, "in quotes"),
@@ -104,6 +108,7 @@ fn each_mistake_is_told_with_its_line() {
         ("timeout = \"1s\"\ntimeout = \"2s\"", 3, "duplicate"),
         ("resolver = \"::1", 2, "string"),
         ("[[host]\nmatch = \"*\"", 2, ""),
+        ("timeout = \"1s\"\rcache = \"off\"", 2, "carriage return"),
     ] {
         refused(&format!("version = 1\n{rest}\n"), line, why);
     }
@@ -114,9 +119,28 @@ fn all_mistakes_are_told_up_to_a_limit() {
     let found = mistakes("version = 1\na = 1\nb = 1\n[[host]]\nmatch = \"\"\nc = 1\nmode = \"no\"");
     assert_eq!(found.iter().map(|m| m.line.unwrap()).collect::<Vec<_>>(), [2, 3, 5, 6, 7]);
     let many: String = (0..100).map(|n| format!("key{n} = 1\n")).collect();
-    assert_eq!(mistakes(&format!("version = 1\n{many}")).len(), MAX_MISTAKES);
+    let told = mistakes(&format!("version = 1\n{many}"));
+    let last = &told[MAX_MISTAKES];
+    assert_eq!(
+        (told.len(), last.message.as_str(), last.line),
+        (MAX_MISTAKES + 1, "and 80 mistakes more", None)
+    );
     let long = mistakes(&format!("version = 1\nkey = \"{}\"", "x".repeat(1000)));
     assert_eq!(long[0].shown.as_ref().unwrap().len(), MAX_SHOWN);
+    for text in [
+        format!("{} = 1", "k".repeat(5000)),
+        format!("[[host]]\nmatch = \"a\"\nmode = \"{}\"", "m".repeat(5000)),
+    ] {
+        assert!(mistakes(&format!("version = 1\n{text}"))[0].message.len() <= MAX_MESSAGE);
+    }
+}
+
+#[test]
+fn what_is_no_text_is_told_with_its_line() {
+    let found = parse(b"version = 1\n# caf\xe9\nx = 1\n", at()).unwrap_err();
+    assert_eq!((found.len(), found[0].line, found[0].message.as_str()), (1, Some(2), "this is not UTF-8"));
+    assert_eq!(found[0].shown.as_deref(), Some("# caf\u{fffd}"));
+    assert!(parse(b"\xef\xbb\xbfversion = 1\r\n", at()).is_ok(), "a byte order mark and CRLF are text");
 }
 
 #[test]
@@ -136,7 +160,7 @@ mod properties {
         #[test]
         fn any_text_is_read_or_refused(text in "(version = 1\n)?(\\PC|\n|[\\[\\]=\"'#.]|host|match|mode ?= ?){0,60}") {
             if let Err(mistakes) = parse(&text, at()) {
-                prop_assert!(!mistakes.is_empty() && mistakes.len() <= MAX_MISTAKES);
+                prop_assert!(!mistakes.is_empty() && mistakes.len() <= MAX_MISTAKES + 1);
             }
         }
 

@@ -2,6 +2,7 @@
 
 use super::MAX_ALIASES;
 use crate::proto::message::{Question, rcode_name};
+use crate::proto::moment;
 use crate::proto::name::Name;
 use crate::proto::rr::RrType;
 
@@ -19,10 +20,10 @@ pub enum ChainError {
     #[error("no RRSIG over {owner} {rtype}")]
     Unsigned { owner: Name, rtype: RrType },
     /// `ago` in seconds.
-    #[error("RRSIG over {owner} {rtype} by {signer} expired {ago} s ago")]
+    #[error("RRSIG over {owner} {rtype} by {signer} expired {} ago", moment::span(u64::from(*ago)))]
     Expired { owner: Name, rtype: RrType, signer: Name, ago: u32 },
     /// `ahead` in seconds.
-    #[error("RRSIG over {owner} {rtype} by {signer} begins in {ahead} s")]
+    #[error("RRSIG over {owner} {rtype} by {signer} begins in {}", moment::span(u64::from(*ahead)))]
     NotYetValid { owner: Name, rtype: RrType, signer: Name, ahead: u32 },
     /// Its end lies before its beginning, as serial numbers go (RFC 4034 section 3.1.5).
     #[error("RRSIG over {owner} {rtype} by {signer} ends before it begins")]

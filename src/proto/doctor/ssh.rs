@@ -98,8 +98,14 @@ fn in_use(asks: &str, host: Option<&str>, config: &Config) -> Finding {
         (None, None) => "connections are not checked by sshanchor".to_owned(),
     };
     let pattern = host.unwrap_or("*.example.com");
+    // ssh takes the first of the two that it finds.
+    let place = match (config.get("proxycommand"), config.get("proxyjump")) {
+        (None, None) => "add to ~/.ssh/config",
+        (Some(_), _) => "if that is not needed, put at the top of ~/.ssh/config",
+        (None, Some(_)) => "if the host can be reached without the jump, put at the top of ~/.ssh/config",
+    };
     Finding::info("ssh-proxy", asks, message).remedy(format!(
-        "add to ~/.ssh/config: Host {pattern} / ProxyCommand sshanchor proxy %h %p / StrictHostKeyChecking yes (a line each)"
+        "{place}: Host {pattern} / ProxyCommand sshanchor proxy %h %p / StrictHostKeyChecking yes (a line each)"
     ))
 }
 

@@ -31,13 +31,16 @@ pub enum Kind {
     Contradiction,
 }
 
-impl Kind {
+impl Finding {
     /// What to do next.
-    pub fn hint(self) -> &'static str {
-        match self {
-            Self::NeverMatches => "mend the patterns, or take the rule out",
-            Self::Dead => "the first value wins: put narrow rules before wide ones, or take this one out",
-            Self::Contradiction => "decide which of the two is meant",
+    pub fn hint(&self) -> &'static str {
+        match (self.kind, self.because) {
+            (Kind::NeverMatches, _) => "mend the patterns, or take the rule out",
+            (Kind::Dead, Some(_)) => {
+                "the first value wins: put narrow rules before wide ones, or take this one out"
+            }
+            (Kind::Dead, None) => "give it a setting, or take it out",
+            (Kind::Contradiction, _) => "decide which of the two is meant",
         }
     }
 }

@@ -4,6 +4,7 @@ use super::RELEASED;
 use crate::proto::chain::ChainError;
 use crate::proto::denial::{Status, Unproven};
 use crate::proto::hostkey::{HostKey, KeyType};
+use crate::proto::moment;
 use crate::proto::name::{HostName, Name};
 use crate::proto::policy::Shortfall;
 use crate::proto::rr::RrType;
@@ -103,7 +104,7 @@ pub enum Reason {
         cause: Box<Unproven>,
     },
     /// The proof has run out since it was made.
-    #[error("the proof for {host} held until {until} and it is {now} (seconds since 1970)")]
+    #[error("the proof for {host} held until {}, and it is {}", moment::text(*until), moment::text(*now))]
     ProofExpired {
         /// The host asked for.
         host: HostName,
@@ -114,7 +115,7 @@ pub enum Reason {
     },
     /// The clock shows a time before this program existed, or before a signature was made that was verified
     /// earlier.
-    #[error("the clock says {now} (seconds since 1970), and it was {not_before} when {}", if *not_before == RELEASED { "this release was made" } else { "a signature was made that has been verified here earlier" })]
+    #[error("the clock says {}, and it was {} when {}", moment::text(*now), moment::text(*not_before), if *not_before == RELEASED { "this release was made" } else { "a signature was made that has been verified here earlier" })]
     Clock {
         /// The moment of the verdict.
         now: u64,
