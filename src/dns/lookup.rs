@@ -61,7 +61,7 @@ impl State {
     fn begin_anew_with(&mut self, other: &mut State) {
         self.prover.adopt(&other.prover);
         self.prover.forget_failures();
-        self.material = std::mem::take(&mut other.material);
+        self.material = std::mem::take(&mut other.material).whole();
         self.under_way.clear();
         self.failed.clear();
     }
@@ -145,12 +145,13 @@ impl Lookups {
         self.stored.as_ref()?.prove_in_grace(asked, grace)
     }
 
-    /// Proves what was asked by DNS; of what is stored only keys of zones are used. On bogus data, and where one
-    /// resolver led nowhere, another, if there is one, is asked once more for all of it, alias by alias, and to
-    /// validate for itself (CD=0): the first may be at fault, or hold a poisoned entry that it then replaces, or the keys that
-    /// are stored may be those of yesterday. Its word is not taken for anything; what it proves is, be it that
-    /// there is no such record. Once it is of use, it is the first to be asked, and the zones proven by it stay
-    /// proven.
+    /// Proves what was asked by DNS; of what is stored only keys of zones are used.
+    ///
+    /// On bogus data, and where one resolver led nowhere, another, if there is one, is asked once more for all of
+    /// it, alias by alias, and to validate for itself (CD=0): the first may be at fault, or hold a poisoned entry
+    /// that it then replaces, or the keys that are stored may be those of yesterday. Its word is not taken for
+    /// anything; what it proves is, be it that there is no such record. Once it is of use, it is the first to be
+    /// asked, and the zones proven by it stay proven.
     pub async fn prove_live(&self, asked: &Question) -> Result<Answer, Unproven> {
         let (mut left, began) = (MAX_AT_FIRST, self.resolver.place());
         let outcome = match self.attempt(asked, &mut left).await {

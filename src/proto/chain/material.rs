@@ -56,6 +56,12 @@ impl Material {
         Material { piecemeal: true, ..Material::default() }
     }
 
+    /// The same, and of replies to come all that they have.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Material { piecemeal: false, ..self }
+    }
+
     /// What came for `question`, if it has been asked.
     pub fn get(&self, question: &Question) -> Option<&Fetched> {
         self.fetched.get(question)
