@@ -220,7 +220,9 @@ fn accepted(anchored: &Anchored) -> String {
 impl Report for Judged {
     fn text(&self) -> String {
         let verdict = self.verdict.unwrap_or("failed");
-        let mut lines = vec![format!("{}:{} {verdict}: {}", self.host, self.port, self.message)];
+        // As it could be typed again.
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let mut lines = vec![format!("{host}:{} {verdict}: {}", self.port, self.message)];
         lines.extend(self.hint.iter().map(|hint| format!("  hint: {hint}")));
         lines.join("\n")
     }
@@ -229,6 +231,14 @@ impl Report for Judged {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_can_be_typed_again_as_it_is_shown() {
+        for (typed, shown) in [("[::1]:2222", "[::1]:2222 "), ("192.0.2.1", "192.0.2.1:22 ")] {
+            let Ok((Target::Address(address, error), port)) = target(typed, 22) else { panic!("{typed}") };
+            assert!(Judged::address(&address, port, error).text().starts_with(shown));
+        }
+    }
 
     #[test]
     fn no_more_hosts_at_once_than_open_files_allow() {

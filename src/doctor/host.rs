@@ -36,7 +36,7 @@ impl Doctor {
             Ok(config) => host.take(config),
             Err(AskSshError::Missing) => {}
             Err(error) => {
-                let asked = format!("ssh -G {}", host.typed);
+                let asked = self.asked(&host.typed);
                 host.findings.push(no_config(&asked, &error).of(&host.name));
             }
         }

@@ -206,10 +206,18 @@ impl Doctor {
         if hosts.is_empty() {
             match config::of_host(NOBODY, self.ssh_config.as_deref(), self.timeout / 3).await {
                 Ok(config) => findings.extend(judge::ssh::judge(None, &config)),
-                Err(error) => findings.push(no_config(&format!("ssh -G {NOBODY}"), &error)),
+                Err(error) => findings.push(no_config(&self.asked(NOBODY), &error)),
             }
         }
         findings
+    }
+
+    /// How ssh was asked about `host`, to be typed again.
+    fn asked(&self, host: &str) -> String {
+        match &self.ssh_config {
+            Some(file) => format!("ssh -F {} -G {host}", file.display()),
+            None => format!("ssh -G {host}"),
+        }
     }
 
     /// All that concerns each host.

@@ -81,6 +81,8 @@ fn a_configuration_that_ssh_does_not_take_is_told_and_so_is_one_that_hangs() {
         "{:#?}",
         broken.finished
     );
+    let told = broken.findings.iter().find(|finding| finding["check"] == "ssh-config").unwrap();
+    assert!(told["remedy"].as_str().unwrap().starts_with("ssh -F /"), "{told}");
     assert_eq!(broken.severity("chain"), "ok", "the proof does not depend on it");
     // ssh looks through those that it has for each that it reads, so few long ones are quicker than many.
     let name = vec!["a".repeat(60); 4].join(".");

@@ -48,7 +48,8 @@ fn connections_are_checked_where_sshanchor_is_asked() {
     let finding = other.iter().find(|finding| finding.check == "ssh-proxy").unwrap();
     assert_eq!(finding.severity, Severity::Info);
     assert!(finding.message.contains("nc %h %p") && finding.remedy.is_some());
-    assert!(found("proxyjump jump.example.com\n")[0].message.contains("ProxyJump"));
+    let jump = found("proxyjump jump.example.com\n").remove(0);
+    assert!(jump.message.contains("ProxyJump") && jump.remedy.unwrap().contains("without the jump"));
 }
 
 #[test]
