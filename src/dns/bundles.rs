@@ -34,7 +34,12 @@ pub fn load(path: &Path) -> Result<Bundle, BundleFileError> {
 /// all. A link stays, and the file that it leads to is replaced; a pipe or a device is written to, for in its place a
 /// file would be no use, and as root a disaster.
 pub fn save(bundle: &Bundle, path: &Path) -> Result<(), BundleFileError> {
-    let io = |e| BundleFileError::Io(path.into(), e);
+    // The error of a temporary file names that file, which nobody asked for.
+    let plain = |e: io::Error| match e.get_ref() {
+        Some(_) => e.kind().into(),
+        None => e,
+    };
+    let io = |e| BundleFileError::Io(path.into(), plain(e));
     let text = bundle.to_text();
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => fs::canonicalize(path).and_then(|path| replace(&path, &text)),

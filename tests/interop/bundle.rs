@@ -307,3 +307,13 @@ fn long_work_shows_its_progress_on_a_terminal_and_only_there() {
     assert!(shown.stdout.contains(&last), "the line is gone before the result: {shown:#?}");
     assert!(!shown.stdout.contains('\x1b'), "{shown:#?}");
 }
+
+#[test]
+fn a_folder_that_is_not_there_is_told_of_as_it_was_typed() {
+    let world = world();
+    let file = world.tree.sandbox.join("no/such/folder.bundle");
+    let finished = world.bundle("export", &[HOST, "-o", file.to_str().unwrap()]);
+    assert_eq!((finished.code, finished.json()["reason"].as_str()), (Some(1), Some("io")), "{finished:#?}");
+    let told = finished.json()["error"].as_str().unwrap().to_owned();
+    assert!(told.contains("folder.bundle") && !told.contains(".tmp"), "{told}");
+}
