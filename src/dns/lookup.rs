@@ -57,13 +57,13 @@ impl State {
         self.failed.push_back((Instant::now(), question.clone()));
     }
 
-    /// After a good second opinion: what came before is in doubt, and goes.
-    fn begin_anew_with(&mut self, other: &mut State) {
+    /// After a good second opinion: what came of zones before is in doubt, and goes. Data stays, for lookups that are
+    /// looking into why it does not hold.
+    fn prefer(&mut self, other: &mut State) {
         self.prover.adopt(&other.prover);
         self.prover.forget_failures();
-        self.material = std::mem::take(&mut other.material);
-        self.under_way.clear();
-        self.failed.clear();
+        self.material.prefer(std::mem::take(&mut other.material));
+        self.under_way.retain(|question, _| self.material.get(question).is_some());
     }
 
     /// Many hosts hang on one zone's keys: that they did not come once is not to be the end of all.
@@ -163,7 +163,7 @@ impl Lookups {
                 match second.as_ref().map_or_else(Unproven::is_proven, |_| true) {
                     true => {
                         self.resolver.prefer(&again.resolver);
-                        self.lock().begin_anew_with(&mut again.lock());
+                        self.lock().prefer(&mut again.lock());
                         second
                     }
                     false => Err(unproven),

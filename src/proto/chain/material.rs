@@ -95,6 +95,14 @@ impl Material {
         self.fetched.entry(question.clone()).or_insert(denied.unwrap_or(Fetched::Failed(why)));
     }
 
+    /// Takes what came for `other` in place of what is here, and forgets all keys and DS sets of zones besides.
+    pub fn prefer(&mut self, other: Material) {
+        self.fetched.retain(|question, _| !matches!(question.rtype, RrType::DNSKEY | RrType::DS));
+        self.fetched.extend(other.fetched);
+        self.beside.extend(other.beside);
+        self.aside.extend(other.aside);
+    }
+
     /// Forgets that `question` could not be answered.
     pub fn forget_failure(&mut self, question: &Question) {
         if matches!(self.get(question), Some(Fetched::Failed(_))) {
