@@ -57,13 +57,13 @@ impl State {
         self.failed.push_back((Instant::now(), question.clone()));
     }
 
-    /// After a good second opinion: what came before is in doubt, and goes.
-    fn begin_anew_with(&mut self, other: &mut State) {
+    /// After a good second opinion: what came of zones before is in doubt, and goes. Data stays, for lookups that are
+    /// looking into why it does not hold.
+    fn prefer(&mut self, other: &mut State) {
         self.prover.adopt(&other.prover);
         self.prover.forget_failures();
-        self.material = std::mem::take(&mut other.material).whole();
-        self.under_way.clear();
-        self.failed.clear();
+        self.material.prefer(std::mem::take(&mut other.material));
+        self.under_way.retain(|question, _| self.material.get(question).is_some());
     }
 
     /// Many hosts hang on one zone's keys: that they did not come once is not to be the end of all.
@@ -167,7 +167,7 @@ impl Lookups {
                     Err(unproven)
                 } else {
                     self.resolver.prefer(&again.resolver);
-                    self.lock().begin_anew_with(&mut again.lock());
+                    self.lock().prefer(&mut again.lock());
                     second
                 }
             }
@@ -249,7 +249,7 @@ impl Lookups {
         let mut asking: Vec<_> = needs
             .iter()
             .map(|question| {
-                let cell = self.lock().under_way.entry(question.clone()).or_default().clone();
+                let cell = self.cell(question);
                 Box::pin(async move { *cell.get_or_init(|| self.fetch_one(question)).await })
             })
             .collect();
@@ -260,10 +260,26 @@ impl Lookups {
         if self.patience == self.deadline {
             // They end by then, and know whom they have waited for.
             answered.await;
+            let state = &mut *self.lock();
+            needs
+                .iter()
+                .filter(|q| state.material.get(q).is_some())
+                .for_each(|q| drop(state.under_way.remove(q)));
             return Ok(());
         }
         let outcome = timeout_at(self.patience, answered).await;
         outcome.map_err(|_| Unproven::unanswered(asked.clone(), "no answer in time"))
+    }
+
+    /// Where those meet who need the same question. One that is through, and whose outcome is no longer kept, begins
+    /// again.
+    fn cell(&self, question: &Question) -> Arc<OnceCell<()>> {
+        let State { material, under_way, .. } = &mut *self.lock();
+        let cell = under_way.entry(question.clone()).or_default();
+        if cell.initialized() && material.get(question).is_none() {
+            *cell = Arc::default();
+        }
+        cell.clone()
     }
 
     async fn fetch_one(&self, question: &Question) {

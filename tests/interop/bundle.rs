@@ -317,3 +317,24 @@ fn a_folder_that_is_not_there_is_told_of_as_it_was_typed() {
     let told = finished.json()["error"].as_str().unwrap().to_owned();
     assert!(told.contains("folder.bundle") && !told.contains(".tmp"), "{told}");
 }
+
+#[test]
+fn a_bundle_about_no_host_is_not_all_right() {
+    let world = world();
+    assert_eq!(world.export(&[HOST]).code, Some(0));
+    let file = world.file();
+    let check = || world.bundle("check", &[file.to_str().unwrap()]);
+    assert_eq!(check().code, Some(0));
+    let header = r#"{"format":"sshanchor-bundle","version":1,"made":1,"entries":"#;
+    let text = fs::read_to_string(&file).unwrap();
+    let keys = text.lines().find(|line| line.contains(r#""type":"DNSKEY""#)).unwrap();
+    for nothing in [format!("{header}0}}\n"), format!("{header}1}}\n{keys}\n")] {
+        fs::write(&file, nothing).unwrap();
+        let finished = check();
+        assert_eq!(
+            (finished.code, &finished.json()["reason"]),
+            (Some(4), &"not-proven".into()),
+            "{finished:#?}"
+        );
+    }
+}

@@ -62,7 +62,11 @@ pub(super) fn run(args: &Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let at = args.at.unwrap_or_else(now);
     let mut prover = Prover::new(trust_anchors(cx.trust_anchor.as_deref())?, at);
     let mut all = true;
-    let questions = bundle.entries().map(Entry::question).filter(|q| !is_of_a_zone(q.rtype));
+    let mut questions = bundle.entries().map(Entry::question).filter(|q| !is_of_a_zone(q.rtype)).peekable();
+    if questions.peek().is_none() {
+        let message = format!("{} proves nothing: it is about no host", args.file.display());
+        return Err(Error::new(Kind::Unproven, "not-proven", message).hint("export it anew"));
+    }
     for asked in questions {
         let checked = Checked::new(asked, bundle.prove(asked, &mut prover), at);
         all &= checked.status == Status::Secure;

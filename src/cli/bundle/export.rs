@@ -12,7 +12,7 @@ use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
 use crate::output::{Progress, Report, rfc3339};
 use crate::proto::bundle::Bundle;
-use crate::proto::chain::{Answer, Entry};
+use crate::proto::chain::Answer;
 use crate::proto::denial::Unproven;
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
@@ -89,13 +89,10 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     drop(progress);
     // In the order in which the hosts were named.
     outcomes.sort_by_key(|(place, _)| *place);
-    let (mut entries, mut unproven, mut ends): (Vec<Entry>, Vec<Missing>, Vec<u64>) = Default::default();
+    let (mut proven, mut unproven): (Vec<Answer>, Vec<Missing>) = Default::default();
     for ((host, port), (_, outcome)) in hosts.iter().zip(outcomes) {
         match outcome {
-            Ok(answers) => {
-                ends.extend(answers.iter().map(Answer::expires));
-                entries.extend(answers.iter().flat_map(|answer| answer.entries(made)));
-            }
+            Ok(answers) => proven.extend(answers),
             Err(cause) => unproven.push(Missing {
                 host: host.to_string(),
                 port: *port,
@@ -108,7 +105,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     for Missing { host, port, message, hint, .. } in &unproven {
         cx.out.warn(&format!("{host}:{port} is not proven: {message} (hint: {hint})"));
     }
-    if !unproven.is_empty() && (!args.partial || entries.is_empty()) {
+    if !unproven.is_empty() && (!args.partial || proven.is_empty()) {
         let message = format!(
             "{} of {} hosts are not proven, and {} was not written",
             unproven.len(),
@@ -118,7 +115,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         return Err(Error::new(Kind::Unproven, "not-proven", message)
             .hint("mend these hosts' records, or write the others with --partial"));
     }
-    let bundle = Bundle::new(entries, made);
+    let bundle = Bundle::new(proven.iter().flat_map(|answer| answer.entries(made)), made);
     if args.output.as_os_str() == "-" {
         cx.out.line(bundle.to_text().trim_end())?;
     } else {
@@ -128,7 +125,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
             made: rfc3339(made),
             hosts: hosts.len() - unproven.len(),
             entries: bundle.entries().len(),
-            valid_until: ends.into_iter().min().and_then(rfc3339),
+            valid_until: proven.iter().map(Answer::expires).min().and_then(rfc3339),
             unproven: unproven.clone(),
         })?;
     }

@@ -1,7 +1,6 @@
 //! What has been fetched so far: unproven data, by question.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
 use super::MAX_ALIASES;
 use super::entry::stands_at;
@@ -11,6 +10,10 @@ use crate::proto::rr::{RrSet, RrType};
 
 /// RRsets of an authority section that are kept: what takes part in denials, and more than any needs.
 const MAX_AUTHORITY: usize = 20;
+
+/// Questions whose data is kept; the oldest goes first, and is asked for again if anybody still needs it. Keys and
+/// DS sets of zones stay. More than any number of lookups at the same time has in hand.
+const MAX_DATA: usize = 4096;
 
 /// What came for one question. Nothing of it is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub struct Material {
     aside: HashMap<Question, Fetched>,
     /// Of each reply only what was asked for is taken.
     piecemeal: bool,
+    /// Questions that are not about zones, in the order in which their data came.
+    order: VecDeque<Question>,
 }
 
 impl Material {
@@ -54,12 +59,6 @@ impl Material {
     /// itself, since some resolvers leave out signatures or denials beyond the first alias.
     pub fn piecemeal() -> Self {
         Material { piecemeal: true, ..Material::default() }
-    }
-
-    /// The same, and of replies to come all that they have.
-    #[must_use]
-    pub fn whole(self) -> Self {
-        Material { piecemeal: false, ..self }
     }
 
     /// What came for `question`, if it has been asked.
@@ -103,7 +102,27 @@ impl Material {
         } else {
             Fetched::Alias { cname: set, dname: None }
         };
-        self.fetched.entry(question.clone()).or_insert(found);
+        self.keep(question.clone(), found);
+    }
+
+    /// Keeps what came first for a question, within bounds; false if something was there.
+    fn keep(&mut self, question: Question, found: Fetched) -> bool {
+        if self.fetched.contains_key(&question) {
+            return false;
+        }
+        if !is_of_zone(&question) {
+            self.order.push_back(question.clone());
+        }
+        self.fetched.insert(question, found);
+        while self.order.len() > MAX_DATA {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.fetched.remove(&oldest);
+            self.beside.remove(&oldest);
+        }
+        if self.aside.len() > MAX_DATA {
+            self.aside.clear();
+        }
+        true
     }
 
     /// Follows the aliases from `asked`, proven or not, as far as they are known. For display, and for
@@ -122,7 +141,18 @@ impl Material {
     /// Notes that `question` could not be answered.
     pub fn fail(&mut self, question: &Question, why: String) {
         let denied = self.aside.remove(question);
-        self.fetched.entry(question.clone()).or_insert(denied.unwrap_or(Fetched::Failed(why)));
+        self.keep(question.clone(), denied.unwrap_or(Fetched::Failed(why)));
+    }
+
+    /// Takes what came for `other` in place of what is here, and forgets all keys and DS sets of zones besides.
+    pub fn prefer(&mut self, other: Material) {
+        self.fetched.retain(|question, _| !is_of_zone(question));
+        for (question, found) in other.fetched {
+            self.fetched.remove(&question);
+            self.keep(question, found);
+        }
+        self.beside.extend(other.beside);
+        self.aside.extend(other.aside);
     }
 
     /// Forgets that `question` could not be answered.
@@ -198,11 +228,8 @@ impl Material {
                 Fetched::Nothing { .. } | Fetched::Failed(_) => false,
             };
             wild |= expanded;
-            if let Entry::Vacant(place) = self.fetched.entry(here.clone()) {
-                place.insert(found);
-                if expanded {
-                    self.beside.insert(here.clone(), denials(response));
-                }
+            if self.keep(here.clone(), found) && expanded {
+                self.beside.insert(here.clone(), denials(response));
             }
             match self.alias_at(&here) {
                 Some((_, target)) if question.rtype != RrType::CNAME => name = target,
@@ -210,6 +237,11 @@ impl Material {
             }
         }
     }
+}
+
+/// What all names of a zone need.
+fn is_of_zone(question: &Question) -> bool {
+    matches!(question.rtype, RrType::DNSKEY | RrType::DS)
 }
 
 /// The CNAME at `name` that `dname` stands for, which may be left out (RFC 6672 section 5.3.1).

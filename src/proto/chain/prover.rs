@@ -13,6 +13,9 @@ use crate::proto::message::Question;
 use crate::proto::name::Name;
 use crate::proto::rr::{RrSet, RrType, Rrsig};
 
+/// Sets that are remembered as proven, besides zones: of many names the latest ones are asked for again.
+const MAX_REMEMBERED: usize = 4096;
+
 /// Why there is no proof yet, or will be none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Halt {
@@ -152,6 +155,9 @@ impl Prover {
         // A DS set belongs to the zone above the cut.
         let base = if rtype == RrType::DS { owner.parent() } else { Some(owner.clone()) };
         let proven = self.prove_for(set, base, material, budget)?;
+        if self.sets.len() >= MAX_REMEMBERED {
+            self.sets.clear();
+        }
         self.sets.insert(place, proven.clone());
         Ok(proven)
     }

@@ -179,3 +179,17 @@ fn chains_are_of_bounded_length() {
     assert_eq!(case(MAX_ZONES), Ok(()));
     assert_eq!(case(MAX_ZONES + 1), Err("too-long"));
 }
+
+#[test]
+fn what_came_for_many_names_goes_with_time_and_what_proves_zones_stays() {
+    let mut material = Material::default();
+    let keys = question("example.test", RrType::DNSKEY);
+    let host = |n: usize| question(&format!("h{n}.example.test"), RrType::SSHFP);
+    material.fail(&keys, "nobody answers".to_owned());
+    for n in 0..5000 {
+        material.fail(&host(n), "nobody answers".to_owned());
+    }
+    assert!(material.get(&keys).is_some());
+    assert_eq!((0..5000).filter(|n| material.get(&host(*n)).is_some()).count(), 4096);
+    assert!(material.get(&host(0)).is_none() && material.get(&host(4999)).is_some());
+}

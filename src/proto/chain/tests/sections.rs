@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::proto::chain::paper::Key;
+use crate::proto::message::Response;
 
 const TARGET: &str = "real.other.test";
 
@@ -105,4 +106,30 @@ fn while_algorithms_roll_either_is_enough() {
         }
     }
     assert_eq!(case(&[&old], &new, &new), Err("no-such-key"), "the DS of the other one");
+}
+
+#[test]
+fn what_another_resolver_gave_takes_the_place_of_zones_and_leaves_other_data() {
+    let answer = |text: &str, rtype, rdata: &[u8]| {
+        let answer = vec![record(text, rtype, rdata)];
+        (question(text, rtype), Response { answer, ..Response::default() })
+    };
+    let material = |replies: &[(Question, Response)]| {
+        let mut material = Material::default();
+        replies.iter().for_each(|(asked, reply)| material.add(asked, reply));
+        material
+    };
+    let (host, other) =
+        (answer("a.test", RrType::SSHFP, b"\x04\x02one"), answer("b.test", RrType::SSHFP, b"\x04\x02two"));
+    let (keys, better) =
+        (answer("test", RrType::DNSKEY, b"bad"), answer("a.test", RrType::SSHFP, b"\x04\x02best"));
+    let mut ours = material(&[host.clone(), other.clone(), keys.clone()]);
+    ours.prefer(material(std::slice::from_ref(&better)));
+    assert_eq!(ours.get(&keys.0), None);
+    assert_eq!(
+        ours.get(&other.0),
+        material(std::slice::from_ref(&other)).get(&other.0),
+        "somebody may be looking into it"
+    );
+    assert_eq!(ours.get(&host.0), material(&[better]).get(&host.0));
 }
