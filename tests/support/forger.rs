@@ -74,9 +74,14 @@ impl Forger {
             asked: Mutex::default(),
             stop: AtomicBool::new(false),
         });
-        let port = Port::free();
-        let udp = UdpSocket::bind(port.addr()).unwrap();
-        let tcp = TcpListener::bind(port.addr()).unwrap();
+        // A process that another thread is just starting holds all sockets of this one for a moment, that by which the
+        // port was found to be free included.
+        let bound = (0..50).find_map(|_| {
+            let port = Port::free();
+            let (udp, tcp) = (UdpSocket::bind(port.addr()).ok()?, TcpListener::bind(port.addr()).ok()?);
+            Some((port, udp, tcp))
+        });
+        let (port, udp, tcp) = bound.unwrap();
         let (a, b) = (Arc::clone(&shared), Arc::clone(&shared));
         thread::spawn(move || serve_udp(&udp, &a));
         thread::spawn(move || serve_tcp(&tcp, &b));
