@@ -261,20 +261,32 @@ impl Verifier {
     /// A key exchange with the host, judged by nobody yet. Nothing is sent to a host for which no key
     /// is proven. What is stored may accept, and never refuses: then DNS is asked, and the host if need be.
     pub async fn verify(&self, host: &HostName, port: u16) -> Result<Verification, Error> {
+        let keeps_addresses = self.keeps_addresses(host);
         let (evidence, stream) = self.prepare(host, port).await?;
         let first = self.shake_hands(evidence, stream).await;
-        let refused = !matches!(self.verdict(&first), Ok(Verdict::Accept(_)) | Err(_));
-        if !first.evidence.is_stored() || !refused {
+        if matches!(self.verdict(&first), Ok(Verdict::Accept(_)) | Err(_)) {
             return Ok(first);
         }
-        let evidence = self.live_evidence(host, port).await?;
+        // The host may have moved, and another one have its address.
+        let may_have_moved = keeps_addresses && first.probed.is_some();
+        if may_have_moved {
+            self.forget_addresses(host);
+        }
+        let evidence = match first.evidence.is_stored() {
+            true => self.live_evidence(host, port).await?,
+            false if may_have_moved => first.evidence.clone(),
+            false => return Ok(first),
+        };
         let stream = match &first.probed {
             _ if evidence.is_outage() => return Ok(first),
             Some(Ok(probed)) if matches!(self.judge(&evidence, &probed.presented), Verdict::Accept(_)) => {
                 return Ok(Verification { evidence, ..first });
             }
             _ if self.key_types(&evidence).is_empty() => None,
-            _ => Some(self.connect(host, port).await),
+            seen => match (self.connect(host, port).await, seen) {
+                (Err(_), Some(Ok(_))) => return Ok(Verification { evidence, ..first }),
+                (connected, _) => Some(connected),
+            },
         };
         Ok(self.shake_hands(evidence, stream).await)
     }

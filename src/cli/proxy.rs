@@ -80,7 +80,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         if !silent {
             tell_warnings(cx);
         }
-        let (verifier, refused) = (&verifier, &refused);
+        let (verifier, refused, host) = (&verifier, &refused, &host);
         async move {
             let found = match early {
                 Some(found) => found,
@@ -99,6 +99,8 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
                 accepted(verdict)
             });
             accepted.map_err(|error| {
+                // Should another host have its address by now, the next connection finds it.
+                verifier.forget_addresses(host);
                 let text = wording(&error);
                 refused.replace(Some(error));
                 Refusal { text }

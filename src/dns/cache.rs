@@ -172,8 +172,16 @@ impl Cache {
 
     /// Drops what is stored for `question`.
     pub fn forget(&self, question: &Question) {
-        let subject = Subject::Proof(question);
-        if self.get(question).is_some() && !self.write(subject, "") {
+        self.forget_all_of(Subject::Proof(question));
+    }
+
+    /// Drops the addresses of `host` as the resolvers of `scope` had them.
+    pub fn forget_addresses(&self, host: &Name, scope: &str) {
+        self.forget_all_of(Subject::Addresses(host, scope));
+    }
+
+    fn forget_all_of(&self, subject: Subject<'_>) {
+        if self.read_text(subject).is_some() && !self.write(subject, "") {
             let _ = fs::remove_file(self.place(subject).0);
         }
     }

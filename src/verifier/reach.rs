@@ -58,6 +58,19 @@ impl Verifier {
         connect_to(&found, port, self.deadline).await.map_err(unreachable)
     }
 
+    /// Addresses of `host` are kept that serve without a question.
+    pub(super) fn keeps_addresses(&self, host: &HostName) -> bool {
+        let kept = self.cache.as_ref().and_then(|c| c.addresses(host.name(), &self.scope(), now()));
+        matches!(kept, Some((_, true)))
+    }
+
+    /// Forgets the addresses of `host` that an earlier run found: another host may have them by now.
+    pub fn forget_addresses(&self, host: &HostName) {
+        if let Some(cache) = &self.cache {
+            cache.forget_addresses(host.name(), &self.scope());
+        }
+    }
+
     /// Addresses that came with a bundle.
     fn bundled_addresses(&self, host: &HostName) -> Vec<IpAddr> {
         let stored = |rtype| self.lookups.stored(&Question::new(host.name().clone(), rtype));

@@ -1,12 +1,16 @@
 //! Proofs of earlier runs: they spare questions, they accept, and they never refuse.
 
 use std::fs;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use crate::support::forger::Forger;
+use crate::support::port::Port;
 use crate::support::process::wait_until;
 use crate::support::sshd::Sshd;
 use crate::support::{Finished, Tree, run};
@@ -219,4 +223,51 @@ fn what_was_withdrawn_is_not_accepted_from_this_users_cache() {
         (Some(4), Some("no-record")),
         "{finished:#?}"
     );
+}
+
+/// A listener that passes connections on to wherever `to` says at the time.
+fn relay(from: SocketAddr, to: &Arc<Mutex<SocketAddr>>) {
+    let (listener, to) = (TcpListener::bind(from).unwrap(), to.clone());
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(*to.lock().unwrap()).unwrap();
+            let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut from, &mut into).map(|_| into.shutdown(Shutdown::Both)));
+            let (mut from, mut into) = (server, client);
+            thread::spawn(move || std::io::copy(&mut from, &mut into).map(|_| into.shutdown(Shutdown::Both)));
+        }
+    });
+}
+
+#[test]
+fn a_host_that_has_moved_is_found_though_another_one_has_its_address() {
+    let world = world();
+    let another = Sshd::start(&["ed25519"]);
+    let port = Port::free();
+    let [old, new] = [2, 3].map(|n| SocketAddr::from((Ipv4Addr::new(127, 0, 0, n), port.number())));
+    let at_old = Arc::new(Mutex::new(world.sshd.addr()));
+    relay(old, &at_old);
+    relay(new, &Arc::new(Mutex::new(world.sshd.addr())));
+    let verify = || {
+        let target = format!("{HOST}:{}", port.number());
+        run(world.sshanchor().args(["verify", &target, "--json", "--timeout", "5"]), LIMIT)
+    };
+    let is_at = |address: SocketAddr| {
+        let ip = address.ip();
+        world.tree.update(&format!("update delete {OWNER} A\nupdate add {OWNER} 60 A {ip}"));
+    };
+    is_at(old);
+    assert_eq!(verify().code, Some(0));
+    is_at(new);
+    *at_old.lock().unwrap() = another.addr();
+    let finished = verify();
+    assert_eq!(
+        (finished.code, finished.json()["verdict"].as_str()),
+        (Some(0), Some("accept")),
+        "{finished:#?}"
+    );
+    // Where DNS too says that it is there, it is refused.
+    is_at(old);
+    fs::remove_dir_all(world.cache()).unwrap();
+    assert_eq!([verify().code, verify().code], [Some(3); 2]);
 }
