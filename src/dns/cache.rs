@@ -39,6 +39,8 @@ const CLOCK: &str = "clock";
 const MAX_LINE: usize = 16 * 1024;
 /// Octets in one file, of which there are 256: 64 MiB in all.
 const MAX_FILE: u64 = 256 * 1024;
+/// Octets that a file may have until somebody has shrunk it.
+const LONGEST: u64 = 2 * MAX_FILE;
 /// Addresses are kept that long for the day when DNS does not answer, in seconds.
 const ADDRESSES_KEPT: u64 = 30 * 86_400;
 
@@ -127,11 +129,6 @@ struct Clock {
 }
 
 impl Cache {
-    /// Where it lives unless told; none for a user without a home.
-    pub fn default_folder() -> Option<PathBuf> {
-        Some(directories::ProjectDirs::from("", "", "sshanchor")?.cache_dir().to_owned())
-    }
-
     /// Opens the cache in `folder`, which is made if it is not there.
     pub fn open(folder: &Path) -> Result<Self, CacheError> {
         let io = |path: &Path, error| CacheError::Io(path.to_owned(), error);
@@ -283,20 +280,23 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The file at `path`, if it is this user's or root's alone.
+/// The file at `path`, if it is this user's or root's alone. One that is far beyond its bound is none: its newest
+/// lines, which count, would be those that are not read.
 fn read_lines(path: &Path) -> Option<String> {
     let mut octets = Vec::new();
-    ownership::open(path).ok()?.take(MAX_FILE + MAX_LINE as u64).read_to_end(&mut octets).ok()?;
-    // What is cut is the end of a file that somebody is about to shrink.
-    Some(String::from_utf8_lossy(&octets).into_owned())
+    ownership::open(path).ok()?.take(LONGEST + 1).read_to_end(&mut octets).ok()?;
+    (octets.len() as u64 <= LONGEST).then(|| String::from_utf8_lossy(&octets).into_owned())
 }
 
-/// Adds to the file, which is made if it is not there; gives its length.
+/// Adds to the file, which is made if it is not there; gives its length. One that nobody could shrink begins anew.
 fn append(path: &Path, line: &[u8]) -> io::Result<u64> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut options = fs::OpenOptions::new();
     options.append(true).create(true).mode(0o600).custom_flags(flags.bits() as i32);
     let mut file = options.open(path)?;
+    if file.metadata()?.len() > LONGEST {
+        file.set_len(0)?;
+    }
     file.write_all(line)?;
     Ok(file.metadata()?.len())
 }

@@ -275,3 +275,19 @@ fn nothing_is_made_in_what_belongs_to_somebody_else() {
     }
     assert!(Cache::open(&home.join(".cache/sshanchor")).is_ok());
 }
+
+#[test]
+fn a_file_that_nobody_shrank_is_no_file_and_begins_anew() {
+    let (_folder, cache) = cache();
+    let path = file(&cache);
+    let good = fs::read_to_string(&path).unwrap();
+    let filled = |octets: u64| good.clone() + &"\n".repeat(octets as usize - good.len());
+    fs::write(&path, filled(LONGEST)).unwrap();
+    assert!(cache.get(&asked()).is_some());
+    // Its last lines might say otherwise.
+    fs::write(&path, filled(LONGEST + 1)).unwrap();
+    assert_eq!(cache.get(&asked()), None);
+    cache.put(&entries(HOST, b"\x04\x02two"));
+    assert!(cache.get(&asked()).is_some());
+    assert!(fs::metadata(&path).unwrap().len() < MAX_LINE as u64);
+}
