@@ -77,3 +77,12 @@ pub fn in_value(word: &str) -> Result<String, QuoteError> {
         false => Ok(format!("\"{word}\"")),
     }
 }
+
+/// A file name for Include, which takes it for a pattern. One that matches nothing is passed over in silence, and
+/// `~` is the home that HOME names: it has to be a whole path.
+pub fn in_include(path: &str) -> Result<String, QuoteError> {
+    match path.chars().find(|c| matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | '~')) {
+        Some(wrong) => Err(QuoteError::Character(path.to_owned(), wrong)),
+        None => in_value(path),
+    }
+}

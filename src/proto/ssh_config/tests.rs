@@ -56,7 +56,8 @@ fn each_way_leaves_ssh_no_other_way_to_a_key() {
     );
     let proxy = wanted(Way::Proxy).text().unwrap();
     assert!(proxy.contains("\n    KnownHostsCommand /usr/bin/sshanchor"), "{proxy}");
-    let line = "\n    ProxyCommand /usr/bin/sshanchor --resolver '[::1]:53' proxy --bundle '/x/100%%' '%h' %p\n";
+    let line =
+        "\n    ProxyCommand /usr/bin/sshanchor --resolver '[::1]:53' proxy --bundle '/x/100%%' '%h' %p\n";
     assert!(proxy.contains(line), "{proxy}");
 
     let old = wanted(Way::ProxyWithFile("~/.ssh/sshanchor/known_hosts".to_owned())).text().unwrap();
@@ -177,7 +178,8 @@ fn what_was_written_is_read_again_and_compared_with_what_is_in_force() {
     assert_eq!(file.again, "sshanchor config ssh --install '*.example.com' '!db.example.com'");
     assert!(file.hosts.matches("web1.example.com") && !file.hosts.matches("db.example.com"));
     assert_eq!(file.options, wanted(Way::KnownHosts).options().unwrap().iter().map(own).collect::<Vec<_>>());
-    for other in ["", "Host *\n", "# sshanchor 1\n", "# sshanchor 1: x\n# Do not edit; made by: x\nHost a\n"] {
+    for other in ["", "Host *\n", "# sshanchor 1\n", "# sshanchor 1: x\n# Do not edit; made by: x\nHost a\n"]
+    {
         assert!(Installed::parse(other).is_none(), "{other:?}");
     }
 
