@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::peer::peer;
+use crate::support::peer::{command, peer};
 use crate::support::process::wait_until;
 use crate::support::sandbox::clean;
 use crate::support::sshd::Sshd;
-use crate::support::{Finished, Sandbox, Tree, Zone, run, venv};
+use crate::support::{Finished, Sandbox, Tree, Zone, run, run_ok, venv};
 
 /// Ansible on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -60,6 +60,9 @@ impl Fleet {
         let home = &self.home;
         fs::copy(self.hosts[0].sandbox.join("user"), home.join(".ssh/id_ed25519")).unwrap();
         fs::copy(self.hosts[0].sandbox.join("user.pub"), home.join(".ssh/id_ed25519.pub")).unwrap();
+        let mut convert = command("dropbearconvert");
+        convert.args(["openssh", "dropbear"]).arg(home.join(".ssh/id_ed25519")).arg(home.join(".ssh/id_dropbear"));
+        run_ok(&mut convert);
         symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib"), home.join("contrib")).unwrap();
         fs::create_dir(home.join("sshanchor")).unwrap();
         symlink(env!("CARGO_BIN_EXE_sshanchor"), home.join("sshanchor/sshanchor")).unwrap();
@@ -187,6 +190,7 @@ impl Fleet {
             screen.contains("DNSSEC proves other keys"),
             "the reason is not on the screen: {finished:#?}"
         );
+        eprintln!("SCREEN {line}\n{screen}\nEND");
         let met = |log: &str| log.matches("remote software version").count();
         assert!(wait_until(LIMIT, || met(&self.log(host, &marks)) > 0), "{}", self.log(host, &marks));
         let over = || {
