@@ -31,15 +31,15 @@ def connect_verified(host, port=22, **options):
     client.set_missing_host_key_policy(ProvenByRelay(relay))
     try:
         client.connect(host, port, sock=relay, **options)
-    except Exception as error:
+        return client
+    except BaseException as error:
         client.close()
         relay.close()
         # paramiko does not tell why the other side left; the relay does.
         reason = relay.process.stderr.read().decode("ascii", "replace").strip()
-        if reason:
-            raise paramiko.SSHException(reason) from error
+        if reason and not isinstance(error, paramiko.AuthenticationException):
+            raise paramiko.SSHException(reason) from None
         raise
-    return client
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -37,7 +37,9 @@ impl Fleet {
         let home = Sandbox::new();
         fs::create_dir_all(home.join(".ssh")).unwrap();
         // What is done on the hosts is done in the folder `srv` of the user's own machine: it is all one.
-        fs::create_dir_all(home.join("srv")).unwrap();
+        fs::create_dir_all(home.join("srv/data")).unwrap();
+        home.write("srv/data/report", "all is well\n");
+        run_ok(command("git").args(["init", "-q", "--bare"]).arg(home.join("srv/tools.git")));
         let extra = format!("SetEnv HOME={}", home.join("srv").display());
         let hosts: Vec<Sshd> = (1..=2).map(|_| Sshd::start_with(&KEYS, &extra)).collect();
         let mut plan = Tree::plan();
@@ -61,9 +63,11 @@ impl Fleet {
         fs::copy(self.hosts[0].sandbox.join("user"), home.join(".ssh/id_ed25519")).unwrap();
         fs::copy(self.hosts[0].sandbox.join("user.pub"), home.join(".ssh/id_ed25519.pub")).unwrap();
         let mut convert = command("dropbearconvert");
-        convert.args(["openssh", "dropbear"]).arg(home.join(".ssh/id_ed25519")).arg(home.join(".ssh/id_dropbear"));
+        convert
+            .args(["openssh", "dropbear"])
+            .arg(home.join(".ssh/id_ed25519"))
+            .arg(home.join(".ssh/id_dropbear"));
         run_ok(&mut convert);
-        symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib"), home.join("contrib")).unwrap();
         fs::create_dir(home.join("sshanchor")).unwrap();
         symlink(env!("CARGO_BIN_EXE_sshanchor"), home.join("sshanchor/sshanchor")).unwrap();
         // These look for ~/.ssh in the user database, not in HOME.
@@ -90,18 +94,18 @@ impl Fleet {
             .map(|(i, sshd)| format!("Host web{}.example.com\n    Port {}\n", i + 1, sshd.port()))
             .collect();
         let key = home.join(".ssh/id_ed25519");
-        home.write(
-            ".ssh/config",
-            &format!(
-                "{user}Host *\n    IdentityFile {}\n    IdentitiesOnly yes\n    BatchMode yes\n",
-                key.display()
-            ),
+        let user = user
+            + "Host *.example.com\nProxyCommand sshanchor proxy %h %p\nStrictHostKeyChecking no\nUserKnownHostsFile /dev/null\n";
+        let text = format!(
+            "{user}Host *\n    IdentityFile {}\n    IdentitiesOnly yes\n    BatchMode yes\n",
+            key.display()
         );
+        home.write(".ssh/config", &text);
     }
 
-    /// A folder of the user, who is at home in it.
-    pub fn home(&self) -> &Sandbox {
-        &self.home
+    /// The hosts' own folder, which has a file in `data` and a git repository.
+    pub fn srv(&self) -> String {
+        self.home.join("srv").display().to_string()
     }
 
     /// The port of web1, web2.
@@ -133,13 +137,16 @@ impl Fleet {
         run(&mut self.command(line, true), LIMIT)
     }
 
+    /// Each line has a folder of its own to work in, with contrib/ in it.
     fn command(&self, line: &str, equipped: bool) -> Command {
+        let folder = tempfile::tempdir_in(self.home.path()).unwrap().keep();
+        symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib"), folder.join("contrib")).unwrap();
         let mut shell = Command::new("sh");
         clean(&mut shell, self.home.path());
         for variable in ["SSH_AUTH_SOCK", "SSH_ASKPASS", "DISPLAY", "PYTHONPATH", "PYTHONHOME"] {
             shell.env_remove(variable);
         }
-        shell.arg("-c").arg(line).current_dir(self.home.path());
+        shell.arg("-c").arg(line).current_dir(folder);
         shell.env("PATH", self.path(equipped));
         // Ansible wants UTF-8.
         shell.env("LC_ALL", "C.UTF-8").env("PYTHONDONTWRITEBYTECODE", "1");
@@ -168,6 +175,7 @@ impl Fleet {
     pub fn works(&self, line: &str, hosts: &[usize]) -> Finished {
         let marks = self.marks();
         let finished = self.shell(line);
+        eprintln!("WORKS {line}\n{}{}\nEND", finished.stdout, finished.stderr);
         assert_eq!(finished.code, Some(0), "{line}: {finished:#?}");
         for host in hosts {
             let log = self.log(*host, &marks);
@@ -216,9 +224,24 @@ impl Fleet {
     #[track_caller]
     pub fn lets_only_the_proven_in(mut self, line: &str, hosts: &[usize]) {
         self.works(line, hosts);
+        self.part();
         self.fails_without_sshanchor(line, hosts);
         for &host in hosts {
             self.with_impostor(host, |fleet| drop(fleet.is_stopped(line, host)));
+            self.part();
+        }
+    }
+
+    /// Ends the connections that ControlPersist keeps: they were verified once, and ask nothing.
+    fn part(&self) {
+        for folder in [".ansible/cp", ".ssh"] {
+            for entry in fs::read_dir(self.home.join(folder)).into_iter().flatten().flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_socket()) {
+                    let mut end = command("ssh");
+                    end.args(["-F", "none", "-O", "exit", "-S"]).arg(entry.path()).arg("any");
+                    run(&mut end, LIMIT);
+                }
+            }
         }
     }
 
@@ -236,5 +259,11 @@ impl Fleet {
 
     fn log(&self, host: usize, marks: &[usize]) -> String {
         self.hosts[host - 1].process.log()[marks[host - 1]..].to_owned()
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.part();
     }
 }

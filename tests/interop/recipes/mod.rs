@@ -2,6 +2,7 @@
 //! impostor in the host's place, or without `sshanchor`, it fails before anybody is told a user's name.
 
 mod fleet;
+mod ssh;
 
 use fleet::Fleet;
 
@@ -20,7 +21,7 @@ macro_rules! recipes {
 recipes! {
     paramiko [1] "python contrib/paramiko/connect_verified.py web1.example.com $PORT1 uptime";
     asyncssh [1] "python contrib/asyncssh/connect_verified.py web1.example.com $PORT1 uptime";
-    dbclient [1] "DBCLIENT_OPTIONS='-i .ssh/id_dropbear' contrib/dbclient/dbclient-verified web1.example.com $PORT1 uptime";
+    dbclient [1] "DBCLIENT_OPTIONS=\"-i $HOME/.ssh/id_dropbear\" contrib/dbclient/dbclient-verified web1.example.com $PORT1 uptime";
     ansible_with_paramiko [1] "ANSIBLE_CONFIG=contrib/ansible/ansible.cfg \
         ansible -c paramiko -i web1.example.com, -e ansible_port=$PORT1 -m ping all";
 }
