@@ -23,5 +23,5 @@ recipes! {
     asyncssh [1] "python contrib/asyncssh/connect_verified.py web1.example.com $PORT1 uptime";
     dbclient [1] "DBCLIENT_OPTIONS=\"-i $HOME/.ssh/id_dropbear\" contrib/dbclient/dbclient-verified web1.example.com $PORT1 uptime";
     ansible_with_paramiko [1] "ANSIBLE_CONFIG=contrib/ansible/ansible.cfg \
-        ansible -c paramiko -i web1.example.com, -e ansible_port=$PORT1 -m ping all";
+        ansible -c paramiko -i web1.example.com, -e ansible_port=$PORT1 -m ping all || ! cat ~/.ansible.log";
 }
