@@ -5,22 +5,22 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::timeout;
 
 use super::relay::PORTION;
+use super::server::Server;
 
 /// Until the server has closed and its octets are delivered, or the client takes no more. The end of
 /// the client's octets, or of the server's wish to read them, leaves the other way open, until the server
 /// has been silent for `silence`: a client that was killed can show no other sign, and a server that does
 /// not close then would keep this process for ever.
-pub(super) async fn both_ways<R, W>(client_in: R, client_out: W, server: TcpStream, silence: Duration)
+pub(super) async fn both_ways<R, W>(client_in: R, client_out: W, server: Server, silence: Duration)
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let (from_server, to_server) = server.into_split();
+    let (from_server, to_server) = split(server);
     let (sent, heard) = (AtomicBool::new(false), AtomicBool::new(false));
     let mut up = pin!(one_way(client_in, to_server, &sent));
     let mut down = pin!(one_way(from_server, client_out, &heard));
@@ -75,8 +75,8 @@ async fn transfer(
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{duplex, split};
-    use tokio::net::TcpListener;
+    use tokio::io::duplex;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::time::sleep;
 
     use super::*;
@@ -90,7 +90,7 @@ mod tests {
         let mut far = listener.accept().await.unwrap().0;
         let (mut client, proxy) = duplex(1024);
         let (client_in, client_out) = split(proxy);
-        let copying = tokio::spawn(both_ways(client_in, client_out, near, SILENCE));
+        let copying = tokio::spawn(both_ways(client_in, client_out, near.into(), SILENCE));
         // While both are there silence means nothing, nor does the client's end while the server talks.
         sleep(SILENCE * 2).await;
         client.shutdown().await.unwrap();

@@ -10,4 +10,5 @@ pub mod known_hosts;
 pub mod pass;
 pub mod probe;
 pub mod relay;
+pub mod server;
 pub(crate) mod stream;
