@@ -11,4 +11,8 @@ pub mod pass;
 pub mod probe;
 pub mod relay;
 pub mod server;
+#[cfg(target_os = "linux")]
+mod splice;
+pub mod standard;
 pub(crate) mod stream;
+pub mod watched;

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::copy;
 use super::server::Server;
+use super::watched::Side;
 use crate::proto::handshake::{Action, End, Gate, Negotiated};
 use crate::proto::hostkey::Presented;
 use crate::proto::verdict::Anchored;
@@ -99,8 +100,8 @@ pub async fn relay<R, W, F, Fut, T>(
     tell: T,
 ) -> Result<Relayed, RelayError>
 where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
+    R: AsyncRead + Unpin + Side,
+    W: AsyncWrite + Unpin + Side,
     F: FnOnce(Presented, bool) -> Fut,
     Fut: Future<Output = Result<Anchored, Refusal>>,
     T: FnOnce(&Cause),
