@@ -5,6 +5,7 @@ mod bundle;
 mod config;
 mod demo;
 mod doctor;
+mod export;
 mod lookup;
 mod proxy;
 mod publish;
@@ -93,6 +94,7 @@ enum Command {
     Withdraw(withdraw::Args),
     Lookup(lookup::Args),
     Bundle(bundle::Args),
+    Export(Box<export::Args>),
     Verify(verify::Args),
     Proxy(proxy::Args),
     Doctor(doctor::Args),
@@ -297,6 +299,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
         Command::Withdraw(args) => withdraw::run(args, cx).await,
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Bundle(args) => bundle::run(args, cx).await,
+        Command::Export(args) => export::run(*args, cx).await,
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
         Command::Doctor(args) => doctor::run(args, cx).await,
