@@ -5,6 +5,7 @@ mod bundle;
 mod config;
 mod demo;
 mod doctor;
+mod exec;
 mod lookup;
 mod proxy;
 mod publish;
@@ -95,6 +96,7 @@ enum Command {
     Bundle(bundle::Args),
     Verify(verify::Args),
     Proxy(proxy::Args),
+    Exec(exec::Args),
     Doctor(doctor::Args),
 }
 
@@ -243,7 +245,7 @@ pub fn main() -> ExitCode {
     let out = Output { json: cli.global.json, verbose: cli.global.verbose };
     let typed = cli.global.typed(&matches);
     let outcome = match cli.command {
-        Subcommands::Config(args) => config::run(args, &typed, out),
+        Subcommands::Config(args) => config::run(args, &typed, out).map(status),
         Subcommands::Command(command) => in_runtime(async {
             match (load(&typed), command) {
                 (Ok(config), command) => {
@@ -251,14 +253,15 @@ pub fn main() -> ExitCode {
                     dispatch(command, &cx).await
                 }
                 // Its standard output is ssh's.
-                (Err(error), Command::Proxy(_)) => Ok(Some(proxy::refuse_with(out, &[], error).await)),
+                (Err(error), Command::Proxy(_)) => {
+                    Ok(status(Some(proxy::refuse_with(out, &[], error).await)))
+                }
                 (Err(error), _) => Err(error),
             }
         }),
     };
     match outcome {
-        Ok(None) => ExitCode::SUCCESS,
-        Ok(Some(kind)) => ExitCode::from(kind.exit_code()),
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             out.error(&error);
             ExitCode::from(error.kind.exit_code())
@@ -266,7 +269,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn in_runtime(work: impl Future<Output = Result<Option<Kind>, Error>>) -> Result<Option<Kind>, Error> {
+fn in_runtime(work: impl Future<Output = Result<u8, Error>>) -> Result<u8, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -285,12 +288,17 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// `Ok(None)` is success; `Ok(Some(kind))` is an outcome that the command has reported already.
-async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error> {
+/// The exit status of a command that has reported its outcome already; none is success.
+fn status(outcome: Option<Kind>) -> u8 {
+    outcome.map_or(0, Kind::exit_code)
+}
+
+/// The exit status.
+async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
     if !matches!(command, Command::Proxy(_)) {
         cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
     }
-    match command {
+    let outcome = match command {
         Command::Demo(args) => demo::run(args, cx).await,
         Command::Sshfp(args) => sshfp::run(args, cx).await,
         Command::Publish(args) => publish::run(args, cx).await,
@@ -299,8 +307,10 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
         Command::Bundle(args) => bundle::run(args, cx).await,
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
+        Command::Exec(args) => return exec::run(args, cx).await,
         Command::Doctor(args) => doctor::run(args, cx).await,
-    }
+    };
+    outcome.map(status)
 }
 
 fn cache(text: &str) -> Result<Cache, String> {

@@ -6,6 +6,7 @@ pub mod config;
 mod copy;
 mod handler;
 pub mod hostkeys;
+pub mod identity;
 pub mod known_hosts;
 pub mod pass;
 pub mod probe;
