@@ -9,6 +9,7 @@ pub mod hostkeys;
 pub mod known_hosts;
 pub mod pass;
 pub mod probe;
+pub mod program;
 pub mod relay;
 pub mod server;
 #[cfg(target_os = "linux")]
