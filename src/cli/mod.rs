@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod known_hosts;
 mod lookup;
+mod private_file;
 mod proxy;
 mod publish;
 mod sshfp;
