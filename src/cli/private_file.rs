@@ -14,8 +14,8 @@ use crate::verifier::Verifier;
 pub(super) struct PrivateFile {
     /// Write the proven key to this file before ssh sees it: ssh's UserKnownHostsFile, for an ssh older than 8.5
     /// (config ssh writes both)
-    #[arg(long = "known-hosts-file", value_name = "FILE")]
-    file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    known_hosts_file: Option<PathBuf>,
 }
 
 impl PrivateFile {
@@ -50,7 +50,7 @@ impl PrivateFile {
         let is_proven = |known: &HostKey| {
             matches!(verifier.judge(evidence, &Presented::Plain(known.clone())), Verdict::Accept(_))
         };
-        match &self.file {
+        match &self.known_hosts_file {
             Some(file) => accepted::update(file, name, key, is_proven),
             None => Ok(()),
         }
