@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinHandle};
 use self::target::Target;
 use self::tunnel::{Tunnel, asked_to_end};
 use super::bundle::BundleFile;
+use super::private_file::PrivateFile;
 use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, in_grace};
 use crate::error::{Error, Kind};
 use crate::output::Output;
@@ -62,6 +63,8 @@ pub(super) struct Args {
     via: Option<String>,
     #[command(flatten)]
     bundle: BundleFile,
+    #[command(flatten)]
+    private: PrivateFile,
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
@@ -96,7 +99,17 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
         let (verifier, host, port) = (verifier.clone(), host.clone(), target.port);
         async move { verifier.evidence(&host, port).await }
     });
-    let (server, early) = match reach(target, tunnel, &verifier, &mut proving).await {
+    let looked_up = target.lookup_name();
+    let hopeless = |found: &Result<Evidence, Error>| match hopeless(&verifier, found) {
+        Some(error) => {
+            if let Ok(evidence) = found {
+                args.private.clear(&verifier, evidence, &looked_up);
+            }
+            Err(target.located(error))
+        }
+        None => Ok(()),
+    };
+    let (server, early) = match reach(target, tunnel, &verifier, &mut proving, hopeless).await {
         Ok(reached) => reached,
         Err(error) => return Err(refuse(cx, error).await),
     };
@@ -108,6 +121,7 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
             voice.iter().for_each(|voice| voice.show(tunnel::show(cx.out)));
         }
         let (verifier, refused) = (&verifier, &refused);
+        let (private, looked_up) = (&args.private, &looked_up);
         async move {
             let found = match early {
                 Some(found) => found,
@@ -123,7 +137,12 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
                 {
                     cx.out.warn(&in_grace(&host.to_string(), age));
                 }
-                accepted(verdict)
+                let accepted = accepted(verdict);
+                match &accepted {
+                    Ok(_) => private.keep(verifier, &evidence, looked_up, presented.key())?,
+                    Err(_) => private.clear(verifier, &evidence, looked_up),
+                }
+                accepted
             });
             accepted.map_err(|error| {
                 // Should another host have its address by now, the next connection finds it.
@@ -170,11 +189,8 @@ async fn reach(
     tunnel: &mut Tunnel,
     verifier: &Verifier,
     proving: &mut Proving,
+    hopeless: impl Fn(&Result<Evidence, Error>) -> Result<(), Error>,
 ) -> Result<(Server, Option<Result<Evidence, Error>>), Error> {
-    let hopeless = |found: &Result<Evidence, Error>| match hopeless(verifier, found) {
-        Some(error) => Err(target.located(error)),
-        None => Ok(()),
-    };
     if let Some(via) = &target.via {
         let server = tunnel.start(via, target)?;
         // Once the server speaks nothing is gained by waiting.
