@@ -8,7 +8,7 @@ use tokio::task::JoinError;
 use super::bundle::BundleFile;
 use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, address, host_name, in_grace};
 use crate::error::{Error, Kind};
-use crate::output::Output;
+use crate::output::{Output, can_be_read};
 use crate::proto::evidence::Evidence;
 use crate::proto::handshake::End;
 use crate::proto::hostkey::{HostKeyError, Presented};
@@ -109,7 +109,10 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     };
     // A handshake that broke off tells its own cause.
     let error = |cause: &Cause| refused.borrow().clone().unwrap_or_else(|| broken(&host, cause));
-    let tell = |cause: &Cause| cx.out.refusal(&error(cause));
+    let tell = |cause: &Cause| {
+        cx.out.refusal(&error(cause));
+        can_be_read()
+    };
     match relay(stdin(), stdout(), server, verifier.deadline(), decide, tell).await {
         Ok(relayed) => {
             if !relayed.client_is_asyncssh {
@@ -197,6 +200,7 @@ pub(super) async fn refuse_with(out: Output, warnings: &[String], error: Error) 
     let tell = || {
         warnings.iter().for_each(|warning| out.warn(warning));
         out.refusal(&error);
+        can_be_read()
     };
     refuse_client(stdin(), stdout(), &wording(&error), tell).await;
     error.kind

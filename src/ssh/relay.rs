@@ -22,6 +22,8 @@ pub(super) const PORTION: usize = 64 * 1024;
 const GRACE: Duration = Duration::from_secs(2);
 /// How long a server may be silent once the client has ended its octets, most likely because it is gone.
 pub(super) const SILENCE: Duration = Duration::from_secs(30);
+/// What a client tells its user who has read the reason.
+const SEE_ABOVE: &str = "sshanchor: refused, for the reason above";
 /// How long a client that is to be refused may take to name itself.
 const NAMING: Duration = Duration::from_millis(500);
 
@@ -85,9 +87,9 @@ pub enum Cause {
 /// client then takes (it may ask its user) is its own affair. On a refusal the client is sent a
 /// DISCONNECT with the reason, and nothing of the held reply; both sides are closed.
 ///
-/// `tell` is for the line on standard error. It is called before the client learns of the refusal:
-/// ssh and dbclient send their ProxyCommand SIGHUP as soon as they do. It is not called where
-/// standard error must stay silent, because asyncssh reads it as the SSH stream.
+/// `tell` is for the line on standard error, and says whether anybody can read that. It is called before the
+/// client learns of the refusal: ssh and dbclient send their ProxyCommand SIGHUP as soon as they do. It is not
+/// called where standard error must stay silent, because asyncssh reads it as the SSH stream.
 ///
 /// Returns once the server has closed and its octets are delivered, though `client_in` may be open
 /// still: a read of standard input that hangs in its thread is for the caller to leave behind.
@@ -104,7 +106,7 @@ where
     W: AsyncWrite + Unpin + Side,
     F: FnOnce(Presented, bool) -> Fut,
     Fut: Future<Output = Result<Anchored, Refusal>>,
-    T: FnOnce(&Cause),
+    T: FnOnce(&Cause) -> bool,
 {
     let mut gate = Gate::new();
     let mut server = server.into();
@@ -137,7 +139,7 @@ pub async fn refuse_client<R, W, T>(client_in: R, client_out: W, text: &str, tel
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
-    T: FnOnce(),
+    T: FnOnce() -> bool,
 {
     let mut gate = Gate::new();
     part(&mut gate, client_in, client_out, text, tell).await;
@@ -151,14 +153,14 @@ async fn part<R, W, T>(gate: &mut Gate, mut client_in: R, mut client_out: W, tex
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
-    T: FnOnce(),
+    T: FnOnce() -> bool,
 {
     gate.end();
     let naming = read_on(gate, &mut client_in, |gate| gate.client_version().is_some());
     let _ = timeout_at(Instant::now() + NAMING, naming).await;
-    if !gate.client_is_asyncssh() {
-        tell();
-    }
+    let is_read = !gate.client_is_asyncssh() && tell();
+    // OpenSSH prints the farewell below the standard error of its ProxyCommand, which is its own.
+    let text = if is_read && gate.client_is_openssh() { SEE_ABOVE } else { text };
     let farewell = gate.farewell(text);
     let exchange = async {
         client_out.write_all(&farewell).await?;
