@@ -5,6 +5,7 @@ mod bundle;
 mod config;
 mod demo;
 mod doctor;
+mod known_hosts;
 mod lookup;
 mod proxy;
 mod publish;
@@ -95,6 +96,7 @@ enum Command {
     Bundle(bundle::Args),
     Verify(verify::Args),
     Proxy(proxy::Args),
+    KnownHosts(known_hosts::Args),
     Doctor(doctor::Args),
 }
 
@@ -102,6 +104,11 @@ impl Command {
     /// It proves something, or changes what others have proven.
     fn keeps_proofs(&self) -> bool {
         !matches!(self, Command::Demo(_) | Command::Sshfp(_) | Command::Doctor(_))
+    }
+
+    /// Its standard output, and when to speak on standard error, are ssh's matter.
+    fn is_for_ssh(&self) -> bool {
+        matches!(self, Command::Proxy(_) | Command::KnownHosts(_))
     }
 }
 
@@ -121,7 +128,7 @@ pub struct Context {
     /// What is asked for besides a proof, by host.
     pub policies: Policies,
     /// What is wrong with the configuration, and yet no error. Where standard error is the user's these have been
-    /// told; `proxy` tells them when it knows its client.
+    /// told; `proxy` and `known-hosts` tell them in their own time.
     pub warnings: Vec<String>,
 }
 
@@ -237,13 +244,18 @@ pub fn main() -> ExitCode {
             } else {
                 let _ = e.print();
             }
+            if known_hosts::decides_nothing(std::env::args_os()) {
+                return ExitCode::SUCCESS;
+            }
             return ExitCode::from(e.exit_code() as u8);
         }
     };
     let out = Output { json: cli.global.json, verbose: cli.global.verbose };
     let typed = cli.global.typed(&matches);
+    let is_for_ssh = matches!(&cli.command, Subcommands::Command(command) if command.is_for_ssh());
     let outcome = match cli.command {
         Subcommands::Config(args) => config::run(args, &typed, out),
+        Subcommands::Command(Command::KnownHosts(args)) if args.wants_nothing() => Ok(None),
         Subcommands::Command(command) => in_runtime(async {
             match (load(&typed), command) {
                 (Ok(config), command) => {
@@ -252,6 +264,7 @@ pub fn main() -> ExitCode {
                 }
                 // Its standard output is ssh's.
                 (Err(error), Command::Proxy(_)) => Ok(Some(proxy::refuse_with(out, &[], error).await)),
+                (Err(error), Command::KnownHosts(args)) => Ok(known_hosts::refuse(&args, out, &error)),
                 (Err(error), _) => Err(error),
             }
         }),
@@ -260,7 +273,11 @@ pub fn main() -> ExitCode {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(kind)) => ExitCode::from(kind.exit_code()),
         Err(error) => {
-            out.error(&error);
+            if is_for_ssh {
+                out.refusal(&error)
+            } else {
+                out.error(&error)
+            }
             ExitCode::from(error.kind.exit_code())
         }
     }
@@ -287,7 +304,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 
 /// `Ok(None)` is success; `Ok(Some(kind))` is an outcome that the command has reported already.
 async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error> {
-    if !matches!(command, Command::Proxy(_)) {
+    if !command.is_for_ssh() {
         cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
     }
     match command {
@@ -299,6 +316,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
         Command::Bundle(args) => bundle::run(args, cx).await,
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
+        Command::KnownHosts(args) => known_hosts::run(args, cx).await,
         Command::Doctor(args) => doctor::run(args, cx).await,
     }
 }

@@ -126,7 +126,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 }
 
 /// The host, if policy passes it: a name, or an address.
-fn passed(host: &str, cx: &Context) -> Option<String> {
+pub(super) fn passed(host: &str, cx: &Context) -> Option<String> {
     let name = HostName::parse(host).ok().map(|name| name.to_string()).or_else(|| address(host))?;
     (cx.policies.of(&name).mode == Mode::Pass).then_some(name)
 }
