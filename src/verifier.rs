@@ -1,6 +1,7 @@
 //! Evidence, a live handshake, a verdict: what `verify`, `proxy` and the demonstration share. The wall
 //! clock is read here and passed down.
 
+mod keys;
 mod reach;
 
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use crate::proto::policy::{Policies, Policy, PortLabels};
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
 use crate::ssh::probe::{ProbeError, Probed, probe};
 
+pub use self::keys::{NoKeys, ProvenKeys};
 pub use self::reach::connect_passed;
 
 /// Whom to ask, whom to trust, how long to wait.
@@ -359,11 +361,13 @@ impl Verifier {
 
     /// No verdict by a clock that shows less than signatures that were verified here earlier.
     fn by_the_clock(&self, verdict: impl FnOnce(u64) -> Verdict) -> Verdict {
+        self.clock().map_or_else(Verdict::Unproven, verdict)
+    }
+
+    /// The time, unless the clock shows less than signatures that were verified here earlier.
+    fn clock(&self) -> Result<u64, Reason> {
         let (now, not_before) = (now(), self.cache.as_ref().map_or(0, Cache::clock));
-        match now < not_before {
-            true => Verdict::Unproven(Reason::Clock { now, not_before }),
-            false => verdict(now),
-        }
+        if now < not_before { Err(Reason::Clock { now, not_before }) } else { Ok(now) }
     }
 
     /// The verdict on a host that was looked at, now; or why it showed no key to judge.

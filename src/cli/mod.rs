@@ -5,6 +5,7 @@ mod bundle;
 mod config;
 mod demo;
 mod doctor;
+mod export;
 mod known_hosts;
 mod lookup;
 mod proxy;
@@ -94,6 +95,7 @@ enum Command {
     Withdraw(withdraw::Args),
     Lookup(lookup::Args),
     Bundle(bundle::Args),
+    Export(Box<export::Args>),
     Verify(verify::Args),
     Proxy(proxy::Args),
     KnownHosts(known_hosts::Args),
@@ -314,6 +316,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
         Command::Withdraw(args) => withdraw::run(args, cx).await,
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Bundle(args) => bundle::run(args, cx).await,
+        Command::Export(args) => export::run(*args, cx).await,
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
         Command::KnownHosts(args) => known_hosts::run(args, cx).await,

@@ -43,25 +43,25 @@ const EACH: u64 = 8;
 const OTHERS: u64 = 16;
 
 #[derive(Debug, Serialize)]
-struct Judged {
+pub(super) struct Judged {
     host: String,
     port: u16,
     /// accept, reject or unproven; null where the host could not be reached.
     verdict: Option<&'static str>,
-    reason: Option<&'static str>,
-    message: String,
-    hint: Option<String>,
+    pub(super) reason: Option<&'static str>,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
     key: Option<Key>,
     source: Option<&'static str>,
     /// How old a proof in grace is, in seconds.
     age: Option<u64>,
     valid_until: Option<String>,
     #[serde(skip)]
-    kind: Option<Kind>,
+    pub(super) kind: Option<Kind>,
 }
 
 #[derive(Debug, Serialize)]
-struct Key {
+pub(super) struct Key {
     #[serde(rename = "type")]
     key_type: &'static str,
     sha256: String,
@@ -96,7 +96,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 
 /// How many hosts, of `wanted`, the limit on open files has room for. It is raised as far as that goes:
 /// beyond it every lookup would fail.
-fn hosts_at_once(wanted: usize) -> usize {
+pub(super) fn hosts_at_once(wanted: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let needed = wanted as u64 * EACH + OTHERS;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -154,7 +154,12 @@ impl Judged {
         }
     }
 
-    fn verdict(host: &HostName, port: u16, verdict: Verdict, presented: Option<&Presented>) -> Self {
+    pub(super) fn verdict(
+        host: &HostName,
+        port: u16,
+        verdict: Verdict,
+        presented: Option<&Presented>,
+    ) -> Self {
         let key = presented.map(Presented::key).map(|key| Key {
             key_type: key.key_type().name(),
             sha256: data_encoding::HEXLOWER.encode(&key.sha256()),
@@ -194,7 +199,7 @@ impl Judged {
 
     /// The handshake failed: no verdict, for there is no key to judge. A server that does not hold the
     /// key it shows, or shows something malformed, is rejected.
-    fn failure(host: &HostName, port: u16, failure: &ProbeFailure) -> Self {
+    pub(super) fn failure(host: &HostName, port: u16, failure: &ProbeFailure) -> Self {
         let (verdict, reason, kind, hint) = match failure {
             ProbeFailure::Unreachable(_) => (None, "unreachable", Kind::Failure, UNREACHABLE_HINT),
             ProbeFailure::Handshake(

@@ -6,6 +6,7 @@ pub mod denial;
 pub mod doctor;
 pub mod duration;
 pub mod evidence;
+pub mod export;
 pub mod handshake;
 pub mod hostkey;
 pub mod known_hosts;
