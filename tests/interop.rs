@@ -16,6 +16,7 @@ mod support;
 mod interop {
     mod bundle;
     mod cache;
+    mod config_ssh;
     mod doctor;
     mod forging;
     mod known_hosts;

@@ -8,6 +8,7 @@ mod doctor;
 mod export;
 mod known_hosts;
 mod lookup;
+mod private_file;
 mod proxy;
 mod publish;
 mod sshfp;

@@ -6,12 +6,14 @@ use std::pin::pin;
 use tokio::task::JoinError;
 
 use super::bundle::BundleFile;
+use super::private_file::PrivateFile;
 use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, address, host_name, in_grace};
 use crate::error::{Error, Kind};
 use crate::output::{Output, can_be_read};
 use crate::proto::evidence::Evidence;
 use crate::proto::handshake::End;
 use crate::proto::hostkey::{HostKeyError, Presented};
+use crate::proto::known_hosts::lookup_name;
 use crate::proto::name::HostName;
 use crate::proto::policy::Mode;
 use crate::ssh::pass::pass;
@@ -37,6 +39,8 @@ pub(super) struct Args {
     port: u16,
     #[command(flatten)]
     bundle: BundleFile,
+    #[command(flatten)]
+    private: PrivateFile,
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
@@ -48,6 +52,8 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         Ok(prepared) => prepared,
         Err(error) => return Ok(Some(refuse(cx, error).await)),
     };
+    // What ssh looks the host up by in known_hosts.
+    let looked_up = lookup_name(&args.host, args.port);
     // The lookup runs while TCP connects and while client and server talk.
     let mut evidence = tokio::spawn({
         let (verifier, host) = (verifier.clone(), host.clone());
@@ -62,6 +68,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
                 let found = joined(found);
                 // Nobody waits for a host that could not be accepted anyway.
                 if let Some(error) = hopeless(&verifier, &found) {
+                    if let Ok(evidence) = &found {
+                        args.private.clear(&verifier, evidence, &looked_up);
+                    }
                     return Ok(Some(refuse(cx, error).await));
                 }
                 early = Some(found);
@@ -81,6 +90,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
             tell_warnings(cx);
         }
         let (verifier, refused, host) = (&verifier, &refused, &host);
+        let (private, looked_up) = (&args.private, &looked_up);
         async move {
             let found = match early {
                 Some(found) => found,
@@ -96,7 +106,12 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
                 {
                     cx.out.warn(&in_grace(&args.host, age));
                 }
-                accepted(verdict)
+                let accepted = accepted(verdict);
+                match &accepted {
+                    Ok(_) => private.keep(verifier, &evidence, looked_up, presented.key())?,
+                    Err(_) => private.clear(verifier, &evidence, looked_up),
+                }
+                accepted
             });
             accepted.map_err(|error| {
                 // Should another host have its address by now, the next connection finds it.
