@@ -8,6 +8,7 @@ pub mod config_files;
 mod copy;
 mod handler;
 pub mod hostkeys;
+pub mod identity;
 pub mod known_hosts;
 pub mod pass;
 pub mod probe;
