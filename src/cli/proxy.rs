@@ -14,7 +14,7 @@ use super::bundle::BundleFile;
 use super::private_file::PrivateFile;
 use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, in_grace};
 use crate::error::{Error, Kind};
-use crate::output::Output;
+use crate::output::{Output, can_be_read};
 use crate::proto::evidence::Evidence;
 use crate::proto::handshake::End;
 use crate::proto::hostkey::{HostKeyError, Presented};
@@ -166,7 +166,9 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
                 _ => voice.show(tunnel::show(cx.out)),
             }
         }
-        cx.out.refusal(&error(cause));
+        let error = error(cause);
+        cx.out.refusal(&error);
+        brief(&error)
     };
     let explain = async |cause: Cause| tunnel.explain(cause).await;
     match relay_explained(stdin(), stdout(), server, verifier.deadline(), decide, explain, tell).await {
@@ -248,7 +250,7 @@ async fn relay_unjudged(target: &Target, tunnel: &mut Tunnel, cx: &Context) -> R
         }
         // Most likely it ended before the client has named itself, who learns it by a packet.
         Some(error) => {
-            refuse_client(stdin(), stdout(), &wording(&error), || {}).await;
+            refuse_client(stdin(), stdout(), &wording(&error), || None).await;
             Err(error.kind)
         }
     }
@@ -315,9 +317,15 @@ pub(super) async fn refuse_with(out: Output, warnings: &[String], error: Error) 
     let tell = || {
         warnings.iter().for_each(|warning| out.warn(warning));
         out.refusal(&error);
+        brief(&error)
     };
     refuse_client(stdin(), stdout(), &wording(&error), tell).await;
     error.kind
+}
+
+/// What is left to be told by packet to a user who can read standard error: no hint twice.
+fn brief(error: &Error) -> Option<String> {
+    can_be_read().then(|| format!("sshanchor: {}", error.message))
 }
 
 /// What the client's user reads: message and hint on one line.
