@@ -3,7 +3,7 @@
 
 #[allow(dead_code)]
 #[path = "../../src/proto/handshake/samples.rs"]
-mod samples;
+pub(super) mod samples;
 
 use std::sync::Mutex;
 use std::time::Duration;
