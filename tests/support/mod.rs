@@ -6,6 +6,7 @@ pub mod dropbear;
 pub mod forge;
 pub mod forger;
 pub mod knot;
+pub mod libssh;
 pub mod named;
 pub mod peer;
 pub mod port;
