@@ -18,6 +18,7 @@ mod interop {
     mod cache;
     mod doctor;
     mod forging;
+    mod hostile;
     mod kex;
     mod lookup;
     mod outage;

@@ -5,6 +5,7 @@ pub mod ask;
 pub mod dropbear;
 pub mod forge;
 pub mod forger;
+pub mod handmade;
 pub mod knot;
 pub mod libssh;
 pub mod named;
