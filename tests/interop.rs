@@ -20,6 +20,7 @@ mod interop {
     mod forging;
     mod hostile;
     mod kex;
+    mod known_hosts;
     mod lookup;
     mod outage;
     mod peers;
@@ -30,6 +31,7 @@ mod interop {
     mod publish;
     mod publish_races;
     mod publish_refusals;
+    mod recipes;
     mod resolvers;
     mod sshfp;
     mod statuses;
