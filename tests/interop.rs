@@ -17,6 +17,7 @@ mod interop {
     mod bundle;
     mod cache;
     mod doctor;
+    mod export;
     mod forging;
     mod lookup;
     mod outage;

@@ -11,6 +11,7 @@ mod proxy;
 mod publish;
 mod sshfp;
 mod target;
+mod tidy;
 mod verify;
 mod withdraw;
 
@@ -98,6 +99,7 @@ enum Command {
     Verify(verify::Args),
     Proxy(proxy::Args),
     Doctor(doctor::Args),
+    Tidy(tidy::Args),
 }
 
 impl Command {
@@ -303,6 +305,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error>
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
         Command::Doctor(args) => doctor::run(args, cx).await,
+        Command::Tidy(args) => tidy::run(args, cx).await,
     }
 }
 

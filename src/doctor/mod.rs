@@ -38,7 +38,7 @@ const MAX_ZONES: usize = 16;
 /// Hosts, or resolvers, that are looked at at the same time.
 const AT_ONCE: usize = 16;
 /// A name whose configuration is ssh's defaults: nobody has lines for it (RFC 2606).
-const NOBODY: &str = "sshanchor.invalid";
+pub const NOBODY: &str = "sshanchor.invalid";
 
 /// Looks at this machine.
 #[derive(Debug)]

@@ -19,5 +19,6 @@ pub mod plan;
 pub mod policy;
 pub mod rr;
 pub mod sshfp;
+pub mod tidy;
 pub mod verdict;
 pub mod wire;

@@ -26,6 +26,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dropbearkey", "dropbear-bin"),
     ("dbclient", "dropbear-bin"),
     ("script", "bsdutils"),
+    ("plink", "putty-tools"),
+    ("puttygen", "putty-tools"),
+    ("bash", "bash"),
+    ("id", "coreutils"),
 ];
 
 /// The program `name`, from PATH or the folders where Debian keeps servers.

@@ -52,7 +52,7 @@ pub(super) struct Hosts {
 #[derive(Debug, clap::Args)]
 pub(super) struct Source {
     /// Hosts whose records DNSSEC proves; @FILE stands for the hosts in it, a line each, - for those on standard input
-    #[arg(value_name = "HOST[:PORT]", required_unless_present_any = ["name", "batch"], conflicts_with_all = ["name", "batch"])]
+    #[arg(value_name = "HOST[:PORT]", required_unless_present_any = ["name", "batch"], conflicts_with_all = ["name", "batch", "host_keys"])]
     hosts: Vec<String>,
     /// In place of proven hosts: records as they should be, of this machine's keys, for this host
     #[arg(long, value_name = "HOST", conflicts_with = "batch")]
