@@ -32,5 +32,6 @@ mod interop {
     mod resolvers;
     mod sshfp;
     mod statuses;
+    mod tidy;
     mod verify;
 }

@@ -121,6 +121,7 @@ fn says(octets: &[u8]) -> Says<'_> {
     }
     let key = match HostKey::from_line(key) {
         Ok(key) => key,
+        Err(HostKeyError::NotALine) => return Says::Kept(Keep::Form),
         Err(why) => return Says::Kept(Keep::Key(why)),
     };
     let names = match hosts.starts_with('|') {

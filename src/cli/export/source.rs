@@ -78,12 +78,22 @@ pub(super) struct Source {
 pub(super) type Proven = Result<(Vec<HostKey>, Vec<Published>, Evidence), NoKeys>;
 
 impl Hosts {
-    pub(super) async fn prove<W, F>(&self, cx: &Context, work: W) -> Result<Outcome, Error>
+    /// The hosts that were named, each once.
+    pub(super) fn named(&self) -> Result<Vec<(HostName, u16)>, Error> {
+        hosts(&self.hosts, self.port)
+    }
+
+    pub(super) async fn prove<W, F>(
+        &self,
+        cx: &Context,
+        named: Vec<(HostName, u16)>,
+        work: W,
+    ) -> Result<Outcome, Error>
     where
         W: Fn(Verifier, HostName, u16) -> F,
         F: Future<Output = Result<Proven, Error>> + Send + 'static,
     {
-        prove(cx, hosts(&self.hosts, self.port)?, None, &self.proving, work).await
+        prove(cx, named, None, &self.proving, work).await
     }
 }
 

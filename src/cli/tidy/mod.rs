@@ -18,7 +18,7 @@ use crate::proto::doctor::ssh::Config;
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
 use crate::proto::tidy::{Removal, try_names, without};
-use crate::ssh::config;
+use crate::ssh::config::{self, AskSshError};
 use crate::ssh::known_hosts::{default_files, expand};
 
 /// Find known_hosts entries that DNSSEC makes needless, and remove them.
@@ -67,6 +67,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         false => Some(hosts(&args.hosts, SSH)?),
     };
     let files = args.open(cx).await?;
+    if files.is_empty() {
+        cx.out.note("no known_hosts file is there: nothing to tidy");
+    }
     let mut read: Vec<_> = files.iter().map(|file| (file, file.lines())).collect();
     // Without hosts, hashed names may still be among those that stand there in plain.
     let candidates = match &named {
@@ -111,6 +114,12 @@ impl Args {
             return file::each_once(self.files.iter().map(open));
         }
         let config = config::of_host(NOBODY, self.ssh_config.as_deref(), cx.timeout / 3).await;
+        if let Err(why) = &config
+            && !matches!(why, AskSshError::Missing)
+        {
+            cx.out
+                .warn(&format!("ssh does not tell its known_hosts files, and those in ~/.ssh count: {why}"));
+        }
         let of_ssh = config.as_ref().ok().and_then(|config| config.get("userknownhostsfile"));
         let of_ssh: Vec<PathBuf> =
             of_ssh.into_iter().flat_map(str::split_ascii_whitespace).map(expand).collect();
