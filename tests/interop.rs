@@ -18,6 +18,7 @@ mod interop {
     mod cache;
     mod config_ssh;
     mod doctor;
+    mod export;
     mod forging;
     mod hostile;
     mod kex;
@@ -36,5 +37,6 @@ mod interop {
     mod resolvers;
     mod sshfp;
     mod statuses;
+    mod tidy;
     mod verify;
 }

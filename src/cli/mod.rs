@@ -14,6 +14,7 @@ mod proxy;
 mod publish;
 mod sshfp;
 mod target;
+mod tidy;
 mod verify;
 mod withdraw;
 
@@ -103,6 +104,7 @@ enum Command {
     KnownHosts(known_hosts::Args),
     Exec(exec::Args),
     Doctor(doctor::Args),
+    Tidy(tidy::Args),
 }
 
 impl Command {
@@ -325,6 +327,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::KnownHosts(args) => known_hosts::run(args, cx).await,
         Command::Exec(args) => return exec::run(args, cx).await,
         Command::Doctor(args) => doctor::run(args, cx).await,
+        Command::Tidy(args) => tidy::run(args, cx).await,
     };
     outcome.map(status)
 }

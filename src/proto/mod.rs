@@ -22,6 +22,7 @@ pub mod policy;
 pub mod rr;
 pub mod ssh_config;
 pub mod sshfp;
+pub mod tidy;
 pub mod verdict;
 pub mod via;
 pub mod wire;
