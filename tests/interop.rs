@@ -18,6 +18,7 @@ mod interop {
     mod cache;
     mod doctor;
     mod forging;
+    mod known_hosts;
     mod lookup;
     mod outage;
     mod peers;
@@ -28,6 +29,7 @@ mod interop {
     mod publish;
     mod publish_races;
     mod publish_refusals;
+    mod recipes;
     mod resolvers;
     mod sshfp;
     mod statuses;

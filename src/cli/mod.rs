@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod doctor;
 mod exec;
+mod known_hosts;
 mod lookup;
 mod proxy;
 mod publish;
@@ -97,6 +98,7 @@ enum Command {
     Verify(verify::Args),
     Proxy(proxy::Args),
     Exec(exec::Args),
+    KnownHosts(known_hosts::Args),
     Doctor(doctor::Args),
 }
 
@@ -104,6 +106,11 @@ impl Command {
     /// It proves something, or changes what others have proven.
     fn keeps_proofs(&self) -> bool {
         !matches!(self, Command::Demo(_) | Command::Sshfp(_) | Command::Doctor(_))
+    }
+
+    /// Its standard output, and when to speak on standard error, are ssh's matter.
+    fn is_for_ssh(&self) -> bool {
+        matches!(self, Command::Proxy(_) | Command::KnownHosts(_))
     }
 }
 
@@ -123,7 +130,7 @@ pub struct Context {
     /// What is asked for besides a proof, by host.
     pub policies: Policies,
     /// What is wrong with the configuration, and yet no error. Where standard error is the user's these have been
-    /// told; `proxy` tells them when it knows its client.
+    /// told; `proxy` and `known-hosts` tell them in their own time.
     pub warnings: Vec<String>,
 }
 
@@ -239,13 +246,18 @@ pub fn main() -> ExitCode {
             } else {
                 let _ = e.print();
             }
+            if known_hosts::decides_nothing(std::env::args_os()) {
+                return ExitCode::SUCCESS;
+            }
             return ExitCode::from(e.exit_code() as u8);
         }
     };
     let out = Output { json: cli.global.json, verbose: cli.global.verbose };
     let typed = cli.global.typed(&matches);
+    let is_for_ssh = matches!(&cli.command, Subcommands::Command(command) if command.is_for_ssh());
     let outcome = match cli.command {
         Subcommands::Config(args) => config::run(args, &typed, out).map(status),
+        Subcommands::Command(Command::KnownHosts(args)) if args.wants_nothing() => Ok(status(None)),
         Subcommands::Command(command) => in_runtime(async {
             match (load(&typed), command) {
                 (Ok(config), command) => {
@@ -256,6 +268,9 @@ pub fn main() -> ExitCode {
                 (Err(error), Command::Proxy(_)) => {
                     Ok(status(Some(proxy::refuse_with(out, &[], error).await)))
                 }
+                (Err(error), Command::KnownHosts(args)) => {
+                    Ok(status(known_hosts::refuse(&args, out, &error)))
+                }
                 (Err(error), _) => Err(error),
             }
         }),
@@ -263,13 +278,17 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            out.error(&error);
+            if is_for_ssh {
+                out.refusal(&error)
+            } else {
+                out.error(&error)
+            }
             ExitCode::from(error.kind.exit_code())
         }
     }
 }
 
-fn in_runtime(work: impl Future<Output = Result<u8, Error>>) -> Result<u8, Error> {
+fn in_runtime<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -295,7 +314,7 @@ fn status(outcome: Option<Kind>) -> u8 {
 
 /// The exit status.
 async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
-    if !matches!(command, Command::Proxy(_)) {
+    if !command.is_for_ssh() {
         cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
     }
     let outcome = match command {
@@ -308,6 +327,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
         Command::Exec(args) => return exec::run(args, cx).await,
+        Command::KnownHosts(args) => known_hosts::run(args, cx).await,
         Command::Doctor(args) => doctor::run(args, cx).await,
     };
     outcome.map(status)

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::pin::pin;
 
-use tokio::io::{stdin, stdout};
 use tokio::task::JoinError;
 
 use super::bundle::BundleFile;
@@ -17,6 +16,7 @@ use crate::proto::name::HostName;
 use crate::proto::policy::Mode;
 use crate::ssh::pass::pass;
 use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
+use crate::ssh::standard::{stdin, stdout};
 use crate::verifier::{Verifier, accepted, connect_passed, now};
 
 /// Be ssh's ProxyCommand: check the key exchange in-line.
@@ -123,7 +123,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 }
 
 /// The host, if policy passes it: a name, or an address.
-fn passed(host: &str, cx: &Context) -> Option<String> {
+pub(super) fn passed(host: &str, cx: &Context) -> Option<String> {
     let name = HostName::parse(host).ok().map(|name| name.to_string()).or_else(|| address(host))?;
     (cx.policies.of(&name).mode == Mode::Pass).then_some(name)
 }

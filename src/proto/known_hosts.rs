@@ -1,10 +1,14 @@
-//! known_hosts files as sshd(8) describes them: which lines are about a host, and what keys they hold.
+//! known_hosts files as sshd(8) describes them: which lines are about a host, and what keys they hold. And what ssh
+//! asks and reads in place of such a file: its KnownHostsCommand.
 
 use data_encoding::BASE64;
 use ring::hmac;
 
 use super::hostkey::{HostKey, HostKeyError};
 use super::pattern::spans;
+
+pub mod command;
+mod nobody;
 
 /// Longest line that is looked at, in octets; a key is at most a tenth of that.
 const MAX_LINE: usize = 128 * 1024;

@@ -17,6 +17,7 @@ pub mod pattern;
 pub mod plan;
 pub mod policy;
 pub mod rr;
+pub mod ssh_config;
 pub mod sshfp;
 pub mod verdict;
 pub mod wire;
