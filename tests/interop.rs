@@ -17,6 +17,7 @@ mod interop {
     mod bundle;
     mod cache;
     mod doctor;
+    mod exec;
     mod forging;
     mod known_hosts;
     mod lookup;
