@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod doctor;
 mod exec;
+mod export;
 mod known_hosts;
 mod lookup;
 mod proxy;
@@ -95,10 +96,11 @@ enum Command {
     Withdraw(withdraw::Args),
     Lookup(lookup::Args),
     Bundle(bundle::Args),
+    Export(Box<export::Args>),
     Verify(verify::Args),
     Proxy(proxy::Args),
-    Exec(exec::Args),
     KnownHosts(known_hosts::Args),
+    Exec(exec::Args),
     Doctor(doctor::Args),
 }
 
@@ -206,9 +208,7 @@ impl Global {
     }
 }
 
-/// What to do about a host without a TCP connection, without an SSH handshake, and with a host key that is
-/// none or not its own.
-const UNREACHABLE_HINT: &str = "check the host's address and whether sshd is running";
+/// What to do about a host without an SSH handshake, and with a host key that is none or not its own.
 const HANDSHAKE_HINT: &str = "is this an SSH server? ssh -v shows what it says";
 const BAD_KEY_HINT: &str =
     "do not connect: the server does not prove that it holds the host key that it shows";
@@ -225,12 +225,6 @@ pub(crate) fn host_name(text: &str) -> Result<HostName, Error> {
             .hint("use the host's name: only names have records that can be proven"),
         HostNameError::Grammar(_) => Error::usage("host-name", e),
     })
-}
-
-/// An address from the command line, without brackets: only a host that policy passes may be one.
-pub(crate) fn address(text: &str) -> Option<String> {
-    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-    matches!(HostName::parse(bare), Err(HostNameError::Address(_))).then(|| bare.to_owned())
 }
 
 /// Reads the command line, runs the command, and says how the process ends.
@@ -257,7 +251,7 @@ pub fn main() -> ExitCode {
     let is_for_ssh = matches!(&cli.command, Subcommands::Command(command) if command.is_for_ssh());
     let outcome = match cli.command {
         Subcommands::Config(args) => config::run(args, &typed, out).map(status),
-        Subcommands::Command(Command::KnownHosts(args)) if args.wants_nothing() => Ok(status(None)),
+        Subcommands::Command(Command::KnownHosts(args)) if args.wants_nothing() => Ok(0),
         Subcommands::Command(command) => in_runtime(async {
             match (load(&typed), command) {
                 (Ok(config), command) => {
@@ -324,10 +318,11 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Withdraw(args) => withdraw::run(args, cx).await,
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Bundle(args) => bundle::run(args, cx).await,
+        Command::Export(args) => export::run(*args, cx).await,
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
-        Command::Exec(args) => return exec::run(args, cx).await,
         Command::KnownHosts(args) => known_hosts::run(args, cx).await,
+        Command::Exec(args) => return exec::run(args, cx).await,
         Command::Doctor(args) => doctor::run(args, cx).await,
     };
     outcome.map(status)
