@@ -18,6 +18,7 @@ mod interop {
     mod cache;
     mod config_ssh;
     mod doctor;
+    mod exec;
     mod export;
     mod forging;
     mod hostile;

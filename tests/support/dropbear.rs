@@ -27,8 +27,32 @@ impl Dropbear {
     /// With a fresh host key of each of these types, as dropbearkey names them.
     pub fn start_with(types: &[&str]) -> Dropbear {
         let sandbox = Sandbox::new();
-        let port = Port::free();
+        Self::launch(sandbox, command("dropbear"))
+    }
+
+    /// The same, letting in whoever holds the key of this authorized_keys line. Dropbear looks for it at home, which
+    /// the user database tells: nss_wrapper puts another one in its place.
+    pub fn letting_in(line: &str) -> Dropbear {
+        let sandbox = Sandbox::new();
+        std::fs::create_dir(sandbox.join(".ssh")).unwrap();
+        sandbox.write(".ssh/authorized_keys", line);
+        let id = |what: &str| run_ok(std::process::Command::new("id").arg(what)).trim().to_owned();
+        let home = sandbox.path().display();
+        let line = format!(
+            "{}:x:{}:{}::{home}:/bin/sh\n",
+            run_ok(std::process::Command::new("id").arg("-un")).trim(),
+            id("-u"),
+            id("-g")
+        );
+        let passwd = sandbox.write("passwd", &line);
         let mut dropbear = command("dropbear");
+        dropbear.env("LD_PRELOAD", "libnss_wrapper.so").env("NSS_WRAPPER_PASSWD", passwd);
+        dropbear.env("NSS_WRAPPER_GROUP", "/etc/group");
+        Self::launch(sandbox, dropbear)
+    }
+
+    fn launch(sandbox: Sandbox, mut dropbear: std::process::Command) -> Dropbear {
+        let port = Port::free();
         // In the foreground, logging to stderr, without passwords.
         dropbear.args(["-F", "-E", "-s", "-p", &port.addr().to_string()]);
         dropbear.arg("-P").arg(sandbox.join("pid"));

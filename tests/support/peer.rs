@@ -22,6 +22,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
+    ("ssh-agent", "openssh-client"),
+    ("ssh-add", "openssh-client"),
     ("dropbear", "dropbear-bin"),
     ("dropbearkey", "dropbear-bin"),
     ("dbclient", "dropbear-bin"),
