@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::pin::pin;
 
-use tokio::io::{stdin, stdout};
 use tokio::task::JoinError;
 
 use super::bundle::BundleFile;
@@ -17,6 +16,7 @@ use crate::proto::name::HostName;
 use crate::proto::policy::Mode;
 use crate::ssh::pass::pass;
 use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
+use crate::ssh::standard::{stdin, stdout};
 use crate::verifier::{Verifier, accepted, connect_passed, now};
 
 /// Be ssh's ProxyCommand: check the key exchange in-line.

@@ -7,10 +7,11 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::copy;
+use super::server::Server;
+use super::watched::Side;
 use crate::proto::handshake::{Action, End, Gate, Negotiated};
 use crate::proto::hostkey::Presented;
 use crate::proto::verdict::Anchored;
@@ -76,7 +77,7 @@ pub enum Cause {
 }
 
 /// Relays one connection. `client_in` and `client_out` are what a ProxyCommand has as its standard
-/// input and output; `server` is connected, with TCP_NODELAY set. `decide` is called once, with what
+/// input and output; `server` is connected: a [`TcpStream`](tokio::net::TcpStream) with TCP_NODELAY set, or a program. `decide` is called once, with what
 /// the server presented, and with whether standard error has to stay silent because asyncssh reads it as the
 /// SSH stream; the witness it gives must be for that key.
 ///
@@ -93,19 +94,20 @@ pub enum Cause {
 pub async fn relay<R, W, F, Fut, T>(
     mut client_in: R,
     mut client_out: W,
-    mut server: TcpStream,
+    server: impl Into<Server>,
     deadline: Instant,
     decide: F,
     tell: T,
 ) -> Result<Relayed, RelayError>
 where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
+    R: AsyncRead + Unpin + Side,
+    W: AsyncWrite + Unpin + Side,
     F: FnOnce(Presented, bool) -> Fut,
     Fut: Future<Output = Result<Anchored, Refusal>>,
     T: FnOnce(&Cause),
 {
     let mut gate = Gate::new();
+    let mut server = server.into();
     let mut shell = Handshake {
         gate: &mut gate,
         client_in: &mut client_in,
@@ -197,7 +199,7 @@ struct Handshake<'a, R, W> {
     gate: &'a mut Gate,
     client_in: &'a mut R,
     client_out: &'a mut W,
-    server: &'a mut TcpStream,
+    server: &'a mut Server,
     deadline: Instant,
 }
 
