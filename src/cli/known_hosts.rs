@@ -182,7 +182,7 @@ fn named_otherwise(error: Error, sought: &Sought<'_>, beside: &Beside<'_>) -> Er
         Some(name) if error.reason == "address" => {
             error.hint(format!("have ssh look for the name instead, in its configuration: HostKeyAlias {name}"))
         }
-        None if !host.contains('.') && error.reason != "address" => error.hint(format!(
+        None if !host.contains('.') && error.reason == "no-record" => error.hint(format!(
             "{host} is looked up as it stands: type the whole name, or have ssh complete it (ssh_config: CanonicalizeHostname yes, CanonicalDomains example.com)"
         )),
         _ => error,
