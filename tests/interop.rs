@@ -16,7 +16,9 @@ mod support;
 mod interop {
     mod bundle;
     mod cache;
+    mod config_ssh;
     mod doctor;
+    mod export;
     mod forging;
     mod hostile;
     mod kex;
@@ -35,5 +37,6 @@ mod interop {
     mod resolvers;
     mod sshfp;
     mod statuses;
+    mod tidy;
     mod verify;
 }

@@ -140,7 +140,10 @@ impl Setting {
             tokio::time::sleep(self.deciding).await;
             Err(Refusal { text: DECISION.into() })
         };
-        let tell = |cause: &Cause| *told.lock().unwrap() = Some(cause.to_string());
+        let tell = |cause: &Cause| {
+            *told.lock().unwrap() = Some(cause.to_string());
+            None
+        };
         let relaying = relay(client_in, client_out, near, Instant::now() + self.deadline, decide, tell);
         let serving = tokio::spawn(serve(far, self.turns));
         let obeying = tokio::spawn(obey(client, self.kex));

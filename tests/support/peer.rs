@@ -27,6 +27,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dbclient", "dropbear-bin"),
     ("script", "bsdutils"),
     ("python3", "python3"),
+    ("plink", "putty-tools"),
+    ("puttygen", "putty-tools"),
+    ("bash", "bash"),
+    ("id", "coreutils"),
 ];
 
 /// The program `name`, from PATH or the folders where Debian keeps servers.
