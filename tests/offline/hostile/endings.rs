@@ -8,7 +8,7 @@ use super::talk::{Client, Step, VERSION, behind_reply, instead_of_reply, opening
 use super::{Row, broken, refused, rejected, table};
 
 /// Seconds for what is to time out, but not before it was begun.
-const SHORT: f64 = 3.0;
+const SHORT: f64 = 5.0;
 
 /// How far a server gets, and what it is that is waited for then.
 fn stages() -> Vec<(&'static str, Vec<Step>, &'static str)> {

@@ -1,6 +1,8 @@
 //! Every key exchange and host key algorithm that real peers agree on, through `proxy`. The clients' own checking is
 //! off throughout.
 
+mod python;
+
 use std::path::Path;
 use std::process::Command;
 use std::thread;
