@@ -28,8 +28,10 @@ mod interop {
     mod publish;
     mod publish_races;
     mod publish_refusals;
+    mod reach;
     mod resolvers;
     mod sshfp;
     mod statuses;
     mod verify;
+    mod via;
 }

@@ -2,6 +2,7 @@
 //! when their guard is dropped, never colliding with another run.
 
 pub mod ask;
+pub mod blackhole;
 pub mod dropbear;
 pub mod forge;
 pub mod forger;
