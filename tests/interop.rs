@@ -18,6 +18,7 @@ mod interop {
     mod cache;
     mod doctor;
     mod forging;
+    mod known_hosts;
     mod lookup;
     mod outage;
     mod peers;
@@ -29,6 +30,7 @@ mod interop {
     mod publish_races;
     mod publish_refusals;
     mod reach;
+    mod recipes;
     mod resolvers;
     mod sshfp;
     mod statuses;
