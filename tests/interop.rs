@@ -34,10 +34,12 @@ mod interop {
     mod publish;
     mod publish_races;
     mod publish_refusals;
+    mod reach;
     mod recipes;
     mod resolvers;
     mod sshfp;
     mod statuses;
     mod tidy;
     mod verify;
+    mod via;
 }

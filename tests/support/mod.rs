@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod ask;
+pub mod blackhole;
 pub mod dropbear;
 pub mod forge;
 pub mod forger;

@@ -57,7 +57,7 @@ impl Target {
                 let message =
                     format!("{} is an address, and no DNS record vouches for an address", self.place);
                 Err(Error::new(Kind::Unproven, "address", message).hint(
-                    "use the host's name, or give it besides: --identity NAME (with ssh's HostKeyAlias: --identity %k)",
+                    "use the host's name, or give it besides: sshanchor proxy --identity NAME ADDRESS PORT",
                 ))
             }
         }
