@@ -173,6 +173,18 @@ fn the_jump_host_is_verified_by_its_own_proxy() {
 }
 
 #[test]
+fn a_jump_host_that_is_sought_by_itself_ends_it() {
+    let world = world();
+    let file = world.tree.sandbox.join("loop.conf");
+    let way = format!("{} -F {} -W %%h:%%p web2.example.test", peer("ssh").display(), file.display());
+    let text = format!("Host *\nBatchMode yes\nProxyCommand '{BIN}' proxy --via '{way}' %h %p\n");
+    std::fs::write(&file, text).unwrap();
+    let way = way.replace("%%", "%");
+    is_stopped(&mut world.ssh(&way, "--timeout 30"), HOST, &["--via leads to itself", "hint: "]);
+    ends(&file.display().to_string());
+}
+
+#[test]
 fn a_command_that_fails_is_told_with_its_last_words() {
     let world = world();
     let nobody = Port::free();
