@@ -89,6 +89,11 @@ impl Original {
         &self.octets
     }
 
+    /// Both are one file, whatever it was called.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        (self.metadata.dev(), self.metadata.ino()) == (other.metadata.dev(), other.metadata.ino())
+    }
+
     /// Puts `octets` in the place of what was read, with the owner and the mode that the file has. What was read
     /// stays beside it, with the same owner and mode, under its name and `suffix`; there, nothing is ever overwritten.
     /// Gives the path of that copy.

@@ -7,11 +7,15 @@ use sshanchor::proto;
 mod offline {
     mod command_line;
     mod config;
+    #[cfg(target_os = "linux")]
+    mod data_plane;
     #[cfg(feature = "lab")]
     mod demo;
     mod fuzz;
     mod gate;
     mod handmade_ssh;
+    #[cfg(feature = "lab")]
+    mod hostile;
     #[cfg(feature = "lab")]
     mod lab;
     #[cfg(feature = "lab")]

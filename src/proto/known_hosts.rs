@@ -11,7 +11,7 @@ pub mod command;
 mod nobody;
 
 /// Longest line that is looked at, in octets; a key is at most a tenth of that.
-const MAX_LINE: usize = 128 * 1024;
+pub(super) const MAX_LINE: usize = 128 * 1024;
 /// Octets of a hashed name and of its salt: those of SHA-1.
 pub const HASH: usize = 20;
 
@@ -72,7 +72,7 @@ fn entry(line: usize, text: &str, name: &str) -> Option<Entry> {
 }
 
 /// The first word, and what follows the blanks after it.
-fn word(text: &str) -> Option<(&str, &str)> {
+pub(super) fn word(text: &str) -> Option<(&str, &str)> {
     text.split_once([' ', '\t']).map(|(word, rest)| (word, rest.trim_start_matches([' ', '\t'])))
 }
 
@@ -85,7 +85,7 @@ pub fn hashed(name: &str, salt: &[u8; HASH]) -> String {
 }
 
 /// `SALT|HASH`, both in base64: HMAC-SHA1 of the name under the salt.
-fn is_hash_of(hashed: &str, name: &str) -> Option<bool> {
+pub(super) fn is_hash_of(hashed: &str, name: &str) -> Option<bool> {
     let (salt, hash) = hashed.split_once('|')?;
     let octets = |text: &str| BASE64.decode(text.as_bytes()).ok().filter(|octets| octets.len() == HASH);
     let (salt, hash) = (octets(salt)?, octets(hash)?);

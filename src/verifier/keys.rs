@@ -2,12 +2,16 @@
 
 use super::{ProbeFailure, Verification, Verifier};
 use crate::error::Error;
+use crate::fan_out::in_order;
 use crate::proto::evidence::Evidence;
 use crate::proto::hostkey::{HostKey, KeyType, Presented};
 use crate::proto::name::HostName;
 use crate::proto::policy::Mode;
 use crate::proto::verdict::{Anchored, Published, Reason, Verdict, published};
 use crate::ssh::probe::{ProbeError, probe};
+
+/// Handshakes with one host at the same time; a server may take few that have not authenticated (MaxStartups).
+const AT_ONCE: usize = 2;
 
 /// A host's keys, each proven by DNS and shown in a handshake that the host signed with it.
 #[derive(Debug)]
@@ -57,8 +61,14 @@ impl Verifier {
         let mut mismatches: Vec<(KeyType, Verdict)> = Vec::new();
         let mut keys = vec![(probed.presented.key().clone(), anchored)];
         let others = self.key_types(&evidence);
-        for key_type in others.into_iter().filter(|t| *t != probed.presented.key().key_type()) {
-            let presented = match self.shown(host, port, key_type).await {
+        let others = others.into_iter().filter(|t| *t != probed.presented.key().key_type());
+        let shown = in_order(others, AT_ONCE, |key_type| {
+            // Each with all of the time: a silent resolver takes most of it before a stored address serves.
+            let (verifier, host) = (self.for_one_host(), host.clone());
+            async move { (key_type, verifier.shown(&host, port, key_type).await) }
+        });
+        for (key_type, shown) in shown.await? {
+            let presented = match shown {
                 Ok(Some(presented)) => presented,
                 Ok(None) => continue,
                 Err(failure) => return Ok(Err(NoKeys::Failed(failure))),
@@ -122,7 +132,7 @@ impl Verification {
     fn into_failure(self) -> NoKeys {
         match self.probed {
             Some(Err(failure)) => NoKeys::Failed(failure),
-            _ => NoKeys::Failed(ProbeFailure::Unreachable("the host showed no key".to_owned())),
+            _ => NoKeys::Failed(ProbeError::Closed.into()),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Formats for SSH clients: keys that are proven.
 
 use super::outcome::{Destination, Exported};
-use super::source::{Hosts, Source, of_dns, of_handshakes};
+use super::source::{Hosts, Proven, Source, of_dns, of_handshakes};
 use crate::cli::Context;
 use crate::error::{Error, Kind};
 use crate::proto::export::keys::{self, Known};
 use crate::proto::known_hosts::{HASH, hashed, lookup_name};
+use crate::proto::name::HostName;
 use crate::proto::sshfp::Sshfp;
-use crate::proto::verdict::{Reason, Verdict};
-use crate::verifier::NoKeys;
+use crate::proto::verdict::Reason;
+use crate::verifier::{NoKeys, Verifier};
 
 /// known_hosts lines of proven keys, after live handshakes.
 ///
@@ -67,7 +68,7 @@ pub(super) struct Ansible {
 }
 
 pub(super) async fn known_hosts(args: KnownHosts, cx: &Context) -> Result<Option<Kind>, Error> {
-    let outcome = args.hosts.prove(cx, of_handshakes).await?;
+    let outcome = args.hosts.prove(cx, args.hosts.named()?, of_handshakes).await?;
     args.destination.write(cx, "known-hosts", &outcome, |exported| {
         let mut text = String::new();
         for Exported { host, port, keys, .. } in exported {
@@ -85,28 +86,12 @@ pub(super) async fn known_hosts(args: KnownHosts, cx: &Context) -> Result<Option
 }
 
 pub(super) async fn plink(args: Plink, cx: &Context) -> Result<Option<Kind>, Error> {
-    // plink compares digests and nothing else: what policy does not allow must not be among them.
-    let allowed = async |verifier: crate::verifier::Verifier, host, port| {
-        let (policy, proven) = (verifier.policy(&host), of_dns(verifier, host.clone(), port).await?);
-        let (keys, mut sets, evidence) = match proven {
-            Ok(proven) => proven,
-            Err(why) => return Ok(Err(why)),
-        };
-        for set in &mut sets {
-            set.records.retain(|record| policy.allows_all_of(record.algorithm()));
-        }
-        sets.retain(|set| !set.records.is_empty());
-        if sets.is_empty() {
-            let reason = Reason::NoAllowedType { host, allowed: policy.algorithms };
-            return Ok(Err(NoKeys::Verdict(Verdict::Unproven(reason))));
-        }
-        Ok(Ok((keys, sets, evidence)))
-    };
-    let outcome = args.hosts.prove(cx, allowed).await?;
-    if outcome.exported.len() + outcome.missing.len() > 1 && !cx.out.json {
+    let named = args.hosts.named()?;
+    if named.len() > 1 && !cx.out.json {
         return Err(Error::usage("usage", "plink's arguments are for one host, and several were named")
             .hint("a run for each host, or --json for all of them"));
     }
+    let outcome = args.hosts.prove(cx, named, of_allowed_types).await?;
     args.destination.write(cx, "plink", &outcome, |exported| {
         let line = |exported: &Exported| {
             let records = exported.sets.iter().flat_map(|set| set.records());
@@ -114,6 +99,25 @@ pub(super) async fn plink(args: Plink, cx: &Context) -> Result<Option<Kind>, Err
         };
         Ok(exported.iter().map(line).collect())
     })
+}
+
+/// The proven records of a host of which none can be of a key that policy does not allow: plink compares digests and
+/// nothing else.
+async fn of_allowed_types(verifier: Verifier, host: HostName, port: u16) -> Result<Proven, Error> {
+    let policy = verifier.policy(&host);
+    let (keys, mut sets, evidence) = match of_dns(verifier, host.clone(), port).await? {
+        Ok(proven) => proven,
+        Err(why) => return Ok(Err(why)),
+    };
+    for set in &mut sets {
+        set.records.retain(|record| policy.allows_all_of(record.algorithm()));
+    }
+    sets.retain(|set| !set.records.is_empty());
+    if sets.is_empty() {
+        let reason = Reason::NoAllowedType { host, allowed: policy.algorithms };
+        return Ok(Err(NoKeys::from(reason)));
+    }
+    Ok(Ok((keys, sets, evidence)))
 }
 
 pub(super) async fn ansible(args: Ansible, cx: &Context) -> Result<Option<Kind>, Error> {

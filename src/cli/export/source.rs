@@ -52,7 +52,7 @@ pub(super) struct Hosts {
 #[derive(Debug, clap::Args)]
 pub(super) struct Source {
     /// Hosts whose records DNSSEC proves; @FILE stands for the hosts in it, a line each, - for those on standard input
-    #[arg(value_name = "HOST[:PORT]", required_unless_present_any = ["name", "batch"], conflicts_with_all = ["name", "batch"])]
+    #[arg(value_name = "HOST[:PORT]", required_unless_present_any = ["name", "batch"], conflicts_with_all = ["name", "batch", "host_keys"])]
     hosts: Vec<String>,
     /// In place of proven hosts: records as they should be, of this machine's keys, for this host
     #[arg(long, value_name = "HOST", conflicts_with = "batch")]
@@ -78,12 +78,22 @@ pub(super) struct Source {
 pub(super) type Proven = Result<(Vec<HostKey>, Vec<Published>, Evidence), NoKeys>;
 
 impl Hosts {
-    pub(super) async fn prove<W, F>(&self, cx: &Context, work: W) -> Result<Outcome, Error>
+    /// The hosts that were named, each once.
+    pub(super) fn named(&self) -> Result<Vec<(HostName, u16)>, Error> {
+        hosts(&self.hosts, self.port)
+    }
+
+    pub(super) async fn prove<W, F>(
+        &self,
+        cx: &Context,
+        named: Vec<(HostName, u16)>,
+        work: W,
+    ) -> Result<Outcome, Error>
     where
         W: Fn(Verifier, HostName, u16) -> F,
         F: Future<Output = Result<Proven, Error>> + Send + 'static,
     {
-        prove(cx, hosts(&self.hosts, self.port)?, None, &self.proving, work).await
+        prove(cx, named, None, &self.proving, work).await
     }
 }
 
