@@ -77,8 +77,8 @@ impl Args {
     }
 }
 
-/// Of a command line that cannot be understood: it is one of ssh's questions on which nothing hangs. Other than 0 ends the
-/// connection in each of the three, but it is only HOSTNAME that may.
+/// By the words of the command line, which may be one that cannot be understood: it is one of ssh's questions on which
+/// nothing hangs. Other than 0 ends the connection in each of the three, but it is only HOSTNAME that may.
 pub(super) fn decides_nothing(arguments: impl Iterator<Item = OsString>) -> bool {
     let arguments: Vec<OsString> = arguments.skip(1).collect();
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
