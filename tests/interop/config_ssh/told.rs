@@ -30,7 +30,7 @@ fn told(findings: &[Value]) -> Vec<String> {
 fn doctor_is_content_with_what_was_installed_and_tells_what_overrules_it() {
     let world = world();
     world.write("");
-    assert!(told(&found(&world, None)).contains(&"info ssh-proxy".to_owned()), "nothing is installed yet");
+    assert!(found(&world, None).iter().all(|finding| finding["check"] != "ssh-config-file"));
     for mode in ["known-hosts", "proxy"] {
         world.write("");
         world.install(&["--mode", mode]);
@@ -53,10 +53,12 @@ fn doctor_is_content_with_what_was_installed_and_tells_what_overrules_it() {
         ] {
             world.sandbox().write("ssh_config", &format!("Host *\n  {line}\n{text}"));
             let told = told(&found(&world, None));
+            if line.starts_with("ProxyJump") && mode == "known-hosts" {
+                assert_eq!(told, Vec::<String>::new(), "a jump is nothing to an ssh that asks for keys");
+                continue;
+            }
             assert!(told.iter().any(|told| told.contains(check)), "{mode} {line}: {told:?}");
-            // A jump is nothing to an ssh that asks for keys.
-            let is_overruled = told.contains(&"warning ssh-config-file".to_owned());
-            assert_eq!(is_overruled, mode == "proxy" || !line.starts_with("ProxyJump"), "{line}: {told:?}");
+            assert!(told.contains(&"warning ssh-config-file".to_owned()), "{mode} {line}: {told:?}");
         }
         // What it leaves to the user.
         world.sandbox().write(
