@@ -9,6 +9,7 @@
 //! | [`output`] | the one file that prints; peers' octets are sanitised here |
 //! | [`error`] | kind (the exit code), stable reason, message, hint |
 //! | [`fan_out`] | many works of one kind, some at the same time |
+//! | [`files`] | files that are written as a whole or not at all |
 //! | [`ownership`] | whose files may steer this process |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
 //! | [`doctor`] | gathers what weakens verification on this machine; judged in [`proto::doctor`] |
@@ -47,6 +48,7 @@ pub mod dns;
 pub mod doctor;
 pub mod error;
 pub mod fan_out;
+pub mod files;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod output;

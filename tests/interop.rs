@@ -30,6 +30,7 @@ mod interop {
     mod publish;
     mod publish_races;
     mod publish_refusals;
+    mod recipes;
     mod resolvers;
     mod sshfp;
     mod statuses;

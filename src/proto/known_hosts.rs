@@ -13,7 +13,7 @@ mod nobody;
 /// Longest line that is looked at, in octets; a key is at most a tenth of that.
 const MAX_LINE: usize = 128 * 1024;
 /// Octets of a hashed name and of its salt: those of SHA-1.
-const HASH: usize = 20;
+pub const HASH: usize = 20;
 
 /// What a line makes of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,14 @@ fn entry(line: usize, text: &str, name: &str) -> Option<Entry> {
 /// The first word, and what follows the blanks after it.
 fn word(text: &str) -> Option<(&str, &str)> {
     text.split_once([' ', '\t']).map(|(word, rest)| (word, rest.trim_start_matches([' ', '\t'])))
+}
+
+/// A name (see [`lookup_name`]) as `ssh-keygen -H` hides it: whoever knows the name can find it, and nobody can read it.
+/// `salt` is to be random.
+pub fn hashed(name: &str, salt: &[u8; HASH]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, salt);
+    let hash = hmac::sign(&key, name.as_bytes());
+    format!("|1|{}|{}", BASE64.encode(salt), BASE64.encode(hash.as_ref()))
 }
 
 /// `SALT|HASH`, both in base64: HMAC-SHA1 of the name under the salt.
@@ -159,6 +167,14 @@ mod tests {
         assert_eq!(names.map(|name| is_about(HASHED_WITH_PORT, name)), [false, true, false]);
         for bad in ["|1|", "|1|AAAA|AAAA", "|2|x|y", "|1|EN9OZ9fKjB5iWgEMZGDdv4Ugoas="] {
             assert!(!is_about(bad, "web1.example.com"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_hashed_as_ssh_keygen_does() {
+        for (line, name) in [(HASHED, "web1.example.com"), (HASHED_WITH_PORT, "[web1.example.com]:2222")] {
+            let salt = BASE64.decode(line.split('|').nth(2).unwrap().as_bytes()).unwrap();
+            assert_eq!(hashed(name, &salt.try_into().unwrap()), line);
         }
     }
 

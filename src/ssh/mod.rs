@@ -8,9 +8,15 @@ pub mod config_files;
 mod copy;
 mod handler;
 pub mod hostkeys;
+pub mod identity;
 pub mod known_hosts;
 pub mod pass;
 pub mod probe;
+pub mod program;
 pub mod relay;
 pub mod server;
+#[cfg(target_os = "linux")]
+mod splice;
+pub mod standard;
 pub(crate) mod stream;
+pub mod watched;

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::copy;
 use super::relay::SILENCE;
 use super::server::Server;
+use super::watched::{Side, Watched};
 
 /// Relays one connection until the server has closed and its octets are delivered. `client_in` and `client_out`
 /// are what a ProxyCommand has as its standard input and output; `server` is connected.
@@ -17,8 +18,8 @@ use super::server::Server;
 /// asyncssh, which reads standard error as the SSH stream.
 pub async fn pass<R, W, T>(client_in: R, client_out: W, server: impl Into<Server>, tell: T)
 where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
+    R: AsyncRead + Unpin + Side,
+    W: AsyncWrite + Unpin + Side,
     T: FnOnce() + Unpin,
 {
     copy::both_ways(Naming { client: client_in, tell: Some(tell) }, client_out, server.into(), SILENCE).await;
@@ -28,6 +29,12 @@ where
 struct Naming<R, T> {
     client: R,
     tell: Option<T>,
+}
+
+impl<R: Side, T> Side for Naming<R, T> {
+    fn watched(&self) -> Option<&Watched> {
+        if self.tell.is_some() { None } else { self.client.watched() }
+    }
 }
 
 impl<R: AsyncRead + Unpin, T: FnOnce() + Unpin> AsyncRead for Naming<R, T> {

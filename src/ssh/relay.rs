@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::copy;
 use super::server::Server;
+use super::watched::Side;
 use crate::proto::handshake::{Action, End, Gate, Negotiated};
 use crate::proto::hostkey::Presented;
 use crate::proto::verdict::Anchored;
@@ -70,6 +71,9 @@ pub enum Cause {
     /// The server's connection failed.
     #[error("the connection to the server broke: {0}")]
     Server(io::Error),
+    /// The program by which the server is reached failed; printable.
+    #[error("{0}")]
+    Program(String),
     /// The client's side failed; most likely it is gone.
     #[error("the connection to the client broke: {0}")]
     Client(io::Error),
@@ -91,18 +95,40 @@ pub enum Cause {
 /// Returns once the server has closed and its octets are delivered, though `client_in` may be open
 /// still: a read of standard input that hangs in its thread is for the caller to leave behind.
 pub async fn relay<R, W, F, Fut, T>(
-    mut client_in: R,
-    mut client_out: W,
+    client_in: R,
+    client_out: W,
     server: impl Into<Server>,
     deadline: Instant,
     decide: F,
     tell: T,
 ) -> Result<Relayed, RelayError>
 where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
+    R: AsyncRead + Unpin + Side,
+    W: AsyncWrite + Unpin + Side,
     F: FnOnce(Presented, bool) -> Fut,
     Fut: Future<Output = Result<Anchored, Refusal>>,
+    T: FnOnce(&Cause),
+{
+    relay_explained(client_in, client_out, server, deadline, decide, async |cause| cause, tell).await
+}
+
+/// The same for a server that is reached by a program. `explain` may know better why a connection was not let
+/// through; the server's socket is closed by then. It is waited for, before anybody is told.
+pub async fn relay_explained<R, W, F, Fut, X, T>(
+    mut client_in: R,
+    mut client_out: W,
+    server: impl Into<Server>,
+    deadline: Instant,
+    decide: F,
+    explain: X,
+    tell: T,
+) -> Result<Relayed, RelayError>
+where
+    R: AsyncRead + Unpin + Side,
+    W: AsyncWrite + Unpin + Side,
+    F: FnOnce(Presented, bool) -> Fut,
+    Fut: Future<Output = Result<Anchored, Refusal>>,
+    X: AsyncFnOnce(Cause) -> Cause,
     T: FnOnce(&Cause),
 {
     let mut gate = Gate::new();
@@ -123,6 +149,7 @@ where
         }
         Err(cause) => {
             drop(server);
+            let cause = explain(cause).await;
             part(&mut gate, client_in, client_out, &cause.to_string(), || tell(&cause)).await;
             Err(RelayError { cause, client_is_asyncssh: gate.client_is_asyncssh() })
         }

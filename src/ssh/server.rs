@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::watched::Watched;
+
 /// A connected server.
 #[derive(Debug)]
 pub enum Server {
@@ -15,6 +17,16 @@ pub enum Server {
     /// One end of a socket pair. The other is standard input and output of a program that reaches the server, such
     /// as `ssh -W`: shutting down this end for writing is the end of its input, its exit the end of its output.
     Program(UnixStream),
+}
+
+impl Server {
+    /// For the data plane: its octets need not be seen any more.
+    pub(super) fn watch(self) -> io::Result<Watched> {
+        Watched::ours(match self {
+            Server::Tcp(stream) => stream.into_std()?.into(),
+            Server::Program(stream) => stream.into_std()?.into(),
+        })
+    }
 }
 
 impl From<TcpStream> for Server {
