@@ -58,6 +58,8 @@ fn options_of_the_command_line_do_not_open_it() {
             let options: Vec<&str> = set.iter().map(String::as_str).collect();
             world.works(&options, HOST);
         }
+        // Then ssh knows no key at all.
+        world.is_stopped(&["-o", "KnownHostsCommand=none", "-o", "StrictHostKeyChecking=no"], HOST);
         world.sshd.rotate_host_keys();
         world.sandbox().write("known_hosts", &entry(&world, &world.key()));
         for set in &sets {
