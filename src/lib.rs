@@ -16,7 +16,7 @@
 //! | [`agent`] | this machine's part in publishing: own records, one reconciliation |
 //! | [`backend`] | where a plan goes: a primary that takes RFC 2136 updates |
 //! | [`dns`] | DNS I/O: resolvers, the fetching that proofs ask for, authorities, updates, TSIG |
-//! | [`ssh`] | SSH I/O: host keys on disk, the probe, the relay, sessions, users' keys |
+//! | [`ssh`] | SSH I/O: host keys on disk, the probe, the relay, sessions, users' keys, ssh's own configuration |
 //! | [`proto`] | every decision, pure: names, keys, records, proofs, verdict, plan, handshake gate |
 //! | [`lab`] | an embedded signed zone and toy SSH hosts, behind `sshanchor demo` and the tests |
 //!

@@ -18,6 +18,7 @@ use crate::output::{Output, can_be_read};
 use crate::proto::evidence::Evidence;
 use crate::proto::handshake::End;
 use crate::proto::hostkey::{HostKeyError, Presented};
+use crate::proto::known_hosts;
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
 use crate::ssh::pass::pass;
@@ -95,12 +96,16 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
         Ok(prepared) => prepared,
         Err(error) => return Err(refuse(cx, error).await),
     };
+    // What ssh looks the host up by in known_hosts.
+    let looked_up = match &args.identity {
+        Some(alias) => alias.to_ascii_lowercase(),
+        None => known_hosts::lookup_name(&args.host, args.port),
+    };
     // The lookup runs while the way to the server is made and while client and server talk.
     let mut proving = tokio::spawn({
         let (verifier, host, port) = (verifier.clone(), host.clone(), target.port);
         async move { verifier.evidence(&host, port).await }
     });
-    let looked_up = target.lookup_name();
     let hopeless = |found: &Result<Evidence, Error>| match hopeless(&verifier, found) {
         Some(error) => {
             if let Ok(evidence) = found {

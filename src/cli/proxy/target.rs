@@ -3,7 +3,6 @@
 use super::Args;
 use crate::cli::host_name;
 use crate::error::{Error, Kind};
-use crate::proto::known_hosts;
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
 use crate::proto::policy::{Mode, Policies};
@@ -60,14 +59,6 @@ impl Target {
                     "use the host's name, or give it besides: sshanchor proxy --identity NAME ADDRESS PORT",
                 ))
             }
-        }
-    }
-
-    /// What ssh looks the host up by in known_hosts: a HostKeyAlias has no port.
-    pub(super) fn lookup_name(&self) -> String {
-        match &self.identity {
-            Some(identity) => identity.to_string(),
-            None => known_hosts::lookup_name(&self.place.to_string(), self.port),
         }
     }
 
