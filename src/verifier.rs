@@ -26,12 +26,14 @@ use crate::proto::evidence::{self, Evidence};
 use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
+use crate::proto::place::Place;
 use crate::proto::policy::{Policies, Policy, PortLabels};
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
-use crate::ssh::probe::{ProbeError, Probed, probe};
+use crate::ssh::client::{Session, Unjudged};
+use crate::ssh::probe::{Handshake, ProbeError, Probed};
 
 pub use self::keys::{NoKeys, ProvenKeys};
-pub use self::reach::connect_passed;
+pub use self::reach::{Attempt, Unreachable, connect_passed};
 
 /// Whom to ask, whom to trust, how long to wait.
 #[derive(Debug, Clone)]
@@ -83,11 +85,22 @@ pub struct Verifier {
 
 /// What came of one host.
 #[derive(Debug)]
-pub struct Verification {
+pub struct Verification<H = Probed> {
     /// What DNS proves.
     pub evidence: Evidence,
     /// The outcome of the handshake; none if nothing is proven and so nothing was sent to the host.
-    pub probed: Option<Result<Probed, ProbeFailure>>,
+    pub probed: Option<Result<H, ProbeFailure>>,
+}
+
+/// What came of one host to which a session is wanted.
+#[derive(Debug)]
+pub struct Opened {
+    /// What is proven, and what the host showed.
+    pub verification: Verification,
+    /// The verdict on it; none if the host showed no key to judge.
+    pub verdict: Option<Verdict>,
+    /// Where the verdict is an accept, the very connection that it is about.
+    pub session: Option<Session>,
 }
 
 /// Why the host showed no key.
@@ -95,7 +108,7 @@ pub struct Verification {
 pub enum ProbeFailure {
     /// No address, or none that answers.
     #[error("{0}")]
-    Unreachable(String),
+    Unreachable(#[from] Unreachable),
     /// The handshake failed.
     #[error("{0}")]
     Handshake(#[from] ProbeError),
@@ -242,7 +255,18 @@ impl Verifier {
         host: &HostName,
         port: u16,
     ) -> Result<(Evidence, Option<Result<TcpStream, ProbeFailure>>), Error> {
-        let (mut proving, mut connecting) = (pin!(self.evidence(host, port)), pin!(self.connect(host, port)));
+        let (evidence, reached) = self.prove_and_reach(host, port).await?;
+        Ok((evidence, reached.map(|reached| reached.map(|(stream, _)| stream))))
+    }
+
+    /// The same, and whether the connection goes to where the host is said to be now.
+    async fn prove_and_reach(
+        &self,
+        host: &HostName,
+        port: u16,
+    ) -> Result<(Evidence, Option<Result<(TcpStream, bool), ProbeFailure>>), Error> {
+        let place = Place::Name(host.clone());
+        let (mut proving, mut connecting) = (pin!(self.evidence(host, port)), pin!(self.reach(&place, port)));
         let mut stream = None;
         let evidence = loop {
             tokio::select! {
@@ -263,14 +287,43 @@ impl Verifier {
     /// A key exchange with the host, judged by nobody yet. Nothing is sent to a host for which no key
     /// is proven. What is stored may accept, and never refuses: then DNS is asked, and the host if need be.
     pub async fn verify(&self, host: &HostName, port: u16) -> Result<Verification, Error> {
-        let keeps_addresses = self.keeps_addresses(host);
-        let (evidence, stream) = self.prepare(host, port).await?;
+        self.meet(host, port).await
+    }
+
+    /// The same, and a session over the connection whose handshake is accepted. A host that is not is told so, and
+    /// left. Nothing about a user is sent.
+    pub async fn open(&self, host: &HostName, port: u16) -> Result<Opened, Error> {
+        let Verification { evidence, probed } = self.meet::<Unjudged>(host, port).await?;
+        let (probed, unjudged) = match probed {
+            Some(Ok(unjudged)) => (Some(Ok(unjudged.probed().clone())), Some(unjudged)),
+            Some(Err(failure)) => (Some(Err(failure)), None),
+            None => (None, None),
+        };
+        let verification = Verification { evidence, probed };
+        let verdict = self.verdict(&verification).ok();
+        let session = match (unjudged, &verdict) {
+            (Some(unjudged), Some(Verdict::Accept(anchored))) => {
+                Some(unjudged.accept(anchored.clone()).map_err(|e| Error::failure("internal", e))?)
+            }
+            (Some(unjudged), _) => {
+                unjudged.refuse(self.deadline).await;
+                None
+            }
+            (None, _) => None,
+        };
+        Ok(Opened { verification, verdict, session })
+    }
+
+    /// A key exchange with the host, judged by nobody yet: its outcome is kept as `H`.
+    async fn meet<H: Handshake>(&self, host: &HostName, port: u16) -> Result<Verification<H>, Error> {
+        let (evidence, reached) = self.prove_and_reach(host, port).await?;
+        // The host may have moved, and another one have its address.
+        let may_have_moved = matches!(reached, Some(Ok((_, false))));
+        let stream = reached.map(|reached| reached.map(|(stream, _)| stream));
         let first = self.shake_hands(evidence, stream).await;
         if matches!(self.verdict(&first), Ok(Verdict::Accept(_)) | Err(_)) {
             return Ok(first);
         }
-        // The host may have moved, and another one have its address.
-        let may_have_moved = keeps_addresses && first.probed.is_some();
         if may_have_moved {
             self.forget_addresses(host);
         }
@@ -281,7 +334,9 @@ impl Verifier {
         };
         let stream = match &first.probed {
             _ if evidence.is_outage() => return Ok(first),
-            Some(Ok(probed)) if matches!(self.judge(&evidence, &probed.presented), Verdict::Accept(_)) => {
+            Some(Ok(probed))
+                if matches!(self.judge(&evidence, &probed.probed().presented), Verdict::Accept(_)) =>
+            {
                 return Ok(Verification { evidence, ..first });
             }
             _ if self.key_types(&evidence).is_empty() => None,
@@ -293,11 +348,11 @@ impl Verifier {
         Ok(self.shake_hands(evidence, stream).await)
     }
 
-    async fn shake_hands(
+    async fn shake_hands<H: Handshake>(
         &self,
         evidence: Evidence,
         stream: Option<Result<TcpStream, ProbeFailure>>,
-    ) -> Verification {
+    ) -> Verification<H> {
         let probed = match stream {
             None => None,
             Some(Err(failure)) => Some(Err(failure)),
@@ -309,10 +364,10 @@ impl Verifier {
     /// Learns a key of a published type. SSHFP does not tell the ECDSA curves apart (RFC 6594), and
     /// a server may hold keys on several of which one is published: the other curves are asked for as well
     /// before a mismatch is the last word.
-    async fn probe(&self, evidence: &Evidence, stream: TcpStream) -> Result<Probed, ProbeError> {
+    async fn probe<H: Handshake>(&self, evidence: &Evidence, stream: TcpStream) -> Result<H, ProbeError> {
         let mut offer = self.key_types(evidence);
-        let first = probe(stream, &offer, self.deadline).await?;
-        let mut shown = first.presented.key().key_type();
+        let first = H::shake(stream, &offer, self.deadline).await?;
+        let mut shown = first.probed().presented.key().key_type();
         offer.retain(|t| t.sshfp_algorithm() == shown.sshfp_algorithm());
         if !self.is_mismatch(evidence, &first) {
             return Ok(first);
@@ -323,16 +378,18 @@ impl Verifier {
                 return Ok(first);
             }
             let Ok(stream) = self.connect(evidence.host(), evidence.port()).await else { return Ok(first) };
-            match probe(stream, &offer, self.deadline).await {
-                Ok(other) if self.is_mismatch(evidence, &other) => shown = other.presented.key().key_type(),
+            match H::shake(stream, &offer, self.deadline).await {
+                Ok(other) if self.is_mismatch(evidence, &other) => {
+                    shown = other.probed().presented.key().key_type();
+                }
                 Ok(other) => return Ok(other),
                 Err(_) => return Ok(first),
             }
         }
     }
 
-    fn is_mismatch(&self, evidence: &Evidence, probed: &Probed) -> bool {
-        matches!(self.judge(evidence, &probed.presented), Verdict::Reject(Reason::KeyMismatch { .. }))
+    fn is_mismatch(&self, evidence: &Evidence, shown: &impl Handshake) -> bool {
+        matches!(self.judge(evidence, &shown.probed().presented), Verdict::Reject(Reason::KeyMismatch { .. }))
     }
 
     /// The verdict on `presented`, now.
@@ -371,11 +428,14 @@ impl Verifier {
     }
 
     /// The verdict on a host that was looked at, now; or why it showed no key to judge.
-    pub fn verdict<'a>(&self, verification: &'a Verification) -> Result<Verdict, &'a ProbeFailure> {
+    pub fn verdict<'a, H: Handshake>(
+        &self,
+        verification: &'a Verification<H>,
+    ) -> Result<Verdict, &'a ProbeFailure> {
         let Verification { evidence, probed } = verification;
         match probed {
             None => Ok(self.without_key(evidence)),
-            Some(Ok(probed)) => Ok(self.judge(evidence, &probed.presented)),
+            Some(Ok(shown)) => Ok(self.judge(evidence, &shown.probed().presented)),
             Some(Err(ProbeFailure::Handshake(ProbeError::NoCommonKeyType { server_offers }))) => {
                 let policy = self.policy(evidence.host());
                 Ok(Verdict::Reject(nothing_offered(evidence, &policy, server_offers.clone(), now())))

@@ -16,9 +16,11 @@ mod support;
 mod interop {
     mod bundle;
     mod cache;
+    mod config_ssh;
     mod doctor;
     mod export;
     mod forging;
+    mod known_hosts;
     mod lookup;
     mod outage;
     mod peers;
@@ -29,6 +31,7 @@ mod interop {
     mod publish;
     mod publish_races;
     mod publish_refusals;
+    mod recipes;
     mod resolvers;
     mod sshfp;
     mod statuses;

@@ -30,15 +30,13 @@ use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
 use crate::proto::policy::Policies;
 use crate::proto::rr::RrType;
-use crate::ssh::config::{self, AskSshError};
+use crate::ssh::config::{self, AskSshError, NOBODY};
 use crate::verifier::Options;
 
 /// Zones with trust anchors that are looked at.
 const MAX_ZONES: usize = 16;
 /// Hosts, or resolvers, that are looked at at the same time.
 const AT_ONCE: usize = 16;
-/// A name whose configuration is ssh's defaults: nobody has lines for it (RFC 2606).
-pub const NOBODY: &str = "sshanchor.invalid";
 
 /// Looks at this machine.
 #[derive(Debug)]

@@ -117,7 +117,9 @@ pub fn decide(evidence: &Evidence, presented: &Presented, policy: &Policy, now: 
         published.extend(records.into_iter().filter(Sshfp::is_usable));
     }
     let presented = key.clone();
-    if published.iter().any(|r| r.algorithm() == key.key_type().sshfp_algorithm()) {
+    let of_its_type = |record: &Sshfp| record.algorithm() == key.key_type().sshfp_algorithm();
+    if published.iter().any(of_its_type) {
+        published.retain(of_its_type);
         return Verdict::Reject(Reason::KeyMismatch { host, presented, published });
     }
     if !published.is_empty() {

@@ -6,24 +6,28 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::relay::PORTION;
+use super::server::Server;
+#[cfg(target_os = "linux")]
+use super::splice::{Moved, move_all};
+use super::watched::Side;
 
 /// Until the server has closed and its octets are delivered, or the client takes no more. The end of
 /// the client's octets, or of the server's wish to read them, leaves the other way open, until the server
 /// has been silent for `silence`: a client that was killed can show no other sign, and a server that does
 /// not close then would keep this process for ever.
-pub(super) async fn both_ways<R, W>(client_in: R, client_out: W, server: TcpStream, silence: Duration)
+pub(super) async fn both_ways<R, W>(client_in: R, client_out: W, server: Server, silence: Duration)
 where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
+    R: AsyncRead + Unpin + Side,
+    W: AsyncWrite + Unpin + Side,
 {
-    let (from_server, to_server) = server.into_split();
+    // What is broken is over.
+    let Ok(server) = server.watch() else { return };
     let (sent, heard) = (AtomicBool::new(false), AtomicBool::new(false));
-    let mut up = pin!(one_way(client_in, to_server, &sent));
-    let mut down = pin!(one_way(from_server, client_out, &heard));
+    let mut up = pin!(one_way(client_in, &server, &sent));
+    let mut down = pin!(one_way(&server, client_out, &heard));
     tokio::select! {
         () = &mut down => return,
         () = &mut up => {}
@@ -39,21 +43,33 @@ where
 }
 
 /// Until one of them fails or ends; the writing side is told the end. `alive` is set with each portion.
-async fn one_way(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, alive: &AtomicBool) {
+async fn one_way(
+    mut from: impl AsyncRead + Unpin + Side,
+    mut to: impl AsyncWrite + Unpin + Side,
+    alive: &AtomicBool,
+) {
     let _ = transfer(&mut from, &mut to, alive).await;
     // Standard output's shutdown does not flush.
     let _ = to.flush().await;
     let _ = to.shutdown().await;
 }
 
-async fn transfer(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
-    alive: &AtomicBool,
-) -> io::Result<()> {
-    let mut portion = vec![0; PORTION];
-    let mut unflushed = false;
+async fn transfer<R, W>(from: &mut R, to: &mut W, alive: &AtomicBool) -> io::Result<()>
+where
+    R: AsyncRead + Unpin + Side,
+    W: AsyncWrite + Unpin + Side,
+{
+    let (mut portion, mut unflushed, mut may_splice) = (Vec::new(), false, cfg!(target_os = "linux"));
     loop {
+        // Asked each time: who wants to see the first octets does not want to see them all.
+        #[cfg(target_os = "linux")]
+        if may_splice && let (Some(from), Some(to)) = (from.watched(), to.watched()) {
+            match move_all(from, to, alive).await? {
+                Moved::All => return Ok(()),
+                Moved::Unable => may_splice = false,
+            }
+        }
+        portion.resize(PORTION, 0);
         // Flush only while nothing more is there to read: reading and a buffered writer overlap.
         let length = tokio::select! {
             biased;
@@ -76,7 +92,7 @@ async fn transfer(
 #[cfg(test)]
 mod tests {
     use tokio::io::{duplex, split};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::time::sleep;
 
     use super::*;
@@ -90,7 +106,7 @@ mod tests {
         let mut far = listener.accept().await.unwrap().0;
         let (mut client, proxy) = duplex(1024);
         let (client_in, client_out) = split(proxy);
-        let copying = tokio::spawn(both_ways(client_in, client_out, near, SILENCE));
+        let copying = tokio::spawn(both_ways(client_in, client_out, near.into(), SILENCE));
         // While both are there silence means nothing, nor does the client's end while the server talks.
         sleep(SILENCE * 2).await;
         client.shutdown().await.unwrap();

@@ -5,29 +5,36 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::copy;
 use super::relay::SILENCE;
+use super::server::Server;
+use super::watched::{Side, Watched};
 
 /// Relays one connection until the server has closed and its octets are delivered. `client_in` and `client_out`
 /// are what a ProxyCommand has as its standard input and output; `server` is connected.
 ///
 /// `tell` is for lines on standard error. It is called once the client has named itself, and not at all if that is
 /// asyncssh, which reads standard error as the SSH stream.
-pub async fn pass<R, W, T>(client_in: R, client_out: W, server: TcpStream, tell: T)
+pub async fn pass<R, W, T>(client_in: R, client_out: W, server: impl Into<Server>, tell: T)
 where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
+    R: AsyncRead + Unpin + Side,
+    W: AsyncWrite + Unpin + Side,
     T: FnOnce() + Unpin,
 {
-    copy::both_ways(Naming { client: client_in, tell: Some(tell) }, client_out, server, SILENCE).await;
+    copy::both_ways(Naming { client: client_in, tell: Some(tell) }, client_out, server.into(), SILENCE).await;
 }
 
 /// A client whose first octets are looked at, and passed on as they are.
 struct Naming<R, T> {
     client: R,
     tell: Option<T>,
+}
+
+impl<R: Side, T> Side for Naming<R, T> {
+    fn watched(&self) -> Option<&Watched> {
+        if self.tell.is_some() { None } else { self.client.watched() }
+    }
 }
 
 impl<R: AsyncRead + Unpin, T: FnOnce() + Unpin> AsyncRead for Naming<R, T> {
@@ -56,7 +63,7 @@ mod tests {
     use super::*;
     use std::cell::Cell;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     /// Whether anything was told to a client that begins like this.
     async fn told(begins: &[u8]) -> bool {

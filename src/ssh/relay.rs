@@ -7,10 +7,11 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::copy;
+use super::server::Server;
+use super::watched::Side;
 use crate::proto::handshake::{Action, End, Gate, Negotiated};
 use crate::proto::hostkey::Presented;
 use crate::proto::verdict::Anchored;
@@ -70,13 +71,16 @@ pub enum Cause {
     /// The server's connection failed.
     #[error("the connection to the server broke: {0}")]
     Server(io::Error),
+    /// The program by which the server is reached failed; printable.
+    #[error("{0}")]
+    Program(String),
     /// The client's side failed; most likely it is gone.
     #[error("the connection to the client broke: {0}")]
     Client(io::Error),
 }
 
 /// Relays one connection. `client_in` and `client_out` are what a ProxyCommand has as its standard
-/// input and output; `server` is connected, with TCP_NODELAY set. `decide` is called once, with what
+/// input and output; `server` is connected: a [`TcpStream`](tokio::net::TcpStream) with TCP_NODELAY set, or a program. `decide` is called once, with what
 /// the server presented, and with whether standard error has to stay silent because asyncssh reads it as the
 /// SSH stream; the witness it gives must be for that key.
 ///
@@ -91,21 +95,44 @@ pub enum Cause {
 /// Returns once the server has closed and its octets are delivered, though `client_in` may be open
 /// still: a read of standard input that hangs in its thread is for the caller to leave behind.
 pub async fn relay<R, W, F, Fut, T>(
-    mut client_in: R,
-    mut client_out: W,
-    mut server: TcpStream,
+    client_in: R,
+    client_out: W,
+    server: impl Into<Server>,
     deadline: Instant,
     decide: F,
     tell: T,
 ) -> Result<Relayed, RelayError>
 where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
+    R: AsyncRead + Unpin + Side,
+    W: AsyncWrite + Unpin + Side,
     F: FnOnce(Presented, bool) -> Fut,
     Fut: Future<Output = Result<Anchored, Refusal>>,
     T: FnOnce(&Cause),
 {
+    relay_explained(client_in, client_out, server, deadline, decide, async |cause| cause, tell).await
+}
+
+/// The same for a server that is reached by a program. `explain` may know better why a connection was not let
+/// through; the server's socket is closed by then. It is waited for, before anybody is told.
+pub async fn relay_explained<R, W, F, Fut, X, T>(
+    mut client_in: R,
+    mut client_out: W,
+    server: impl Into<Server>,
+    deadline: Instant,
+    decide: F,
+    explain: X,
+    tell: T,
+) -> Result<Relayed, RelayError>
+where
+    R: AsyncRead + Unpin + Side,
+    W: AsyncWrite + Unpin + Side,
+    F: FnOnce(Presented, bool) -> Fut,
+    Fut: Future<Output = Result<Anchored, Refusal>>,
+    X: AsyncFnOnce(Cause) -> Cause,
+    T: FnOnce(&Cause),
+{
     let mut gate = Gate::new();
+    let mut server = server.into();
     let mut shell = Handshake {
         gate: &mut gate,
         client_in: &mut client_in,
@@ -122,6 +149,7 @@ where
         }
         Err(cause) => {
             drop(server);
+            let cause = explain(cause).await;
             part(&mut gate, client_in, client_out, &cause.to_string(), || tell(&cause)).await;
             Err(RelayError { cause, client_is_asyncssh: gate.client_is_asyncssh() })
         }
@@ -197,7 +225,7 @@ struct Handshake<'a, R, W> {
     gate: &'a mut Gate,
     client_in: &'a mut R,
     client_out: &'a mut W,
-    server: &'a mut TcpStream,
+    server: &'a mut Server,
     deadline: Instant,
 }
 

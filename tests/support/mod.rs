@@ -14,6 +14,7 @@ pub mod sandbox;
 pub mod sshd;
 pub mod tree;
 pub mod unbound;
+pub mod venv;
 pub mod wire;
 pub mod zone;
 

@@ -12,13 +12,12 @@ use self::told::Told;
 use super::Context;
 use super::bundle::BundleFile;
 use super::target::hosts;
-use crate::doctor::NOBODY;
 use crate::error::{Error, Kind};
 use crate::proto::doctor::ssh::Config;
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
 use crate::proto::tidy::{Removal, try_names, without};
-use crate::ssh::config::{self, AskSshError};
+use crate::ssh::config::{self, AskSshError, NOBODY};
 use crate::ssh::known_hosts::{default_files, expand};
 
 /// Find known_hosts entries that DNSSEC makes needless, and remove them.

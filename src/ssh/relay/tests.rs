@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 use tokio::io::{DuplexStream, duplex, split};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;

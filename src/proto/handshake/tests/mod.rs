@@ -204,7 +204,7 @@ fn a_right_guess_of_the_client_is_its_init() {
 }
 
 #[test]
-fn names_may_be_empty() {
+fn lists_may_end_with_a_comma() {
     let libssh = Offer { kex: "curve25519-sha256,", cipher: "aes256-ctr,", mac: ",", ..Offer::default() };
     let mut talk = Talk::offers(&libssh, &libssh);
     talk.client(&frame(&samples::init(30))).server(&reply(31));

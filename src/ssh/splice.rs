@@ -1,0 +1,143 @@
+//! Octets that the kernel moves from one side to the other with splice(2), unseen and not copied.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+
+use super::watched::{Watched, now};
+
+/// What one call may move, in octets. A pipe has room for less.
+const MOST: usize = 1024 * 1024;
+/// What is copied at once where splice(2) does not go on, in octets.
+const BY_HAND: usize = 16 * 1024;
+
+/// How moving ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// At the end of the octets.
+    All,
+    /// Not all, and nothing is lost: these two, or this kernel, do not splice.
+    Unable,
+}
+
+/// Moves octets until `from` ends. `alive` is set with each portion.
+pub(super) async fn move_all(from: &Watched, to: &Watched, alive: &AtomicBool) -> io::Result<Moved> {
+    if !to.takes_splices() {
+        Ok(Moved::Unable)
+    } else if from.is_pipe() || to.is_pipe() {
+        directly(from, to, alive).await
+    } else {
+        match pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK) {
+            Ok((out, into)) => through(from, (&into, out), to, alive).await,
+            Err(_) => Ok(Moved::Unable),
+        }
+    }
+}
+
+/// One of the two is a pipe.
+async fn directly(from: &Watched, to: &Watched, alive: &AtomicBool) -> io::Result<Moved> {
+    loop {
+        from.readable().await?;
+        to.writable().await?;
+        // EAGAIN would not tell which of the two has to be waited for; and a socket of others might block.
+        let [has, takes] = now([(from, PollFlags::IN), (to, PollFlags::OUT)])?;
+        if !has {
+            from.is_not(Interest::READABLE);
+        }
+        if !takes {
+            to.is_not(Interest::WRITABLE);
+        }
+        if has && takes {
+            match portion(from, to, MOST) {
+                Ok(0) => return Ok(Moved::All),
+                Ok(_) => alive.store(true, Relaxed),
+                Err(Errno::INTR) => {}
+                // Both are ready, and yet nothing goes: such as TCP urgent data, which splice(2) does not pass.
+                Err(Errno::AGAIN) => {
+                    if by_hand(from, to, alive).await? == 0 {
+                        return Ok(Moved::All);
+                    }
+                }
+                Err(e) if is_inability(e) => return Ok(Moved::Unable),
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+}
+
+/// Neither is a pipe: there is one between them.
+async fn through(
+    from: &Watched,
+    (into, out): (&OwnedFd, OwnedFd),
+    to: &Watched,
+    alive: &AtomicBool,
+) -> io::Result<Moved> {
+    loop {
+        from.readable().await?;
+        let [has] = now([(from, PollFlags::IN)])?;
+        if !has {
+            from.is_not(Interest::READABLE);
+            continue;
+        }
+        // The pipe is empty: EAGAIN is not about it.
+        let mut held = match portion(from, into, MOST) {
+            Ok(0) => return Ok(Moved::All),
+            Ok(length) => length,
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => match by_hand(from, to, alive).await? {
+                0 => return Ok(Moved::All),
+                _ => continue,
+            },
+            Err(e) if is_inability(e) => return Ok(Moved::Unable),
+            Err(e) => return Err(e.into()),
+        };
+        alive.store(true, Relaxed);
+        while held > 0 {
+            to.writable().await?;
+            match portion(&out, to, held) {
+                Ok(length) => held = held.saturating_sub(length),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => to.is_not(Interest::WRITABLE),
+                Err(e) if is_inability(e) => {
+                    drain(&out, held, to).await?;
+                    return Ok(Moved::Unable);
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+}
+
+fn portion(from: impl AsFd, to: impl AsFd, most: usize) -> Result<usize, Errno> {
+    splice(from, None, to, None, most, SpliceFlags::NONBLOCK)
+}
+
+/// Copies one portion: its length, or 0 at the end.
+async fn by_hand(mut from: &Watched, mut to: &Watched, alive: &AtomicBool) -> io::Result<usize> {
+    let mut portion = vec![0; BY_HAND];
+    let length = from.read(&mut portion).await?;
+    to.write_all(portion.get(..length).unwrap_or_default()).await?;
+    alive.store(true, Relaxed);
+    Ok(length)
+}
+
+/// Copies what the pipe between the two holds.
+async fn drain(out: &OwnedFd, mut held: usize, mut to: &Watched) -> io::Result<()> {
+    let mut portion = vec![0; BY_HAND];
+    while held > 0 {
+        let length = rustix::io::read(out, &mut portion[..])?;
+        to.write_all(portion.get(..length).unwrap_or_default()).await?;
+        held = held.saturating_sub(length);
+    }
+    Ok(())
+}
+
+/// What kernels, sandboxes and filters of system calls say that have no splice(2) for these two.
+fn is_inability(e: Errno) -> bool {
+    [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::PERM].contains(&e)
+}
