@@ -16,9 +16,12 @@ mod support;
 mod interop {
     mod bundle;
     mod cache;
+    mod config_ssh;
     mod doctor;
     mod exec;
     mod forging;
+    mod hostile;
+    mod kex;
     mod known_hosts;
     mod lookup;
     mod outage;

@@ -9,6 +9,7 @@ mod exec;
 mod export;
 mod known_hosts;
 mod lookup;
+mod private_file;
 mod proxy;
 mod publish;
 mod sshfp;

@@ -11,9 +11,10 @@ use tokio::task::{JoinError, JoinHandle};
 use self::target::Target;
 use self::tunnel::{Tunnel, asked_to_end};
 use super::bundle::BundleFile;
+use super::private_file::PrivateFile;
 use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, in_grace};
 use crate::error::{Error, Kind};
-use crate::output::Output;
+use crate::output::{Output, can_be_read};
 use crate::proto::evidence::Evidence;
 use crate::proto::handshake::End;
 use crate::proto::hostkey::{HostKeyError, Presented};
@@ -62,6 +63,8 @@ pub(super) struct Args {
     via: Option<String>,
     #[command(flatten)]
     bundle: BundleFile,
+    #[command(flatten)]
+    private: PrivateFile,
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
@@ -96,7 +99,17 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
         let (verifier, host, port) = (verifier.clone(), host.clone(), target.port);
         async move { verifier.evidence(&host, port).await }
     });
-    let (server, early) = match reach(target, tunnel, &verifier, &mut proving).await {
+    let looked_up = target.lookup_name();
+    let hopeless = |found: &Result<Evidence, Error>| match hopeless(&verifier, found) {
+        Some(error) => {
+            if let Ok(evidence) = found {
+                args.private.clear(&verifier, evidence, &looked_up);
+            }
+            Err(target.located(error))
+        }
+        None => Ok(()),
+    };
+    let (server, early) = match reach(target, tunnel, &verifier, &mut proving, hopeless).await {
         Ok(reached) => reached,
         Err(error) => return Err(refuse(cx, error).await),
     };
@@ -108,6 +121,7 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
             voice.iter().for_each(|voice| voice.show(tunnel::show(cx.out)));
         }
         let (verifier, refused) = (&verifier, &refused);
+        let (private, looked_up) = (&args.private, &looked_up);
         async move {
             let found = match early {
                 Some(found) => found,
@@ -123,7 +137,12 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
                 {
                     cx.out.warn(&in_grace(&host.to_string(), age));
                 }
-                accepted(verdict)
+                let accepted = accepted(verdict);
+                match &accepted {
+                    Ok(_) => private.keep(verifier, &evidence, looked_up, presented.key())?,
+                    Err(_) => private.clear(verifier, &evidence, looked_up),
+                }
+                accepted
             });
             accepted.map_err(|error| {
                 // Should another host have its address by now, the next connection finds it.
@@ -147,7 +166,9 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
                 _ => voice.show(tunnel::show(cx.out)),
             }
         }
-        cx.out.refusal(&error(cause));
+        let error = error(cause);
+        cx.out.refusal(&error);
+        brief(&error)
     };
     let explain = async |cause: Cause| tunnel.explain(cause).await;
     match relay_explained(stdin(), stdout(), server, verifier.deadline(), decide, explain, tell).await {
@@ -170,11 +191,8 @@ async fn reach(
     tunnel: &mut Tunnel,
     verifier: &Verifier,
     proving: &mut Proving,
+    hopeless: impl Fn(&Result<Evidence, Error>) -> Result<(), Error>,
 ) -> Result<(Server, Option<Result<Evidence, Error>>), Error> {
-    let hopeless = |found: &Result<Evidence, Error>| match hopeless(verifier, found) {
-        Some(error) => Err(target.located(error)),
-        None => Ok(()),
-    };
     if let Some(via) = &target.via {
         let server = tunnel.start(via, target)?;
         // Once the server speaks nothing is gained by waiting.
@@ -232,7 +250,7 @@ async fn relay_unjudged(target: &Target, tunnel: &mut Tunnel, cx: &Context) -> R
         }
         // Most likely it ended before the client has named itself, who learns it by a packet.
         Some(error) => {
-            refuse_client(stdin(), stdout(), &wording(&error), || {}).await;
+            refuse_client(stdin(), stdout(), &wording(&error), || None).await;
             Err(error.kind)
         }
     }
@@ -299,9 +317,15 @@ pub(super) async fn refuse_with(out: Output, warnings: &[String], error: Error) 
     let tell = || {
         warnings.iter().for_each(|warning| out.warn(warning));
         out.refusal(&error);
+        brief(&error)
     };
     refuse_client(stdin(), stdout(), &wording(&error), tell).await;
     error.kind
+}
+
+/// What is left to be told by packet to a user who can read standard error: no hint twice.
+fn brief(error: &Error) -> Option<String> {
+    can_be_read().then(|| format!("sshanchor: {}", error.message))
 }
 
 /// What the client's user reads: message and hint on one line.

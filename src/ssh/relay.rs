@@ -88,9 +88,10 @@ pub enum Cause {
 /// client then takes (it may ask its user) is its own affair. On a refusal the client is sent a
 /// DISCONNECT with the reason, and nothing of the held reply; both sides are closed.
 ///
-/// `tell` is for the line on standard error. It is called before the client learns of the refusal:
-/// ssh and dbclient send their ProxyCommand SIGHUP as soon as they do. It is not called where
-/// standard error must stay silent, because asyncssh reads it as the SSH stream.
+/// `tell` is for the line on standard error, and gives what of it is to be said once more to an OpenSSH client, whose
+/// user has just read it; none if nobody can. It is called before the client learns of the refusal: ssh and dbclient
+/// send their ProxyCommand SIGHUP as soon as they do. It is not called where standard error must stay silent, because
+/// asyncssh reads it as the SSH stream.
 ///
 /// Returns once the server has closed and its octets are delivered, though `client_in` may be open
 /// still: a read of standard input that hangs in its thread is for the caller to leave behind.
@@ -107,7 +108,7 @@ where
     W: AsyncWrite + Unpin + Side,
     F: FnOnce(Presented, bool) -> Fut,
     Fut: Future<Output = Result<Anchored, Refusal>>,
-    T: FnOnce(&Cause),
+    T: FnOnce(&Cause) -> Option<String>,
 {
     relay_explained(client_in, client_out, server, deadline, decide, async |cause| cause, tell).await
 }
@@ -129,7 +130,7 @@ where
     F: FnOnce(Presented, bool) -> Fut,
     Fut: Future<Output = Result<Anchored, Refusal>>,
     X: AsyncFnOnce(Cause) -> Cause,
-    T: FnOnce(&Cause),
+    T: FnOnce(&Cause) -> Option<String>,
 {
     let mut gate = Gate::new();
     let mut server = server.into();
@@ -163,7 +164,7 @@ pub async fn refuse_client<R, W, T>(client_in: R, client_out: W, text: &str, tel
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
-    T: FnOnce(),
+    T: FnOnce() -> Option<String>,
 {
     let mut gate = Gate::new();
     part(&mut gate, client_in, client_out, text, tell).await;
@@ -177,14 +178,14 @@ async fn part<R, W, T>(gate: &mut Gate, mut client_in: R, mut client_out: W, tex
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
-    T: FnOnce(),
+    T: FnOnce() -> Option<String>,
 {
     gate.end();
     let naming = read_on(gate, &mut client_in, |gate| gate.client_version().is_some());
     let _ = timeout_at(Instant::now() + NAMING, naming).await;
-    if !gate.client_is_asyncssh() {
-        tell();
-    }
+    let left = if gate.client_is_asyncssh() { None } else { tell() };
+    // OpenSSH prints the farewell below the standard error of its ProxyCommand, which is its own.
+    let text = left.as_deref().filter(|_| gate.client_is_openssh()).unwrap_or(text);
     let farewell = gate.farewell(text);
     let exchange = async {
         client_out.write_all(&farewell).await?;

@@ -28,6 +28,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dropbearkey", "dropbear-bin"),
     ("dbclient", "dropbear-bin"),
     ("script", "bsdutils"),
+    ("python3", "python3"),
 ];
 
 /// The program `name`, from PATH or the folders where Debian keeps servers.

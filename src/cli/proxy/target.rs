@@ -3,6 +3,7 @@
 use super::Args;
 use crate::cli::host_name;
 use crate::error::{Error, Kind};
+use crate::proto::known_hosts;
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
 use crate::proto::policy::{Mode, Policies};
@@ -62,6 +63,14 @@ impl Target {
         }
     }
 
+    /// What ssh looks the host up by in known_hosts: a HostKeyAlias has no port.
+    pub(super) fn lookup_name(&self) -> String {
+        match &self.identity {
+            Some(identity) => identity.to_string(),
+            None => known_hosts::lookup_name(&self.place.to_string(), self.port),
+        }
+    }
+
     /// It is not where its own name says.
     fn is_elsewhere(&self) -> bool {
         let is_here = |identity: &HostName| matches!(&self.place, Place::Name(host) if host == identity);
@@ -96,7 +105,14 @@ mod tests {
 
     fn args(host: &str, identity: Option<&str>, via: Option<&str>) -> Args {
         let [identity, via] = [identity, via].map(|text| text.map(str::to_owned));
-        Args { host: host.to_owned(), port: 2222, identity, via, bundle: Default::default() }
+        Args {
+            host: host.to_owned(),
+            port: 2222,
+            identity,
+            via,
+            bundle: Default::default(),
+            private: Default::default(),
+        }
     }
 
     fn read(host: &str, identity: Option<&str>) -> Result<Target, Error> {

@@ -1,5 +1,6 @@
 //! Whatever runs ssh: the lines of the README, typed as they stand there.
 
+use super::REASON;
 use super::fleet::Fleet;
 
 const README: &str = include_str!("../../../README.md");
@@ -18,7 +19,7 @@ macro_rules! readme {
             fn $name() {
                 let fleet = Fleet::start();
                 let srv = fleet.srv();
-                fleet.lets_only_the_proven_in(&line($start).replace("/srv", &srv), &$hosts);
+                fleet.lets_only_the_proven_in(&line($start).replace("/srv", &srv), &$hosts, REASON);
             }
         )*
     };

@@ -1,0 +1,1 @@
+//! `doctor` tells what does not hold.
