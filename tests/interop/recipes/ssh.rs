@@ -11,13 +11,22 @@ fn line(start: &str) -> &'static str {
     lines.find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("the README has no line {start:?}"))
 }
 
+/// A user whose ssh is configured by this line of the README.
+fn with_ssh(start: &str) -> Fleet {
+    let fleet = Fleet::start();
+    // Left to itself it would write where ssh reads: the home that the user database has, not this one.
+    let finished = fleet.shell(&format!("{} --ssh-config \"$HOME/.ssh/config\"", line(start)));
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    fleet
+}
+
 /// One test a client: the line that is typed, and the hosts it talks to.
 macro_rules! readme {
     ($($name:ident $hosts:tt $start:expr;)*) => {
         $(
             #[test]
             fn $name() {
-                let fleet = Fleet::start();
+                let fleet = with_ssh("sshanchor config ssh --install");
                 let srv = fleet.srv();
                 fleet.lets_only_the_proven_in(&line($start).replace("/srv", &srv), &$hosts, REASON);
             }
