@@ -25,6 +25,11 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dropbear", "dropbear-bin"),
     ("dropbearkey", "dropbear-bin"),
     ("dbclient", "dropbear-bin"),
+    ("dropbearconvert", "dropbear-bin"),
+    ("puttygen", "putty-tools"),
+    ("git", "git"),
+    ("scp", "openssh-client"),
+    ("sftp", "openssh-client"),
     ("script", "bsdutils"),
 ];
 

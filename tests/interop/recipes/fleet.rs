@@ -109,6 +109,11 @@ impl Fleet {
         home.write(".ssh/config", &text);
     }
 
+    /// The user's home.
+    pub fn home(&self) -> String {
+        self.home.path().display().to_string()
+    }
+
     /// The hosts' own folder, which has a file in `data` and a git repository.
     pub fn srv(&self) -> String {
         self.home.join("srv").display().to_string()
@@ -124,8 +129,34 @@ impl Fleet {
         self.hosts[host - 1].rotate_host_keys();
     }
 
+    /// How often web1, web2 was connected to, so far.
+    pub fn connections(&self, host: usize) -> usize {
+        self.hosts[host - 1].process.log().matches("remote software version").count()
+    }
+
+    /// On how many connections web1, web2 was told a user's name.
+    pub fn users_named(&self, host: usize) -> usize {
+        self.hosts[host - 1].process.log().matches("attempt 0 failures 0").count()
+    }
+
+    /// Leaves it to the relay to find the hosts.
+    pub fn find_hosts_by_name(&self) {
+        let file = self.home.join(".ssh/config");
+        let text = fs::read_to_string(&file).unwrap();
+        let lines = text.lines().filter(|line| !line.contains("HostName") && !line.contains("HostKeyAlias"));
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
+        fs::write(file, text).unwrap();
+    }
+
+    /// More for the user's own configuration of ssh.
+    pub fn ssh_config(&self, more: &str) {
+        let file = self.home.join(".ssh/config");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(file, format!("{text}{more}\n")).unwrap();
+    }
+
     /// Puts an impostor there, has `work` done, and puts the host back.
-    fn with_impostor(&mut self, host: usize, work: impl FnOnce(&Fleet)) {
+    pub fn with_impostor(&mut self, host: usize, work: impl FnOnce(&Fleet)) {
         let files: Vec<PathBuf> = KEYS
             .iter()
             .flat_map(|key| [format!("host_{key}"), format!("host_{key}.pub")])
@@ -235,7 +266,7 @@ impl Fleet {
     }
 
     /// Ends the connections that ControlPersist keeps: they were verified once, and ask nothing.
-    fn part(&self) {
+    pub fn part(&self) {
         for folder in [".ansible/cp", ".ssh"] {
             for entry in fs::read_dir(self.home.join(folder)).into_iter().flatten().flatten() {
                 if entry.file_type().is_ok_and(|kind| kind.is_socket()) {
