@@ -26,13 +26,14 @@ use crate::proto::evidence::{self, Evidence};
 use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
+use crate::proto::place::Place;
 use crate::proto::policy::{Policies, Policy, PortLabels};
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
 use crate::ssh::client::{Session, Unjudged};
 use crate::ssh::probe::{Handshake, ProbeError, Probed};
 
 pub use self::keys::{NoKeys, ProvenKeys};
-pub use self::reach::connect_passed;
+pub use self::reach::{Attempt, Unreachable, connect_passed};
 
 /// Whom to ask, whom to trust, how long to wait.
 #[derive(Debug, Clone)]
@@ -107,7 +108,7 @@ pub struct Opened {
 pub enum ProbeFailure {
     /// No address, or none that answers.
     #[error("{0}")]
-    Unreachable(String),
+    Unreachable(#[from] Unreachable),
     /// The handshake failed.
     #[error("{0}")]
     Handshake(#[from] ProbeError),
@@ -254,7 +255,18 @@ impl Verifier {
         host: &HostName,
         port: u16,
     ) -> Result<(Evidence, Option<Result<TcpStream, ProbeFailure>>), Error> {
-        let (mut proving, mut connecting) = (pin!(self.evidence(host, port)), pin!(self.connect(host, port)));
+        let (evidence, reached) = self.prove_and_reach(host, port).await?;
+        Ok((evidence, reached.map(|reached| reached.map(|(stream, _)| stream))))
+    }
+
+    /// The same, and whether the connection goes to where the host is said to be now.
+    async fn prove_and_reach(
+        &self,
+        host: &HostName,
+        port: u16,
+    ) -> Result<(Evidence, Option<Result<(TcpStream, bool), ProbeFailure>>), Error> {
+        let place = Place::Name(host.clone());
+        let (mut proving, mut connecting) = (pin!(self.evidence(host, port)), pin!(self.reach(&place, port)));
         let mut stream = None;
         let evidence = loop {
             tokio::select! {
@@ -304,14 +316,14 @@ impl Verifier {
 
     /// A key exchange with the host, judged by nobody yet: its outcome is kept as `H`.
     async fn meet<H: Handshake>(&self, host: &HostName, port: u16) -> Result<Verification<H>, Error> {
-        let keeps_addresses = self.keeps_addresses(host);
-        let (evidence, stream) = self.prepare(host, port).await?;
+        let (evidence, reached) = self.prove_and_reach(host, port).await?;
+        // The host may have moved, and another one have its address.
+        let may_have_moved = matches!(reached, Some(Ok((_, false))));
+        let stream = reached.map(|reached| reached.map(|(stream, _)| stream));
         let first = self.shake_hands(evidence, stream).await;
         if matches!(self.verdict(&first), Ok(Verdict::Accept(_)) | Err(_)) {
             return Ok(first);
         }
-        // The host may have moved, and another one have its address.
-        let may_have_moved = keeps_addresses && first.probed.is_some();
         if may_have_moved {
             self.forget_addresses(host);
         }

@@ -19,6 +19,8 @@ mod interop {
     mod config_ssh;
     mod doctor;
     mod forging;
+    mod hostile;
+    mod kex;
     mod known_hosts;
     mod lookup;
     mod outage;

@@ -16,10 +16,12 @@ use super::frames;
 use super::world::{HOST, KEY, question, verdict, world};
 
 /// Frames, each of an octet that says whose it is (odd: the client's; 2 in it: the side closes) and what it sends.
-/// Fed as they come and octet by octet.
+/// Fed as they come, octet by octet, and in portions between.
 pub fn gate(octets: &[u8]) {
     let whole = play(octets, usize::MAX);
-    assert_eq!(whole, play(octets, 1));
+    for portion in [1, 7, 61] {
+        assert_eq!(whole, play(octets, portion), "in portions of {portion}");
+    }
     assert!(whole.accepted || !whole.opaque, "through without an accept");
 }
 

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 
 use super::bundle::BundleFile;
-use super::proxy::passed;
 use super::{BAD_KEY_HINT, Context, host_name, in_grace};
 use crate::error::{Error, Kind};
 use crate::output::Output;
@@ -12,6 +11,8 @@ use crate::proto::known_hosts::command::{
     ArgumentError, Beside, Call, Sought, accepting_line, identity, order_identities, order_lines, presented,
 };
 use crate::proto::name::HostName;
+use crate::proto::place::Place;
+use crate::proto::policy::Mode;
 use crate::proto::verdict::Anchored;
 use crate::verifier::{accepted, now};
 
@@ -105,6 +106,12 @@ pub(super) fn refuse(args: &Args, out: Output, error: &Error) -> Option<Kind> {
     }
     out.refusal(error);
     Some(error.kind)
+}
+
+/// The host, if policy passes it: a name, or an address.
+fn passed(host: &str, cx: &Context) -> Option<Place> {
+    let place = Place::parse(host).ok()?;
+    (cx.policies.of(&place.to_string()).mode == Mode::Pass).then_some(place)
 }
 
 /// Has ssh ask for the types of key that are proven. What is found out is kept for HOSTNAME.

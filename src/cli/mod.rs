@@ -209,9 +209,7 @@ impl Global {
     }
 }
 
-/// What to do about a host without a TCP connection, without an SSH handshake, and with a host key that is
-/// none or not its own.
-const UNREACHABLE_HINT: &str = "check the host's address and whether sshd is running";
+/// What to do about a host without an SSH handshake, and with a host key that is none or not its own.
 const HANDSHAKE_HINT: &str = "is this an SSH server? ssh -v shows what it says";
 const BAD_KEY_HINT: &str =
     "do not connect: the server does not prove that it holds the host key that it shows";
@@ -228,12 +226,6 @@ pub(crate) fn host_name(text: &str) -> Result<HostName, Error> {
             .hint("use the host's name: only names have records that can be proven"),
         HostNameError::Grammar(_) => Error::usage("host-name", e),
     })
-}
-
-/// An address from the command line, without brackets: only a host that policy passes may be one.
-pub(crate) fn address(text: &str) -> Option<String> {
-    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-    matches!(HostName::parse(bare), Err(HostNameError::Address(_))).then(|| bare.to_owned())
 }
 
 /// Reads the command line, runs the command, and says how the process ends.

@@ -10,7 +10,7 @@ use crate::ssh::accepted::{self, AcceptedError};
 use crate::verifier::Verifier;
 
 /// `--known-hosts-file FILE` of `proxy`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct PrivateFile {
     /// Write the proven key to this file before ssh sees it: ssh's UserKnownHostsFile, for an ssh older than 8.5
     /// (config ssh writes both)

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::bundle::BundleFile;
 use super::target::{Target, target};
-use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, in_grace};
+use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, in_grace};
 use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
 use crate::output::{Progress, Report, rfc3339};
@@ -37,8 +37,8 @@ pub(super) struct Args {
     bundle: BundleFile,
 }
 
-/// Open files that one host takes: sockets for its lookups, and the connection.
-const EACH: u64 = 8;
+/// Open files that one host takes: sockets for its lookups, and for attempts to connect.
+const EACH: u64 = 12;
 /// Open files beside those: standard streams, the runtime's own, and some to spare.
 const OTHERS: u64 = 16;
 
@@ -225,16 +225,16 @@ impl Judged {
     /// key it shows, or shows something malformed, is rejected.
     pub(super) fn failure(host: &HostName, port: u16, failure: &ProbeFailure) -> Self {
         let (verdict, reason, kind, hint) = match failure {
-            ProbeFailure::Unreachable(_) => (None, "unreachable", Kind::Failure, UNREACHABLE_HINT),
+            ProbeFailure::Unreachable(why) => (None, "unreachable", Kind::Failure, why.hint()),
             ProbeFailure::Handshake(
                 ProbeError::BadSignature | ProbeError::SignatureAlgorithm { .. } | ProbeError::BadHostKey(_),
-            ) => (Some("reject"), "bad-host-key", Kind::Rejected, BAD_KEY_HINT),
-            ProbeFailure::Handshake(_) => (None, "handshake", Kind::Failure, HANDSHAKE_HINT),
+            ) => (Some("reject"), "bad-host-key", Kind::Rejected, BAD_KEY_HINT.to_owned()),
+            ProbeFailure::Handshake(_) => (None, "handshake", Kind::Failure, HANDSHAKE_HINT.to_owned()),
         };
         Judged {
             verdict,
             reason: Some(reason),
-            hint: Some(hint.to_owned()),
+            hint: Some(hint),
             kind: Some(kind),
             ..Self::new(host, port, failure.to_string())
         }
@@ -279,6 +279,6 @@ mod tests {
     #[test]
     fn no_more_hosts_at_once_than_open_files_allow() {
         let rooms = [0, 16, 64, 1024, u64::MAX].map(|limit| room(limit, 100));
-        assert_eq!(rooms, [1, 1, 6, 100, 100]);
+        assert_eq!(rooms, [1, 1, 4, 84, 100]);
     }
 }

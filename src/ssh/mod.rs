@@ -12,6 +12,7 @@ pub mod identity;
 pub mod known_hosts;
 pub mod pass;
 pub mod probe;
+pub mod program;
 pub mod relay;
 pub mod server;
 #[cfg(target_os = "linux")]

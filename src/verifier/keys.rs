@@ -122,7 +122,7 @@ impl Verification {
     fn into_failure(self) -> NoKeys {
         match self.probed {
             Some(Err(failure)) => NoKeys::Failed(failure),
-            _ => NoKeys::Failed(ProbeFailure::Unreachable("the host showed no key".to_owned())),
+            _ => NoKeys::Failed(ProbeError::Closed.into()),
         }
     }
 }

@@ -31,6 +31,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("scp", "openssh-client"),
     ("sftp", "openssh-client"),
     ("script", "bsdutils"),
+    ("python3", "python3"),
 ];
 
 /// The program `name`, from PATH or the folders where Debian keeps servers.

@@ -37,8 +37,8 @@ impl<'a> Reply<'a> {
     }
 
     /// Whether the signature calls itself what a host key algorithm signs as (RFC 8332 section 3;
-    /// certificates sign as the key inside them). Some clients take a SHA-1 signature by an RSA key
-    /// whatever was negotiated; paramiko is one.
+    /// certificates sign as the key inside them). Not every client looks: asyncssh takes a SHA-1
+    /// signature by an RSA key whatever was negotiated.
     pub fn signed_as(&self, algorithm: &str) -> Result<(), ReplyError> {
         let plain = algorithm.strip_suffix("-cert-v01@openssh.com").unwrap_or(algorithm);
         match Reader::new(self.signature).string() {

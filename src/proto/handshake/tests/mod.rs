@@ -1,8 +1,9 @@
 //! The gate as a whole: what passes, here; what is refused, rule by rule, in
-//! `refusals`; what holds for any octets in any portions, in `properties`.
+//! `refusals`; what holds for any octets in any portions, in `properties`; recorded handshakes, in `splits`.
 
 mod properties;
 mod refusals;
+mod splits;
 
 use super::samples::{self, Offer};
 use super::*;
