@@ -26,8 +26,7 @@ impl Dropbear {
 
     /// With a fresh host key of each of these types, as dropbearkey names them.
     pub fn start_with(types: &[&str]) -> Dropbear {
-        let sandbox = Sandbox::new();
-        Self::launch(sandbox, command("dropbear"))
+        Self::launch(Sandbox::new(), command("dropbear"), types)
     }
 
     /// The same, letting in whoever holds the key of this authorized_keys line. Dropbear looks for it at home, which
@@ -48,10 +47,10 @@ impl Dropbear {
         let mut dropbear = command("dropbear");
         dropbear.env("LD_PRELOAD", "libnss_wrapper.so").env("NSS_WRAPPER_PASSWD", passwd);
         dropbear.env("NSS_WRAPPER_GROUP", "/etc/group");
-        Self::launch(sandbox, dropbear)
+        Self::launch(sandbox, dropbear, &["ed25519"])
     }
 
-    fn launch(sandbox: Sandbox, mut dropbear: std::process::Command) -> Dropbear {
+    fn launch(sandbox: Sandbox, mut dropbear: std::process::Command, types: &[&str]) -> Dropbear {
         let port = Port::free();
         // In the foreground, logging to stderr, without passwords.
         dropbear.args(["-F", "-E", "-s", "-p", &port.addr().to_string()]);
