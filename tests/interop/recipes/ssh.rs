@@ -54,9 +54,8 @@ readme! {
 #[test]
 fn what_ansible_calls_no_host_key_checking_does_not_end_it() {
     let mut fleet = configured();
+    // ssh gets StrictHostKeyChecking=no from it, on its command line.
     let lax = format!("ANSIBLE_HOST_KEY_CHECKING=False {}", line("ansible"));
-    fleet.works(&lax, &[1, 2]);
-    fleet.part();
     fleet.with_impostor(2, |fleet| drop(fleet.is_stopped(&lax, 2, REASON)));
 }
 
