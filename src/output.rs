@@ -3,6 +3,7 @@
 //! exact, its strings escaped); a closed pipe ends quietly.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 
 use serde::Serialize;
 
@@ -99,6 +100,15 @@ impl Output {
         if let Some(hint) = &error.hint {
             write_err(&format!("  hint: {}", sanitise(hint)));
         }
+    }
+}
+
+/// Whether standard error leads anywhere but to /dev/null.
+pub fn can_be_read() -> bool {
+    let nowhere = std::fs::metadata("/dev/null").map(|meta| meta.rdev());
+    match (rustix::fs::fstat(io::stderr()), nowhere) {
+        (Ok(stderr), Ok(nowhere)) => stderr.st_rdev != nowhere,
+        _ => false,
     }
 }
 

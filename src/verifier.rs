@@ -1,6 +1,8 @@
 //! Evidence, a live handshake, a verdict: what `verify`, `proxy` and the demonstration share. The wall
 //! clock is read here and passed down.
 
+mod keys;
+mod meet;
 mod reach;
 
 use std::net::SocketAddr;
@@ -25,11 +27,14 @@ use crate::proto::evidence::{self, Evidence};
 use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
+use crate::proto::place::Place;
 use crate::proto::policy::{Policies, Policy, PortLabels};
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
-use crate::ssh::probe::{ProbeError, Probed, probe};
+use crate::ssh::probe::{Handshake, ProbeError, Probed};
 
-pub use self::reach::connect_passed;
+pub use self::keys::{NoKeys, ProvenKeys};
+pub use self::meet::Opened;
+pub use self::reach::{Attempt, Unreachable, connect_passed};
 
 /// Whom to ask, whom to trust, how long to wait.
 #[derive(Debug, Clone)]
@@ -81,11 +86,11 @@ pub struct Verifier {
 
 /// What came of one host.
 #[derive(Debug)]
-pub struct Verification {
+pub struct Verification<H = Probed> {
     /// What DNS proves.
     pub evidence: Evidence,
     /// The outcome of the handshake; none if nothing is proven and so nothing was sent to the host.
-    pub probed: Option<Result<Probed, ProbeFailure>>,
+    pub probed: Option<Result<H, ProbeFailure>>,
 }
 
 /// Why the host showed no key.
@@ -93,7 +98,7 @@ pub struct Verification {
 pub enum ProbeFailure {
     /// No address, or none that answers.
     #[error("{0}")]
-    Unreachable(String),
+    Unreachable(#[from] Unreachable),
     /// The handshake failed.
     #[error("{0}")]
     Handshake(#[from] ProbeError),
@@ -240,7 +245,18 @@ impl Verifier {
         host: &HostName,
         port: u16,
     ) -> Result<(Evidence, Option<Result<TcpStream, ProbeFailure>>), Error> {
-        let (mut proving, mut connecting) = (pin!(self.evidence(host, port)), pin!(self.connect(host, port)));
+        let (evidence, reached) = self.prove_and_reach(host, port).await?;
+        Ok((evidence, reached.map(|reached| reached.map(|(stream, _)| stream))))
+    }
+
+    /// The same, and whether the connection goes to where the host is said to be now.
+    async fn prove_and_reach(
+        &self,
+        host: &HostName,
+        port: u16,
+    ) -> Result<(Evidence, Option<Result<(TcpStream, bool), ProbeFailure>>), Error> {
+        let place = Place::Name(host.clone());
+        let (mut proving, mut connecting) = (pin!(self.evidence(host, port)), pin!(self.reach(&place, port)));
         let mut stream = None;
         let evidence = loop {
             tokio::select! {
@@ -256,81 +272,6 @@ impl Verifier {
             None => connecting.await,
         };
         Ok((evidence, Some(stream)))
-    }
-
-    /// A key exchange with the host, judged by nobody yet. Nothing is sent to a host for which no key
-    /// is proven. What is stored may accept, and never refuses: then DNS is asked, and the host if need be.
-    pub async fn verify(&self, host: &HostName, port: u16) -> Result<Verification, Error> {
-        let keeps_addresses = self.keeps_addresses(host);
-        let (evidence, stream) = self.prepare(host, port).await?;
-        let first = self.shake_hands(evidence, stream).await;
-        if matches!(self.verdict(&first), Ok(Verdict::Accept(_)) | Err(_)) {
-            return Ok(first);
-        }
-        // The host may have moved, and another one have its address.
-        let may_have_moved = keeps_addresses && first.probed.is_some();
-        if may_have_moved {
-            self.forget_addresses(host);
-        }
-        let evidence = match first.evidence.is_stored() {
-            true => self.live_evidence(host, port).await?,
-            false if may_have_moved => first.evidence.clone(),
-            false => return Ok(first),
-        };
-        let stream = match &first.probed {
-            _ if evidence.is_outage() => return Ok(first),
-            Some(Ok(probed)) if matches!(self.judge(&evidence, &probed.presented), Verdict::Accept(_)) => {
-                return Ok(Verification { evidence, ..first });
-            }
-            _ if self.key_types(&evidence).is_empty() => None,
-            seen => match (self.connect(host, port).await, seen) {
-                (Err(_), Some(Ok(_))) => return Ok(Verification { evidence, ..first }),
-                (connected, _) => Some(connected),
-            },
-        };
-        Ok(self.shake_hands(evidence, stream).await)
-    }
-
-    async fn shake_hands(
-        &self,
-        evidence: Evidence,
-        stream: Option<Result<TcpStream, ProbeFailure>>,
-    ) -> Verification {
-        let probed = match stream {
-            None => None,
-            Some(Err(failure)) => Some(Err(failure)),
-            Some(Ok(stream)) => Some(self.probe(&evidence, stream).await.map_err(ProbeFailure::from)),
-        };
-        Verification { evidence, probed }
-    }
-
-    /// Learns a key of a published type. SSHFP does not tell the ECDSA curves apart (RFC 6594), and
-    /// a server may hold keys on several of which one is published: the other curves are asked for as well
-    /// before a mismatch is the last word.
-    async fn probe(&self, evidence: &Evidence, stream: TcpStream) -> Result<Probed, ProbeError> {
-        let mut offer = self.key_types(evidence);
-        let first = probe(stream, &offer, self.deadline).await?;
-        let mut shown = first.presented.key().key_type();
-        offer.retain(|t| t.sshfp_algorithm() == shown.sshfp_algorithm());
-        if !self.is_mismatch(evidence, &first) {
-            return Ok(first);
-        }
-        loop {
-            offer.retain(|t| *t != shown);
-            if offer.is_empty() {
-                return Ok(first);
-            }
-            let Ok(stream) = self.connect(evidence.host(), evidence.port()).await else { return Ok(first) };
-            match probe(stream, &offer, self.deadline).await {
-                Ok(other) if self.is_mismatch(evidence, &other) => shown = other.presented.key().key_type(),
-                Ok(other) => return Ok(other),
-                Err(_) => return Ok(first),
-            }
-        }
-    }
-
-    fn is_mismatch(&self, evidence: &Evidence, probed: &Probed) -> bool {
-        matches!(self.judge(evidence, &probed.presented), Verdict::Reject(Reason::KeyMismatch { .. }))
     }
 
     /// The verdict on `presented`, now.
@@ -359,19 +300,24 @@ impl Verifier {
 
     /// No verdict by a clock that shows less than signatures that were verified here earlier.
     fn by_the_clock(&self, verdict: impl FnOnce(u64) -> Verdict) -> Verdict {
+        self.clock().map_or_else(Verdict::Unproven, verdict)
+    }
+
+    /// The time, unless the clock shows less than signatures that were verified here earlier.
+    fn clock(&self) -> Result<u64, Reason> {
         let (now, not_before) = (now(), self.cache.as_ref().map_or(0, Cache::clock));
-        match now < not_before {
-            true => Verdict::Unproven(Reason::Clock { now, not_before }),
-            false => verdict(now),
-        }
+        if now < not_before { Err(Reason::Clock { now, not_before }) } else { Ok(now) }
     }
 
     /// The verdict on a host that was looked at, now; or why it showed no key to judge.
-    pub fn verdict<'a>(&self, verification: &'a Verification) -> Result<Verdict, &'a ProbeFailure> {
+    pub fn verdict<'a, H: Handshake>(
+        &self,
+        verification: &'a Verification<H>,
+    ) -> Result<Verdict, &'a ProbeFailure> {
         let Verification { evidence, probed } = verification;
         match probed {
             None => Ok(self.without_key(evidence)),
-            Some(Ok(probed)) => Ok(self.judge(evidence, &probed.presented)),
+            Some(Ok(shown)) => Ok(self.judge(evidence, &shown.probed().presented)),
             Some(Err(ProbeFailure::Handshake(ProbeError::NoCommonKeyType { server_offers }))) => {
                 let policy = self.policy(evidence.host());
                 Ok(Verdict::Reject(nothing_offered(evidence, &policy, server_offers.clone(), now())))

@@ -16,8 +16,14 @@ mod support;
 mod interop {
     mod bundle;
     mod cache;
+    mod config_ssh;
     mod doctor;
+    mod exec;
+    mod export;
     mod forging;
+    mod hostile;
+    mod kex;
+    mod known_hosts;
     mod lookup;
     mod outage;
     mod peers;
@@ -28,8 +34,12 @@ mod interop {
     mod publish;
     mod publish_races;
     mod publish_refusals;
+    mod reach;
+    mod recipes;
     mod resolvers;
     mod sshfp;
     mod statuses;
+    mod tidy;
     mod verify;
+    mod via;
 }

@@ -15,6 +15,8 @@ mod offline {
     mod gate;
     mod handmade_ssh;
     #[cfg(feature = "lab")]
+    mod hostile;
+    #[cfg(feature = "lab")]
     mod lab;
     #[cfg(feature = "lab")]
     mod probe;

@@ -5,11 +5,16 @@ mod bundle;
 mod config;
 mod demo;
 mod doctor;
+mod exec;
+mod export;
+mod known_hosts;
 mod lookup;
+mod private_file;
 mod proxy;
 mod publish;
 mod sshfp;
 mod target;
+mod tidy;
 mod verify;
 mod withdraw;
 
@@ -93,15 +98,24 @@ enum Command {
     Withdraw(withdraw::Args),
     Lookup(lookup::Args),
     Bundle(bundle::Args),
+    Export(Box<export::Args>),
     Verify(verify::Args),
     Proxy(proxy::Args),
+    KnownHosts(known_hosts::Args),
+    Exec(exec::Args),
     Doctor(doctor::Args),
+    Tidy(tidy::Args),
 }
 
 impl Command {
     /// It proves something, or changes what others have proven.
     fn keeps_proofs(&self) -> bool {
         !matches!(self, Command::Demo(_) | Command::Sshfp(_) | Command::Doctor(_))
+    }
+
+    /// Its standard output, and when to speak on standard error, are ssh's matter.
+    fn is_for_ssh(&self) -> bool {
+        matches!(self, Command::Proxy(_) | Command::KnownHosts(_))
     }
 }
 
@@ -121,7 +135,7 @@ pub struct Context {
     /// What is asked for besides a proof, by host.
     pub policies: Policies,
     /// What is wrong with the configuration, and yet no error. Where standard error is the user's these have been
-    /// told; `proxy` tells them when it knows its client.
+    /// told; `proxy` and `known-hosts` tell them in their own time.
     pub warnings: Vec<String>,
 }
 
@@ -197,9 +211,7 @@ impl Global {
     }
 }
 
-/// What to do about a host without a TCP connection, without an SSH handshake, and with a host key that is
-/// none or not its own.
-const UNREACHABLE_HINT: &str = "check the host's address and whether sshd is running";
+/// What to do about a host without an SSH handshake, and with a host key that is none or not its own.
 const HANDSHAKE_HINT: &str = "is this an SSH server? ssh -v shows what it says";
 const BAD_KEY_HINT: &str =
     "do not connect: the server does not prove that it holds the host key that it shows";
@@ -218,12 +230,6 @@ pub(crate) fn host_name(text: &str) -> Result<HostName, Error> {
     })
 }
 
-/// An address from the command line, without brackets: only a host that policy passes may be one.
-pub(crate) fn address(text: &str) -> Option<String> {
-    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-    matches!(HostName::parse(bare), Err(HostNameError::Address(_))).then(|| bare.to_owned())
-}
-
 /// Reads the command line, runs the command, and says how the process ends.
 pub fn main() -> ExitCode {
     let matches = without_empty_variables(Cli::command()).try_get_matches();
@@ -237,13 +243,18 @@ pub fn main() -> ExitCode {
             } else {
                 let _ = e.print();
             }
+            if known_hosts::decides_nothing(std::env::args_os()) {
+                return ExitCode::SUCCESS;
+            }
             return ExitCode::from(e.exit_code() as u8);
         }
     };
     let out = Output { json: cli.global.json, verbose: cli.global.verbose };
     let typed = cli.global.typed(&matches);
+    let is_for_ssh = matches!(&cli.command, Subcommands::Command(command) if command.is_for_ssh());
     let outcome = match cli.command {
-        Subcommands::Config(args) => config::run(args, &typed, out),
+        Subcommands::Config(args) => config::run(args, &typed, out).map(status),
+        Subcommands::Command(Command::KnownHosts(args)) if args.wants_nothing() => Ok(0),
         Subcommands::Command(command) => in_runtime(async {
             match (load(&typed), command) {
                 (Ok(config), command) => {
@@ -251,22 +262,33 @@ pub fn main() -> ExitCode {
                     dispatch(command, &cx).await
                 }
                 // Its standard output is ssh's.
-                (Err(error), Command::Proxy(_)) => Ok(Some(proxy::refuse_with(out, &[], error).await)),
+                (Err(error), Command::Proxy(_)) => {
+                    Ok(status(Some(proxy::refuse_with(out, &[], error).await)))
+                }
+                (Err(error), Command::KnownHosts(args)) => {
+                    Ok(status(known_hosts::refuse(&args, out, &error)))
+                }
                 (Err(error), _) => Err(error),
             }
         }),
     };
     match outcome {
-        Ok(None) => ExitCode::SUCCESS,
-        Ok(Some(kind)) => ExitCode::from(kind.exit_code()),
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
-            out.error(&error);
-            ExitCode::from(error.kind.exit_code())
+            if is_for_ssh {
+                out.refusal(&error)
+            } else {
+                out.error(&error)
+            }
+            match known_hosts::decides_nothing(std::env::args_os()) {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::from(error.kind.exit_code()),
+            }
         }
     }
 }
 
-fn in_runtime(work: impl Future<Output = Result<Option<Kind>, Error>>) -> Result<Option<Kind>, Error> {
+fn in_runtime<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -285,22 +307,32 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// `Ok(None)` is success; `Ok(Some(kind))` is an outcome that the command has reported already.
-async fn dispatch(command: Command, cx: &Context) -> Result<Option<Kind>, Error> {
-    if !matches!(command, Command::Proxy(_)) {
+/// The exit status of a command that has reported its outcome already; none is success.
+fn status(outcome: Option<Kind>) -> u8 {
+    outcome.map_or(0, Kind::exit_code)
+}
+
+/// The exit status.
+async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
+    if !command.is_for_ssh() {
         cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
     }
-    match command {
+    let outcome = match command {
         Command::Demo(args) => demo::run(args, cx).await,
         Command::Sshfp(args) => sshfp::run(args, cx).await,
         Command::Publish(args) => publish::run(args, cx).await,
         Command::Withdraw(args) => withdraw::run(args, cx).await,
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Bundle(args) => bundle::run(args, cx).await,
+        Command::Export(args) => export::run(*args, cx).await,
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,
+        Command::KnownHosts(args) => known_hosts::run(args, cx).await,
+        Command::Exec(args) => return exec::run(args, cx).await,
         Command::Doctor(args) => doctor::run(args, cx).await,
-    }
+        Command::Tidy(args) => tidy::run(args, cx).await,
+    };
+    outcome.map(status)
 }
 
 fn cache(text: &str) -> Result<Cache, String> {

@@ -1,23 +1,31 @@
 //! `sshanchor proxy`: an OpenSSH ProxyCommand that checks the key exchange in-line.
 
-use std::cell::RefCell;
+mod target;
+mod tunnel;
+
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
 
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
 
+use self::target::Target;
+use self::tunnel::{Tunnel, asked_to_end};
 use super::bundle::BundleFile;
-use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, address, host_name, in_grace};
+use super::private_file::PrivateFile;
+use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, in_grace};
 use crate::error::{Error, Kind};
-use crate::output::Output;
+use crate::output::{Output, can_be_read};
 use crate::proto::evidence::Evidence;
 use crate::proto::handshake::End;
 use crate::proto::hostkey::{HostKeyError, Presented};
+use crate::proto::known_hosts;
 use crate::proto::name::HostName;
-use crate::proto::policy::Mode;
+use crate::proto::place::Place;
 use crate::ssh::pass::pass;
-use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
+use crate::ssh::relay::{Cause, Refusal, refuse_client, relay_explained};
+use crate::ssh::server::Server;
 use crate::ssh::standard::{stdin, stdout};
-use crate::verifier::{Verifier, accepted, connect_passed, now};
+use crate::verifier::{ProbeFailure, Verifier, accepted, connect_passed, now};
 
 /// Be ssh's ProxyCommand: check the key exchange in-line.
 ///
@@ -27,64 +35,103 @@ use crate::verifier::{Verifier, accepted, connect_passed, now};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: ssh -o ProxyCommand='sshanchor proxy %h %p' -o StrictHostKeyChecking=yes web1.example.com\n\
-    Use %h and %p, not %n. ssh's own checking stays as it is configured; the proxy only adds refusals."
+    Use %h and %p, not %n. ssh's own checking stays as it is configured; the proxy only adds refusals.\n\n\
+    A host at another address or behind a forwarded port (HostKeyAlias: what ssh itself checks):\n  \
+    ssh -p 2222 -o HostKeyAlias=web1.example.com \\\n      \
+    -o ProxyCommand='sshanchor proxy --identity web1.example.com %h %p' 127.0.0.1\n\n\
+    Hosts behind a jump host, in ssh_config (in place of ProxyJump; ssh itself makes % of %%):\n  \
+    Host jump.example.com\n      \
+    ProxyCommand sshanchor proxy %h %p\n  \
+    Host *.example.com\n      \
+    ProxyCommand sshanchor proxy --via 'ssh -W [%%h]:%%p jump.example.com' %h %p\n\
+    The jump host finds the address; the proof is made here. The ssh of --via goes by the same\n\
+    configuration: the first two lines have the jump host verified too, and not sought by itself."
 )]
 pub(super) struct Args {
-    /// The host, as ssh has it: %h
+    /// The host, as ssh has it: %h. With --identity an address will do
     host: String,
     /// The port: %p
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
+    /// Whose records must prove the key, if HOST only says where to connect (ssh's HostKeyAlias)
+    #[arg(long, value_name = "NAME")]
+    identity: Option<String>,
+    /// Connect by this command's standard input and output, such as 'ssh -W [%h]:%p JUMP'
+    ///
+    /// It is split into words as a shell would (quotes, backslashes), and no shell runs it. Then %h and %p become
+    /// HOST and PORT, and %% a percent sign.
+    #[arg(long, value_name = "COMMAND")]
+    via: Option<String>,
     #[command(flatten)]
     bundle: BundleFile,
+    #[command(flatten)]
+    private: PrivateFile,
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    if let Some(host) = passed(&args.host, cx) {
-        return Ok(relay_unjudged(&host, args.port, cx).await.err());
-    }
-    let prepared = host_name(&args.host).and_then(|host| Ok((host, cx.verifier_with(args.bundle.load()?)?)));
-    let (host, verifier) = match prepared {
-        Ok(prepared) => prepared,
+    let target = match Target::read(&args) {
+        Ok(target) => target,
         Err(error) => return Ok(Some(refuse(cx, error).await)),
     };
-    // The lookup runs while TCP connects and while client and server talk.
-    let mut evidence = tokio::spawn({
-        let (verifier, host) = (verifier.clone(), host.clone());
-        async move { verifier.evidence(&host, args.port).await }
+    let mut tunnel = Tunnel::default();
+    let outcome = tokio::select! {
+        // Before anything is started: what this process has started ends with it.
+        biased;
+        () = asked_to_end(target.via.is_some()) => {
+            tunnel.stop().await;
+            return Ok(Some(Kind::Failure));
+        }
+        outcome = serve(&args, &target, &mut tunnel, cx) => outcome,
+    };
+    tunnel.end().await;
+    Ok(outcome.err())
+}
+
+async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) -> Result<(), Kind> {
+    if target.is_passed(&cx.policies) {
+        return relay_unjudged(target, tunnel, cx).await;
+    }
+    let prepared = target.host().and_then(|host| Ok((host, cx.verifier_with(args.bundle.load()?)?)));
+    let (host, verifier) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return Err(refuse(cx, error).await),
+    };
+    // What ssh looks the host up by in known_hosts.
+    let looked_up = match &args.identity {
+        Some(alias) => alias.to_ascii_lowercase(),
+        None => known_hosts::lookup_name(&args.host, args.port),
+    };
+    // The lookup runs while the way to the server is made and while client and server talk.
+    let mut proving = tokio::spawn({
+        let (verifier, host, port) = (verifier.clone(), host.clone(), target.port);
+        async move { verifier.evidence(&host, port).await }
     });
-    let mut connecting = pin!(verifier.connect(&host, args.port));
-    let mut early = None;
-    let connected = loop {
-        tokio::select! {
-            connected = &mut connecting => break connected,
-            found = &mut evidence, if early.is_none() => {
-                let found = joined(found);
-                // Nobody waits for a host that could not be accepted anyway.
-                if let Some(error) = hopeless(&verifier, &found) {
-                    return Ok(Some(refuse(cx, error).await));
-                }
-                early = Some(found);
+    let hopeless = |found: &Result<Evidence, Error>| match hopeless(&verifier, found) {
+        Some(error) => {
+            if let Ok(evidence) = found {
+                args.private.clear(&verifier, evidence, &looked_up);
             }
+            Err(target.located(error))
         }
+        None => Ok(()),
     };
-    let server = match connected {
-        Ok(server) => server,
-        Err(failure) => {
-            let error = Error::failure("unreachable", failure).hint(UNREACHABLE_HINT);
-            return Ok(Some(refuse(cx, error).await));
-        }
+    let (server, early) = match reach(target, tunnel, &verifier, &mut proving, hopeless).await {
+        Ok(reached) => reached,
+        Err(error) => return Err(refuse(cx, error).await),
     };
+    let voice = tunnel.voice();
     let refused = RefCell::new(None);
     let decide = |presented: Presented, silent: bool| {
         if !silent {
             tell_warnings(cx);
+            voice.iter().for_each(|voice| voice.show(tunnel::show(cx.out)));
         }
-        let (verifier, refused, host) = (&verifier, &refused, &host);
+        let (verifier, refused) = (&verifier, &refused);
+        let (private, looked_up) = (&args.private, &looked_up);
         async move {
             let found = match early {
                 Some(found) => found,
-                None => joined(evidence.await),
+                None => joined(proving.await),
             };
             let settled = match found {
                 Ok(evidence) => verifier.settle(evidence, &presented).await,
@@ -94,13 +141,21 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
                 if let Some(age) = evidence.origin().and_then(|origin| origin.age(now()))
                     && !silent
                 {
-                    cx.out.warn(&in_grace(&args.host, age));
+                    cx.out.warn(&in_grace(&host.to_string(), age));
                 }
-                accepted(verdict)
+                let accepted = accepted(verdict);
+                match &accepted {
+                    Ok(_) => private.keep(verifier, &evidence, looked_up, presented.key())?,
+                    Err(_) => private.clear(verifier, &evidence, looked_up),
+                }
+                accepted
             });
             accepted.map_err(|error| {
                 // Should another host have its address by now, the next connection finds it.
-                verifier.forget_addresses(host);
+                if let (Place::Name(place), None) = (&target.place, &target.via) {
+                    verifier.forget_addresses(place);
+                }
+                let error = target.located(error);
                 let text = wording(&error);
                 refused.replace(Some(error));
                 Refusal { text }
@@ -108,40 +163,101 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         }
     };
     // A handshake that broke off tells its own cause.
-    let error = |cause: &Cause| refused.borrow().clone().unwrap_or_else(|| broken(&host, cause));
-    let tell = |cause: &Cause| cx.out.refusal(&error(cause));
-    match relay(stdin(), stdout(), server, verifier.deadline(), decide, tell).await {
+    let error =
+        |cause: &Cause| refused.borrow().clone().unwrap_or_else(|| target.located(broken(host, cause)));
+    let tell = |cause: &Cause| {
+        if let Some(voice) = &voice {
+            match cause {
+                Cause::Program(_) => voice.show_all_but_the_last(tunnel::show(cx.out)),
+                _ => voice.show(tunnel::show(cx.out)),
+            }
+        }
+        let error = error(cause);
+        cx.out.refusal(&error);
+        brief(&error)
+    };
+    let explain = async |cause: Cause| tunnel.explain(cause).await;
+    match relay_explained(stdin(), stdout(), server, verifier.deadline(), decide, explain, tell).await {
         Ok(relayed) => {
             if !relayed.client_is_asyncssh {
                 let owner = relayed.witness.owner();
                 cx.out.detail(&format!("{host}: the host key was proven by SSHFP at {owner}"));
             }
-            Ok(None)
+            Ok(())
         }
-        Err(relay) => Ok(Some(error(&relay.cause).kind)),
+        Err(relay) => Err(error(&relay.cause).kind),
     }
 }
 
-/// The host, if policy passes it: a name, or an address.
-fn passed(host: &str, cx: &Context) -> Option<String> {
-    let name = HostName::parse(host).ok().map(|name| name.to_string()).or_else(|| address(host))?;
-    (cx.policies.of(&name).mode == Mode::Pass).then_some(name)
+type Proving = JoinHandle<Result<Evidence, Error>>;
+
+/// A way to the server, and what was proven by the time. Nobody waits for a host that could not be accepted anyway.
+async fn reach(
+    target: &Target,
+    tunnel: &mut Tunnel,
+    verifier: &Verifier,
+    proving: &mut Proving,
+    hopeless: impl Fn(&Result<Evidence, Error>) -> Result<(), Error>,
+) -> Result<(Server, Option<Result<Evidence, Error>>), Error> {
+    if let Some(via) = &target.via {
+        let server = tunnel.start(via, target)?;
+        // Once the server speaks nothing is gained by waiting.
+        let early = tokio::select! {
+            found = proving => Some(joined(found)),
+            _ = server.readable() => None,
+        };
+        early.as_ref().map_or(Ok(()), hopeless)?;
+        return Ok((server.into(), early));
+    }
+    let mut connecting = pin!(verifier.connect_to(&target.place, target.port));
+    let mut early = None;
+    loop {
+        tokio::select! {
+            connected = &mut connecting => {
+                let server = connected.map_err(|failure| target.named(unreachable(failure)))?;
+                return Ok((server.into(), early));
+            }
+            found = &mut *proving, if early.is_none() => {
+                let found = joined(found);
+                hopeless(&found)?;
+                early = Some(found);
+            }
+        }
+    }
 }
 
 /// A host that policy passes is nobody's to judge here: ssh checks it as it is configured.
-async fn relay_unjudged(host: &str, port: u16, cx: &Context) -> Result<(), Kind> {
-    match connect_passed(&cx.resolver, cx.timeout, host, port).await {
-        Ok(server) => {
-            let tell = || {
-                tell_warnings(cx);
-                cx.out.detail(&format!("{host} is not verified, for policy passes it (mode = \"pass\")"));
-            };
-            pass(stdin(), stdout(), server, tell).await;
-            Ok(())
+async fn relay_unjudged(target: &Target, tunnel: &mut Tunnel, cx: &Context) -> Result<(), Kind> {
+    let server = match &target.via {
+        Some(via) => tunnel.start(via, target).map(Server::from),
+        None => connect_passed(&cx.resolver, cx.timeout, &target.place, target.port)
+            .await
+            .map(Server::from)
+            .map_err(|failure| target.named(unreachable(failure.into()))),
+    };
+    let server = match server {
+        Ok(server) => server,
+        Err(error) => return Err(refuse(cx, error).await),
+    };
+    let (voice, told) = (tunnel.voice(), Cell::new(false));
+    let tell = || {
+        told.set(true);
+        tell_warnings(cx);
+        let place = &target.place;
+        cx.out.detail(&format!("{place} is not verified, for policy passes it (mode = \"pass\")"));
+        voice.iter().for_each(|voice| voice.show(tunnel::show(cx.out)));
+    };
+    pass(stdin(), stdout(), server, tell).await;
+    match tunnel.failure().await {
+        None => Ok(()),
+        Some(error) if told.get() => {
+            cx.out.refusal(&error);
+            Err(error.kind)
         }
-        Err(failure) => {
-            let error = Error::failure("unreachable", failure).hint(UNREACHABLE_HINT);
-            Err(refuse(cx, error).await)
+        // Most likely it ended before the client has named itself, who learns it by a packet.
+        Some(error) => {
+            refuse_client(stdin(), stdout(), &wording(&error), || None).await;
+            Err(error.kind)
         }
     }
 }
@@ -151,10 +267,20 @@ fn tell_warnings(cx: &Context) {
     cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
 }
 
+/// Why there is no connection.
+fn unreachable(failure: ProbeFailure) -> Error {
+    let hint = match &failure {
+        ProbeFailure::Unreachable(why) => why.hint(),
+        ProbeFailure::Handshake(_) => HANDSHAKE_HINT.to_owned(),
+    };
+    Error::failure("unreachable", failure).hint(hint)
+}
+
 /// Why a handshake did not come to a decision.
 fn broken(host: &HostName, cause: &Cause) -> Error {
     let message = format!("{host}: {cause}");
     match cause {
+        Cause::Program(_) => tunnel::broken(message),
         Cause::Handshake(
             End::HostKey(HostKeyError::Sha1)
             | End::ClientClosed
@@ -197,9 +323,15 @@ pub(super) async fn refuse_with(out: Output, warnings: &[String], error: Error) 
     let tell = || {
         warnings.iter().for_each(|warning| out.warn(warning));
         out.refusal(&error);
+        brief(&error)
     };
     refuse_client(stdin(), stdout(), &wording(&error), tell).await;
     error.kind
+}
+
+/// What is left to be told by packet to a user who can read standard error: no hint twice.
+fn brief(error: &Error) -> Option<String> {
+    can_be_read().then(|| format!("sshanchor: {}", error.message))
 }
 
 /// What the client's user reads: message and hint on one line.

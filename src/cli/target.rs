@@ -1,9 +1,16 @@
-//! Whom a command line means: `HOST`, `HOST:PORT`.
+//! Whom a command line means: `HOST`, `HOST:PORT`; many of them: `@FILE`, `-`.
+
+use std::collections::HashSet;
+use std::fs::File;
 
 use super::host_name;
 use crate::error::{Error, Kind};
 use crate::proto::name::HostName;
+use crate::ssh::hostkeys::read_whole;
 use crate::verifier::owners;
+
+/// Largest file of host names, in octets.
+const MAX_HOSTS_FILE: u64 = 64 * 1024 * 1024;
 
 /// A host, or an address, which nothing can vouch for.
 #[derive(Debug)]
@@ -37,6 +44,47 @@ pub(super) fn target(text: &str, port: u16) -> Result<(Target, u16), Error> {
         Err(error) => return Err(error),
     };
     Ok((target, port))
+}
+
+/// The hosts that were named, each once, in that order: `HOST`, `HOST:PORT`, `@FILE` for those in a file, a line each,
+/// `-` for those on standard input. `port` is that of hosts that name none. An address is an error: nothing vouches
+/// for it.
+pub(super) fn hosts(texts: &[String], port: u16) -> Result<Vec<(HostName, u16)>, Error> {
+    let mut hosts = Vec::new();
+    let mut add = |text: &str| match target(text, port)? {
+        (Target::Host(name), port) => {
+            hosts.push((name, port));
+            Ok(())
+        }
+        (Target::Address(_, error), _) => Err(error),
+    };
+    for text in texts {
+        let (source, content) = match text.strip_prefix('@') {
+            Some(file) => (file, File::open(file).and_then(|file| read_whole(file, MAX_HOSTS_FILE))),
+            None if text == "-" => ("standard input", read_whole(std::io::stdin(), MAX_HOSTS_FILE)),
+            None => {
+                add(text)?;
+                continue;
+            }
+        };
+        let content = content.map_err(|e| {
+            Error::usage("hosts-file", format!("cannot read {source}: {e}"))
+                .hint("want a file of host names, a line each")
+        })?;
+        let lines = content.lines().map(str::trim).enumerate();
+        for (at, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+            add(line).map_err(|error| Error {
+                message: format!("{source} line {}: {}", at + 1, error.message),
+                ..error
+            })?;
+        }
+    }
+    let mut seen = HashSet::new();
+    hosts.retain(|host| seen.insert(host.clone()));
+    match hosts.is_empty() {
+        true => Err(Error::usage("host-name", "no host was named")),
+        false => Ok(hosts),
+    }
 }
 
 #[cfg(test)]

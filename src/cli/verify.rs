@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::bundle::BundleFile;
 use super::target::{Target, target};
-use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, UNREACHABLE_HINT, in_grace};
+use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, in_grace};
 use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
 use crate::output::{Progress, Report, rfc3339};
@@ -14,7 +14,7 @@ use crate::proto::policy::Mode;
 use crate::proto::rr::Origin;
 use crate::proto::verdict::{Anchored, Reason, Verdict};
 use crate::ssh::probe::ProbeError;
-use crate::verifier::{ProbeFailure, Verifier, now};
+use crate::verifier::{ProbeFailure, Verification, Verifier, now};
 
 /// Prove hosts' keys and hold them against live handshakes.
 ///
@@ -37,31 +37,33 @@ pub(super) struct Args {
     bundle: BundleFile,
 }
 
-/// Open files that one host takes: sockets for its lookups, and the connection.
-const EACH: u64 = 8;
+/// Open files that one host takes: sockets for its lookups, and for attempts to connect.
+const EACH: u64 = 12;
 /// Open files beside those: standard streams, the runtime's own, and some to spare.
 const OTHERS: u64 = 16;
 
+/// What is said of one host.
 #[derive(Debug, Serialize)]
-struct Judged {
-    host: String,
-    port: u16,
+pub(super) struct Judged {
+    pub(super) host: String,
+    pub(super) port: u16,
     /// accept, reject or unproven; null where the host could not be reached.
-    verdict: Option<&'static str>,
-    reason: Option<&'static str>,
-    message: String,
-    hint: Option<String>,
-    key: Option<Key>,
-    source: Option<&'static str>,
+    pub(super) verdict: Option<&'static str>,
+    pub(super) reason: Option<&'static str>,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+    pub(super) key: Option<Key>,
+    pub(super) source: Option<&'static str>,
     /// How old a proof in grace is, in seconds.
-    age: Option<u64>,
-    valid_until: Option<String>,
+    pub(super) age: Option<u64>,
+    pub(super) valid_until: Option<String>,
     #[serde(skip)]
-    kind: Option<Kind>,
+    pub(super) kind: Option<Kind>,
 }
 
+/// A host key.
 #[derive(Debug, Serialize)]
-struct Key {
+pub(super) struct Key {
     #[serde(rename = "type")]
     key_type: &'static str,
     sha256: String,
@@ -96,7 +98,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 
 /// How many hosts, of `wanted`, the limit on open files has room for. It is raised as far as that goes:
 /// beyond it every lookup would fail.
-fn hosts_at_once(wanted: usize) -> usize {
+pub(super) fn hosts_at_once(wanted: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let needed = wanted as u64 * EACH + OTHERS;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -116,29 +118,29 @@ fn room(limit: u64, wanted: usize) -> usize {
 }
 
 async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
-    let name = match target {
-        Target::Host(name) => name,
-        Target::Address(host, error) => return Ok(Judged::address(&host, port, error)),
+    let name = match checkable(verifier, target, port) {
+        Ok(name) => name,
+        Err(judged) => return Ok(*judged),
     };
-    if verifier.policy(&name).mode == Mode::Pass {
-        let verdict = Verdict::Unproven(Reason::Passed { host: name.clone() });
-        return Ok(Judged::verdict(&name, port, verdict, None));
-    }
     let verification = verifier.verify(&name, port).await?;
-    let presented = verification.probed.as_ref().and_then(|probed| probed.as_ref().ok());
-    let origin = verification.evidence.origin();
-    Ok(match verifier.verdict(&verification) {
-        Ok(verdict) => Judged {
-            source: origin.map(Origin::code),
-            age: origin.and_then(|origin| origin.age(now())),
-            ..Judged::verdict(&name, port, verdict, presented.map(|probed| &probed.presented))
-        },
-        Err(failure) => Judged::failure(&name, port, failure),
-    })
+    let verdict = verifier.verdict(&verification).ok();
+    Ok(Judged::of(&name, port, &verification, verdict))
+}
+
+/// The host, unless nothing that could be proven would be of use.
+pub(super) fn checkable(verifier: &Verifier, target: Target, port: u16) -> Result<HostName, Box<Judged>> {
+    match target {
+        Target::Address(host, error) => Err(Box::new(Judged::address(&host, port, error))),
+        Target::Host(name) if verifier.policy(&name).mode == Mode::Pass => {
+            let verdict = Verdict::Unproven(Reason::Passed { host: name.clone() });
+            Err(Box::new(Judged::verdict(&name, port, verdict, None)))
+        }
+        Target::Host(name) => Ok(name),
+    }
 }
 
 impl Judged {
-    fn new(host: impl ToString, port: u16, message: String) -> Self {
+    pub(super) fn new(host: impl ToString, port: u16, message: String) -> Self {
         Judged {
             host: host.to_string(),
             port,
@@ -154,7 +156,34 @@ impl Judged {
         }
     }
 
-    fn verdict(host: &HostName, port: u16, verdict: Verdict, presented: Option<&Presented>) -> Self {
+    /// Of a host that was looked at; without a verdict there was no key to judge.
+    pub(super) fn of(
+        host: &HostName,
+        port: u16,
+        verification: &Verification,
+        verdict: Option<Verdict>,
+    ) -> Self {
+        let origin = verification.evidence.origin();
+        match (verdict, &verification.probed) {
+            (None, Some(Err(failure))) => Judged::failure(host, port, failure),
+            (None, _) => Judged::new(host, port, "the host was not looked at".to_owned()),
+            (Some(verdict), probed) => {
+                let presented = probed.as_ref().and_then(|probed| probed.as_ref().ok());
+                Judged {
+                    source: origin.map(Origin::code),
+                    age: origin.and_then(|origin| origin.age(now())),
+                    ..Judged::verdict(host, port, verdict, presented.map(|probed| &probed.presented))
+                }
+            }
+        }
+    }
+
+    pub(super) fn verdict(
+        host: &HostName,
+        port: u16,
+        verdict: Verdict,
+        presented: Option<&Presented>,
+    ) -> Self {
         let key = presented.map(Presented::key).map(|key| Key {
             key_type: key.key_type().name(),
             sha256: data_encoding::HEXLOWER.encode(&key.sha256()),
@@ -194,18 +223,18 @@ impl Judged {
 
     /// The handshake failed: no verdict, for there is no key to judge. A server that does not hold the
     /// key it shows, or shows something malformed, is rejected.
-    fn failure(host: &HostName, port: u16, failure: &ProbeFailure) -> Self {
+    pub(super) fn failure(host: &HostName, port: u16, failure: &ProbeFailure) -> Self {
         let (verdict, reason, kind, hint) = match failure {
-            ProbeFailure::Unreachable(_) => (None, "unreachable", Kind::Failure, UNREACHABLE_HINT),
+            ProbeFailure::Unreachable(why) => (None, "unreachable", Kind::Failure, why.hint()),
             ProbeFailure::Handshake(
                 ProbeError::BadSignature | ProbeError::SignatureAlgorithm { .. } | ProbeError::BadHostKey(_),
-            ) => (Some("reject"), "bad-host-key", Kind::Rejected, BAD_KEY_HINT),
-            ProbeFailure::Handshake(_) => (None, "handshake", Kind::Failure, HANDSHAKE_HINT),
+            ) => (Some("reject"), "bad-host-key", Kind::Rejected, BAD_KEY_HINT.to_owned()),
+            ProbeFailure::Handshake(_) => (None, "handshake", Kind::Failure, HANDSHAKE_HINT.to_owned()),
         };
         Judged {
             verdict,
             reason: Some(reason),
-            hint: Some(hint.to_owned()),
+            hint: Some(hint),
             kind: Some(kind),
             ..Self::new(host, port, failure.to_string())
         }
@@ -217,12 +246,19 @@ fn accepted(anchored: &Anchored) -> String {
     format!("{} SHA256:{digest} is proven by SSHFP at {}", anchored.key_type(), anchored.owner())
 }
 
-impl Report for Judged {
-    fn text(&self) -> String {
+impl Judged {
+    /// Host and outcome, without the hint.
+    pub(super) fn line(&self) -> String {
         let verdict = self.verdict.unwrap_or("failed");
         // As it could be typed again.
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let mut lines = vec![format!("{host}:{} {verdict}: {}", self.port, self.message)];
+        format!("{host}:{} {verdict}: {}", self.port, self.message)
+    }
+}
+
+impl Report for Judged {
+    fn text(&self) -> String {
+        let mut lines = vec![self.line()];
         lines.extend(self.hint.iter().map(|hint| format!("  hint: {hint}")));
         lines.join("\n")
     }
@@ -243,6 +279,6 @@ mod tests {
     #[test]
     fn no_more_hosts_at_once_than_open_files_allow() {
         let rooms = [0, 16, 64, 1024, u64::MAX].map(|limit| room(limit, 100));
-        assert_eq!(rooms, [1, 1, 6, 100, 100]);
+        assert_eq!(rooms, [1, 1, 4, 84, 100]);
     }
 }

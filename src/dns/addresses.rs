@@ -1,6 +1,6 @@
 //! Where to connect: addresses of a name. Nobody vouches for them, and nothing rests on them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::time::{Instant, timeout_at};
 
@@ -19,12 +19,11 @@ pub async fn of(
     deadline: Instant,
 ) -> Result<(Vec<IpAddr>, u32), String> {
     let Some(resolver) = resolver else {
-        let looked_up = timeout_at(deadline, tokio::net::lookup_host((name.to_string(), 0))).await;
-        let found = looked_up.map_err(|_| "no answer in time".to_owned())?.map_err(|e| e.to_string())?;
+        let found = by_system(&name.to_string(), 0, deadline).await?;
         // The system does its own caching.
-        return Ok((found.map(|address| address.ip()).collect(), 0));
+        return Ok((found.into_iter().map(|address| address.ip()).collect(), 0));
     };
-    let ask = |rtype| asked(resolver, Question::new(name.clone(), rtype), deadline);
+    let ask = |rtype| of_type(resolver, name, rtype, deadline);
     match tokio::join!(ask(RrType::AAAA), ask(RrType::A)) {
         (Err(_), Err(why)) => Err(why),
         (v6, v4) => {
@@ -35,13 +34,22 @@ pub async fn of(
     }
 }
 
-/// Addresses of one kind and their TTL in seconds, if there are any. The TTLs of aliases are let be: a host
-/// that has moved does not answer, and is sought again.
-async fn asked(
+/// The same from the system, which also knows the interface that a link-local address is on (`fe80::1%eth0`), with
+/// `port`.
+pub async fn by_system(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, String> {
+    let looked_up = timeout_at(deadline, tokio::net::lookup_host((host, port))).await;
+    Ok(looked_up.map_err(|_| "no answer in time".to_owned())?.map_err(|e| e.to_string())?.collect())
+}
+
+/// Addresses of one kind (`rtype`: A or AAAA) and their TTL in seconds, if there are any. The TTLs of aliases are
+/// let be: a host that has moved does not answer, and is sought again.
+pub async fn of_type(
     resolver: &Resolver,
-    asked: Question,
+    name: &Name,
+    rtype: RrType,
     deadline: Instant,
 ) -> Result<(Vec<IpAddr>, Option<u32>), String> {
+    let asked = Question::new(name.clone(), rtype);
     let mut material = Material::default();
     for _ in 0..=MAX_ALIASES {
         let here = material.end_of_aliases(&asked);

@@ -10,6 +10,7 @@
 mod files;
 mod host;
 mod path;
+mod ssh;
 
 pub use host::Host;
 
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::dns::anchors::{self, AnchorFileError};
@@ -30,15 +32,13 @@ use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
 use crate::proto::policy::Policies;
 use crate::proto::rr::RrType;
-use crate::ssh::config::{self, AskSshError};
+use crate::ssh::config::{self, AskSshError, NOBODY};
 use crate::verifier::Options;
 
 /// Zones with trust anchors that are looked at.
 const MAX_ZONES: usize = 16;
 /// Hosts, or resolvers, that are looked at at the same time.
 const AT_ONCE: usize = 16;
-/// A name whose configuration is ssh's defaults: nobody has lines for it (RFC 2606).
-const NOBODY: &str = "sshanchor.invalid";
 
 /// Looks at this machine.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ pub struct Doctor {
     anchors: Result<Anchors, AnchorFileError>,
     anchor_file: Option<PathBuf>,
     ssh_config: Option<PathBuf>,
+    client: OnceCell<ssh::Client>,
     policies: Policies,
     /// What is wrong with the configuration, as those say who read it.
     warnings: Vec<String>,
@@ -79,6 +80,7 @@ impl Doctor {
             anchors: anchors::load(options.trust_anchor.as_deref()),
             anchor_file: options.trust_anchor.clone(),
             ssh_config,
+            client: OnceCell::new(),
             policies: options.policies.clone(),
             warnings: warnings.to_vec(),
             timeout: options.timeout,
@@ -203,9 +205,10 @@ impl Doctor {
             }
             Err(error) => vec![Finding::info("ssh-client", "ssh", error.to_string())],
         };
+        findings.extend(self.files().await);
         if hosts.is_empty() {
             match config::of_host(NOBODY, self.ssh_config.as_deref(), self.timeout / 3).await {
-                Ok(config) => findings.extend(judge::ssh::judge(None, &config)),
+                Ok(config) => findings.extend(judge::ssh::judge(None, &config, self.ssh().await.version)),
                 Err(error) => findings.push(no_config(&self.asked(NOBODY), &error)),
             }
         }

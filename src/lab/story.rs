@@ -25,9 +25,10 @@ use crate::proto::name::{HostName, Name};
 use crate::proto::plan::Intent;
 use crate::proto::sshfp::{self, Sshfp};
 use crate::proto::verdict::Verdict;
-use crate::ssh::client::{ConnectError, connect};
+use crate::ssh::client::End;
 use crate::ssh::hostkeys;
-use crate::verifier::{Options, Verifier, now};
+use crate::ssh::identity::{Identities, Nobody};
+use crate::verifier::{Opened, Options, Verifier, now};
 
 /// The zone.
 pub const ZONE: &str = "demo.example";
@@ -264,31 +265,26 @@ impl Teller<'_> {
         expected: &str,
     ) -> Result<(), Error> {
         let verifier = self.verifier(zones)?;
-        let (evidence, stream) = verifier.prepare(&host_name(host)?, host.address().port()).await?;
-        let stream = stream.ok_or_else(|| trouble("nothing is proven"))?.map_err(trouble)?;
-        let decide = |presented: &_| match verifier.judge(&evidence, presented) {
-            Verdict::Accept(anchored) => Ok(anchored),
-            other => Err(Judged::from(other)),
-        };
         let before = host.tally().authentications;
-        let connected = connect(stream, &verifier.key_types(&evidence), verifier.deadline(), decide).await;
-        let mut session = match connected {
-            Ok(session) => session,
-            Err(ConnectError::Refused(judged)) => {
-                let seen = host.tally().authentications - before;
-                let message =
-                    format!("no user name was sent; whoever it is saw {seen} authentication requests");
-                let ok = judged.verdict == expected && seen == 0;
-                return self.say_judged("run", Some(host), ok, Judged { message, ..judged });
-            }
-            Err(ConnectError::Handshake(e)) => return Err(trouble(e)),
-            Err(e @ ConnectError::OtherKey) => return Err(trouble(e.to_string())),
+        let Opened { verification, verdict, session } =
+            verifier.open(&host_name(host)?, host.address().port()).await?;
+        let Some(mut session) = session else {
+            let judged = match (verdict, verification.probed) {
+                (Some(verdict), _) => Judged::from(verdict),
+                (None, Some(Err(failure))) => return Err(trouble(failure)),
+                (None, _) => return Err(trouble("the host showed no key")),
+            };
+            let seen = host.tally().authentications - before;
+            let message = format!("no user name was sent; whoever it is saw {seen} authentication requests");
+            let ok = judged.verdict == expected && seen == 0;
+            return self.say_judged("run", Some(host), ok, Judged { message, ..judged });
         };
-        session.authenticate(USER, visitor.clone(), self.deadline()).await.map_err(trouble)?;
+        let identities = Identities::of_key(visitor);
+        session.log_in(USER, &identities, &Nobody, self.deadline()).await.map_err(trouble)?;
         let ran = session.exec("hostname", self.deadline()).await.map_err(trouble)?;
         session.close(self.deadline()).await;
-        let said = String::from_utf8_lossy(&ran.stdout).trim_end().to_owned();
-        let ok = expected == "accept" && said == host.name() && ran.status == Some(0);
+        let said = String::from_utf8_lossy(&ran.kept.stdout).trim_end().to_owned();
+        let ok = expected == "accept" && said == host.name() && ran.end == End::Status(0);
         let message = format!("\"hostname\" says {said}, over the very connection that was judged");
         self.say_judged("run", Some(host), ok, Judged { verdict: "accept", reason: None, message })
     }

@@ -1,4 +1,5 @@
-//! known_hosts files as sshd(8) describes them: which lines are about a host, and what keys they hold.
+//! known_hosts files as sshd(8) describes them: which lines are about a host, and what keys they hold. And what ssh
+//! asks and reads in place of such a file: its KnownHostsCommand.
 
 use data_encoding::BASE64;
 use ring::hmac;
@@ -6,10 +7,13 @@ use ring::hmac;
 use super::hostkey::{HostKey, HostKeyError};
 use super::pattern::spans;
 
+pub mod command;
+mod nobody;
+
 /// Longest line that is looked at, in octets; a key is at most a tenth of that.
-const MAX_LINE: usize = 128 * 1024;
+pub(super) const MAX_LINE: usize = 128 * 1024;
 /// Octets of a hashed name and of its salt: those of SHA-1.
-const HASH: usize = 20;
+pub const HASH: usize = 20;
 
 /// What a line makes of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +64,7 @@ fn entry(line: usize, text: &str, name: &str) -> Option<Entry> {
         hosts => (Marker::Plain, (hosts, rest)),
     };
     let is_meant = match hosts.strip_prefix("|1|") {
-        Some(hashed) => is_hash_of(hashed, name)?,
+        Some(hashed) => Hashed::parse(hashed)?.is(name),
         None => is_listed(hosts, name),
     };
     let shared = hosts.contains([',', '*', '?']);
@@ -68,17 +72,37 @@ fn entry(line: usize, text: &str, name: &str) -> Option<Entry> {
 }
 
 /// The first word, and what follows the blanks after it.
-fn word(text: &str) -> Option<(&str, &str)> {
+pub(super) fn word(text: &str) -> Option<(&str, &str)> {
     text.split_once([' ', '\t']).map(|(word, rest)| (word, rest.trim_start_matches([' ', '\t'])))
 }
 
-/// `SALT|HASH`, both in base64: HMAC-SHA1 of the name under the salt.
-fn is_hash_of(hashed: &str, name: &str) -> Option<bool> {
-    let (salt, hash) = hashed.split_once('|')?;
-    let octets = |text: &str| BASE64.decode(text.as_bytes()).ok().filter(|octets| octets.len() == HASH);
-    let (salt, hash) = (octets(salt)?, octets(hash)?);
-    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt);
-    Some(hmac::verify(&key, name.as_bytes(), &hash).is_ok())
+/// A name (see [`lookup_name`]) as `ssh-keygen -H` hides it: whoever knows the name can find it, and nobody can read it.
+/// `salt` is to be random.
+pub fn hashed(name: &str, salt: &[u8; HASH]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, salt);
+    let hash = hmac::sign(&key, name.as_bytes());
+    format!("|1|{}|{}", BASE64.encode(salt), BASE64.encode(hash.as_ref()))
+}
+
+/// A hashed name: HMAC-SHA1 of the name under a salt.
+pub(super) struct Hashed {
+    key: hmac::Key,
+    hash: Vec<u8>,
+}
+
+impl Hashed {
+    /// From `SALT|HASH`, both in base64.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (salt, hash) = text.split_once('|')?;
+        let octets = |text: &str| BASE64.decode(text.as_bytes()).ok().filter(|octets| octets.len() == HASH);
+        let (salt, hash) = (octets(salt)?, octets(hash)?);
+        Some(Hashed { key: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt), hash })
+    }
+
+    /// It is this name (see [`lookup_name`]).
+    pub(super) fn is(&self, name: &str) -> bool {
+        hmac::verify(&self.key, name.as_bytes(), &self.hash).is_ok()
+    }
 }
 
 /// A comma list of patterns; one that begins with `!` and matches takes the name out again.
@@ -155,6 +179,14 @@ mod tests {
         assert_eq!(names.map(|name| is_about(HASHED_WITH_PORT, name)), [false, true, false]);
         for bad in ["|1|", "|1|AAAA|AAAA", "|2|x|y", "|1|EN9OZ9fKjB5iWgEMZGDdv4Ugoas="] {
             assert!(!is_about(bad, "web1.example.com"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_hashed_as_ssh_keygen_does() {
+        for (line, name) in [(HASHED, "web1.example.com"), (HASHED_WITH_PORT, "[web1.example.com]:2222")] {
+            let salt = BASE64.decode(line.split('|').nth(2).unwrap().as_bytes()).unwrap();
+            assert_eq!(hashed(name, &salt.try_into().unwrap()), line);
         }
     }
 

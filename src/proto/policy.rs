@@ -148,6 +148,13 @@ impl Policy {
         self.algorithms.contains(&key_type)
     }
 
+    /// Keys of every type that has this number in SSHFP may be accepted. By an ECDSA record alone nobody can tell
+    /// which of its curves it is.
+    pub fn allows_all_of(&self, sshfp_algorithm: u8) -> bool {
+        let mut types = KeyType::ALL.iter().filter(|t| t.sshfp_algorithm() == sshfp_algorithm);
+        types.all(|t| self.allows(*t))
+    }
+
     /// Whether this proof, which holds at `now` in seconds since 1970, is all that is asked for.
     pub fn suffices(&self, answer: &Answer, now: u64) -> Result<(), Shortfall> {
         if self.aliases == Aliases::SameZone {

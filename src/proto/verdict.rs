@@ -117,13 +117,42 @@ pub fn decide(evidence: &Evidence, presented: &Presented, policy: &Policy, now: 
         published.extend(records.into_iter().filter(Sshfp::is_usable));
     }
     let presented = key.clone();
-    if published.iter().any(|r| r.algorithm() == key.key_type().sshfp_algorithm()) {
+    let of_its_type = |record: &Sshfp| record.algorithm() == key.key_type().sshfp_algorithm();
+    if published.iter().any(of_its_type) {
+        published.retain(of_its_type);
         return Verdict::Reject(Reason::KeyMismatch { host, presented, published });
     }
     if !published.is_empty() {
         return Verdict::Reject(Reason::KeyTypeNotPublished { host, presented, published });
     }
     Verdict::Unproven(nothing_vouches(evidence, policy, now))
+}
+
+/// A proven set that counts: where it is, and its records that can vouch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The owner, aliases followed.
+    pub owner: Name,
+    /// The TTL that its zone's owner gave it, in seconds.
+    pub ttl: u32,
+    /// The usable records.
+    pub records: Vec<Sshfp>,
+}
+
+/// The records that vouch for keys of the host by all that [`decide`] asks for, at `now` in seconds since 1970, to be
+/// told to a program that compares keys by itself. `algorithms` of the policy speaks of keys and does not count here.
+pub fn published(evidence: &Evidence, policy: &Policy, now: u64) -> Result<Vec<Published>, Reason> {
+    let refuses = now < RELEASED || policy.mode == Mode::Pass;
+    let sets = evidence.counting(policy, now).map(|(answer, records)| Published {
+        owner: answer.data().set().owner().clone(),
+        ttl: answer.data().rrsig().original_ttl,
+        records: records.into_iter().filter(Sshfp::is_usable).collect(),
+    });
+    let sets: Vec<Published> = sets.filter(|set| !set.records.is_empty()).collect();
+    match refuses || sets.is_empty() {
+        true => Err(nothing_vouches(evidence, policy, now)),
+        false => Ok(sets),
+    }
 }
 
 /// Why nothing vouches for whatever key the host might show, at `now` in seconds since 1970.

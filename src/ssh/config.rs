@@ -16,6 +16,9 @@ use crate::proto::name::HostName;
 /// Most that ssh may print, in octets; `ssh -G` prints some 5 KiB.
 const MAX_OUTPUT: u64 = 256 * 1024;
 
+/// A name for which nobody has lines (RFC 2606): what ssh says of it are its defaults.
+pub const NOBODY: &str = "sshanchor.invalid";
+
 /// Why ssh told nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum AskSshError {
@@ -52,6 +55,17 @@ pub async fn of_host(typed: &str, file: Option<&Path>, patience: Duration) -> Re
     match status.success() {
         true => Ok(Config::parse(&out)),
         false => Err(AskSshError::Failed(said(&err))),
+    }
+}
+
+/// The user's configuration file, where ssh looks for it: in the home of the password database, whatever HOME says. ssh
+/// itself puts the home in.
+pub async fn user_file(patience: Duration) -> Result<PathBuf, AskSshError> {
+    let arguments = ["-F", "none", "-G", "-o", "ControlPath=~/.ssh/config", "--", NOBODY].map(OsStr::new);
+    let (status, out, err) = run(&arguments, patience).await?;
+    match (status.success(), Config::parse(&out).get("controlpath")) {
+        (true, Some(path)) if path.starts_with('/') => Ok(path.into()),
+        _ => Err(AskSshError::Failed(said(&err))),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What russh asks its client while a connection runs: it is told nothing but no.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, Names};
@@ -15,16 +17,52 @@ pub(super) struct Agreed {
     pub(super) strict_kex: bool,
 }
 
+/// Longest banner that is kept, in characters of one octet.
+const MAX_BANNER: usize = 16 * 1024;
+
+/// What the server said to whoever wants in: hostile text, its beginning alone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Banner(Arc<Mutex<String>>);
+
+impl Banner {
+    fn add(&self, text: &str) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MAX_BANNER.saturating_sub(kept.len());
+        kept.extend(text.chars().take(room));
+    }
+
+    pub(super) fn take(&self) -> String {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// Reports the outcome of the first key exchange, and lets the server open nothing.
 #[derive(Debug)]
 pub(super) struct Answers {
     agreed: Option<oneshot::Sender<Agreed>>,
+    banner: Banner,
 }
 
 impl Answers {
-    pub(super) fn new(agreed: oneshot::Sender<Agreed>) -> Self {
-        Answers { agreed: Some(agreed) }
+    pub(super) fn new(agreed: oneshot::Sender<Agreed>, banner: Banner) -> Self {
+        Answers { agreed: Some(agreed), banner }
     }
+}
+
+/// russh accepts each kind of channel that a server opens unless it is told otherwise; dropping the reply
+/// refuses it, as ssh does. This client asks for none.
+macro_rules! refuse {
+    ($($kind:ident($($detail:ty),*);)*) => {$(
+        async fn $kind(
+            &mut self,
+            _: Channel<Msg>,
+            $(_: $detail,)*
+            _: ChannelOpenHandle,
+            _: &mut Session,
+        ) -> Result<(), ProbeError> {
+            Ok(())
+        }
+    )*};
 }
 
 impl Handler for Answers {
@@ -59,84 +97,19 @@ impl Handler for Answers {
         })
     }
 
-    // russh accepts channels that a server opens unless it is told otherwise; this client asks for none.
-
-    async fn server_channel_open_forwarded_tcpip(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ProbeError> {
-        Err(unasked())
+    /// What a server has to say before it lets a user in (RFC 4252 section 5.4).
+    async fn auth_banner(&mut self, text: &str, _: &mut Session) -> Result<(), ProbeError> {
+        self.banner.add(text);
+        Ok(())
     }
 
-    async fn server_channel_open_forwarded_streamlocal(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ProbeError> {
-        Err(unasked())
+    refuse! {
+        server_channel_open_forwarded_tcpip(&str, u32, &str, u32);
+        server_channel_open_forwarded_streamlocal(&str);
+        server_channel_open_agent_forward();
+        server_channel_open_session();
+        server_channel_open_direct_tcpip(&str, u32, &str, u32);
+        server_channel_open_direct_streamlocal(&str);
+        server_channel_open_x11(&str, u32);
     }
-
-    async fn server_channel_open_agent_forward(
-        &mut self,
-        _: Channel<Msg>,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ProbeError> {
-        Err(unasked())
-    }
-
-    async fn server_channel_open_session(
-        &mut self,
-        _: Channel<Msg>,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ProbeError> {
-        Err(unasked())
-    }
-
-    async fn server_channel_open_direct_tcpip(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ProbeError> {
-        Err(unasked())
-    }
-
-    async fn server_channel_open_direct_streamlocal(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ProbeError> {
-        Err(unasked())
-    }
-
-    async fn server_channel_open_x11(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ProbeError> {
-        Err(unasked())
-    }
-}
-
-fn unasked() -> ProbeError {
-    ProbeError::Protocol("the server opened a channel that nobody asked for".into())
 }

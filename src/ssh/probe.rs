@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use russh::client::{self, Config, Handle};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
@@ -11,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::handler::{Agreed, Answers};
+use super::handler::{Agreed, Answers, Banner};
 use super::stream::{BeginningError, Tether, Tethered};
 use crate::output::sanitise;
 use crate::proto::hostkey::{HostKeyError, KeyType, Presented};
@@ -22,6 +23,10 @@ const MAX_NAMES: usize = 32;
 const MAX_NAME: usize = 64;
 /// Longest text of a server's that an error carries.
 pub(super) const MAX_TEXT: usize = 200;
+/// A session in which nothing came for this long asks the server for a sign of life, and ends when it got none
+/// for this many. A command may be silent for as long as it likes.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVES: usize = 3;
 
 /// What a server showed. Its exchange was signed by the key it presents (RFC 4253 section 8).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +69,9 @@ pub enum ProbeError {
         /// It got as far as sending its version.
         version: bool,
     },
+    /// The server gave no sign of life.
+    #[error("the server does not answer any more ({} s)", KEEPALIVE.as_secs() * (KEEPALIVES as u64 + 1))]
+    Silent,
     /// The server ended the connection without a word.
     #[error("the server closed the connection")]
     Closed,
@@ -116,6 +124,7 @@ impl From<russh::Error> for ProbeError {
             }
             Error::WrongServerSig => Self::BadSignature,
             Error::Disconnect | Error::HUP => Self::Closed,
+            Error::KeepaliveTimeout => Self::Silent,
             Error::IO(e) if e.get_ref().is_some_and(|e| e.is::<BeginningError>()) => {
                 match e.downcast::<BeginningError>() {
                     Ok(BeginningError::Said(line)) => Self::Disconnected(line),
@@ -143,12 +152,38 @@ pub async fn probe(stream: TcpStream, offer: &[KeyType], deadline: Instant) -> R
     exchange(stream, offer, deadline, PROBE_KEX).await.map(|exchanged| exchanged.probed)
 }
 
+/// What is kept of a handshake: what it showed ([`Probed`]), or the connection as well
+/// ([`Unjudged`](super::client::Unjudged)).
+pub trait Handshake: Sized {
+    /// A key exchange with the server at the other end of `stream`, offering the host key types of `offer` alone.
+    /// Nothing about a user is sent.
+    fn shake(
+        stream: TcpStream,
+        offer: &[KeyType],
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Self, ProbeError>> + Send;
+
+    /// What the server showed.
+    fn probed(&self) -> &Probed;
+}
+
+impl Handshake for Probed {
+    async fn shake(stream: TcpStream, offer: &[KeyType], deadline: Instant) -> Result<Self, ProbeError> {
+        probe(stream, offer, deadline).await
+    }
+
+    fn probed(&self) -> &Probed {
+        self
+    }
+}
+
 /// A connection whose key exchange is done and whose host key nobody has judged yet. Dropping it
 /// ends the connection.
 pub(super) struct Exchanged {
     pub(super) probed: Probed,
     pub(super) handle: Handle<Answers>,
     pub(super) tether: Tether,
+    pub(super) banner: Banner,
 }
 
 /// The key exchange, and every check of it that russh leaves to its caller.
@@ -164,7 +199,9 @@ pub(super) async fn exchange(
     stream.set_nodelay(true).map_err(ProbeError::Io)?;
     let (stream, tether) = Tethered::new(stream);
     let (agreed, mut outcome) = oneshot::channel();
-    let connecting = client::connect_stream(Arc::new(config(offer, kex)), stream, Answers::new(agreed));
+    let banner = Banner::default();
+    let answers = Answers::new(agreed, banner.clone());
+    let connecting = client::connect_stream(Arc::new(config(offer, kex)), stream, answers);
     // On time-out the tether goes too, and with it the task that russh started.
     let handle = timeout_at(deadline, connecting).await;
     let timeout = ProbeError::Timeout { version: tether.server_version().is_some() };
@@ -182,7 +219,7 @@ pub(super) async fn exchange(
     }
     let server_version = tether.server_version().unwrap_or_default().to_owned();
     let probed = Probed { presented, kex, key_algorithm, strict_kex, server_version };
-    Ok(Exchanged { probed, handle, tether })
+    Ok(Exchanged { probed, handle, tether, banner })
 }
 
 /// Curve25519 first: a probe protects no secret, and hybrids cost 1.5 times as much.
@@ -228,6 +265,8 @@ fn config(offer: &[KeyType], kex: &'static [kex::Name]) -> Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-sshanchor_", env!("CARGO_PKG_VERSION")))),
         preferred: Preferred { kex: Cow::Borrowed(kex), key: Cow::Owned(key), ..Preferred::default() },
         nodelay: true,
+        keepalive_interval: Some(KEEPALIVE),
+        keepalive_max: KEEPALIVES,
         ..Config::default()
     }
 }

@@ -71,6 +71,9 @@ pub enum Cause {
     /// The server's connection failed.
     #[error("the connection to the server broke: {0}")]
     Server(io::Error),
+    /// The program by which the server is reached failed; printable.
+    #[error("{0}")]
+    Program(String),
     /// The client's side failed; most likely it is gone.
     #[error("the connection to the client broke: {0}")]
     Client(io::Error),
@@ -85,15 +88,16 @@ pub enum Cause {
 /// client then takes (it may ask its user) is its own affair. On a refusal the client is sent a
 /// DISCONNECT with the reason, and nothing of the held reply; both sides are closed.
 ///
-/// `tell` is for the line on standard error. It is called before the client learns of the refusal:
-/// ssh and dbclient send their ProxyCommand SIGHUP as soon as they do. It is not called where
-/// standard error must stay silent, because asyncssh reads it as the SSH stream.
+/// `tell` is for the line on standard error, and gives what of it is to be said once more to an OpenSSH client, whose
+/// user has just read it; none if nobody can. It is called before the client learns of the refusal: ssh and dbclient
+/// send their ProxyCommand SIGHUP as soon as they do. It is not called where standard error must stay silent, because
+/// asyncssh reads it as the SSH stream.
 ///
 /// Returns once the server has closed and its octets are delivered, though `client_in` may be open
 /// still: a read of standard input that hangs in its thread is for the caller to leave behind.
 pub async fn relay<R, W, F, Fut, T>(
-    mut client_in: R,
-    mut client_out: W,
+    client_in: R,
+    client_out: W,
     server: impl Into<Server>,
     deadline: Instant,
     decide: F,
@@ -104,7 +108,29 @@ where
     W: AsyncWrite + Unpin + Side,
     F: FnOnce(Presented, bool) -> Fut,
     Fut: Future<Output = Result<Anchored, Refusal>>,
-    T: FnOnce(&Cause),
+    T: FnOnce(&Cause) -> Option<String>,
+{
+    relay_explained(client_in, client_out, server, deadline, decide, async |cause| cause, tell).await
+}
+
+/// The same for a server that is reached by a program. `explain` may know better why a connection was not let
+/// through; the server's socket is closed by then. It is waited for, before anybody is told.
+pub async fn relay_explained<R, W, F, Fut, X, T>(
+    mut client_in: R,
+    mut client_out: W,
+    server: impl Into<Server>,
+    deadline: Instant,
+    decide: F,
+    explain: X,
+    tell: T,
+) -> Result<Relayed, RelayError>
+where
+    R: AsyncRead + Unpin + Side,
+    W: AsyncWrite + Unpin + Side,
+    F: FnOnce(Presented, bool) -> Fut,
+    Fut: Future<Output = Result<Anchored, Refusal>>,
+    X: AsyncFnOnce(Cause) -> Cause,
+    T: FnOnce(&Cause) -> Option<String>,
 {
     let mut gate = Gate::new();
     let mut server = server.into();
@@ -124,6 +150,7 @@ where
         }
         Err(cause) => {
             drop(server);
+            let cause = explain(cause).await;
             part(&mut gate, client_in, client_out, &cause.to_string(), || tell(&cause)).await;
             Err(RelayError { cause, client_is_asyncssh: gate.client_is_asyncssh() })
         }
@@ -137,7 +164,7 @@ pub async fn refuse_client<R, W, T>(client_in: R, client_out: W, text: &str, tel
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
-    T: FnOnce(),
+    T: FnOnce() -> Option<String>,
 {
     let mut gate = Gate::new();
     part(&mut gate, client_in, client_out, text, tell).await;
@@ -151,14 +178,14 @@ async fn part<R, W, T>(gate: &mut Gate, mut client_in: R, mut client_out: W, tex
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
-    T: FnOnce(),
+    T: FnOnce() -> Option<String>,
 {
     gate.end();
     let naming = read_on(gate, &mut client_in, |gate| gate.client_version().is_some());
     let _ = timeout_at(Instant::now() + NAMING, naming).await;
-    if !gate.client_is_asyncssh() {
-        tell();
-    }
+    let left = if gate.client_is_asyncssh() { None } else { tell() };
+    // OpenSSH prints the farewell below the standard error of its ProxyCommand, which is its own.
+    let text = left.as_deref().filter(|_| gate.client_is_openssh()).unwrap_or(text);
     let farewell = gate.farewell(text);
     let exchange = async {
         client_out.write_all(&farewell).await?;

@@ -1,67 +1,67 @@
 //! To a host's address: those that DNS gives, or the system, or the cache. Nobody vouches for them, and nothing
 //! rests on them.
 
-use std::future::Future;
+mod race;
+mod unreachable;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use self::race::{Reached, Way};
 use super::{ProbeFailure, Verifier, now};
 use crate::dns::addresses;
 use crate::dns::resolver::Resolver;
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
+use crate::proto::place::Place;
 use crate::proto::rr::RrType;
 
-/// Longest wait for one of several addresses before the next is tried.
-const ADDRESS_WAIT: Duration = Duration::from_secs(3);
-/// Addresses of one host that are tried.
-const MAX_ADDRESSES: usize = 8;
+pub use self::unreachable::{Attempt, Unreachable};
 
 impl Verifier {
-    /// A TCP connection to the first address that answers, with TCP_NODELAY. Addresses of an earlier run serve
-    /// within their TTL; if none of them answers, or while DNS does not, there are others.
+    /// A TCP connection to the first address that answers ([`crate::proto::happy_eyeballs`]), with TCP_NODELAY.
+    /// Addresses of an earlier run serve within their TTL; if none of them answers, or while DNS does not, there are
+    /// others.
     pub async fn connect(&self, host: &HostName, port: u16) -> Result<TcpStream, ProbeFailure> {
-        let unreachable =
-            |why: String| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}"));
-        let kept = self.cache.as_ref().and_then(|c| c.addresses(host.name(), &self.scope(), now()));
-        if let Some((addresses, true)) = &kept
-            && let Ok(stream) = connect_to(addresses, port, Instant::now() + self.left() / 2).await
-        {
-            return Ok(stream);
-        }
-        let kept = kept.map(|(addresses, _)| addresses).unwrap_or_default();
-        // Old addresses are better than none, and take time to be tried.
-        let last_resort = !kept.is_empty() || self.resolver.is_some();
-        let until = if last_resort { Instant::now() + self.left() * 2 / 3 } else { self.deadline };
-        let sought = addresses::of(self.resolver.as_ref(), host.name(), until).await;
-        let found = match sought.and_then(some_address) {
-            Ok((found, ttl)) => {
-                if let Some(cache) = &self.cache {
-                    cache.put_addresses(host.name(), &self.scope(), found.clone(), now(), ttl);
-                }
-                found
-            }
-            Err(_) if !kept.is_empty() => kept,
-            Err(_) if !self.bundled_addresses(host).is_empty() => self.bundled_addresses(host),
-            // The system may know it from a file.
-            Err(why) if self.resolver.is_some() => {
-                match addresses::of(None, host.name(), self.deadline).await.and_then(some_address) {
-                    Ok((found, _)) => found,
-                    Err(_) => return Err(unreachable(format!("no address: {why}"))),
-                }
-            }
-            Err(why) => return Err(unreachable(format!("no address: {why}"))),
-        };
-        connect_to(&found, port, self.deadline).await.map_err(unreachable)
+        self.connect_to(&Place::Name(host.clone()), port).await
     }
 
-    /// Addresses of `host` are kept that serve without a question.
-    pub(super) fn keeps_addresses(&self, host: &HostName) -> bool {
+    /// The same to a host that may be given by its address.
+    pub async fn connect_to(&self, place: &Place, port: u16) -> Result<TcpStream, ProbeFailure> {
+        Ok(self.reach(place, port).await?.0)
+    }
+
+    /// The same, and whether the connection goes to where DNS or the system say the host is now: what was stored of
+    /// it may be another host's address by now.
+    pub(super) async fn reach(&self, place: &Place, port: u16) -> Result<(TcpStream, bool), ProbeFailure> {
+        let (kept, reserve) = match place {
+            Place::Name(host) => self.stored_addresses(host),
+            Place::Address { .. } => Default::default(),
+        };
+        let way =
+            Way { place, port, resolver: self.resolver.as_ref(), kept, reserve, deadline: self.deadline };
+        let Reached { stream, is_current, found, ttl } = way.go().await?;
+        if let (Some(cache), Place::Name(host)) = (&self.cache, place)
+            && !found.is_empty()
+        {
+            cache.put_addresses(host.name(), &self.scope(), found, now(), ttl);
+        }
+        Ok((stream, is_current))
+    }
+
+    /// Addresses of an earlier run within their TTL, and those that are past it or came with a bundle.
+    fn stored_addresses(&self, host: &HostName) -> (Vec<IpAddr>, Vec<IpAddr>) {
         let kept = self.cache.as_ref().and_then(|c| c.addresses(host.name(), &self.scope(), now()));
-        matches!(kept, Some((_, true)))
+        let (kept, mut reserve) = match kept {
+            Some((kept, true)) => (kept, Vec::new()),
+            Some((old, false)) => (Vec::new(), old),
+            None => Default::default(),
+        };
+        reserve.extend(self.bundled_addresses(host));
+        (kept, reserve)
     }
 
     /// Forgets the addresses of `host` that an earlier run found: another host may have them by now.
@@ -91,61 +91,16 @@ impl Verifier {
     }
 }
 
-/// That there is none is no better than no answer: nobody vouches for either.
-fn some_address((found, ttl): (Vec<IpAddr>, u32)) -> Result<(Vec<IpAddr>, u32), String> {
-    if found.is_empty() { Err("it has none".to_owned()) } else { Ok((found, ttl)) }
-}
-
 /// A TCP connection to a host that policy passes, with TCP_NODELAY: a name that the named `resolvers` may not know,
 /// though the system does (/etc/hosts), or an address. Nothing else that verifying takes has to be there.
 pub async fn connect_passed(
     resolvers: &[SocketAddr],
     timeout: Duration,
-    host: &str,
+    place: &Place,
     port: u16,
-) -> Result<TcpStream, ProbeFailure> {
-    let (deadline, half) = (Instant::now() + timeout, Instant::now() + timeout / 2);
-    let known = match (Resolver::new(resolvers.to_vec()), HostName::parse(host)) {
-        (Ok(resolver), Ok(name)) => {
-            addresses::of(Some(&resolver), name.name(), half).await.unwrap_or_default().0
-        }
-        _ => Vec::new(),
-    };
-    let found = match known.is_empty() {
-        false => Ok(known),
-        true => within(deadline, tokio::net::lookup_host((host, port)))
-            .await
-            .map(|found| found.map(|address| address.ip()).collect()),
-    };
-    let outcome = match found {
-        Ok(found) => connect_to(&found, port, deadline).await,
-        Err(why) => Err(format!("no address: {why}")),
-    };
-    outcome.map_err(|why| ProbeFailure::Unreachable(format!("cannot reach {host} port {port}: {why}")))
-}
-
-/// The first of `addresses` that answers.
-async fn connect_to(addresses: &[IpAddr], port: u16, deadline: Instant) -> Result<TcpStream, String> {
-    let mut trouble = "it has no address".to_owned();
-    let mut left = addresses.len().min(MAX_ADDRESSES);
-    for address in addresses.iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::from((*ip, port))) {
-        left -= 1;
-        // The last one has all the time there is.
-        let until = if left == 0 { deadline } else { deadline.min(Instant::now() + ADDRESS_WAIT) };
-        match within(until, TcpStream::connect(address)).await {
-            Ok(stream) => match stream.set_nodelay(true) {
-                Ok(()) => return Ok(stream),
-                Err(e) => trouble = format!("{address}: {e}"),
-            },
-            Err(why) => trouble = format!("{address}: {why}"),
-        }
-    }
-    Err(trouble)
-}
-
-async fn within<T>(until: Instant, work: impl Future<Output = std::io::Result<T>>) -> Result<T, String> {
-    match timeout_at(until, work).await {
-        Ok(outcome) => outcome.map_err(|e| e.to_string()),
-        Err(_) => Err("no answer in time".to_owned()),
-    }
+) -> Result<TcpStream, Unreachable> {
+    let (resolver, deadline) = (Resolver::new(resolvers.to_vec()).ok(), Instant::now() + timeout);
+    let (kept, reserve) = Default::default();
+    let way = Way { place, port, resolver: resolver.as_ref(), kept, reserve, deadline };
+    Ok(way.go().await?.stream)
 }

@@ -132,24 +132,6 @@ fn every_host_key_type_passes_and_its_impostor_does_not() {
 }
 
 #[test]
-fn every_key_exchange_passes() {
-    let tree = Tree::start();
-    let route = Route { tree: &tree, resolver: tree.addr() };
-    let sshd = Sshd::start(&["ed25519"]);
-    tree.update(&sshd.sshfp_update("web1.example.test."));
-    let offered = run_ok(command("ssh").args(["-Q", "kex"]));
-    let served = |kex: &&str| kex.contains("sha2") || kex.contains("sntrup") || kex.contains("curve25519");
-    let mut tried = 0;
-    for kex in offered.lines().filter(served).filter(|kex| !kex.starts_with("gss")) {
-        let mut ssh = route.ssh(&sshd);
-        let finished = run(ssh.args(["-o", &format!("KexAlgorithms={kex}"), HOST, "echo", kex]), LIMIT);
-        assert_eq!(finished.stdout.trim(), kex, "{finished:#?}");
-        tried += 1;
-    }
-    assert!(tried >= 8, "{offered}");
-}
-
-#[test]
 fn unknown_unsigned_and_unanswered_hosts_are_refused() {
     let sshd = Sshd::start(&["ed25519"]);
     let plan = sshd.sshfp("web1.plain.test.").iter().fold(Tree::plan(), |plan, line| plan.record(line));

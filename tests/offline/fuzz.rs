@@ -8,11 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Mutations of each file, besides the file itself: so many that this takes a second or two in a debug build.
-/// What checks signatures comes to fewer.
+/// What checks signatures comes to fewer, and what is played in several portions.
 fn mutations(target: &str) -> usize {
     match target {
         "bundle" | "chain" => 40,
-        "config" => 60,
+        "config" | "gate" => 60,
         _ => 300,
     }
 }

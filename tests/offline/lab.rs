@@ -1,6 +1,7 @@
 //! The laboratory, seen through the client's own eyes: what its zones prove, and what they do not.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::Algorithm;
@@ -18,8 +19,9 @@ use sshanchor::proto::plan::{Intent, Plan, Present};
 use sshanchor::proto::rr::RrType;
 use sshanchor::proto::sshfp::Sshfp;
 use sshanchor::proto::verdict::{Reason, Verdict};
-use sshanchor::ssh::client::{ConnectError, connect};
-use sshanchor::verifier::{Options, Verifier, now};
+use sshanchor::ssh::client::End;
+use sshanchor::ssh::identity::{Identities, Nobody};
+use sshanchor::verifier::{Opened, Options, Verifier, now};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -220,30 +222,23 @@ async fn a_host_is_accepted_and_an_impostor_at_its_address_refused() {
     let name = HostName::parse("web1.example").unwrap();
     let port = host.address().port();
 
-    let attempt = async || {
-        let (evidence, stream) = verifier.prepare(&name, port).await.unwrap();
-        let offer = verifier.key_types(&evidence);
-        connect(stream.unwrap().unwrap(), &offer, verifier.deadline(), |presented| {
-            match verifier.judge(&evidence, presented) {
-                Verdict::Accept(anchored) => Ok(anchored),
-                Verdict::Reject(reason) | Verdict::Unproven(reason) => Err(reason),
-            }
-        })
-        .await
-    };
-    let mut session = attempt().await.unwrap();
-    session.authenticate("ansible", visitor.into(), verifier.deadline()).await.unwrap();
+    let attempt = async || verifier.open(&name, port).await.unwrap();
+    let mut session = attempt().await.session.unwrap();
+    let identities = Identities::of_key(&Arc::new(visitor));
+    session.log_in("ansible", &identities, &Nobody, verifier.deadline()).await.unwrap();
     let ran = session.exec("hostname", verifier.deadline()).await.unwrap();
-    assert_eq!((ran.stdout, ran.status), (b"web1.example\n".into(), Some(0)));
+    assert_eq!((ran.kept.stdout, ran.end), (b"web1.example\n".into(), End::Status(0)));
 
     let impostor = host.replace(generate_key(Algorithm::Ed25519).unwrap()).await.unwrap();
     assert_eq!(impostor.address().port(), port);
-    assert!(matches!(attempt().await, Err(ConnectError::Refused(Reason::KeyMismatch { .. }))));
+    let Opened { verdict, session, .. } = attempt().await;
+    assert!(session.is_none());
+    assert!(matches!(verdict, Some(Verdict::Reject(Reason::KeyMismatch { .. }))), "{verdict:?}");
     assert_eq!(impostor.tally().authentications, 0);
     assert_eq!(impostor.tally().connections, 1);
 
     let back = impostor.replace(key).await.unwrap();
-    assert!(attempt().await.is_ok());
+    assert!(attempt().await.session.is_some());
     let nobody = HostName::parse("web2.example").unwrap();
     assert!(
         verifier.verify(&nobody, port).await.unwrap().probed.is_none(),

@@ -1,11 +1,15 @@
 //! Machinery for tests with real peers: programs found and started on free loopback ports, ended
 //! when their guard is dropped, never colliding with another run.
 
+pub mod agent;
 pub mod ask;
+pub mod blackhole;
 pub mod dropbear;
 pub mod forge;
 pub mod forger;
+pub mod handmade;
 pub mod knot;
+pub mod libssh;
 pub mod named;
 pub mod peer;
 pub mod port;
@@ -14,6 +18,7 @@ pub mod sandbox;
 pub mod sshd;
 pub mod tree;
 pub mod unbound;
+pub mod venv;
 pub mod wire;
 pub mod zone;
 

@@ -22,10 +22,22 @@ const PACKAGES: &[(&str, &str)] = &[
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
+    ("ssh-agent", "openssh-client"),
+    ("ssh-add", "openssh-client"),
     ("dropbear", "dropbear-bin"),
     ("dropbearkey", "dropbear-bin"),
     ("dbclient", "dropbear-bin"),
+    ("dropbearconvert", "dropbear-bin"),
+    ("puttygen", "putty-tools"),
+    ("git", "git"),
+    ("scp", "openssh-client"),
+    ("sftp", "openssh-client"),
     ("script", "bsdutils"),
+    ("python3", "python3"),
+    ("plink", "putty-tools"),
+    ("puttygen", "putty-tools"),
+    ("bash", "bash"),
+    ("id", "coreutils"),
 ];
 
 /// The program `name`, from PATH or the folders where Debian keeps servers.

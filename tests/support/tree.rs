@@ -83,8 +83,14 @@ impl Tree {
 
     /// The key of `zone` as a file of DNSKEY lines: an anchor for an island.
     pub fn anchor_of(&self, zone: &str) -> PathBuf {
-        self.sandbox
-            .write(&format!("anchor-{}.key", self.zone(zone).0.file_stem()), &self.keys(zone).dnskey_line())
+        let name = format!("anchor-{}.key", self.zone(zone).0.file_stem());
+        // Whole at any time: another thread may be reading it.
+        let part = self
+            .sandbox
+            .write(&format!("{name}-{:08x}", rand::random::<u32>()), &self.keys(zone).dnskey_line());
+        let file = self.sandbox.join(&name);
+        fs::rename(part, &file).unwrap();
+        file
     }
 
     /// The root's key as a file of DS lines.

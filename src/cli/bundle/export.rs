@@ -1,12 +1,11 @@
 //! `sshanchor bundle export`: proofs into a file.
 
-use std::fs;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::cli::target::{Target, target};
+use crate::cli::target::hosts;
 use crate::dns::bundles;
 use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
@@ -30,7 +29,7 @@ use crate::verifier::{Verifier, now, owners};
     Use it: sshanchor verify --bundle fleet.bundle web1.example.com"
 )]
 pub(super) struct Args {
-    /// The hosts; @FILE stands for the hosts in it, a line each
+    /// The hosts; @FILE stands for the hosts in it, a line each, - for those on standard input
     #[arg(value_name = "HOST[:PORT]", required = true)]
     hosts: Vec<String>,
     /// The file to write; - is standard output
@@ -46,8 +45,8 @@ pub(super) struct Args {
 
 /// How many hosts are proven at a time.
 const WIDTH: usize = 64;
-/// Largest file of host names, in octets.
-const MAX_HOSTS_FILE: u64 = 64 * 1024 * 1024;
+/// The port of hosts that name none.
+const SSH: u16 = 22;
 
 #[derive(Debug, Serialize)]
 struct Exported {
@@ -71,7 +70,7 @@ struct Missing {
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let hosts = hosts(&args.hosts)?;
+    let hosts = hosts(&args.hosts, SSH)?;
     let verifier = cx.verifier()?;
     let made = now();
     let mut outcomes = Vec::new();
@@ -155,55 +154,6 @@ async fn prove(
         answers.extend([v6, v4].into_iter().flatten());
     }
     Ok(Ok(answers))
-}
-
-/// The hosts that were named, each once, in that order.
-fn hosts(texts: &[String]) -> Result<Vec<(HostName, u16)>, Error> {
-    const SSH: u16 = 22;
-    let mut hosts = Vec::new();
-    let mut add = |text: &str| match target(text, SSH)? {
-        (Target::Host(name), port) => {
-            hosts.push((name, port));
-            Ok(())
-        }
-        (Target::Address(_, error), _) => Err(error),
-    };
-    for text in texts {
-        match text.strip_prefix('@') {
-            None => add(text)?,
-            Some(file) => {
-                let text = read(file)?;
-                let lines = text.lines().map(str::trim).enumerate();
-                for (at, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
-                    add(line).map_err(|error| Error {
-                        message: format!("{file} line {}: {}", at + 1, error.message),
-                        ..error
-                    })?;
-                }
-            }
-        }
-    }
-    let mut seen = std::collections::HashSet::new();
-    hosts.retain(|host| seen.insert(host.clone()));
-    match hosts.is_empty() {
-        true => Err(Error::usage("host-name", "no host was named")),
-        false => Ok(hosts),
-    }
-}
-
-fn read(file: &str) -> Result<String, Error> {
-    use std::io::Read;
-    let io = |e| {
-        Error::usage("hosts-file", format!("cannot read {file}: {e}"))
-            .hint("want a file of host names, a line each")
-    };
-    let mut text = String::new();
-    let length =
-        fs::File::open(file).map_err(io)?.take(MAX_HOSTS_FILE + 1).read_to_string(&mut text).map_err(io)?;
-    match length as u64 > MAX_HOSTS_FILE {
-        true => Err(Error::usage("hosts-file", format!("{file} is larger than 64 MiB"))),
-        false => Ok(text),
-    }
 }
 
 impl Report for Exported {

@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 }
 
 /// `--bundle FILE` of the commands that verify.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct BundleFile {
     /// Use the proofs in this file (of bundle export) before DNS is asked; what it does not prove is asked for
     #[arg(long = "bundle", value_name = "FILE")]

@@ -1,7 +1,8 @@
-//! `sshanchor config`: what is configured, and what of it is in vain.
+//! `sshanchor config`: what is configured, what of it is in vain, and what ssh is to do about it.
 
 mod check;
 mod show;
+mod ssh;
 
 use clap::Subcommand;
 
@@ -9,7 +10,7 @@ use crate::config::Typed;
 use crate::error::{Error, Kind};
 use crate::output::Output;
 
-/// Show what is configured and where it comes from, or check it.
+/// Show what is configured and where it comes from, check it, or write it for ssh.
 ///
 /// Settings come from options, from the environment, from the user's file (~/.config/sshanchor/config.toml) and from
 /// the system's (/etc/sshanchor/config.toml), in this order. --config FILE takes the place of both files.
@@ -24,12 +25,14 @@ pub(super) struct Args {
 enum Command {
     Show(show::Args),
     Check(check::Args),
+    Ssh(ssh::Args),
 }
 
-/// Neither asks anybody anything. Reads the configuration itself: `check` goes on where it is malformed.
+/// None asks the network anything. Reads the configuration itself: `check` goes on where it is malformed.
 pub(super) fn run(args: Args, typed: &Typed, out: Output) -> Result<Option<Kind>, Error> {
     match args.command {
         Command::Show(args) => show::run(args, typed, out),
         Command::Check(args) => check::run(&args, typed, out),
+        Command::Ssh(args) => super::in_runtime(ssh::run(args, typed, out)),
     }
 }

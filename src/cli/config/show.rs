@@ -4,12 +4,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::cli::{address, host_name};
 use crate::config::{Cache, Config, Source, Typed, load, warning};
 use crate::error::{Error, Kind};
 use crate::output::{Output, Report};
 use crate::proto::duration;
-use crate::proto::name::HostName;
+use crate::proto::place::Place;
 use crate::proto::policy::{Setting, Value};
 
 /// Show each value in force and where it comes from.
@@ -80,12 +79,9 @@ pub(super) fn run(args: Args, typed: &Typed, out: Output) -> Result<Option<Kind>
     Ok(None)
 }
 
-/// A name as it is matched; addresses are matched as they are written.
+/// A name or an address as it is matched.
 fn host(text: &str) -> Result<String, Error> {
-    match HostName::parse(text) {
-        Ok(name) => Ok(name.to_string()),
-        Err(_) => address(text).map_or_else(|| host_name(text).map(|name| name.to_string()), Ok),
-    }
+    Place::parse(text).map(|place| place.to_string()).map_err(|e| Error::usage("host-name", e))
 }
 
 fn globals(config: &Config) -> [Row; 4] {

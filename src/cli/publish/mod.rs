@@ -14,6 +14,7 @@ use super::sshfp::{self, keys_error};
 use super::{Context, host_name};
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
+use crate::proto::name::HostName;
 use crate::proto::plan::{DEFAULT_TTL, Intent, MAX_TTL};
 use crate::proto::sshfp::Sshfp;
 use crate::ssh::hostkeys;
@@ -62,7 +63,10 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         (Some(name), _) => {
             vec![Host { name: host_name(name)?, wanted: records(&keys(&args.host_keys, cx).await?) }]
         }
-        (None, Some(batch)) => read_batch(batch)?,
+        (None, Some(batch)) => {
+            let host = |(name, keys): (_, Vec<HostKey>)| Host { name, wanted: records(&keys) };
+            read_batch(batch)?.into_iter().map(host).collect()
+        }
         (None, None) => return Err(Error::usage("usage", "give --name HOST or --batch FILE")),
     };
     let run = Run {
@@ -88,11 +92,11 @@ pub(super) async fn keys(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>
     Ok(found.keys)
 }
 
-/// A line a host: `HOST PUBFILE...`. One bad line and nothing is done.
-fn read_batch(path: &Path) -> Result<Vec<Host>, Error> {
+/// Hosts and their keys, a line a host: `HOST PUBFILE...`. One bad line and nothing is done.
+pub(super) fn read_batch(path: &Path) -> Result<Vec<(HostName, Vec<HostKey>)>, Error> {
     let text = read_bounded(path)
         .map_err(|e| Error::usage("batch-file", format!("cannot read {}: {e}", path.display())))?;
-    let mut hosts: Vec<Host> = Vec::new();
+    let mut hosts = Vec::new();
     let mut names = BTreeSet::new();
     for (at, line) in text.lines().enumerate() {
         let place = |mut error: Error| {
@@ -111,7 +115,7 @@ fn read_batch(path: &Path) -> Result<Vec<Host>, Error> {
             return Err(place(Error::usage("batch-file", format!("{host} a second time"))));
         }
         let keys = hostkeys::of_files(&files).map_err(keys_error).map_err(place)?;
-        hosts.push(Host { name, wanted: records(&keys) });
+        hosts.push((name, keys));
     }
     match hosts.is_empty() {
         true => Err(Error::usage("batch-file", format!("{} names no host", path.display()))),

@@ -61,7 +61,7 @@ pub(in crate::cli) struct Primary {
     state: Option<PathBuf>,
 }
 
-fn zone(text: &str) -> Result<Name, String> {
+pub(in crate::cli) fn zone(text: &str) -> Result<Name, String> {
     Name::from_text(text).map_err(|e| e.to_string())
 }
 

@@ -3,12 +3,26 @@
 use crate::proto::packet::message;
 use crate::proto::wire::Reader;
 
-/// A comma-separated name-list. Empty names are tolerated: libssh 0.10 ends its lists with a comma.
+/// A comma-separated name-list. One comma at its end is tolerated: libssh 0.10 ends its lists so. Elsewhere an
+/// empty name is refused: OpenSSH takes it for the end of the list, others skip it, and the gate has to see the
+/// list that the client sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameList(String);
 
 impl NameList {
-    /// Its names in order, without the empty ones.
+    fn parse(list: &[u8]) -> Result<Self, KexInitError> {
+        if !list.iter().all(u8::is_ascii_graphic) {
+            return Err(KexInitError::Unprintable);
+        }
+        let text = String::from_utf8_lossy(list).into_owned();
+        let names = text.strip_suffix(',').unwrap_or(&text);
+        if !names.is_empty() && names.split(',').any(str::is_empty) {
+            return Err(KexInitError::EmptyName);
+        }
+        Ok(NameList(names.to_owned()))
+    }
+
+    /// Its names in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.split(',').filter(|name| !name.is_empty())
     }
@@ -25,7 +39,7 @@ impl NameList {
 
     #[cfg(test)]
     pub fn of(names: &str) -> Self {
-        NameList(names.into())
+        NameList::parse(names.as_bytes()).unwrap()
     }
 }
 
@@ -53,6 +67,9 @@ pub enum KexInitError {
     /// A name-list with other octets than printable ASCII.
     #[error("KEXINIT with a name-list that is not printable ASCII")]
     Unprintable,
+    /// A name-list with an empty name before its end.
+    #[error("KEXINIT with an empty name within a name-list")]
+    EmptyName,
 }
 
 impl KexInit {
@@ -64,13 +81,7 @@ impl KexInit {
             return Err(Malformed);
         }
         let _cookie = reader.take(16).ok_or(Malformed)?;
-        let mut list = || {
-            let list = reader.string().ok_or(Malformed)?;
-            if !list.iter().all(u8::is_ascii_graphic) {
-                return Err(KexInitError::Unprintable);
-            }
-            Ok(NameList(String::from_utf8_lossy(list).into_owned()))
-        };
+        let mut list = || NameList::parse(reader.string().ok_or(Malformed)?);
         let (kex, host_key) = (list()?, list()?);
         let ciphers = [list()?, list()?];
         let macs = [list()?, list()?];
@@ -116,10 +127,21 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_name_is_tolerated_at_the_end_alone() {
+        for good in ["", ",", "a,", "a,b,"] {
+            assert!(KexInit::parse(&kexinit(&Offer { kex: good, ..Offer::default() })).is_ok(), "{good:?}");
+        }
+        for bad in [",,", ",a", "a,,", "a,,b"] {
+            let offer = Offer { kex: bad, ..Offer::default() };
+            assert_eq!(KexInit::parse(&kexinit(&offer)), Err(KexInitError::EmptyName), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn the_clients_order_decides() {
-        let (client, server) = (NameList::of("x,,b,a,"), NameList::of(",a,b"));
+        let (client, server) = (NameList::of("x,b,a,"), NameList::of("a,b"));
         assert_eq!(client.first_in_common(&server), Some("b"));
         assert_eq!(server.first_in_common(&client), Some("a"));
-        assert_eq!(NameList::of(",,").first_in_common(&NameList::of(",")), None);
+        assert_eq!(NameList::of(",").first_in_common(&NameList::of("")), None);
     }
 }

@@ -303,6 +303,12 @@ impl Gate {
         self.client_is("asyncssh")
     }
 
+    /// OpenSSH shows its user what its proxy writes to standard error, unless ControlPersist is on, and then
+    /// the text of a DISCONNECT.
+    pub fn client_is_openssh(&self) -> bool {
+        self.client_is("ssh-2.0-openssh_")
+    }
+
     fn client_is(&self, name: &str) -> bool {
         self.client_version().is_some_and(|v| v.to_ascii_lowercase().contains(name))
     }

@@ -1,8 +1,10 @@
 //! The server's half of the gate. Nothing goes to the client but what may come at this point, and
 //! that in frames of our own.
 
-use super::{Action, End, Exchange, Gate, KexInit, MAX_BEHIND_REPLY, Method, Negotiated, Stage, version};
-use super::{disconnect, reply};
+use super::reply::{self, Reply};
+use super::{
+    Action, End, Exchange, Gate, KexInit, MAX_BEHIND_REPLY, Method, Negotiated, Stage, disconnect, version,
+};
 use crate::proto::hostkey::Presented;
 use crate::proto::packet::{self, message};
 
@@ -98,7 +100,9 @@ impl Gate {
     /// Keeps the reply, asks for a decision on its K_S.
     fn hold(&mut self, payload: &[u8], actions: &mut Vec<Action>) -> Result<(), End> {
         let Exchange::Reply(negotiated) = &self.exchange else { return Ok(()) };
-        let presented = Presented::from_blob(reply::host_key(payload)?, &negotiated.host_key)?;
+        let reply = Reply::parse(payload)?;
+        let presented = Presented::from_blob(reply.host_key, &negotiated.host_key)?;
+        reply.signed_as(&negotiated.host_key)?;
         let key_sha256 = presented.key().sha256();
         actions.push(Action::Decide(presented, negotiated.clone()));
         self.exchange = Exchange::Held { reply: payload.to_vec(), key_sha256 };

@@ -29,13 +29,13 @@ pub enum VersionError {
 
 /// The first line of `buffer` and its length with the line end; `None` while it is incomplete.
 fn line(buffer: &[u8]) -> Result<Option<(&[u8], usize)>, VersionError> {
-    let window = buffer.get(..MAX_LINE).unwrap_or(buffer);
+    let window = buffer.get(..MAX_LINE - 1).unwrap_or(buffer);
     match window.iter().position(|octet| *octet == b'\n') {
         Some(end) => {
             let line = buffer.get(..end).unwrap_or_default();
             Ok(Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1)))
         }
-        None if window.len() == MAX_LINE => Err(VersionError::Line),
+        None if window.len() == MAX_LINE - 1 => Err(VersionError::Line),
         None => Ok(None),
     }
 }
@@ -123,10 +123,10 @@ mod tests {
     #[test]
     fn lines_before_the_version_are_bounded() {
         let of = |n: usize| [vec![b'a'; n - 1], b"\n".to_vec()].concat();
-        assert!(version(&of(1024)).unwrap().is_some());
-        assert_eq!(version(&of(1025)), Err(VersionError::Line));
-        assert_eq!(version(&vec![b'a'; 1023]), Ok(None));
-        assert_eq!(version(&vec![b'a'; 1024]), Err(VersionError::Line));
+        assert!(version(&of(1023)).unwrap().is_some());
+        assert_eq!(version(&of(1024)), Err(VersionError::Line));
+        assert_eq!(version(&vec![b'a'; 1022]), Ok(None));
+        assert_eq!(version(&vec![b'a'; 1023]), Err(VersionError::Line));
         assert!(server(b"hello\r\n", 49).unwrap().is_some());
         assert_eq!(server(b"hello\r\n", 50), Err(VersionError::Lines));
         assert!(server(b"SSH-2.0-x\r\n", 50).unwrap().is_some());

@@ -22,13 +22,20 @@ impl Presented {
     /// Reads K_S and holds it against the negotiated host key algorithm: the type inside the blob
     /// must be the one that the algorithm signs with.
     pub fn from_blob(blob: &[u8], algorithm: &str) -> Result<Self, HostKeyError> {
-        if blob.len() > MAX_BLOB {
-            return Err(HostKeyError::Malformed(algorithm.into(), "too long"));
-        }
-        let name = blob_type(&mut Reader::new(blob))?;
-        let expected = blob_name_of_algorithm(algorithm)?;
-        if name != expected {
+        let name = type_inside(blob, algorithm)?;
+        if name != blob_name_of_algorithm(algorithm)? {
             return Err(HostKeyError::NotNegotiated { negotiated: algorithm.into(), blob: name });
+        }
+        Self::of_type(blob, &name)
+    }
+
+    /// Reads a key or certificate that is said to be of this type: the name inside the blob must be the same. For
+    /// keys of which no algorithm is known, such as ssh hands to its KnownHostsCommand; whether it was `ssh-rsa` by which
+    /// an RSA key signed, and so SHA-1, is ssh's to judge there.
+    pub fn of_type(blob: &[u8], said: &str) -> Result<Self, HostKeyError> {
+        let name = type_inside(blob, said)?;
+        if name != said {
+            return Err(HostKeyError::TypeMismatch { line: said.into(), blob: name });
         }
         if name.ends_with(CERT_SUFFIX) {
             return Ok(Self::Certificate { key: plain_key_of_certificate(&name, blob)?, blob: blob.into() });
@@ -45,6 +52,14 @@ impl Presented {
 }
 
 const CERT_SUFFIX: &str = "-cert-v01@openssh.com";
+
+/// The name of its type that a blob of bearable length begins with.
+fn type_inside(blob: &[u8], said: &str) -> Result<String, HostKeyError> {
+    if blob.len() > MAX_BLOB {
+        return Err(HostKeyError::Malformed(said.into(), "too long"));
+    }
+    blob_type(&mut Reader::new(blob))
+}
 
 /// The blob type that a host key algorithm signs with. SHA-1 `ssh-rsa` is not among them: its
 /// signatures prove nothing.
@@ -93,6 +108,11 @@ mod tests {
         assert!(read("ssh-ed25519").is_ok());
         for other in ["rsa-sha2-512", "ecdsa-sha2-nistp256", "ssh-ed25519-cert-v01@openssh.com"] {
             assert!(matches!(read(other), Err(HostKeyError::NotNegotiated { .. })), "{other}");
+        }
+        assert_eq!(Presented::of_type(&blob, "ssh-ed25519"), read("ssh-ed25519"));
+        for other in ["ssh-rsa", "ssh-ed25519-cert-v01@openssh.com", ""] {
+            let refused = Presented::of_type(&blob, other);
+            assert!(matches!(refused, Err(HostKeyError::TypeMismatch { .. })), "{other}");
         }
         for sha1 in ["ssh-rsa", "ssh-rsa-cert-v01@openssh.com"] {
             assert_eq!(read(sha1), Err(HostKeyError::Sha1));

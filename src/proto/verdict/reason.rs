@@ -20,7 +20,7 @@ pub enum Reason {
         host: HostName,
         /// The plain key that the server showed.
         presented: HostKey,
-        /// The usable records.
+        /// The usable records of its type.
         published: Vec<Sshfp>,
     },
     /// Records are proven, none of them of the key's algorithm.

@@ -35,7 +35,7 @@ async fn accepting(deadline: Instant) -> (DuplexStream, TcpStream, JoinHandle<Ou
     let relaying = tokio::spawn(async move {
         let (client_in, client_out) = split(proxy);
         let decide = async |presented: Presented, _| Ok(witness(presented.key()));
-        relay(client_in, client_out, near, deadline, decide, |_| {}).await
+        relay(client_in, client_out, near, deadline, decide, |_| None).await
     });
     (client, far, relaying)
 }
@@ -159,7 +159,7 @@ async fn a_witness_for_another_key_releases_nothing() {
     let relaying = tokio::spawn(async move {
         let (client_in, client_out) = split(proxy);
         let other = HostKey::from_blob(&samples::ed25519(8)).unwrap();
-        relay(client_in, client_out, near, soon(), async |_, _| Ok(witness(&other)), |_| {}).await
+        relay(client_in, client_out, near, soon(), async |_, _| Ok(witness(&other)), |_| None).await
     });
     offers(&mut client, &mut server).await;
     server.write_all(&frame(&samples::reply(31, &samples::ed25519(9)))).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_buffered_client_gets_its_octets_while_the_server_is_silent() {
         let (client_in, client_out) = split(proxy);
         let client_out = tokio::io::BufWriter::new(client_out);
         let decide = async |presented: Presented, _| Ok(witness(presented.key()));
-        relay(client_in, client_out, near, soon(), decide, |_| {}).await
+        relay(client_in, client_out, near, soon(), decide, |_| None).await
     });
     through(&mut client, &mut server).await;
     for _ in 0..3 {
@@ -200,7 +200,7 @@ async fn a_buffered_client_gets_its_octets_while_the_server_is_silent() {
 }
 
 /// What a client sees that is refused outright, and whether standard error was written to.
-async fn refused_outright(version: &'static [u8]) -> (Vec<u8>, bool, bool) {
+async fn refused_outright(version: &'static [u8], is_read: bool) -> (Vec<u8>, bool, bool) {
     let (mut client, proxy) = duplex(64 * 1024);
     let told = Mutex::new(false);
     let client = async move {
@@ -210,7 +210,10 @@ async fn refused_outright(version: &'static [u8]) -> (Vec<u8>, bool, bool) {
         all
     };
     let (client_in, client_out) = split(proxy);
-    let refuse = refuse_client(client_in, client_out, "no\x1b", || *told.lock().unwrap() = true);
+    let refuse = refuse_client(client_in, client_out, "no\x1b", || {
+        *told.lock().unwrap() = true;
+        is_read.then(|| "brief".to_owned())
+    });
     let (all, asyncssh) = tokio::join!(client, refuse);
     let told = *told.lock().unwrap();
     (all, told, asyncssh)
@@ -218,21 +221,31 @@ async fn refused_outright(version: &'static [u8]) -> (Vec<u8>, bool, bool) {
 
 #[tokio::test]
 async fn a_client_without_a_server_is_told_why() {
-    let (all, told, asyncssh) = refused_outright(b"SSH-2.0-OpenSSH_9.2p1\r\n").await;
+    let (all, told, asyncssh) = refused_outright(b"SSH-2.0-OpenSSH_9.2p1\r\n", false).await;
     let packet = packet(all.strip_prefix(b"SSH-2.0-sshanchor\r\n").unwrap());
     assert_eq!((packet, told, asyncssh), ((9, "no\\x1b".into()), true, false));
 }
 
 #[tokio::test]
+async fn openssh_is_brief_about_what_its_user_has_read() {
+    let text = async |version| {
+        let (all, _, _) = refused_outright(version, true).await;
+        packet(all.strip_prefix(b"SSH-2.0-sshanchor\r\n").unwrap()).1
+    };
+    assert_eq!(text(b"SSH-2.0-OpenSSH_9.2p1\r\n").await, "brief");
+    assert_eq!(text(b"SSH-2.0-paramiko_5.1.0\r\n").await, "no\\x1b");
+}
+
+#[tokio::test]
 async fn nothing_is_printed_for_asyncssh() {
-    let (all, told, asyncssh) = refused_outright(b"SSH-2.0-AsyncSSH_2.24.0\r\n").await;
+    let (all, told, asyncssh) = refused_outright(b"SSH-2.0-AsyncSSH_2.24.0\r\n", true).await;
     assert!(all.starts_with(b"SSH-2.0-sshanchor\r\n"));
     assert_eq!((told, asyncssh), (false, true));
 }
 
 #[tokio::test]
 async fn a_client_that_says_nothing_is_told_all_the_same() {
-    let (all, told, asyncssh) = refused_outright(b"").await;
+    let (all, told, asyncssh) = refused_outright(b"", false).await;
     assert!(all.starts_with(b"SSH-2.0-sshanchor\r\n"));
     assert_eq!((told, asyncssh), (true, false));
 }
@@ -270,7 +283,7 @@ mod with_russh {
                     Err(Refusal { text: "no".into() })
                 }
             };
-            relay(client_in, client_out, server, soon(), decide, |_| {}).await
+            relay(client_in, client_out, server, soon(), decide, |_| None).await
         });
         let preferred = Preferred { kex: vec![method].into(), ..Preferred::default() };
         let config = Arc::new(client::Config { preferred, ..client::Config::default() });

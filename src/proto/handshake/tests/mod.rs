@@ -1,8 +1,9 @@
 //! The gate as a whole: what passes, here; what is refused, rule by rule, in
-//! `refusals`; what holds for any octets in any portions, in `properties`.
+//! `refusals`; what holds for any octets in any portions, in `properties`; recorded handshakes, in `splits`.
 
 mod properties;
 mod refusals;
+mod splits;
 
 use super::samples::{self, Offer};
 use super::*;
@@ -204,7 +205,7 @@ fn a_right_guess_of_the_client_is_its_init() {
 }
 
 #[test]
-fn names_may_be_empty() {
+fn lists_may_end_with_a_comma() {
     let libssh = Offer { kex: "curve25519-sha256,", cipher: "aes256-ctr,", mac: ",", ..Offer::default() };
     let mut talk = Talk::offers(&libssh, &libssh);
     talk.client(&frame(&samples::init(30))).server(&reply(31));

@@ -1,0 +1,77 @@
+//! The person at the terminal, asked for a passphrase: by the terminal itself, whatever standard input is.
+
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::pin::Pin;
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::task::spawn_blocking;
+use zeroize::Zeroizing;
+
+use crate::output::sanitise;
+use crate::ssh::identity::Ask;
+
+/// Longest passphrase, in octets.
+const LONGEST: usize = 1024;
+
+/// The terminal of this process, if it has one.
+pub(super) struct Terminal;
+
+impl Ask for Terminal {
+    fn passphrase<'a>(
+        &'a self,
+        file: &'a Path,
+    ) -> Pin<Box<dyn Future<Output = Option<Zeroizing<String>>> + Send + 'a>> {
+        Box::pin(async move {
+            let prompt = format!("Passphrase for {}: ", sanitise(&file.to_string_lossy()));
+            let quiet = Quiet::new(&prompt).ok()?;
+            let tty = quiet.tty.try_clone().ok()?;
+            spawn_blocking(move || line(tty)).await.ok()?.ok()?
+        })
+    }
+}
+
+/// A terminal that does not show what is typed. It does again when this is dropped: at a signal as well.
+struct Quiet {
+    tty: File,
+    before: Termios,
+}
+
+impl Quiet {
+    fn new(prompt: &str) -> io::Result<Self> {
+        let mut tty = File::options().read(true).write(true).open("/dev/tty")?;
+        let before = tcgetattr(&tty)?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        // Nothing that was typed before the question is an answer to it.
+        tcsetattr(&tty, OptionalActions::Flush, &quiet)?;
+        let guard = Quiet { tty: tty.try_clone()?, before };
+        tty.write_all(prompt.as_bytes())?;
+        Ok(guard)
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        let _ = tcsetattr(&self.tty, OptionalActions::Now, &self.before);
+        let _ = self.tty.write_all(b"\n");
+    }
+}
+
+/// A line without its end; none at the end of input.
+fn line(mut tty: File) -> io::Result<Option<Zeroizing<String>>> {
+    let mut typed = Zeroizing::new(Vec::with_capacity(LONGEST));
+    let mut octet = [0];
+    while typed.len() < LONGEST {
+        if tty.read(&mut octet)? == 0 {
+            return Ok(None);
+        }
+        match octet {
+            [b'\n'] => break,
+            [octet] => typed.push(octet),
+        }
+    }
+    Ok(str::from_utf8(&typed).ok().map(|text| Zeroizing::new(text.to_owned())))
+}

@@ -1,0 +1,292 @@
+//! Files that are written as a whole or not at all.
+
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Writes `octets` to `path`, for all to read. A link stays, and the file that it leads to is replaced; a pipe or a
+/// device is written to, for in its place a file would be no use, and as root a disaster.
+pub fn write(path: &Path, octets: &[u8]) -> io::Result<()> {
+    let outcome = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => fs::canonicalize(path).and_then(|path| put(&path, octets)),
+        Ok(_) => OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(octets)),
+        Err(_) => put(path, octets),
+    };
+    outcome.map_err(plain)
+}
+
+/// Puts a new file at `path`, or in the place of the one that is there.
+fn put(path: &Path, octets: &[u8]) -> io::Result<()> {
+    let mut file =
+        tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(folder(path))?;
+    file.write_all(octets)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The error of a temporary file names that file, which nobody asked for.
+fn plain(error: io::Error) -> io::Error {
+    match error.get_ref() {
+        Some(_) => error.kind().into(),
+        None => error,
+    }
+}
+
+/// A file that is to be changed, as it was read.
+#[derive(Debug)]
+pub struct Original {
+    /// Where it is, links followed.
+    path: PathBuf,
+    file: File,
+    metadata: Metadata,
+    octets: Vec<u8>,
+}
+
+/// Why a file was not changed; it is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplaceError {
+    /// Somebody else changed it after it was read.
+    #[error("it was changed while it was looked at")]
+    Changed,
+    /// The system said no.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Original {
+    /// Reads the file at `path`; none if there is none, or something else in its place, such as /dev/null. More than
+    /// `limit` octets are an error.
+    pub fn read(path: &Path, limit: u64) -> io::Result<Option<Self>> {
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => return Ok(None),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(e) => return Err(e),
+        }
+        let path = fs::canonicalize(path)?;
+        let file = File::open(&path)?;
+        let metadata = file.metadata()?;
+        let mut octets = Vec::new();
+        (&file).take(limit.saturating_add(1)).read_to_end(&mut octets)?;
+        match octets.len() as u64 > limit {
+            true => {
+                Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {limit} octets")))
+            }
+            false => Ok(Some(Original { path, file, metadata, octets })),
+        }
+    }
+
+    /// What was read.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// Both are one file, whatever it was called.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        (self.metadata.dev(), self.metadata.ino()) == (other.metadata.dev(), other.metadata.ino())
+    }
+
+    /// Puts `octets` in the place of what was read, with the owner and the mode that the file has. What was read
+    /// stays beside it, with the same owner and mode, under its name and `suffix`; there, nothing is ever overwritten.
+    /// Gives the path of that copy.
+    pub fn replace(&self, octets: &[u8], suffix: &str) -> Result<PathBuf, ReplaceError> {
+        self.is_unchanged()?;
+        let copy = self.keep_beside(suffix).map_err(plain)?;
+        match self.put(octets) {
+            Ok(()) => Ok(copy),
+            Err(e) => {
+                // Nothing was changed: a copy of it is of no use.
+                let _ = fs::remove_file(&copy);
+                Err(e)
+            }
+        }
+    }
+
+    fn put(&self, octets: &[u8]) -> Result<(), ReplaceError> {
+        let mut new = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(folder(&self.path))
+            .map_err(plain)?;
+        new.write_all(octets).map_err(plain)?;
+        self.dress(new.as_file())?;
+        new.as_file().sync_all()?;
+        self.is_unchanged()?;
+        let mut new = new.persist(&self.path).map_err(|e| plain(e.error))?;
+        // ssh opens the file and appends: what came between the last look and now is in the old file alone.
+        let late = self.appended()?;
+        if !late.is_empty() {
+            new.seek(SeekFrom::End(0))?;
+            new.write_all(&late)?;
+        }
+        Ok(())
+    }
+
+    /// The file is still the one that was read, with the same content.
+    fn is_unchanged(&self) -> Result<(), ReplaceError> {
+        let now = File::open(&self.path)?;
+        let (was, is) = (&self.metadata, now.metadata()?);
+        let mut octets = Vec::new();
+        now.take(self.octets.len() as u64 + 1).read_to_end(&mut octets)?;
+        match (was.dev(), was.ino()) == (is.dev(), is.ino()) && octets == self.octets {
+            true => Ok(()),
+            false => Err(ReplaceError::Changed),
+        }
+    }
+
+    fn appended(&self) -> io::Result<Vec<u8>> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(self.octets.len() as u64))?;
+        let mut late = Vec::new();
+        file.read_to_end(&mut late)?;
+        Ok(late)
+    }
+
+    /// Gives `file` the owner and the mode of the original.
+    fn dress(&self, file: &File) -> io::Result<()> {
+        let (wanted, is) = (&self.metadata, file.metadata()?);
+        if (wanted.uid(), wanted.gid()) != (is.uid(), is.gid()) {
+            std::os::unix::fs::fchown(file, Some(wanted.uid()), Some(wanted.gid()))?;
+        }
+        file.set_permissions(Permissions::from_mode(wanted.mode() & 0o7777))
+    }
+
+    fn keep_beside(&self, suffix: &str) -> io::Result<PathBuf> {
+        const MAX_COPIES: u32 = 100;
+        for attempt in 1..=MAX_COPIES {
+            let mut name = self.path.clone().into_os_string();
+            name.push(suffix);
+            if attempt > 1 {
+                name.push(format!("-{attempt}"));
+            }
+            // New: neither a file nor a link of that name is written through.
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&name) {
+                Ok(mut copy) => {
+                    let written = copy
+                        .write_all(&self.octets)
+                        .and_then(|()| self.dress(&copy))
+                        .and_then(|()| copy.sync_all());
+                    if written.is_err() {
+                        let _ = fs::remove_file(&name);
+                    }
+                    return written.map(|()| name.into());
+                }
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+
+    use super::*;
+
+    const LIMIT: u64 = 1024;
+
+    fn text(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn files_are_replaced_and_what_is_no_file_is_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("known_hosts"), folder.path().join("link"));
+        write(&file, b"old").unwrap();
+        symlink(&file, &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(text(&file), "new");
+        assert!(write(folder.path(), b"").is_err(), "a folder");
+        assert!(write(&folder.path().join("no/file"), b"").is_err());
+
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read_to_string(pipe).unwrap()
+        });
+        write(&pipe, b"for a reader").unwrap();
+        assert_eq!(reader.join().unwrap(), "for a reader");
+        assert!(pipe.metadata().unwrap().file_type().is_fifo());
+    }
+
+    #[test]
+    fn a_changed_file_keeps_its_mode_and_its_link_and_leaves_a_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("known_hosts"), folder.path().join("link"));
+        fs::write(&file, "one\r\ntwo").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        symlink(&file, &link).unwrap();
+        let original = Original::read(&link, LIMIT).unwrap().unwrap();
+        let copy = original.replace(b"two", ".old").unwrap();
+        assert_eq!((text(&file).as_str(), text(&copy).as_str()), ("two", "one\r\ntwo"));
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        for path in [&file, &copy] {
+            assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o640, "{path:?}");
+        }
+        // The next copy is another file, and a link in its place is not followed.
+        symlink(folder.path().join("elsewhere"), folder.path().join("known_hosts.old-2")).unwrap();
+        let next = Original::read(&file, LIMIT).unwrap().unwrap().replace(b"", ".old").unwrap();
+        assert!(next.ends_with("known_hosts.old-3"));
+        assert_eq!((text(&copy).as_str(), text(&next).as_str()), ("one\r\ntwo", "two"));
+        assert!(!folder.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn what_somebody_else_changed_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known_hosts");
+        let read = || {
+            fs::write(&file, "one\n").unwrap();
+            Original::read(&file, LIMIT).unwrap().unwrap()
+        };
+        let changes: [&dyn Fn(); 3] = [
+            &|| OpenOptions::new().append(true).open(&file).unwrap().write_all(b"two\n").unwrap(),
+            &|| write(&file, b"one\n").unwrap(),
+            &|| fs::write(&file, "ONE\n").unwrap(),
+        ];
+        for change in changes {
+            let original = read();
+            change();
+            let there = text(&file);
+            assert!(matches!(original.replace(b"", ".old"), Err(ReplaceError::Changed)));
+            assert_eq!(text(&file), there);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no copy, no temporary file");
+        assert!(read().replace(b"", ".old").is_ok());
+    }
+
+    #[test]
+    fn what_is_appended_at_the_last_moment_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known_hosts");
+        fs::write(&file, "one\n").unwrap();
+        let mut ssh = OpenOptions::new().append(true).open(&file).unwrap();
+        let original = Original::read(&file, LIMIT).unwrap().unwrap();
+        ssh.write_all(b"late\n").unwrap();
+        assert_eq!(original.appended().unwrap(), b"late\n");
+    }
+
+    #[test]
+    fn what_is_no_file_is_none_and_what_is_too_long_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known_hosts");
+        for none in [file.as_path(), folder.path(), Path::new("/dev/null"), &file.join("below")] {
+            assert!(Original::read(none, LIMIT).unwrap().is_none(), "{none:?}");
+        }
+        fs::write(&file, "long").unwrap();
+        assert!(Original::read(&file, 3).is_err());
+        assert_eq!(Original::read(&file, 4).unwrap().unwrap().octets(), b"long");
+    }
+}
