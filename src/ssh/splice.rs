@@ -39,12 +39,21 @@ pub(super) async fn move_all(from: &Watched, to: &Watched, alive: &AtomicBool) -
     }
 }
 
-/// One of the two is a pipe.
+/// One of the two is a pipe; the other, if it is a socket, is ours and does not block.
 async fn directly(from: &Watched, to: &Watched, alive: &AtomicBool) -> io::Result<Moved> {
     loop {
         from.readable().await?;
         to.writable().await?;
-        // EAGAIN would not tell which of the two has to be waited for; and a socket of others might block.
+        let moved = portion(from, to, MOST);
+        match moved {
+            Ok(0) => return Ok(Moved::All),
+            Ok(_) => alive.store(true, Relaxed),
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => {}
+            Err(e) if is_inability(e) => return Ok(Moved::Unable),
+            Err(e) => return Err(e.into()),
+        }
+        // Most often that was all there is for now. EAGAIN would not tell which of the two to wait for.
         let [has, takes] = now([(from, PollFlags::IN), (to, PollFlags::OUT)])?;
         if !has {
             from.is_not(Interest::READABLE);
@@ -52,20 +61,9 @@ async fn directly(from: &Watched, to: &Watched, alive: &AtomicBool) -> io::Resul
         if !takes {
             to.is_not(Interest::WRITABLE);
         }
-        if has && takes {
-            match portion(from, to, MOST) {
-                Ok(0) => return Ok(Moved::All),
-                Ok(_) => alive.store(true, Relaxed),
-                Err(Errno::INTR) => {}
-                // Both are ready, and yet nothing goes: such as TCP urgent data, which splice(2) does not pass.
-                Err(Errno::AGAIN) => {
-                    if by_hand(from, to, alive).await? == 0 {
-                        return Ok(Moved::All);
-                    }
-                }
-                Err(e) if is_inability(e) => return Ok(Moved::Unable),
-                Err(e) => return Err(e.into()),
-            }
+        // Both are ready, and yet nothing goes: such as TCP urgent data, which splice(2) does not pass.
+        if has && takes && moved.is_err() && by_hand(from, to, alive).await? == 0 {
+            return Ok(Moved::All);
         }
     }
 }
@@ -79,6 +77,7 @@ async fn through(
 ) -> io::Result<Moved> {
     loop {
         from.readable().await?;
+        // Others' sockets might block.
         let [has] = now([(from, PollFlags::IN)])?;
         if !has {
             from.is_not(Interest::READABLE);

@@ -297,6 +297,18 @@ fn a_client_that_is_gone_ends_a_server_that_goes_on() {
 }
 
 #[test]
+fn the_signals_that_clients_send_end_it() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for signal in [Signal::HUP, Signal::TERM] {
+        let World { to, from, mut server, mut proxy } = world(Client::Pipes);
+        kill_process(Pid::from_child(&proxy.child), signal).unwrap();
+        assert_eq!(proxy.ends().signal(), Some(signal.as_raw()));
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
+        drop((to, from));
+    }
+}
+
+#[test]
 fn a_server_that_resets_has_ended() {
     for client in CLIENTS {
         let World { mut to, from, mut server, mut proxy } = world(client);
