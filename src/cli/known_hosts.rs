@@ -24,7 +24,7 @@ use crate::verifier::{accepted, now};
 /// the reason on standard error; standard output holds known_hosts lines and nothing else.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example, for ~/.ssh/config (OpenSSH 8.5 or later; ssh wants the path from the root, see: command -v sshanchor):\n\n    \
+    after_help = "Example, for ~/.ssh/config (OpenSSH 8.5 or later; ssh wants the path from the root, see: command -v sshanchor;\nsshanchor config ssh writes such lines):\n\n    \
         Host *.example.com\n        \
             KnownHostsCommand /usr/bin/sshanchor known-hosts %I %H %t %K %k %p\n        \
             VerifyHostKeyDNS no\n        \

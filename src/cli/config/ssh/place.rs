@@ -36,7 +36,7 @@ impl Place {
         let usual = match (system, &named) {
             (true, _) => PathBuf::from(SYSTEM),
             (false, Some(file)) => file.clone(),
-            (false, None) => config::user_file(patience).await.map_err(no_home)?,
+            (false, None) => one_home(config::user_file(patience).await.map_err(no_home)?)?,
         };
         let config = named.clone().unwrap_or_else(|| usual.clone());
         let folder = config.parent().unwrap_or(Path::new("/"));
@@ -129,6 +129,27 @@ impl Place {
     /// Writes a change.
     pub(super) fn apply(&self, change: &Change) -> Result<(), Error> {
         config_files::apply(change, self.mode()).map_err(|e| failed(e, &self.own))
+    }
+}
+
+/// The file in the home by which ssh goes, unless HOME is another one: which of the two is meant is the user's to say.
+fn one_home(usual: PathBuf) -> Result<PathBuf, Error> {
+    let other = std::env::var_os("HOME").map(|home| Path::new(&home).join(".ssh/config"));
+    let is_same = |other: &PathBuf| {
+        let folder =
+            |file: &Path| file.parent().and_then(Path::parent).and_then(|home| home.canonicalize().ok());
+        *other == usual || folder(other).is_some_and(|home| Some(home) == folder(&usual))
+    };
+    match other.filter(|other| other.is_absolute() && !is_same(other)) {
+        None => Ok(usual),
+        Some(other) => {
+            let message = format!("ssh reads {}, for it does not go by HOME", usual.display());
+            Err(Error::usage("ssh-config", message).hint(format!(
+                "say which one is meant: --ssh-config {}, or --ssh-config {} for ssh -F",
+                usual.display(),
+                other.display()
+            )))
+        }
     }
 }
 
