@@ -16,7 +16,7 @@
 //! | [`agent`] | this machine's part in publishing: own records, one reconciliation |
 //! | [`backend`] | where a plan goes: a primary that takes RFC 2136 updates |
 //! | [`dns`] | DNS I/O: resolvers, the fetching that proofs ask for, authorities, updates, TSIG |
-//! | [`ssh`] | SSH I/O: host keys on disk, the probe, the relay, sessions |
+//! | [`ssh`] | SSH I/O: host keys on disk, the probe, the relay, sessions, users' keys, ssh's own configuration |
 //! | [`proto`] | every decision, pure: names, keys, records, proofs, verdict, plan, handshake gate |
 //! | [`lab`] | an embedded signed zone and toy SSH hosts, behind `sshanchor demo` and the tests |
 //!
@@ -29,9 +29,10 @@
 //! 2. [`dns::lookup::Lookups`] fetches what [`proto::chain::Prover`] asks for, until it has a
 //!    [`proto::chain::Answer`]: every link signed, from a trust anchor down. Nothing else makes one.
 //! 3. [`ssh::probe`] (or the gate in [`proto::handshake`], within [`ssh::relay`]) learns which key the
-//!    server presents.
+//!    server presents; or ssh itself, which asks through its KnownHostsCommand ([`proto::known_hosts::command`]).
 //! 4. [`proto::verdict::decide`] compares, under the host's [`proto::policy::Policy`], and is the one maker of [`proto::verdict::Anchored`], without which
-//!    no relay releases a reply and no session begins.
+//!    no relay releases a reply, no known_hosts line is printed for ssh to accept by, and no session begins
+//!    ([`verifier::Verifier::open`], [`ssh::client`]).
 //!
 //! # What always holds
 //!

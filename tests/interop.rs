@@ -18,6 +18,7 @@ mod interop {
     mod cache;
     mod config_ssh;
     mod doctor;
+    mod exec;
     mod export;
     mod forging;
     mod hostile;
@@ -33,10 +34,12 @@ mod interop {
     mod publish;
     mod publish_races;
     mod publish_refusals;
+    mod reach;
     mod recipes;
     mod resolvers;
     mod sshfp;
     mod statuses;
     mod tidy;
     mod verify;
+    mod via;
 }

@@ -7,6 +7,8 @@ use sshanchor::proto;
 mod offline {
     mod command_line;
     mod config;
+    #[cfg(target_os = "linux")]
+    mod data_plane;
     #[cfg(feature = "lab")]
     mod demo;
     mod fuzz;

@@ -31,4 +31,7 @@ async def main(host, port, command):
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(*sys.argv[1:])))
+    try:
+        sys.exit(asyncio.run(main(*sys.argv[1:])))
+    except asyncssh.Error as error:
+        sys.exit(str(error))

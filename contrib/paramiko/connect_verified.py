@@ -44,8 +44,11 @@ def connect_verified(host, port=22, **options):
 
 if __name__ == "__main__":
     host, port, command = sys.argv[1:]
-    with connect_verified(host, int(port)) as client:
-        _, stdout, stderr = client.exec_command(command)
-        sys.stdout.write(stdout.read().decode())
-        sys.stderr.write(stderr.read().decode())
-        sys.exit(stdout.channel.recv_exit_status())
+    try:
+        with connect_verified(host, int(port)) as client:
+            _, stdout, stderr = client.exec_command(command)
+            sys.stdout.write(stdout.read().decode())
+            sys.stderr.write(stderr.read().decode())
+            sys.exit(stdout.channel.recv_exit_status())
+    except paramiko.SSHException as error:
+        sys.exit(str(error))

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use sshanchor::proto::doctor::ssh::Config;
 use sshanchor::proto::handshake::{Action, Gate};
 use sshanchor::proto::hostkey::{HostKey, KeyType, Presented};
+use sshanchor::proto::known_hosts::command::{Sought, order_lines};
 use sshanchor::proto::known_hosts::{entries, lookup_name};
 use sshanchor::proto::name::HostName;
 use sshanchor::proto::packet::{frame, parse};
@@ -160,6 +161,12 @@ pub fn known_hosts(octets: &[u8]) {
             }
         }
         assert!(found.windows(2).all(|pair| pair[0].line < pair[1].line));
+    }
+    // What ssh is told of a host is about that host alone.
+    if let Ok(sought) = Sought::read(host) {
+        let lines = order_lines(&sought, &KeyType::ALL);
+        let is_alone = |line: &String| matches!(entries(line, host).as_slice(), [only] if !only.shared && only.key.is_ok());
+        assert!(lines.iter().all(is_alone), "{lines:?}");
     }
     let config = Config::parse(file);
     let _ = (config.host(), config.port(), config.wants_known_hosts());

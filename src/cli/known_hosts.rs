@@ -77,8 +77,8 @@ impl Args {
     }
 }
 
-/// Of a command line that cannot be understood: it is one of ssh's questions on which nothing hangs. Other than 0 ends the
-/// connection in each of the three, but it is only HOSTNAME that may.
+/// By the words of the command line, which may be one that cannot be understood: it is one of ssh's questions on which
+/// nothing hangs. Other than 0 ends the connection in each of the three, but it is only HOSTNAME that may.
 pub(super) fn decides_nothing(arguments: impl Iterator<Item = OsString>) -> bool {
     let arguments: Vec<OsString> = arguments.skip(1).collect();
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
@@ -182,7 +182,7 @@ fn named_otherwise(error: Error, sought: &Sought<'_>, beside: &Beside<'_>) -> Er
         Some(name) if error.reason == "address" => {
             error.hint(format!("have ssh look for the name instead, in its configuration: HostKeyAlias {name}"))
         }
-        None if !host.contains('.') && error.reason != "address" => error.hint(format!(
+        None if !host.contains('.') && error.reason == "no-record" => error.hint(format!(
             "{host} is looked up as it stands: type the whole name, or have ssh complete it (ssh_config: CanonicalizeHostname yes, CanonicalDomains example.com)"
         )),
         _ => error,

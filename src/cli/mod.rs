@@ -280,7 +280,10 @@ pub fn main() -> ExitCode {
             } else {
                 out.error(&error)
             }
-            ExitCode::from(error.kind.exit_code())
+            match known_hosts::decides_nothing(std::env::args_os()) {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::from(error.kind.exit_code()),
+            }
         }
     }
 }

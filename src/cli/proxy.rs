@@ -18,6 +18,7 @@ use crate::output::{Output, can_be_read};
 use crate::proto::evidence::Evidence;
 use crate::proto::handshake::End;
 use crate::proto::hostkey::{HostKeyError, Presented};
+use crate::proto::known_hosts;
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
 use crate::ssh::pass::pass;
@@ -35,16 +36,16 @@ use crate::verifier::{ProbeFailure, Verifier, accepted, connect_passed, now};
 #[command(
     after_help = "Example: ssh -o ProxyCommand='sshanchor proxy %h %p' -o StrictHostKeyChecking=yes web1.example.com\n\
     Use %h and %p, not %n. ssh's own checking stays as it is configured; the proxy only adds refusals.\n\n\
-    A host at another address, or behind a forwarded port (HostKeyAlias is the name that ssh itself checks):\n  \
+    A host at another address or behind a forwarded port (HostKeyAlias: what ssh itself checks):\n  \
     ssh -p 2222 -o HostKeyAlias=web1.example.com \\\n      \
     -o ProxyCommand='sshanchor proxy --identity web1.example.com %h %p' 127.0.0.1\n\n\
-    A host behind a jump host, in ssh_config (ssh makes % of %%; ProxyJump and ProxyCommand exclude each other):\n  \
+    Hosts behind a jump host, in ssh_config (in place of ProxyJump; ssh itself makes % of %%):\n  \
     Host jump.example.com\n      \
     ProxyCommand sshanchor proxy %h %p\n  \
-    Host *.internal.example.com\n      \
+    Host *.example.com\n      \
     ProxyCommand sshanchor proxy --via 'ssh -W [%%h]:%%p jump.example.com' %h %p\n\
-    The jump host finds the address; the proof is made here. The ssh of --via goes by its own configuration: as\n\
-    above, a ProxyCommand for the jump host has that verified too."
+    The jump host finds the address; the proof is made here. The ssh of --via goes by the same\n\
+    configuration: the first two lines have the jump host verified too, and not sought by itself."
 )]
 pub(super) struct Args {
     /// The host, as ssh has it: %h. With --identity an address will do
@@ -74,12 +75,13 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     };
     let mut tunnel = Tunnel::default();
     let outcome = tokio::select! {
-        outcome = serve(&args, &target, &mut tunnel, cx) => outcome,
-        // What this process has started ends with it.
+        // Before anything is started: what this process has started ends with it.
+        biased;
         () = asked_to_end(target.via.is_some()) => {
             tunnel.stop().await;
             return Ok(Some(Kind::Failure));
         }
+        outcome = serve(&args, &target, &mut tunnel, cx) => outcome,
     };
     tunnel.end().await;
     Ok(outcome.err())
@@ -94,12 +96,16 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
         Ok(prepared) => prepared,
         Err(error) => return Err(refuse(cx, error).await),
     };
+    // What ssh looks the host up by in known_hosts.
+    let looked_up = match &args.identity {
+        Some(alias) => alias.to_ascii_lowercase(),
+        None => known_hosts::lookup_name(&args.host, args.port),
+    };
     // The lookup runs while the way to the server is made and while client and server talk.
     let mut proving = tokio::spawn({
         let (verifier, host, port) = (verifier.clone(), host.clone(), target.port);
         async move { verifier.evidence(&host, port).await }
     });
-    let looked_up = target.lookup_name();
     let hopeless = |found: &Result<Evidence, Error>| match hopeless(&verifier, found) {
         Some(error) => {
             if let Ok(evidence) = found {

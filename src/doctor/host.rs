@@ -62,7 +62,8 @@ impl Doctor {
         let wanted = config.as_ref().is_some_and(Config::wants_known_hosts);
         findings.extend(remembered(&name, &known_as, proven.as_deref(), config.as_ref(), wanted));
         if let Some(config) = &config {
-            let about_ssh = judge::ssh::judge(Some(&typed), config);
+            let mut about_ssh = self.in_force(&typed, config).await;
+            about_ssh.extend(judge::ssh::judge(Some(&typed), config, self.ssh().await.version));
             findings.extend(about_ssh.into_iter().map(|finding| finding.of(&name)));
         }
         Group { title, findings }

@@ -10,6 +10,7 @@
 mod files;
 mod host;
 mod path;
+mod ssh;
 
 pub use host::Host;
 
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::dns::anchors::{self, AnchorFileError};
@@ -45,6 +47,7 @@ pub struct Doctor {
     anchors: Result<Anchors, AnchorFileError>,
     anchor_file: Option<PathBuf>,
     ssh_config: Option<PathBuf>,
+    client: OnceCell<ssh::Client>,
     policies: Policies,
     /// What is wrong with the configuration, as those say who read it.
     warnings: Vec<String>,
@@ -77,6 +80,7 @@ impl Doctor {
             anchors: anchors::load(options.trust_anchor.as_deref()),
             anchor_file: options.trust_anchor.clone(),
             ssh_config,
+            client: OnceCell::new(),
             policies: options.policies.clone(),
             warnings: warnings.to_vec(),
             timeout: options.timeout,
@@ -201,9 +205,10 @@ impl Doctor {
             }
             Err(error) => vec![Finding::info("ssh-client", "ssh", error.to_string())],
         };
+        findings.extend(self.files().await);
         if hosts.is_empty() {
             match config::of_host(NOBODY, self.ssh_config.as_deref(), self.timeout / 3).await {
-                Ok(config) => findings.extend(judge::ssh::judge(None, &config)),
+                Ok(config) => findings.extend(judge::ssh::judge(None, &config, self.ssh().await.version)),
                 Err(error) => findings.push(no_config(&self.asked(NOBODY), &error)),
             }
         }

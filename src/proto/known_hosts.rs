@@ -64,7 +64,7 @@ fn entry(line: usize, text: &str, name: &str) -> Option<Entry> {
         hosts => (Marker::Plain, (hosts, rest)),
     };
     let is_meant = match hosts.strip_prefix("|1|") {
-        Some(hashed) => is_hash_of(hashed, name)?,
+        Some(hashed) => Hashed::parse(hashed)?.is(name),
         None => is_listed(hosts, name),
     };
     let shared = hosts.contains([',', '*', '?']);
@@ -84,13 +84,25 @@ pub fn hashed(name: &str, salt: &[u8; HASH]) -> String {
     format!("|1|{}|{}", BASE64.encode(salt), BASE64.encode(hash.as_ref()))
 }
 
-/// `SALT|HASH`, both in base64: HMAC-SHA1 of the name under the salt.
-pub(super) fn is_hash_of(hashed: &str, name: &str) -> Option<bool> {
-    let (salt, hash) = hashed.split_once('|')?;
-    let octets = |text: &str| BASE64.decode(text.as_bytes()).ok().filter(|octets| octets.len() == HASH);
-    let (salt, hash) = (octets(salt)?, octets(hash)?);
-    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt);
-    Some(hmac::verify(&key, name.as_bytes(), &hash).is_ok())
+/// A hashed name: HMAC-SHA1 of the name under a salt.
+pub(super) struct Hashed {
+    key: hmac::Key,
+    hash: Vec<u8>,
+}
+
+impl Hashed {
+    /// From `SALT|HASH`, both in base64.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (salt, hash) = text.split_once('|')?;
+        let octets = |text: &str| BASE64.decode(text.as_bytes()).ok().filter(|octets| octets.len() == HASH);
+        let (salt, hash) = (octets(salt)?, octets(hash)?);
+        Some(Hashed { key: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt), hash })
+    }
+
+    /// It is this name (see [`lookup_name`]).
+    pub(super) fn is(&self, name: &str) -> bool {
+        hmac::verify(&self.key, name.as_bytes(), &self.hash).is_ok()
+    }
 }
 
 /// A comma list of patterns; one that begins with `!` and matches takes the name out again.

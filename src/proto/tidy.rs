@@ -2,7 +2,7 @@
 //! what is left of the file. Whatever is not a plain entry about a host that can be named stays as it is, octet by octet.
 
 use super::hostkey::{HostKey, HostKeyError};
-use super::known_hosts::{MAX_LINE, is_hash_of, lookup_name, word};
+use super::known_hosts::{Hashed, MAX_LINE, lookup_name, word};
 use super::name::{HostName, HostNameError};
 use super::rr::Origin;
 use super::verdict::{Reason, Verdict};
@@ -152,8 +152,8 @@ pub fn try_names(lines: &mut [Line<'_>], candidates: &[(HostName, u16)]) {
     for line in lines {
         let Says::Entry(entry) = &mut line.says else { continue };
         for named in entry.names.iter_mut().filter(|named| named.meant == Meant::Hashed) {
-            let Some(hashed) = named.text.strip_prefix("|1|") else { continue };
-            let fits = |(name, ..): &&(String, &HostName, u16)| is_hash_of(hashed, name) == Some(true);
+            let Some(hashed) = named.text.strip_prefix("|1|").and_then(Hashed::parse) else { continue };
+            let fits = |(name, ..): &&(String, &HostName, u16)| hashed.is(name);
             if let Some((_, host, port)) = candidates.iter().find(fits) {
                 named.meant = Meant::Host((*host).clone(), *port);
             }

@@ -2,7 +2,7 @@
 //! error is held back until it may be shown, and it ends when the connection does.
 //!
 //! It stays in this process's group: it may have to ask its user for a passphrase, and only the foreground group may
-//! read from the terminal. It has this process's environment, and is given nothing else.
+//! read from the terminal. It has this process's environment.
 
 use std::collections::VecDeque;
 use std::io;
@@ -26,7 +26,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Lines that are held back: the last ones.
 const MAX_HELD: usize = 20;
 /// Longest line that is kept of standard error, in characters; the rest of it is dropped.
-const MAX_LINE: usize = 400;
+const MAX_LINE: usize = 1000;
+
+/// What ssh says behind the reason that it was given.
+const NO_REASON: &str = "Disconnected from ";
 
 /// A running program. Dropped, it is killed.
 #[derive(Debug)]
@@ -47,9 +50,16 @@ type Show = Box<dyn Fn(&str) + Send>;
 #[derive(Default)]
 struct Said {
     held: VecDeque<String>,
-    /// Said by now, shown or not.
+    /// The last line that may be a reason, shown or not.
     last: Option<String>,
     show: Option<Show>,
+}
+
+impl Said {
+    fn show(&mut self, show: impl Fn(&str) + Send + 'static) {
+        self.held.drain(..).for_each(|line| show(&line));
+        self.show = Some(Box::new(show));
+    }
 }
 
 impl std::fmt::Debug for Said {
@@ -59,13 +69,21 @@ impl std::fmt::Debug for Said {
 }
 
 impl Program {
-    /// Starts `program`, found by PATH, and gives the other end of its socket.
-    pub fn start(program: &str, arguments: &[String]) -> io::Result<(UnixStream, Self)> {
+    /// Starts `program`, found by PATH, with one more environment variable, and gives the other end of its socket.
+    pub fn start(
+        program: &str,
+        arguments: &[String],
+        (variable, value): (&str, &str),
+    ) -> io::Result<(UnixStream, Self)> {
         let (near, far) = StdUnixStream::pair()?;
         near.set_nonblocking(true)?;
         let far = OwnedFd::from(far);
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::from(far.try_clone()?)).stdout(Stdio::from(far));
+        command
+            .args(arguments)
+            .env(variable, value)
+            .stdin(Stdio::from(far.try_clone()?))
+            .stdout(Stdio::from(far));
         let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
         // This process has no other end than its own: the program's exit closes the last one.
         drop(command);
@@ -162,15 +180,15 @@ fn ended(status: ExitStatus) -> String {
 impl Voice {
     /// Shows what was held back, and what comes from now on, line by line. What comes through is printable.
     pub fn show(&self, show: impl Fn(&str) + Send + 'static) {
-        let mut said = self.lock();
-        said.held.drain(..).for_each(|line| show(&line));
-        said.show = Some(Box::new(show));
+        self.lock().show(show);
     }
 
-    /// The same but for the last line, if it is held back, which somebody else tells.
+    /// The same but for the last line, if it is held back, and what is behind it: somebody else tells it.
     pub fn show_all_but_the_last(&self, show: impl Fn(&str) + Send + 'static) {
-        self.lock().held.pop_back();
-        self.show(show);
+        let said = &mut *self.lock();
+        let last = said.held.iter().rposition(|line| Some(line) == said.last.as_ref());
+        last.map(|last| said.held.drain(last..));
+        said.show(show);
     }
 
     /// The last line, to be put behind something else.
@@ -184,7 +202,9 @@ impl Voice {
             return;
         }
         let said = &mut *self.lock();
-        said.last = Some(line.clone());
+        if !line.starts_with(NO_REASON) {
+            said.last = Some(line.clone());
+        }
         match &said.show {
             Some(show) => show(&line),
             None => {
@@ -231,12 +251,12 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     fn sh(script: &str) -> (UnixStream, Program) {
-        Program::start("sh", &["-c".to_owned(), script.to_owned()]).unwrap()
+        Program::start("sh", &["-c".to_owned(), script.to_owned()], ("BACK", "back")).unwrap()
     }
 
     #[tokio::test]
     async fn its_socket_is_its_input_and_its_output() {
-        let (mut socket, program) = sh("read line; echo \"$line back\"; exec cat");
+        let (mut socket, program) = sh("read line; echo \"$line $BACK\"; exec cat");
         socket.write_all(b"there\nand\n").await.unwrap();
         socket.shutdown().await.unwrap();
         let mut heard = String::new();
@@ -258,7 +278,7 @@ mod tests {
         assert_eq!(program.end().await.unwrap().code(), Some(7));
         let (_socket, mut program) = sh("kill -9 $$");
         assert_eq!(program.last_words().await, "the --via command (sh) was ended by signal 9");
-        assert!(Program::start("/nowhere/at/all", &[]).is_err());
+        assert!(Program::start("/nowhere/at/all", &[], ("A", "x")).is_err());
     }
 
     #[tokio::test]

@@ -39,12 +39,21 @@ pub(super) async fn move_all(from: &Watched, to: &Watched, alive: &AtomicBool) -
     }
 }
 
-/// One of the two is a pipe.
+/// One of the two is a pipe; the other, if it is a socket, is ours and does not block.
 async fn directly(from: &Watched, to: &Watched, alive: &AtomicBool) -> io::Result<Moved> {
     loop {
         from.readable().await?;
         to.writable().await?;
-        // EAGAIN would not tell which of the two has to be waited for; and a socket of others might block.
+        let moved = portion(from, to, MOST);
+        match moved {
+            Ok(0) => return Ok(Moved::All),
+            Ok(_) => alive.store(true, Relaxed),
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => {}
+            Err(e) if is_inability(e) => return Ok(Moved::Unable),
+            Err(e) => return Err(e.into()),
+        }
+        // Most often that was all there is for now. EAGAIN would not tell which of the two to wait for.
         let [has, takes] = now([(from, PollFlags::IN), (to, PollFlags::OUT)])?;
         if !has {
             from.is_not(Interest::READABLE);
@@ -52,20 +61,9 @@ async fn directly(from: &Watched, to: &Watched, alive: &AtomicBool) -> io::Resul
         if !takes {
             to.is_not(Interest::WRITABLE);
         }
-        if has && takes {
-            match portion(from, to, MOST) {
-                Ok(0) => return Ok(Moved::All),
-                Ok(_) => alive.store(true, Relaxed),
-                Err(Errno::INTR) => {}
-                // Both are ready, and yet nothing goes: such as TCP urgent data, which splice(2) does not pass.
-                Err(Errno::AGAIN) => {
-                    if by_hand(from, to, alive).await? == 0 {
-                        return Ok(Moved::All);
-                    }
-                }
-                Err(e) if is_inability(e) => return Ok(Moved::Unable),
-                Err(e) => return Err(e.into()),
-            }
+        // Both are ready, and yet nothing goes: such as TCP urgent data, which splice(2) does not pass.
+        if has && takes && moved.is_err() && by_hand(from, to, alive).await? == 0 {
+            return Ok(Moved::All);
         }
     }
 }
@@ -79,6 +77,7 @@ async fn through(
 ) -> io::Result<Moved> {
     loop {
         from.readable().await?;
+        // Others' sockets might block.
         let [has] = now([(from, PollFlags::IN)])?;
         if !has {
             from.is_not(Interest::READABLE);
@@ -140,4 +139,76 @@ async fn drain(out: &OwnedFd, mut held: usize, mut to: &Watched) -> io::Result<(
 /// What kernels, sandboxes and filters of system calls say that have no splice(2) for these two.
 fn is_inability(e: Errno) -> bool {
     [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::PERM].contains(&e)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write, pipe};
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use super::*;
+
+    const MUCH: usize = 5_000_000;
+
+    fn octets() -> Vec<u8> {
+        (0..MUCH as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+    }
+
+    fn ours(stream: UnixStream) -> Watched {
+        stream.set_nonblocking(true).unwrap();
+        Watched::ours(stream.into()).unwrap()
+    }
+
+    /// Everything gets from one end to the other.
+    async fn moves(
+        mut source: impl Write + Send + 'static,
+        from: Watched,
+        to: Watched,
+        mut sink: impl Read + Send + 'static,
+    ) {
+        let writing = thread::spawn(move || source.write_all(&octets()).unwrap());
+        let reading = thread::spawn(move || {
+            let mut all = Vec::new();
+            sink.read_to_end(&mut all).unwrap();
+            all
+        });
+        let alive = AtomicBool::new(false);
+        assert_eq!(move_all(&from, &to, &alive).await.unwrap(), Moved::All);
+        assert!(alive.into_inner());
+        drop((from, to));
+        assert!(reading.join().unwrap() == octets());
+        writing.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn pipes_and_sockets_splice_in_every_order() {
+        let pair = || UnixStream::pair().unwrap();
+        let reads = |fd: OwnedFd| Watched::theirs(fd, Interest::READABLE).unwrap();
+        let writes = |fd: OwnedFd| Watched::theirs(fd, Interest::WRITABLE).unwrap();
+        // Up from ssh, and down to it.
+        let ((from, source), (to, sink)) = (pipe().unwrap(), pair());
+        moves(source, reads(from.into()), ours(to), sink).await;
+        let ((source, from), (sink, to)) = (pair(), pipe().unwrap());
+        moves(source, ours(from), writes(to.into()), sink).await;
+        // Up from asyncssh: through a pipe of our own.
+        let ((source, from), (to, sink)) = (pair(), pair());
+        moves(source, reads(from.into()), ours(to), sink).await;
+        // Down to a socket that may block: not at all.
+        let (from, to) = (pair(), pair());
+        let moved = move_all(&ours(from.0), &writes(to.0.into()), &AtomicBool::new(false)).await.unwrap();
+        assert_eq!(moved, Moved::Unable);
+    }
+
+    #[tokio::test]
+    async fn what_a_pipe_between_holds_can_be_copied() {
+        let (out, mut into) = pipe().unwrap();
+        let (to, mut sink) = UnixStream::pair().unwrap();
+        let held = octets()[..50_000].to_vec();
+        into.write_all(&held).unwrap();
+        drain(&out.into(), held.len(), &ours(to)).await.unwrap();
+        let mut all = Vec::new();
+        sink.read_to_end(&mut all).unwrap();
+        assert!(all == held);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod keys;
 mod records;
+mod tools;
 
 use std::time::Duration;
 

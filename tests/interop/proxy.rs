@@ -180,18 +180,29 @@ fn data_and_exit_status_pass_unchanged() {
     tree.update(&sshd.sshfp_update("web1.example.test."));
     let finished = run(route.ssh(&sshd).args([HOST, "exit 7"]), LIMIT);
     assert_eq!(finished.code, Some(7), "{finished:#?}");
-    // Both ways, more than any buffer holds.
-    let octets: Vec<u8> = (0..20_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    // Both ways, more than any buffer holds, while the keys change a hundred times; judged, and passed.
+    let pass = tree.sandbox.write("pass.toml", "version = 1\n[[host]]\nmatch = \"*\"\nmode = \"pass\"\n");
     let file = tree.sandbox.join("data");
-    std::fs::write(&file, &octets).unwrap();
-    let mut shell = Command::new("sh");
-    let ssh = route.ssh(&sshd);
-    shell.args(["-c", "\"$@\" < \"$IN\" > \"$OUT\"", "sh"]).arg(ssh.get_program()).args(ssh.get_args());
-    shell.args([HOST, "cat"]).env("IN", &file).env("OUT", tree.sandbox.join("back"));
-    route.equip(&mut shell);
-    let finished = run(&mut shell, Duration::from_secs(60));
-    assert_eq!(finished.code, Some(0), "{finished:#?}");
-    assert!(std::fs::read(tree.sandbox.join("back")).unwrap() == octets, "the octets differ");
+    run_ok(Command::new("sh").args(["-c", "head -c 120000000 /dev/urandom > \"$0\""]).arg(&file));
+    for config in [Path::new("none"), &pass] {
+        let back = tree.sandbox.join("back");
+        let mut shell = Command::new("sh");
+        let ssh = route.ssh(&sshd);
+        shell.args(["-c", "\"$@\" < \"$IN\" > \"$OUT\"", "sh"]).arg(ssh.get_program()).args(ssh.get_args());
+        shell.args([
+            "-o",
+            "RekeyLimit=1M",
+            "-o",
+            "KexAlgorithms=curve25519-sha256",
+            "-c",
+            "aes128-gcm@openssh.com",
+        ]);
+        shell.args([HOST, "cat"]).env("IN", &file).env("OUT", &back);
+        route.equip(&mut shell);
+        let finished = run(shell.env("SSHANCHOR_CONFIG", config), Duration::from_secs(120));
+        assert_eq!(finished.code, Some(0), "{finished:#?}");
+        run_ok(Command::new("cmp").arg(&file).arg(&back));
+    }
 }
 
 #[test]

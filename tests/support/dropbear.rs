@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::peer::command;
 use super::port::Port;
@@ -9,7 +10,7 @@ use super::process::{Process, run_ok};
 use super::sandbox::Sandbox;
 use super::sshd::sshfp_lines;
 
-/// A running dropbear; it lets nobody in.
+/// A running dropbear; it lets nobody in unless it is said.
 #[derive(Debug)]
 pub struct Dropbear {
     pub process: Process,
@@ -26,9 +27,27 @@ impl Dropbear {
 
     /// With a fresh host key of each of these types, as dropbearkey names them.
     pub fn start_with(types: &[&str]) -> Dropbear {
+        Self::launch(Sandbox::new(), command("dropbear"), types)
+    }
+
+    /// With an Ed25519 host key, letting in whoever holds the key of this authorized_keys line. Dropbear looks for it at home, which
+    /// the user database tells: nss_wrapper puts another one in its place.
+    pub fn letting_in(line: &str) -> Dropbear {
         let sandbox = Sandbox::new();
-        let port = Port::free();
+        std::fs::create_dir(sandbox.join(".ssh")).unwrap();
+        sandbox.write(".ssh/authorized_keys", line);
+        let id = |what: &str| run_ok(Command::new("id").arg(what)).trim().to_owned();
+        let (name, user, group, home) = (id("-un"), id("-u"), id("-g"), sandbox.path().display());
+        let line = format!("{name}:x:{user}:{group}::{home}:/bin/sh\n");
+        let passwd = sandbox.write("passwd", &line);
         let mut dropbear = command("dropbear");
+        dropbear.env("LD_PRELOAD", "libnss_wrapper.so").env("NSS_WRAPPER_PASSWD", passwd);
+        dropbear.env("NSS_WRAPPER_GROUP", "/etc/group");
+        Self::launch(sandbox, dropbear, &["ed25519"])
+    }
+
+    fn launch(sandbox: Sandbox, mut dropbear: Command, types: &[&str]) -> Dropbear {
+        let port = Port::free();
         // In the foreground, logging to stderr, without passwords.
         dropbear.args(["-F", "-E", "-s", "-p", &port.addr().to_string()]);
         dropbear.arg("-P").arg(sandbox.join("pid"));

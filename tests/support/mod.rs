@@ -1,7 +1,9 @@
 //! Machinery for tests with real peers: programs found and started on free loopback ports, ended
 //! when their guard is dropped, never colliding with another run.
 
+pub mod agent;
 pub mod ask;
+pub mod blackhole;
 pub mod dropbear;
 pub mod forge;
 pub mod forger;

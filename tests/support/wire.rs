@@ -7,6 +7,7 @@ pub const NS: u16 = 2;
 pub const CNAME: u16 = 5;
 pub const SOA: u16 = 6;
 pub const TXT: u16 = 16;
+pub const AAAA: u16 = 28;
 pub const DNAME: u16 = 39;
 pub const DS: u16 = 43;
 pub const SSHFP: u16 = 44;

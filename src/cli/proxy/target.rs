@@ -3,7 +3,6 @@
 use super::Args;
 use crate::cli::host_name;
 use crate::error::{Error, Kind};
-use crate::proto::known_hosts;
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
 use crate::proto::policy::{Mode, Policies};
@@ -57,17 +56,9 @@ impl Target {
                 let message =
                     format!("{} is an address, and no DNS record vouches for an address", self.place);
                 Err(Error::new(Kind::Unproven, "address", message).hint(
-                    "use the host's name, or give it besides: --identity NAME (with ssh's HostKeyAlias: --identity %k)",
+                    "use the host's name, or give it besides: sshanchor proxy --identity NAME ADDRESS PORT",
                 ))
             }
-        }
-    }
-
-    /// What ssh looks the host up by in known_hosts: a HostKeyAlias has no port.
-    pub(super) fn lookup_name(&self) -> String {
-        match &self.identity {
-            Some(identity) => identity.to_string(),
-            None => known_hosts::lookup_name(&self.place.to_string(), self.port),
         }
     }
 

@@ -13,6 +13,14 @@ use crate::proto::via::Via;
 use crate::ssh::program::{Program, Voice};
 use crate::ssh::relay::Cause;
 
+/// In how many commands of `--via` this process runs: set for the next one.
+const DEPTH: &str = "SSHANCHOR_VIA_DEPTH";
+/// More jump hosts in a row than anybody has.
+const MAX_DEPTH: u32 = 4;
+
+/// What the gate waits for at first.
+const SERVERS_VERSION: &str = "the server's version";
+
 /// What the server is reached by; nothing for a TCP connection.
 #[derive(Debug, Default)]
 pub(super) struct Tunnel(Option<Program>);
@@ -20,7 +28,16 @@ pub(super) struct Tunnel(Option<Program>);
 impl Tunnel {
     /// Starts the command, and gives the socket by which it is talked to.
     pub(super) fn start(&mut self, via: &Via, target: &Target) -> Result<UnixStream, Error> {
-        match Program::start(via.program(), &via.arguments(&target.place, target.port)) {
+        let depth = std::env::var(DEPTH).ok().and_then(|depth| depth.parse().ok()).unwrap_or(0u32);
+        if depth >= MAX_DEPTH {
+            let message =
+                format!("--via leads to itself: this is the command of a command, {depth} times over");
+            let hint = "the ssh of --via has to reach the jump host by another way: in ssh_config, put a Host of its own before";
+            return Err(Error::usage("via", message).hint(hint));
+        }
+        let deeper = (depth + 1).to_string();
+        let arguments = via.arguments(&target.place, target.port);
+        match Program::start(via.program(), &arguments, (DEPTH, &deeper)) {
             Ok((socket, program)) => {
                 self.0 = Some(program);
                 Ok(socket)
@@ -47,6 +64,10 @@ impl Tunnel {
     pub(super) async fn explain(&mut self, cause: Cause) -> Cause {
         let Some(program) = &mut self.0 else { return cause };
         match cause {
+            // Before the server has said anything there was none.
+            Cause::Handshake(End::ServerClosed { waiting_for: SERVERS_VERSION, said: None }) => {
+                Cause::Program(program.last_words().await)
+            }
             Cause::Handshake(End::ServerClosed { .. }) | Cause::Server(_) => {
                 Cause::Program(format!("{cause}: {}", program.last_words().await))
             }

@@ -2,6 +2,8 @@
 
 use super::{Finding, Severity};
 use crate::proto::moment;
+use crate::proto::ssh_config::Version;
+use crate::proto::ssh_config::installed::{Installed, differences};
 
 /// Lines of `ssh -G` that are read; it prints some hundred.
 const MAX_LINES: usize = 4096;
@@ -56,30 +58,73 @@ impl Config {
     /// and no KnownHostsCommand to tell ssh of them.
     pub fn wants_known_hosts(&self) -> bool {
         let strict = self.is("stricthostkeychecking", &YES);
-        strict && self.names_us("proxycommand") && self.get("knownhostscommand").is_none()
+        // The proxy may write the keys there itself.
+        let told = self.get("proxycommand").is_some_and(|command| command.contains("--known-hosts-file"));
+        strict && self.names_us("proxycommand") && !told && self.get("knownhostscommand").is_none()
     }
+
+    /// The programs of this name that ssh starts by their whole path, each with the option that names it.
+    pub fn programs(&self) -> Vec<(&'static str, String)> {
+        let of = |(keyword, option): (&str, &'static str)| {
+            let command = self.get(keyword).filter(|_| self.names_us(keyword))?;
+            let program = first_word(command);
+            program.starts_with('/').then_some((option, program))
+        };
+        [("knownhostscommand", "KnownHostsCommand"), ("proxycommand", "ProxyCommand")]
+            .into_iter()
+            .filter_map(of)
+            .collect()
+    }
+}
+
+/// The first word of a command, by the rules that ssh and shells share.
+fn first_word(command: &str) -> String {
+    let (mut word, mut quote) = (String::new(), None);
+    let mut chars = command.trim_start().chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            (' ' | '\t', None) => break,
+            ('"' | '\'', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            ('\\', _) if chars.peek().is_some_and(|next| matches!(next, '"' | '\'' | '\\')) => {
+                word.extend(chars.next());
+            }
+            _ => word.push(c),
+        }
+    }
+    word
 }
 
 const YES: [&str; 2] = ["yes", "true"];
 const NO: [&str; 3] = ["no", "false", "off"];
 
-/// Judges how ssh is set up for `host`; without one its defaults.
-pub fn judge(host: Option<&str>, config: &Config) -> Vec<Finding> {
+/// Judges how an ssh of this version is set up for `host`; without one its defaults.
+pub fn judge(host: Option<&str>, config: &Config, version: Option<Version>) -> Vec<Finding> {
     let asks = match host {
         Some(host) => format!("ssh -G {host}"),
         None => "ssh's defaults".to_owned(),
     };
-    let mut findings = vec![in_use(&asks, host, config), strictness(&asks, config), dns(&asks, config)];
+    let mut findings =
+        vec![in_use(&asks, host, config, version), strictness(&asks, config), dns(&asks, config)];
     findings.push(multiplexing(&asks, host, config));
     findings.extend(
-        [alias(&asks, config), canonical(&asks, config), updates(&asks, config), fdpass(&asks, config)]
-            .into_iter()
-            .flatten(),
+        [
+            other_command(&asks, config),
+            known_hosts_files(&asks, config),
+            none_file(&asks, config, version),
+            localhost(&asks, config),
+            alias(&asks, config),
+            canonical(&asks, config),
+            updates(&asks, config),
+            fdpass(&asks, config),
+        ]
+        .into_iter()
+        .flatten(),
     );
     findings
 }
 
-fn in_use(asks: &str, host: Option<&str>, config: &Config) -> Finding {
+fn in_use(asks: &str, host: Option<&str>, config: &Config, version: Option<Version>) -> Finding {
     if config.names_us("proxycommand") && config.get("proxycommand").is_some_and(|c| c.contains("%n")) {
         let message =
             "the proxy is given %n, the name as it was typed, and ssh connects to what HostName makes of it";
@@ -97,16 +142,18 @@ fn in_use(asks: &str, host: Option<&str>, config: &Config) -> Finding {
         ),
         (None, None) => "connections are not checked by sshanchor".to_owned(),
     };
-    let pattern = host.unwrap_or("*.example.com");
-    // ssh takes the first of the two that it finds.
-    let place = match (config.get("proxycommand"), config.get("proxyjump")) {
-        (None, None) => "add to ~/.ssh/config",
-        (Some(_), _) => "if that is not needed, put at the top of ~/.ssh/config",
-        (None, Some(_)) => "if the host can be reached without the jump, put at the top of ~/.ssh/config",
-    };
-    Finding::info("ssh-proxy", asks, message).remedy(format!(
-        "{place}: Host {pattern} / ProxyCommand sshanchor proxy %h %p / StrictHostKeyChecking yes (a line each)"
-    ))
+    let install = format!("sshanchor config ssh --install '{}'", host.unwrap_or("*.example.com"));
+    let asks_for_keys = version.is_none_or(Version::asks_for_keys);
+    Finding::info("ssh-proxy", asks, message).remedy(
+        match (config.get("proxycommand"), config.get("proxyjump")) {
+            // An old ssh has nothing but its proxy, and takes the first of the two that it finds.
+            (Some(_), _) if !asks_for_keys => format!("if that command is not needed: {install}"),
+            (None, Some(_)) if !asks_for_keys => {
+                format!("if the host can be reached without the jump: {install}")
+            }
+            _ => install,
+        },
+    )
 }
 
 fn strictness(asks: &str, config: &Config) -> Finding {
@@ -212,19 +259,107 @@ fn fdpass(asks: &str, config: &Config) -> Option<Finding> {
     })
 }
 
+/// Somebody else tells ssh of keys.
+fn other_command(asks: &str, config: &Config) -> Option<Finding> {
+    let command = config.get("knownhostscommand").filter(|_| !config.names_us("knownhostscommand"))?;
+    let message = format!("ssh takes keys from another program: KnownHostsCommand {command}");
+    let finding = Finding::info("ssh-known-hosts-command", asks, message);
+    Some(
+        finding
+            .remedy("if they are to be proven: sshanchor config ssh --install HOST, which puts itself first"),
+    )
+}
+
+/// What stands in known_hosts counts beside what the command says; only its veto keeps it from deciding.
+fn known_hosts_files(asks: &str, config: &Config) -> Option<Finding> {
+    let files: Vec<&str> =
+        config.known_hosts_files().into_iter().filter(|file| *file != "/dev/null").collect();
+    (config.names_us("knownhostscommand") && !files.is_empty()).then(|| {
+        let message = format!(
+            "keys in {} count beside the proven ones: only that sshanchor ends the connection keeps them out",
+            files.join(" ")
+        );
+        Finding::info("ssh-known-hosts-files", asks, message)
+            .remedy("set UserKnownHostsFile none and GlobalKnownHostsFile none, as sshanchor config ssh does")
+    })
+}
+
+/// Before 8.5 `none` is a file of that name, wherever ssh is started.
+fn none_file(asks: &str, config: &Config, version: Option<Version>) -> Option<Finding> {
+    let version = version.filter(|version| !version.asks_for_keys())?;
+    let is_none =
+        |keyword: &str| config.0.iter().any(|(k, v)| k == keyword && v.eq_ignore_ascii_case("none"));
+    ["userknownhostsfile", "globalknownhostsfile"].into_iter().any(is_none).then(|| {
+        let message = format!(
+            "OpenSSH {version} takes none for a file of that name in the current folder: whoever can write there says which keys are good"
+        );
+        Finding::warning("ssh-none-file", asks, message).remedy("set it to /dev/null")
+    })
+}
+
+/// ssh asks nobody about a host at a loopback address, wherever it has that address from.
+fn localhost(asks: &str, config: &Config) -> Option<Finding> {
+    config.is("nohostauthenticationforlocalhost", &YES).then(|| {
+        let message = "NoHostAuthenticationForLocalhost is yes: ssh takes any key from a loopback address";
+        let finding = match config.names_us("proxycommand") {
+            true => {
+                Finding::info("ssh-localhost", asks, format!("{message}, which the proxy has proven before"))
+            }
+            false => Finding::warning("ssh-localhost", asks, message),
+        };
+        finding.remedy("set NoHostAuthenticationForLocalhost no")
+    })
+}
+
+/// Judges for a host whether `file`, which `sshanchor config ssh` wrote, is in force.
+pub fn in_force(asks: &str, file: &str, installed: &Installed, config: &Config) -> Finding {
+    let check = "ssh-config-file";
+    let differences = differences(&installed.options, config);
+    if differences.is_empty() {
+        return Finding::ok(check, file, format!("{file} is in force"));
+    }
+    let found = differences.iter().map(|d| {
+        let found = d.found.as_deref().unwrap_or("none");
+        format!("{} is {found}", d.option)
+    });
+    let message = format!(
+        "{file} is for this host, and is not all in force by {asks}: {}",
+        found.collect::<Vec<_>>().join(", ")
+    );
+    Finding::warning(check, file, message)
+        .remedy(format!("put it first again: {}; what ssh reads first counts", installed.again))
+}
+
+/// Judges whether `file` was written by this `version` of the program.
+pub fn of_this_version(file: &str, installed: &Installed, version: &str) -> Finding {
+    let check = "ssh-config-file";
+    match installed.version == version {
+        true => Finding::ok(check, file, format!("{file} was written by this version")),
+        false => {
+            let message =
+                format!("{file} was written by version {}, and this is {version}", installed.version);
+            Finding::info(check, file, message).remedy(format!("write it again: {}", installed.again))
+        }
+    }
+}
+
+/// A program that ssh is to start for `option` and that is not there.
+pub fn gone(asks: &str, option: &str, program: &str) -> Finding {
+    let message = format!("{option} names {program}, which cannot be run: no connection succeeds");
+    Finding::error("ssh-program", asks, message)
+        .remedy("install it there, or write it anew: sshanchor config ssh --install PATTERN...")
+}
+
 /// What `ssh -V` said: the client's version. KnownHostsCommand came with 8.5.
 pub fn version(text: &str) -> Finding {
     let line = text.lines().next().unwrap_or_default().trim();
-    let numbers = line.strip_prefix("OpenSSH_").and_then(|rest| {
-        let (major, rest) = rest.split_once('.')?;
-        let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
-    });
-    match numbers {
-        Some(version) if version < (8, 5) => Finding::info(
+    match Version::parse(line) {
+        Some(version) if !version.asks_for_keys() => Finding::info(
             "ssh-client",
             "ssh",
-            format!("{line}: older than 8.5, so it has no KnownHostsCommand; sshanchor proxy works"),
+            format!(
+                "{line}: older than 8.5, so it has no KnownHostsCommand; sshanchor config ssh takes the proxy, which works"
+            ),
         ),
         Some(_) => Finding::ok("ssh-client", "ssh", line),
         None => Finding::info("ssh-client", "ssh", format!("a client other than OpenSSH: {line}")),

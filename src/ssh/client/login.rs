@@ -65,8 +65,15 @@ impl Session {
                 None => {}
                 Some(result) => {
                     denied.tried.push(offer.name.clone());
-                    if self.is_in(result, &mut denied).await? {
-                        return Ok(signer.deadline);
+                    match self.is_in(result, &mut denied).await {
+                        Ok(true) => return Ok(signer.deadline),
+                        Ok(false) => {}
+                        // As sshd does after MaxAuthTries.
+                        Err(SessionError::Connection(why @ ProbeError::Disconnected(_))) => {
+                            denied.troubles.push(why.to_string());
+                            break;
+                        }
+                        Err(error) => return Err(error),
                     }
                     if !denied.methods.contains(&<&str>::from(&MethodKind::PublicKey)) {
                         break;
@@ -74,7 +81,7 @@ impl Session {
                 }
             }
         }
-        denied.troubles = signer.troubles;
+        denied.troubles.append(&mut signer.troubles);
         Err(denied.into())
     }
 
@@ -123,15 +130,18 @@ impl Session {
     /// Whether the server lets in; what it would take else.
     async fn is_in(&mut self, result: AuthResult, denied: &mut Denied) -> Result<bool, SessionError> {
         let AuthResult::Failure { remaining_methods, .. } = result else { return Ok(true) };
-        denied.methods = names(&remaining_methods);
         // russh says the same of a connection that ended.
-        if denied.methods.is_empty() {
-            match self.lost().await {
-                // It has nothing more to offer, and russh ends the connection.
-                ProbeError::Protocol(_) => {}
-                why => return Err(why.into()),
-            }
+        if remaining_methods.is_empty() {
+            return match self.lost().await {
+                // The server has nothing more to offer, and russh ends the connection.
+                ProbeError::Protocol(_) => {
+                    denied.methods.clear();
+                    Ok(false)
+                }
+                why => Err(why.into()),
+            };
         }
+        denied.methods = names(&remaining_methods);
         Ok(false)
     }
 }

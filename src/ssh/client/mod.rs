@@ -23,6 +23,9 @@ pub use self::login::Denied;
 
 /// Most octets taken of each of a command's two outputs where these are kept.
 pub const MAX_OUTPUT: usize = 1024 * 1024;
+/// How long what was sent may wait to be acknowledged, in milliseconds: as long as keepalives have.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: u32 = 120_000;
 /// How long a good-bye may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -32,6 +35,10 @@ pub struct Unjudged(Exchanged);
 
 impl Handshake for Unjudged {
     async fn shake(stream: TcpStream, offer: &[KeyType], deadline: Instant) -> Result<Self, ProbeError> {
+        // Keepalives find a peer that is gone, but not while octets wait to be sent. Where the system cannot do
+        // this it takes longer.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNACKNOWLEDGED);
         exchange(stream, offer, deadline, SESSION_KEX).await.map(Unjudged)
     }
 

@@ -52,9 +52,11 @@ impl Identities {
         deadline: Instant,
     ) -> Signer<'a> {
         let mut troubles = Vec::new();
+        // A silent agent is not to take all the time: there may be files.
+        let patience = deadline - deadline.saturating_duration_since(Instant::now()) / 2;
         let agent = match &self.agent {
             None => None,
-            Some(socket) => match timeout_at(deadline, connect(socket, binding)).await {
+            Some(socket) => match timeout_at(patience, connect(socket, binding)).await {
                 Ok(Ok(agent)) => Some(agent),
                 Ok(Err(error)) => {
                     troubles.push(format!("no ssh-agent at {}: {error}", socket.display()));

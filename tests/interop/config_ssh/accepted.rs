@@ -65,10 +65,16 @@ fn without_the_proxy_an_old_ssh_knows_what_was_proven_and_nothing_else() {
     let finished = world.runs(&jump, HOST);
     assert_eq!(finished.code, Some(255), "{finished:#?}");
     assert!(finished.stderr.contains("host key is known for"), "{finished:#?}");
+    // As the proxy leaves it behind, by the HostKeyAlias.
+    let file = world.sandbox().join("sshanchor/known_hosts");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}{HOST} {}\n", world.key())).unwrap();
+    world.works(&jump, HOST);
     world.sshd.rotate_host_keys();
     world.publish("web2.example.test");
     let finished = world.runs(&jump, HOST);
     assert_eq!(finished.code, Some(255), "{finished:#?}");
+    assert!(finished.stderr.contains("HOST IDENTIFICATION HAS CHANGED"), "{finished:#?}");
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn with_checkhostip_a_good_connection_stays_one_and_a_bad_one_is_none() {
     let port = format!("Port={}", world.sshd.port());
     // No loopback address by its number, for which ssh would not ask, and yet this machine.
     let direct = ["ProxyCommand=none", "HostName=0.0.0.0", "CheckHostIP=yes", &alias, &port];
-    let files = ["UserKnownHostsFile=none", "GlobalKnownHostsFile=none", "LogLevel=DEBUG1"];
+    let files = ["UserKnownHostsFile=none", "GlobalKnownHostsFile=none", "LogLevel=DEBUG3"];
     for checking in ["StrictHostKeyChecking=yes", "StrictHostKeyChecking=ask", "StrictHostKeyChecking=no"] {
         let finished = world.works(&[&direct, &files, &[checking]], "web");
         assert!(finished.stderr.contains("KnownHostsCommand-ADDRESS"), "{finished:#?}");

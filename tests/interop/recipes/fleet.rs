@@ -73,7 +73,8 @@ impl Fleet {
         run_ok(&mut convert);
         fs::create_dir(home.join("bin")).unwrap();
         fs::create_dir(home.join("sshanchor")).unwrap();
-        symlink(env!("CARGO_BIN_EXE_sshanchor"), home.join("sshanchor/sshanchor")).unwrap();
+        let (program, here) = (env!("CARGO_BIN_EXE_sshanchor"), home.join("sshanchor/sshanchor"));
+        fs::hard_link(program, &here).or_else(|_| fs::copy(program, &here).map(drop)).unwrap();
         // Names are in no resolver that programs ask by themselves.
         let script = format!("#!/bin/sh\nexec nc 127.0.0.1 {}\n", self.port(1));
         fs::set_permissions(home.write("bin/to-web1", &script), executable()).unwrap();
@@ -93,20 +94,24 @@ impl Fleet {
             let file = home.write(&format!("bin/{name}"), &script);
             fs::set_permissions(file, executable()).unwrap();
         }
-        let user: String = self
-            .hosts
-            .iter()
-            .enumerate()
-            .map(|(i, sshd)| format!("Host web{}.example.com\n    Port {}\n", i + 1, sshd.port()))
+        // Where the hosts are to be found, which DNS would tell.
+        let hosts: String = (1..=2)
+            .map(|i| {
+                let (name, port) = (format!("web{i}.example.com"), self.port(i));
+                format!("Host {name}\n    HostName 127.0.0.1\n    HostKeyAlias {name}\n    Port {port}\n")
+            })
             .collect();
         let key = home.join(".ssh/id_ed25519");
-        let user = user
-            + "Host *.example.com\nProxyCommand sshanchor proxy %h %p\nStrictHostKeyChecking no\nUserKnownHostsFile /dev/null\n";
         let text = format!(
-            "{user}Host *\n    IdentityFile {}\n    IdentitiesOnly yes\n    BatchMode yes\n",
+            "{hosts}Host *\n    IdentityFile {}\n    IdentitiesOnly yes\n    BatchMode yes\n",
             key.display()
         );
         home.write(".ssh/config", &text);
+    }
+
+    /// The user's home.
+    pub fn home(&self) -> String {
+        self.home.path().display().to_string()
     }
 
     /// The hosts' own folder, which has a file in `data` and a git repository.
@@ -124,8 +129,34 @@ impl Fleet {
         self.hosts[host - 1].rotate_host_keys();
     }
 
+    /// How often web1, web2 was connected to, so far.
+    pub fn connections(&self, host: usize) -> usize {
+        self.hosts[host - 1].process.log().matches("remote software version").count()
+    }
+
+    /// On how many connections web1, web2 was told a user's name.
+    pub fn users_named(&self, host: usize) -> usize {
+        self.hosts[host - 1].process.log().matches("attempt 0 failures 0").count()
+    }
+
+    /// Leaves it to the relay to find the hosts.
+    pub fn find_hosts_by_name(&self) {
+        let file = self.home.join(".ssh/config");
+        let text = fs::read_to_string(&file).unwrap();
+        let lines = text.lines().filter(|line| !line.contains("HostName") && !line.contains("HostKeyAlias"));
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
+        fs::write(file, text).unwrap();
+    }
+
+    /// More for the user's own configuration of ssh.
+    pub fn ssh_config(&self, more: &str) {
+        let file = self.home.join(".ssh/config");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(file, format!("{text}{more}\n")).unwrap();
+    }
+
     /// Puts an impostor there, has `work` done, and puts the host back.
-    fn with_impostor(&mut self, host: usize, work: impl FnOnce(&Fleet)) {
+    pub fn with_impostor(&mut self, host: usize, work: impl FnOnce(&Fleet)) {
         let files: Vec<PathBuf> = KEYS
             .iter()
             .flat_map(|key| [format!("host_{key}"), format!("host_{key}.pub")])
@@ -140,11 +171,11 @@ impl Fleet {
 
     /// Runs `line` in a shell of the user, at home.
     pub fn shell(&self, line: &str) -> Finished {
-        run(&mut self.command(line, true), LIMIT)
+        run(&mut self.command(line), LIMIT)
     }
 
     /// Each line has a folder of its own to work in, with contrib/ in it.
-    fn command(&self, line: &str, equipped: bool) -> Command {
+    fn command(&self, line: &str) -> Command {
         let folder = tempfile::tempdir_in(self.home.path()).unwrap().keep();
         symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib"), folder.join("contrib")).unwrap();
         let mut shell = Command::new("sh");
@@ -153,7 +184,7 @@ impl Fleet {
             shell.env_remove(variable);
         }
         shell.arg("-c").arg(line).current_dir(folder);
-        shell.env("PATH", self.path(equipped));
+        shell.env("PATH", self.path());
         // Ansible wants UTF-8.
         shell.env("LC_ALL", "C.UTF-8").env("PYTHONDONTWRITEBYTECODE", "1");
         shell.env("SSHANCHOR_RESOLVER", self.tree.addr().to_string());
@@ -164,12 +195,10 @@ impl Fleet {
         shell
     }
 
-    /// `sshanchor`, if so, then what is to be found before the rest.
-    fn path(&self, equipped: bool) -> OsString {
-        let mut folders = vec![self.home.join("bin"), venv::program("python").parent().unwrap().to_owned()];
-        if equipped {
-            folders.push(self.home.join("sshanchor"));
-        }
+    /// The user's own programs, and those of this machine but for another `sshanchor`.
+    fn path(&self) -> OsString {
+        let venv = venv::program("python").parent().unwrap().to_owned();
+        let mut folders = vec![self.home.join("bin"), venv, self.home.join("sshanchor")];
         let path = env::var_os("PATH").unwrap_or_default();
         let others = env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
         folders.extend(others.filter(|folder| !folder.join("sshanchor").exists()));
@@ -181,7 +210,6 @@ impl Fleet {
     pub fn works(&self, line: &str, hosts: &[usize]) -> Finished {
         let marks = self.marks();
         let finished = self.shell(line);
-        eprintln!("WORKS {line}\n{}{}\nEND", finished.stdout, finished.stderr);
         assert_eq!(finished.code, Some(0), "{line}: {finished:#?}");
         for host in hosts {
             let log = self.log(*host, &marks);
@@ -200,8 +228,7 @@ impl Fleet {
         let finished = self.shell(line);
         assert_ne!(finished.code, Some(0), "{line}: {finished:#?}");
         let screen = format!("{}{}", finished.stdout, finished.stderr);
-        assert!(screen.contains(says), "the reason is not on the screen: {finished:#?}");
-        eprintln!("SCREEN {line}\n{screen}\nEND");
+        assert!(screen.contains(says), "{says:?} is not on the screen: {finished:#?}");
         let met = |log: &str| log.matches("remote software version").count();
         assert!(wait_until(LIMIT, || met(&self.log(host, &marks)) > 0), "{}", self.log(host, &marks));
         let over = || {
@@ -218,7 +245,10 @@ impl Fleet {
     #[track_caller]
     pub fn fails_without_sshanchor(&self, line: &str, hosts: &[usize]) {
         let marks = self.marks();
-        let finished = run(&mut self.command(line, false), LIMIT);
+        let (here, gone) = (self.home.join("sshanchor"), self.home.join("gone"));
+        fs::rename(&here, &gone).unwrap();
+        let finished = self.shell(line);
+        fs::rename(&gone, &here).unwrap();
         assert_ne!(finished.code, Some(0), "{line}: {finished:#?}");
         hosts.iter().for_each(|&host| self.nobody_named(host, &marks));
     }
@@ -236,7 +266,7 @@ impl Fleet {
     }
 
     /// Ends the connections that ControlPersist keeps: they were verified once, and ask nothing.
-    fn part(&self) {
+    pub fn part(&self) {
         for folder in [".ansible/cp", ".ssh"] {
             for entry in fs::read_dir(self.home.join(folder)).into_iter().flatten().flatten() {
                 if entry.file_type().is_ok_and(|kind| kind.is_socket()) {

@@ -2,6 +2,7 @@
 //! impostor in the host's place, or without `sshanchor`, it fails before anybody is told a user's name.
 
 mod fleet;
+mod screens;
 mod ssh;
 
 use fleet::Fleet;
@@ -28,4 +29,41 @@ recipes! {
     plink [1] "PLINK_OPTIONS=\"-i $HOME/.ssh/id.ppk -proxycmd to-web1\" contrib/plink/plink-verified web1.example.com $PORT1 uptime", "Host key not in manually configured list";
     ansible_with_paramiko [1] "ANSIBLE_CONFIG=contrib/ansible/ansible.cfg \
         ansible -c paramiko -i web1.example.com, -e ansible_port=$PORT1 -m ping all || ! cat ~/.ansible.log", REASON;
+}
+
+#[test]
+fn asyncssh_takes_no_way_around_the_relay_from_the_users_configuration() {
+    let mut fleet = Fleet::start();
+    fleet.ssh_config("    ProxyJump web2.example.com");
+    let line = "python contrib/asyncssh/connect_verified.py web1.example.com $PORT1 uptime";
+    fleet.works(line, &[1]);
+    fleet.with_impostor(1, |fleet| drop(fleet.is_stopped(line, 1, REASON)));
+    assert_eq!(fleet.connections(2), 0);
+}
+
+#[test]
+fn paramikos_client_takes_no_key_outside_the_relay() {
+    let fleet = Fleet::start();
+    let line = "PYTHONPATH=contrib/paramiko python -c '
+from connect_verified import connect_verified
+client = connect_verified(\"web1.example.com\", '$PORT1')
+client.connect(\"127.0.0.1\", '$PORT1')'";
+    let finished = fleet.shell(line);
+    assert_eq!(finished.code, Some(1), "{finished:#?}");
+    assert!(finished.stderr.contains("not connected through sshanchor"), "{finished:#?}");
+    assert_eq!((fleet.connections(1), fleet.users_named(1)), (2, 1));
+}
+
+#[test]
+fn no_host_is_taken_for_an_option() {
+    let fleet = Fleet::start();
+    for script in ["dbclient/dbclient-verified", "plink/plink-verified"] {
+        for host in
+            ["-J@web1.example.com", "-proxycmd", "web1.example.com,web2.example.com", "'web1.example.com -v'"]
+        {
+            let finished = fleet.shell(&format!("contrib/{script} {host} $PORT1 uptime"));
+            assert_eq!(finished.code, Some(2), "{finished:#?}");
+        }
+    }
+    assert_eq!((fleet.connections(1), fleet.connections(2)), (0, 0));
 }

@@ -3,12 +3,25 @@
 use super::REASON;
 use super::fleet::Fleet;
 
-const README: &str = include_str!("../../../README.md");
+pub const README: &str = include_str!("../../../README.md");
 
 /// The README's line that begins so.
 fn line(start: &str) -> &'static str {
     let mut lines = README.lines().filter_map(|line| line.strip_prefix("    "));
     lines.find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("the README has no line {start:?}"))
+}
+
+/// A user whose ssh is configured as the README has it.
+pub fn configured() -> Fleet {
+    let fleet = Fleet::start();
+    install(&fleet, line("sshanchor config ssh --install"));
+    fleet
+}
+
+/// Left to itself it would write where ssh reads: the home that the user database has, not this one.
+fn install(fleet: &Fleet, line: &str) {
+    let finished = fleet.shell(&format!("{line} --ssh-config \"$HOME/.ssh/config\""));
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
 }
 
 /// One test a client: the line that is typed, and the hosts it talks to.
@@ -17,7 +30,7 @@ macro_rules! readme {
         $(
             #[test]
             fn $name() {
-                let fleet = Fleet::start();
+                let fleet = configured();
                 let srv = fleet.srv();
                 fleet.lets_only_the_proven_in(&line($start).replace("/srv", &srv), &$hosts, REASON);
             }
@@ -27,6 +40,7 @@ macro_rules! readme {
 
 readme! {
     ssh [1] "ssh web1";
+    jump [1, 2] "ssh -J";
     git [1] "git clone";
     rsync [1] "rsync -a";
     scp [1] "scp web1";
@@ -35,4 +49,44 @@ readme! {
     clush [1, 2] "clush";
     parallel_ssh [1, 2] "parallel-ssh";
     ansible [1, 2] "ansible";
+}
+
+#[test]
+fn what_ansible_calls_no_host_key_checking_does_not_end_it() {
+    let mut fleet = configured();
+    // ssh gets StrictHostKeyChecking=no from it, on its command line.
+    let lax = format!("ANSIBLE_HOST_KEY_CHECKING=False {}", line("ansible"));
+    fleet.with_impostor(2, |fleet| drop(fleet.is_stopped(&lax, 2, REASON)));
+}
+
+#[test]
+fn a_shared_connection_is_verified_once_and_an_impostor_gets_none() {
+    let mut fleet = configured();
+    let folder = fleet.home();
+    fleet.ssh_config(&format!(
+        "    ControlMaster auto\n    ControlPath {folder}/.ssh/%C\n    ControlPersist 60"
+    ));
+    let ssh = line("ssh web1");
+    fleet.works(ssh, &[1]);
+    let (connections, again) = (fleet.connections(1), fleet.shell(ssh));
+    assert_eq!((again.code, fleet.connections(1)), (Some(0), connections), "{again:#?}");
+    fleet.part();
+    fleet.with_impostor(1, |fleet| drop(fleet.is_stopped(ssh, 1, REASON)));
+}
+
+#[test]
+fn the_proxy_stands_before_ssh_where_that_is_wanted() {
+    let mut fleet = Fleet::start();
+    fleet.find_hosts_by_name();
+    install(&fleet, &format!("{} --mode proxy", line("sshanchor config ssh --install")));
+    for start in ["ssh web1", "git clone"] {
+        let line = line(start).replace("/srv", &fleet.srv());
+        fleet.works(&line, &[1]);
+        fleet.fails_without_sshanchor(&line, &[1]);
+        fleet.with_impostor(1, |fleet| {
+            let screen = fleet.is_stopped(&line, 1, REASON).stderr;
+            // What to do about it is told once, though ssh shows the packet too.
+            assert_eq!(screen.matches("hint: do not connect").count(), 1, "{screen}");
+        });
+    }
 }

@@ -266,7 +266,7 @@ fn way(
                 Ok(text) => format!("ssh is no OpenSSH: {}", text.lines().next().unwrap_or_default().trim()),
                 Err(error) => error.to_string(),
             };
-            Err(Error::failure("ssh-version", format!("cannot tell which options ssh has: {why}"))
+            Err(Error::usage("ssh-version", format!("cannot tell which options ssh has: {why}"))
                 .hint("for OpenSSH 8.5 or newer say --mode known-hosts"))
         }
     }

@@ -153,6 +153,6 @@ fn failed(error: ConfigFileError, own: &Path) -> Error {
 }
 
 pub(super) fn no_home(error: AskSshError) -> Error {
-    Error::failure("ssh", format!("ssh does not tell where its configuration is: {error}"))
+    Error::usage("ssh-config", format!("ssh does not tell where its configuration is: {error}"))
         .hint("name it: --ssh-config FILE")
 }

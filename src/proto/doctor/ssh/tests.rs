@@ -12,7 +12,13 @@ const PROXY: &str = "proxycommand sshanchor proxy %h %p\n";
 
 /// What is found where these lines stand before the defaults.
 fn found(lines: &str) -> Vec<Finding> {
-    judge(Some("web1.example.com"), &Config::parse(&format!("{lines}{DEFAULTS}")))
+    found_by((9, 2), lines)
+}
+
+/// The same for another version of ssh.
+fn found_by((major, minor): (u32, u32), lines: &str) -> Vec<Finding> {
+    let config = Config::parse(&format!("{lines}{DEFAULTS}"));
+    judge(Some("web1.example.com"), &config, Some(Version { major, minor }))
 }
 
 #[test]
@@ -49,6 +55,8 @@ fn connections_are_checked_where_sshanchor_is_asked() {
     assert_eq!(finding.severity, Severity::Info);
     assert!(finding.message.contains("nc %h %p") && finding.remedy.is_some());
     let jump = found("proxyjump jump.example.com\n").remove(0);
+    assert!(jump.remedy.unwrap().starts_with("sshanchor config ssh --install 'web1.example.com'"));
+    let jump = found_by((8, 4), "proxyjump jump.example.com\n").remove(0);
     assert!(jump.message.contains("ProxyJump") && jump.remedy.unwrap().contains("without the jump"));
 }
 
@@ -138,4 +146,49 @@ fn versions_are_read() {
     assert_eq!(version("OpenSSH_7.9").severity, Severity::Info);
     assert_eq!(version("Dropbear v2022.83").severity, Severity::Info);
     assert_eq!(version("").severity, Severity::Info);
+}
+
+#[test]
+fn what_counts_beside_the_command_is_told() {
+    const COMMAND: &str = "knownhostscommand /usr/bin/sshanchor known-hosts %I %H %t %K\n";
+    const NONE: &str = "userknownhostsfile none\nglobalknownhostsfile none\n";
+    let has = |findings: &[Finding], check: &str| findings.iter().any(|finding| finding.check == check);
+    assert!(has(&found(COMMAND), "ssh-known-hosts-files"));
+    assert!(!has(&found(&format!("{COMMAND}{NONE}")), "ssh-known-hosts-files"));
+    assert!(!has(&found(PROXY), "ssh-known-hosts-files"), "the proxy comes before");
+    assert!(has(&found("knownhostscommand /usr/bin/other %H\n"), "ssh-known-hosts-command"));
+    assert!(!has(&found(COMMAND), "ssh-known-hosts-command"));
+    // What today's ssh takes for none is a file to an old one.
+    assert_eq!(severity(&found_by((8, 4), NONE), "ssh-none-file"), Severity::Warning);
+    assert!(!has(&found(NONE), "ssh-none-file") && !has(&found_by((8, 4), ""), "ssh-none-file"));
+    const LOCAL: &str = "nohostauthenticationforlocalhost yes\n";
+    assert_eq!(severity(&found(&format!("{COMMAND}{LOCAL}")), "ssh-localhost"), Severity::Warning);
+    assert_eq!(severity(&found(&format!("{PROXY}{LOCAL}")), "ssh-localhost"), Severity::Info);
+    assert!(!has(&found("nohostauthenticationforlocalhost no\n"), "ssh-localhost"));
+}
+
+#[test]
+fn programs_are_found_in_commands() {
+    let of = |line: &str| Config::parse(line).programs();
+    let khc = |path: &str| vec![("KnownHostsCommand", path.to_owned())];
+    assert_eq!(of("knownhostscommand /usr/bin/sshanchor known-hosts %I"), khc("/usr/bin/sshanchor"));
+    assert_eq!(of(r#"knownhostscommand "/a \"b\" c/sshanchor" known-hosts"#), khc(r#"/a "b" c/sshanchor"#));
+    let proxy = of(r"proxycommand '/it'\''s/sshanchor' proxy '%h' %p");
+    assert_eq!(proxy, [("ProxyCommand", "/it's/sshanchor".to_owned())]);
+    assert!(of("proxycommand sshanchor proxy %h %p\nknownhostscommand /bin/other").is_empty());
+}
+
+#[test]
+fn a_file_that_is_overruled_is_told_with_what_writes_it_again() {
+    let file = "# sshanchor 0.1.0: x\n# Do not edit; made by: sshanchor config ssh --install web1\nMatch host web1\n    \
+        StrictHostKeyChecking yes\n    UserKnownHostsFile none\n";
+    let installed = Installed::parse(file).unwrap();
+    let judge = |lines: &str| in_force("ssh -G web1", "/x", &installed, &Config::parse(lines));
+    assert_eq!(judge("stricthostkeychecking true\nuserknownhostsfile none").severity, Severity::Ok);
+    let finding = judge("stricthostkeychecking false\nuserknownhostsfile none");
+    assert_eq!(finding.severity, Severity::Warning);
+    assert!(finding.message.contains("StrictHostKeyChecking is false"), "{finding:?}");
+    assert!(finding.remedy.unwrap().contains("sshanchor config ssh --install web1"));
+    assert_eq!(of_this_version("/x", &installed, "0.1.0").severity, Severity::Ok);
+    assert_eq!(of_this_version("/x", &installed, "0.2.0").severity, Severity::Info);
 }

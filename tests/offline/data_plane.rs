@@ -1,0 +1,387 @@
+//! The octets of a relayed connection, with whatever clients hand to their ProxyCommand: pipes, socket pairs, one
+//! socket pair for both, files. The host is one that policy passes, so that every octet counts from the first on.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// More than all the buffers on the way hold.
+const MUCH: usize = 24_000_000;
+
+/// A running `sshanchor proxy`, ended with its guard.
+struct Proxy {
+    child: Child,
+    _home: TempDir,
+}
+
+impl Proxy {
+    /// With the server's end of its connection.
+    fn start(stdin: impl Into<Stdio>, stdout: impl Into<Stdio>) -> (Proxy, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let config = home.path().join("config.toml");
+        std::fs::write(&config, "version = 1\n[[host]]\nmatch = \"127.*\"\nmode = \"pass\"\n").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sshanchor"));
+        for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("SSHANCHOR_")) {
+            command.env_remove(name);
+        }
+        command.env("HOME", home.path()).env("SSHANCHOR_CACHE", "off").env("SSHANCHOR_CONFIG", config);
+        command.args(["proxy", "127.0.0.1", &listener.local_addr().unwrap().port().to_string()]);
+        let child = command.stdin(stdin).stdout(stdout).stderr(Stdio::null()).spawn().unwrap();
+        let mut proxy = Proxy { child, _home: home };
+        listener.set_nonblocking(true).unwrap();
+        loop {
+            match listener.accept() {
+                Ok((server, _)) => {
+                    server.set_nonblocking(false).unwrap();
+                    return (proxy, server);
+                }
+                Err(e) => assert_eq!(e.kind(), ErrorKind::WouldBlock),
+            }
+            assert_eq!(proxy.child.try_wait().unwrap(), None, "it never came");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Its exit, which has to come.
+    fn ends(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < LIMIT, "it does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Processor time that it has used so far, in ticks of a hundredth of a second.
+    fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// It waits, and does not spin.
+    #[track_caller]
+    fn rests(&self) {
+        let before = self.ticks();
+        thread::sleep(Duration::from_millis(400));
+        let used = self.ticks() - before;
+        assert!(used <= 3, "{used} ticks while nothing could be done");
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a client gives to its ProxyCommand.
+#[derive(Debug, Clone, Copy)]
+enum Client {
+    /// ssh, paramiko.
+    Pipes,
+    /// asyncssh: its standard input is a socket.
+    SocketAndPipe,
+    /// One socket pair for both.
+    Socket,
+    /// TCP, as from inetd.
+    Tcp,
+}
+
+const CLIENTS: [Client; 4] = [Client::Pipes, Client::SocketAndPipe, Client::Socket, Client::Tcp];
+
+/// The client's own two ends, and the server's.
+struct World {
+    to: Box<dyn WriteEnd>,
+    from: Box<dyn Read + Send>,
+    server: TcpStream,
+    proxy: Proxy,
+}
+
+trait WriteEnd: Write + Send {
+    /// Says that there are no more octets.
+    fn close(self: Box<Self>) {}
+}
+
+impl WriteEnd for io::PipeWriter {}
+
+impl WriteEnd for UnixStream {
+    fn close(self: Box<Self>) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl WriteEnd for TcpStream {
+    fn close(self: Box<Self>) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (near, listener.accept().unwrap().0)
+}
+
+fn world(client: Client) -> World {
+    let (to, from, (proxy, server)): (Box<dyn WriteEnd>, Box<dyn Read + Send>, _) = match client {
+        Client::Pipes => {
+            let ((stdin, to), (from, stdout)) = (io::pipe().unwrap(), io::pipe().unwrap());
+            (Box::new(to), Box::new(from), Proxy::start(stdin, stdout))
+        }
+        Client::SocketAndPipe => {
+            let ((stdin, to), (from, stdout)) = (UnixStream::pair().unwrap(), io::pipe().unwrap());
+            (Box::new(to), Box::new(from), Proxy::start(OwnedFd::from(stdin), stdout))
+        }
+        Client::Socket => {
+            let (near, far) = UnixStream::pair().unwrap();
+            let (stdin, stdout) = (OwnedFd::from(far.try_clone().unwrap()), OwnedFd::from(far));
+            (Box::new(near.try_clone().unwrap()), Box::new(near), Proxy::start(stdin, stdout))
+        }
+        Client::Tcp => {
+            let (near, far) = tcp_pair();
+            let (stdin, stdout) = (OwnedFd::from(far.try_clone().unwrap()), OwnedFd::from(far));
+            (Box::new(near.try_clone().unwrap()), Box::new(near), Proxy::start(stdin, stdout))
+        }
+    };
+    World { to, from, server, proxy }
+}
+
+fn octets(seed: u32) -> Arc<Vec<u8>> {
+    Arc::new((0..MUCH as u32).map(|i| ((i ^ seed).wrapping_mul(2_654_435_761) >> 24) as u8).collect())
+}
+
+/// Writes all of it in pieces of many sizes.
+fn send<W: Write + Send + 'static>(mut to: W, octets: &Arc<Vec<u8>>) -> JoinHandle<W> {
+    let octets = octets.clone();
+    thread::spawn(move || {
+        let (mut rest, mut size) = (&octets[..], 1);
+        while !rest.is_empty() {
+            let (piece, more) = rest.split_at(size.min(rest.len()));
+            to.write_all(piece).unwrap();
+            (rest, size) = (more, size * 7 % 400_009 + 1);
+        }
+        to
+    })
+}
+
+/// Reads to the end.
+fn receive<R: Read + Send + 'static>(mut from: R) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut all = Vec::new();
+        from.read_to_end(&mut all).unwrap();
+        all
+    })
+}
+
+#[test]
+fn much_passes_both_ways_at_once_and_each_end_is_passed_on() {
+    let (up, down) = (octets(1), octets(2));
+    for client in CLIENTS {
+        let World { to, from, server, mut proxy } = world(client);
+        let (at_server, at_client) = (receive(server.try_clone().unwrap()), receive(from));
+        let (sending, serving) = (send(to, &up), send(server, &down));
+        sending.join().unwrap().close();
+        // The client has ended its octets; the server knows, and is heard all the same.
+        assert!(at_server.join().unwrap() == *up, "{client:?}");
+        let mut server = serving.join().unwrap();
+        server.write_all(b"last").unwrap();
+        drop(server);
+        assert!(proxy.ends().success());
+        drop(proxy);
+        assert!(at_client.join().unwrap() == [&down[..], b"last"].concat(), "{client:?}");
+    }
+}
+
+#[test]
+fn a_server_that_reads_no_more_is_heard_to_its_end() {
+    let down = octets(3);
+    for client in CLIENTS {
+        let World { mut to, from, server, mut proxy } = world(client);
+        server.shutdown(Shutdown::Read).unwrap();
+        let at_client = receive(from);
+        let _ = to.write_all(b"nobody reads this");
+        // Closing with octets unread would be a reset (RFC 2525 section 2.17).
+        let server = send(server, &down).join().unwrap();
+        server.shutdown(Shutdown::Write).unwrap();
+        assert!(proxy.ends().success());
+        drop((proxy, to));
+        assert!(at_client.join().unwrap() == *down, "{client:?}");
+    }
+}
+
+#[test]
+fn a_slow_reader_holds_the_other_side_back_and_nothing_is_hoarded() {
+    let small = octets(4);
+    for client in CLIENTS {
+        let World { to, mut from, mut server, proxy } = world(client);
+        // Down: the client reads nothing until the server can write no more.
+        server.set_nonblocking(true).unwrap();
+        let (mut sent, mut blocked) = (0, None);
+        while blocked.is_none_or(|since: Instant| since.elapsed() < Duration::from_millis(300)) {
+            match server.write(&small[sent..]) {
+                Ok(length) => (sent, blocked) = (sent + length, None),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    blocked.get_or_insert_with(Instant::now);
+                    thread::sleep(Duration::from_millis(10));
+                }
+                Err(e) => panic!("{e}"),
+            }
+            assert!(sent < small.len(), "{client:?}: it never was held back");
+        }
+        proxy.rests();
+        let mut read = vec![0; sent];
+        from.read_exact(&mut read).unwrap();
+        assert!(read == small[..sent], "{client:?}");
+        proxy.rests();
+        // Up: the server reads nothing for a while, and the client is held back; then everything comes.
+        server.set_nonblocking(false).unwrap();
+        let sending = send(to, &small);
+        thread::sleep(Duration::from_millis(300));
+        proxy.rests();
+        assert!(!sending.is_finished(), "{client:?}: it never was held back");
+        let mut read = vec![0; small.len()];
+        server.read_exact(&mut read).unwrap();
+        assert!(read == *small, "{client:?}");
+        sending.join().unwrap();
+    }
+}
+
+#[test]
+fn a_slow_writer_is_waited_for_without_work() {
+    for client in CLIENTS {
+        let World { mut to, mut from, mut server, mut proxy } = world(client);
+        for octet in 0..20 {
+            thread::sleep(Duration::from_millis(5));
+            to.write_all(&[octet]).unwrap();
+            let mut read = [0];
+            server.read_exact(&mut read).unwrap();
+            server.write_all(&read).unwrap();
+            from.read_exact(&mut read).unwrap();
+            assert_eq!(read, [octet]);
+        }
+        assert!(proxy.ticks() < 20, "{client:?}");
+        proxy.rests();
+        // The client is killed: the server is told, and closes as servers do.
+        drop((to, from));
+        assert_eq!(server.read(&mut [0]).unwrap(), 0, "{client:?}");
+        proxy.rests();
+        drop(server);
+        assert!(proxy.ends().success(), "{client:?}");
+    }
+}
+
+#[test]
+fn a_client_that_is_gone_ends_a_server_that_goes_on() {
+    for client in CLIENTS {
+        let World { to, from, mut server, mut proxy } = world(client);
+        drop((to, from));
+        while server.write_all(&[0; 100_000]).is_ok() {}
+        // By itself, not by a signal.
+        assert_eq!(proxy.ends().signal(), None, "{client:?}");
+    }
+}
+
+#[test]
+fn the_signals_that_clients_send_end_it() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for signal in [Signal::HUP, Signal::TERM] {
+        let World { to, from, mut server, mut proxy } = world(Client::Pipes);
+        kill_process(Pid::from_child(&proxy.child), signal).unwrap();
+        assert_eq!(proxy.ends().signal(), Some(signal.as_raw()));
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
+        drop((to, from));
+    }
+}
+
+#[test]
+fn a_server_that_resets_has_ended() {
+    for client in CLIENTS {
+        let World { mut to, from, mut server, mut proxy } = world(client);
+        let at_client = receive(from);
+        server.write_all(b"hello").unwrap();
+        // It is there, and unread: closing is a reset then (RFC 2525 section 2.17).
+        to.write_all(b"unread").unwrap();
+        server.peek(&mut [0]).unwrap();
+        drop(server);
+        assert!(proxy.ends().success(), "{client:?}");
+        drop(proxy);
+        drop(to);
+        assert!(b"hello".starts_with(&at_client.join().unwrap()), "{client:?}");
+    }
+}
+
+#[test]
+fn urgent_data_neither_stops_nor_spins() {
+    for client in CLIENTS {
+        let World { to, mut from, mut server, proxy } = world(client);
+        server.write_all(b"before").unwrap();
+        let mut read = [0; 6];
+        from.read_exact(&mut read).unwrap();
+        // splice(2) does not go past the mark. The urgent octet itself is not part of the stream.
+        rustix::net::send(&server, b"u", rustix::net::SendFlags::OOB).unwrap();
+        server.write_all(b"after.").unwrap();
+        from.read_exact(&mut read).unwrap();
+        assert_eq!(&read, b"after.", "{client:?}");
+        proxy.rests();
+        drop(to);
+    }
+}
+
+#[test]
+fn files_serve_as_standard_input_and_output() {
+    let (up, down) = (octets(5), octets(6));
+    let (mut stdin, mut stdout) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    stdin.write_all(&up).unwrap();
+    stdin.rewind().unwrap();
+    let (mut proxy, server) = Proxy::start(stdin, stdout.try_clone().unwrap());
+    let at_server = receive(server.try_clone().unwrap());
+    drop(send(server, &down).join().unwrap());
+    assert!(at_server.join().unwrap() == *up);
+    assert!(proxy.ends().success());
+    let mut all = Vec::new();
+    stdout.rewind().unwrap();
+    stdout.read_to_end(&mut all).unwrap();
+    assert!(all == *down);
+    // And nothing: the server's octets are all there is.
+    let (mut proxy, mut server) = Proxy::start(File::open("/dev/null").unwrap(), Stdio::piped());
+    assert_eq!(server.read(&mut [0]).unwrap(), 0);
+    server.write_all(b"hello").unwrap();
+    drop(server);
+    let mut heard = String::new();
+    proxy.child.stdout.take().unwrap().read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "hello");
+    assert!(proxy.ends().success());
+}
+
+/// What others hold too keeps its flags: a shell behind a pipe or a terminal would find its reads failing.
+#[test]
+fn what_others_hold_stays_blocking() {
+    let (stdin, mut to) = io::pipe().unwrap();
+    let (mut near, far) = UnixStream::pair().unwrap();
+    let (of_stdin, of_stdout) = (stdin.try_clone().unwrap(), far.try_clone().unwrap());
+    let (mut proxy, mut server) = Proxy::start(stdin, OwnedFd::from(far));
+    to.write_all(b"up").unwrap();
+    server.read_exact(&mut [0; 2]).unwrap();
+    server.write_all(b"down").unwrap();
+    near.read_exact(&mut [0; 4]).unwrap();
+    for flags in [rustix::fs::fcntl_getfl(&of_stdin), rustix::fs::fcntl_getfl(&of_stdout)] {
+        assert!(!flags.unwrap().contains(rustix::fs::OFlags::NONBLOCK));
+    }
+    drop(server);
+    assert!(proxy.ends().success());
+}
