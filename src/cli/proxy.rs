@@ -21,10 +21,10 @@ use crate::proto::hostkey::{HostKeyError, Presented};
 use crate::proto::known_hosts;
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
-use crate::ssh::pass::pass;
+use crate::ssh::relay::pass::pass;
+use crate::ssh::relay::server::Server;
+use crate::ssh::relay::standard::{stdin, stdout};
 use crate::ssh::relay::{Cause, Refusal, refuse_client, relay_explained};
-use crate::ssh::server::Server;
-use crate::ssh::standard::{stdin, stdout};
 use crate::verifier::{ProbeFailure, Verifier, accepted, connect_passed, now};
 
 /// Be ssh's ProxyCommand: check the key exchange in-line.

@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::output::Output;
 use crate::proto::handshake::End;
 use crate::proto::via::Via;
-use crate::ssh::program::{Program, Voice};
 use crate::ssh::relay::Cause;
+use crate::ssh::relay::program::{Program, Voice};
 
 /// In how many commands of `--via` this process runs: set for the next one.
 const DEPTH: &str = "SSHANCHOR_VIA_DEPTH";

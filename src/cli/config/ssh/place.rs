@@ -8,8 +8,8 @@ use crate::proto::ssh_config::change::Change;
 use crate::proto::ssh_config::include::{self, Included};
 use crate::proto::ssh_config::installed::Installed;
 use crate::proto::ssh_config::quote::in_include;
+use crate::ssh::config::files::{self, ConfigFileError};
 use crate::ssh::config::{self, AskSshError};
-use crate::ssh::config_files::{self, ConfigFileError};
 
 /// The system's configuration of the ssh client.
 const SYSTEM: &str = "/etc/ssh/ssh_config";
@@ -128,7 +128,7 @@ impl Place {
 
     /// Writes a change.
     pub(super) fn apply(&self, change: &Change) -> Result<(), Error> {
-        config_files::apply(change, self.mode()).map_err(|e| failed(e, &self.own))
+        files::apply(change, self.mode()).map_err(|e| failed(e, &self.own))
     }
 }
 
@@ -154,7 +154,7 @@ fn one_home(usual: PathBuf) -> Result<PathBuf, Error> {
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    config_files::read(path).map_err(|e| failed(e, path))
+    files::read(path).map_err(|e| failed(e, path))
 }
 
 fn failed(error: ConfigFileError, own: &Path) -> Error {
