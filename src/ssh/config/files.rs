@@ -63,7 +63,8 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, ConfigFileError> {
 }
 
 /// Makes the file what it is to be, at once: whoever reads it finds the old or the new one. A link stays, and what it
-/// leads to is replaced; owner and mode stay. A new file has `mode`, and a folder made for it is private.
+/// leads to is replaced; owner and mode stay. A new file has `mode`, and a folder made for it lets in whom the file
+/// does.
 pub fn apply(change: &Change, mode: u32) -> Result<(), ConfigFileError> {
     let path = &change.path;
     let io = |error| ConfigFileError::Io(path.clone(), error);
@@ -78,7 +79,9 @@ pub fn apply(change: &Change, mode: u32) -> Result<(), ConfigFileError> {
     let real = if old.is_some() { fs::canonicalize(path).map_err(io)? } else { path.clone() };
     let folder = files::folder(&real);
     if old.is_none() && !folder.exists() {
-        DirBuilder::new().mode(0o700).create(folder).map_err(io)?;
+        // Who may read the file has to get to it.
+        let folder_mode = if mode & 0o004 != 0 { 0o755 } else { 0o700 };
+        DirBuilder::new().mode(folder_mode).create(folder).map_err(io)?;
     }
     let file = files::staged(folder, after, mode, old.as_ref()).map_err(|e| match &old {
         Some(old) if e.kind() == io::ErrorKind::PermissionDenied && old.uid() != geteuid().as_raw() => {
@@ -119,6 +122,14 @@ mod tests {
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
         apply(&change(&path, Some("b\n"), None), 0o600).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_folder_for_a_file_that_all_read_lets_them_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ssh_config.d/00-sshanchor.conf");
+        apply(&change(&path, None, Some("a\n")), 0o644).unwrap();
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o644, 0o755));
     }
 
     #[test]
