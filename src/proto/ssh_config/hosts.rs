@@ -65,6 +65,18 @@ impl Hosts {
         wanted.map(name).filter(good).take(MAX_PROBES).collect()
     }
 
+    /// Which of the `former` patterns match hosts that these leave out.
+    pub fn left_out<'a>(&self, former: &'a Hosts) -> Vec<&'a str> {
+        let (unwanted, wanted): (Vec<&String>, Vec<&String>) =
+            former.words.iter().partition(|word| word.starts_with('!'));
+        let is_left_out = |word: &&String| {
+            let words: Vec<&str> =
+                [*word].into_iter().chain(unwanted.iter().copied()).map(String::as_str).collect();
+            PatternList::parse(&words.join(" ")).is_ok_and(|part| !part.is_covered_by(&[&self.list]))
+        };
+        wanted.into_iter().filter(is_left_out).map(String::as_str).collect()
+    }
+
     /// Patterns that addresses match, none of which can be proven.
     pub fn addresses(&self) -> Vec<&str> {
         let of_address = |word: &&String| {

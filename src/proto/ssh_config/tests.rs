@@ -2,7 +2,7 @@
 
 use super::change::{Change, Kind};
 use super::hosts::HostsError;
-use super::include::{Included, included, is_first, with, without};
+use super::include::{Included, included, is_first, names, with, without};
 use super::installed::{Installed, differences};
 use super::*;
 use crate::proto::doctor::ssh::Config;
@@ -205,4 +205,19 @@ fn what_was_written_is_read_again_and_compared_with_what_is_in_force() {
 
 fn own((option, value): &(&str, String)) -> (String, String) {
     ((*option).to_owned(), value.clone())
+}
+
+#[test]
+fn patterns_that_go_and_names_that_are_typed_are_found() {
+    for (new, former, left_out) in [
+        ("*.example.com", "*.example.com", &[][..]),
+        ("*.example.com", "web1.example.com *.example.org", &["*.example.org"]),
+        ("*.example.com !db.example.com", "*.example.com !db.example.com", &[]),
+        ("*.example.com !db.example.com", "*.example.com", &["*.example.com"]),
+        ("web1", "web1 web1. !a", &[]),
+    ] {
+        assert_eq!(hosts(new).left_out(&hosts(former)), left_out, "{new} after {former}");
+    }
+    let text = b"Include x\r\nHost web1 \"web2\" *.example.com !web3 # web4\r\n  HostName a\nhost=db\n#Host c\nHostName h\n";
+    assert_eq!(names(text), ["web1", "web2", "db"]);
 }

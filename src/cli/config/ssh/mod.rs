@@ -4,6 +4,7 @@ mod place;
 mod program;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -18,7 +19,7 @@ use crate::proto::policy::{Mode as PolicyMode, Setting};
 use crate::proto::ssh_config::change::{Change, Kind as ChangeKind};
 use crate::proto::ssh_config::hosts::Hosts;
 use crate::proto::ssh_config::installed::differences;
-use crate::proto::ssh_config::quote::QuoteError;
+use crate::proto::ssh_config::quote::{QuoteError, shell_line};
 use crate::proto::ssh_config::{Version, Wanted, Way};
 use crate::ssh::config::{self, AskSshError};
 
@@ -101,6 +102,17 @@ struct Done {
     /// Names that were tried.
     probes: Vec<String>,
     overruled: Vec<Overruled>,
+    /// Patterns that the file was for, and these are not.
+    left_out: Vec<String>,
+    /// Names that no pattern matches, and that ssh's configuration leads to names that one does.
+    aliases: Vec<Alias>,
+}
+
+/// A name that is typed.
+#[derive(Debug, Serialize)]
+struct Alias {
+    typed: String,
+    host: String,
 }
 
 /// A file.
@@ -169,7 +181,36 @@ pub(super) async fn run(args: Args, typed: &Typed, out: Output) -> Result<Option
     if let Some(shortcoming) = place.shortcoming()? {
         out.warn(&shortcoming);
     }
+    let more = |others: &[&str]| {
+        let words = wanted.again.iter().cloned().chain(others.iter().map(|word| (*word).to_owned()));
+        shell_line(&words.collect::<Vec<_>>()).map_err(bad_word)
+    };
+    let former = place.former()?;
+    let left_out = former.as_ref().map(|former| hosts.left_out(former)).unwrap_or_default();
+    if !left_out.is_empty() {
+        out.warn(&format!(
+            "ssh no longer asks about {}, which {} was for: these patterns take the place of those (hint: to keep both: {})",
+            left_out.join(" "),
+            place.own.display(),
+            more(&left_out)?
+        ));
+    }
+    let aliases = match said.is_ok() {
+        true => aliases(&place, &hosts, patience).await?,
+        false => Vec::new(),
+    };
+    if !aliases.is_empty() {
+        let leads = |alias: &Alias| format!("{} (HostName {})", alias.typed, alias.host);
+        let typed: Vec<&str> = aliases.iter().map(|alias| alias.typed.as_str()).collect();
+        out.warn(&format!(
+            "ssh will not ask about {}: it compares the patterns with the name that is typed (hint: name them too: {})",
+            aliases.iter().map(leads).collect::<Vec<_>>().join(", "),
+            more(&typed)?
+        ));
+    }
     let mut done = Done { mode: Some(mode), ssh, hosts: hosts.words().to_vec(), ..Done::of("install") };
+    done.left_out = left_out.iter().map(|&word| word.to_owned()).collect();
+    done.aliases = aliases;
     let changes = place.install(&text)?;
     done.applied = apply(&args, &place, &changes)?;
     // What would be in force shows when it is.
@@ -189,6 +230,19 @@ pub(super) async fn run(args: Args, typed: &Typed, out: Output) -> Result<Option
         }
     }
     tell(&args, &changes, done, out)
+}
+
+/// Names in ssh's configuration that no pattern matches, and that lead to names that one does.
+async fn aliases(place: &Place, hosts: &Hosts, patience: Duration) -> Result<Vec<Alias>, Error> {
+    let mut aliases = Vec::new();
+    for typed in place.names()?.into_iter().filter(|typed| !hosts.list().matches(typed)) {
+        // What ssh does not understand is not for here to tell.
+        let Ok(config) = config::of_host(&typed, place.asked_with.as_deref(), patience).await else { continue };
+        if let Some(name) = config.host().filter(|name| hosts.list().matches(name)) {
+            aliases.push(Alias { host: name.to_owned(), typed });
+        }
+    }
+    Ok(aliases)
 }
 
 /// Makes the changes, unless they are only to be shown; whether it did.
@@ -342,7 +396,8 @@ fn bad_word(error: QuoteError) -> Error {
 impl Done {
     fn of(action: &'static str) -> Self {
         let (mode, ssh, hosts, files) = (None, None, Vec::new(), Vec::new());
-        Done { action, applied: false, mode, ssh, hosts, files, probes: Vec::new(), overruled: Vec::new() }
+        let (probes, overruled, left_out, aliases) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Done { action, applied: false, mode, ssh, hosts, files, probes, overruled, left_out, aliases }
     }
 }
 
