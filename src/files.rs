@@ -18,6 +18,8 @@ pub fn write(path: &Path, octets: &[u8]) -> io::Result<()> {
 
 /// Puts a new file at `path`, or in the place of the one that is there.
 fn put(path: &Path, octets: &[u8]) -> io::Result<()> {
+    // The system's own words for a folder that is not there.
+    fs::metadata(folder(path))?;
     let mut file =
         tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(folder(path))?;
     file.write_all(octets)?;

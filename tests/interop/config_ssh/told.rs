@@ -100,7 +100,10 @@ fn install_tells_whom_it_leaves_out_and_which_names_lead_past_it() {
     let world = world();
     world.write(&format!("Host web1\n  HostName {HOST}\nHost other\n  HostName other.example.org\n"));
     let finished = world.install(&["--json"]);
-    assert!(finished.stderr.contains(&format!("ssh will not ask about web1 (HostName {HOST})")), "{finished:#?}");
+    assert!(
+        finished.stderr.contains(&format!("ssh will not ask about web1 (HostName {HOST})")),
+        "{finished:#?}"
+    );
     let done = finished.json();
     assert_eq!(done["aliases"], serde_json::json!([{"typed": "web1", "host": HOST}]), "{done}");
     assert_eq!(done["left_out"], serde_json::json!([]), "{done}");

@@ -2,24 +2,24 @@
 
 mod place;
 mod program;
+mod reach;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use self::place::Place;
 use self::program::this_program;
-use crate::config::{Cache, Config, Files, Typed, load, warning};
+use self::reach::Alias;
+use crate::config::{Cache, Files, Typed, load, warning};
 use crate::error::{Error, Kind};
 use crate::output::{Output, Report};
 use crate::ownership;
-use crate::proto::policy::{Mode as PolicyMode, Setting};
 use crate::proto::ssh_config::change::{Change, Kind as ChangeKind};
 use crate::proto::ssh_config::hosts::Hosts;
 use crate::proto::ssh_config::installed::differences;
-use crate::proto::ssh_config::quote::{QuoteError, shell_line};
+use crate::proto::ssh_config::quote::QuoteError;
 use crate::proto::ssh_config::{Version, Wanted, Way};
 use crate::ssh::config::{self, AskSshError};
 
@@ -108,13 +108,6 @@ struct Done {
     aliases: Vec<Alias>,
 }
 
-/// A name that is typed.
-#[derive(Debug, Serialize)]
-struct Alias {
-    typed: String,
-    host: String,
-}
-
 /// A file.
 #[derive(Debug, Serialize)]
 struct FileDone {
@@ -147,7 +140,7 @@ pub(super) async fn run(args: Args, typed: &Typed, out: Output) -> Result<Option
         Error::usage("host-pattern", e)
             .hint("want patterns of host names, such as '*.example.com' '!db.example.com'")
     })?;
-    warn_of(&hosts, &config, out);
+    reach::warn_of(&hosts, &config, out);
     let said = config::version(patience).await;
     let version = said.as_deref().ok().and_then(Version::parse);
     let place = match place.await {
@@ -181,36 +174,15 @@ pub(super) async fn run(args: Args, typed: &Typed, out: Output) -> Result<Option
     if let Some(shortcoming) = place.shortcoming()? {
         out.warn(&shortcoming);
     }
-    let more = |others: &[&str]| {
-        let words = wanted.again.iter().cloned().chain(others.iter().map(|word| (*word).to_owned()));
-        shell_line(&words.collect::<Vec<_>>()).map_err(bad_word)
+    let (left_out, aliases) = reach::tell(&place, &wanted, said.is_ok(), patience, out).await?;
+    let mut done = Done {
+        mode: Some(mode),
+        ssh,
+        hosts: hosts.words().to_vec(),
+        left_out,
+        aliases,
+        ..Done::of("install")
     };
-    let former = place.former()?;
-    let left_out = former.as_ref().map(|former| hosts.left_out(former)).unwrap_or_default();
-    if !left_out.is_empty() {
-        out.warn(&format!(
-            "ssh no longer asks about {}, which {} was for: these patterns take the place of those (hint: to keep both: {})",
-            left_out.join(" "),
-            place.own.display(),
-            more(&left_out)?
-        ));
-    }
-    let aliases = match said.is_ok() {
-        true => aliases(&place, &hosts, patience).await?,
-        false => Vec::new(),
-    };
-    if !aliases.is_empty() {
-        let leads = |alias: &Alias| format!("{} (HostName {})", alias.typed, alias.host);
-        let typed: Vec<&str> = aliases.iter().map(|alias| alias.typed.as_str()).collect();
-        out.warn(&format!(
-            "ssh will not ask about {}: it compares the patterns with the name that is typed (hint: name them too: {})",
-            aliases.iter().map(leads).collect::<Vec<_>>().join(", "),
-            more(&typed)?
-        ));
-    }
-    let mut done = Done { mode: Some(mode), ssh, hosts: hosts.words().to_vec(), ..Done::of("install") };
-    done.left_out = left_out.iter().map(|&word| word.to_owned()).collect();
-    done.aliases = aliases;
     let changes = place.install(&text)?;
     done.applied = apply(&args, &place, &changes)?;
     // What would be in force shows when it is.
@@ -230,19 +202,6 @@ pub(super) async fn run(args: Args, typed: &Typed, out: Output) -> Result<Option
         }
     }
     tell(&args, &changes, done, out)
-}
-
-/// Names in ssh's configuration that no pattern matches, and that lead to names that one does.
-async fn aliases(place: &Place, hosts: &Hosts, patience: Duration) -> Result<Vec<Alias>, Error> {
-    let mut aliases = Vec::new();
-    for typed in place.names()?.into_iter().filter(|typed| !hosts.list().matches(typed)) {
-        // What ssh does not understand is not for here to tell.
-        let Ok(config) = config::of_host(&typed, place.asked_with.as_deref(), patience).await else { continue };
-        if let Some(name) = config.host().filter(|name| hosts.list().matches(name)) {
-            aliases.push(Alias { host: name.to_owned(), typed });
-        }
-    }
-    Ok(aliases)
 }
 
 /// Makes the changes, unless they are only to be shown; whether it did.
@@ -274,27 +233,6 @@ fn print(printed: Printed, out: Output) -> Result<Option<Kind>, Error> {
     }
     out.result(&printed)?;
     Ok(None)
-}
-
-/// What will not work as it may be meant.
-fn warn_of(hosts: &Hosts, config: &Config, out: Output) {
-    let addresses = hosts.addresses();
-    if !addresses.is_empty() {
-        out.warn(&format!(
-            "no key of an address can be proven: ssh will refuse every host that {} matches",
-            addresses.join(" ")
-        ));
-    }
-    for rule in config.policies.rules() {
-        let is_passed = rule.settings.iter().any(|(setting, _)| *setting == Setting::Mode(PolicyMode::Pass));
-        if is_passed && rule.hosts.meets(hosts.list()) {
-            out.warn(&format!(
-                "the configuration passes {} (mode = \"pass\"), and ssh will refuse these hosts, for it is told of proven \
-                 keys alone; leave them out with ! before their patterns",
-                rule.hosts
-            ));
-        }
-    }
 }
 
 fn way(
