@@ -20,6 +20,8 @@ pub fn write(path: &Path, octets: &[u8]) -> io::Result<()> {
 
 /// Puts a new file at `path`, or in the place of the one that is there.
 fn put(path: &Path, octets: &[u8]) -> io::Result<()> {
+    // The system's own words for a folder that is not there.
+    fs::metadata(folder(path))?;
     staged(folder(path), octets, 0o644, None)?.persist(path).map_err(|e| e.error)?;
     Ok(())
 }

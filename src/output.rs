@@ -20,6 +20,11 @@ pub struct Output {
     pub verbose: u8,
 }
 
+/// How many hosts, in words.
+pub fn hosts(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "host" } else { "hosts" })
+}
+
 /// A result that has a form for people; its `Serialize` is the form for scripts.
 pub trait Report: Serialize {
     /// Lines for people, without the final newline.

@@ -24,7 +24,8 @@ use crate::verifier::{accepted, now};
 /// the reason on standard error; standard output holds known_hosts lines and nothing else.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example, for ~/.ssh/config (OpenSSH 8.5 or later; ssh wants the path from the root, see: command -v sshanchor;\nsshanchor config ssh writes such lines):\n\n    \
+    after_help = "sshanchor config ssh --install '*.example.com' writes what ssh needs. By hand, for ~/.ssh/config\n\
+        (OpenSSH 8.5 or later; ssh wants the path from the root, see: command -v sshanchor):\n\n    \
         Host *.example.com\n        \
             KnownHostsCommand /usr/bin/sshanchor known-hosts %I %H %t %K %k %p\n        \
             VerifyHostKeyDNS no\n        \
@@ -32,10 +33,11 @@ use crate::verifier::{accepted, now};
             StrictHostKeyChecking yes\n        \
             UserKnownHostsFile none\n        \
             GlobalKnownHostsFile none\n\n\
-        VerifyHostKeyDNS yes would have ssh believe a resolver's word and ask nobody else. Of several values in\n\
-        ssh_config the first one counts: put these lines before others. ssh -J does not take -o KnownHostsCommand over to\n\
-        the jump host, ssh_config does.\n\
-        Exit status: 0 the key is proven, and printed; 3 rejected, 4 unproven, 2 usage; ORDER and ADDRESS always 0.\n\
+        VerifyHostKeyDNS yes would have ssh believe a resolver's word and ask nobody else. Of several\n\
+        values in ssh_config the first one counts: put these lines before others. ssh -J does not take\n\
+        -o KnownHostsCommand over to the jump host, ssh_config does.\n\
+        Exit status: 0 the key is proven, and printed; 3 rejected, 4 unproven, 2 usage; ORDER and\n\
+        ADDRESS always 0.\n\
         With --json the reason of a refusal is an object on standard error."
 )]
 pub(super) struct Args {

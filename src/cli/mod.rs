@@ -45,7 +45,9 @@ use crate::verifier::{Options, Verifier};
     version,
     about = "SSH host identities anchored in DNSSEC: publish SSHFP records, prove them before connecting",
     after_help = "Exit status: 0 verified or done, 1 failure, 2 usage, 3 rejected, 4 unproven, 5 changes pending or findings.\n\
-                  New here? Try: sshanchor demo",
+                  On a host:   sshanchor publish --name web1.example.com --server 192.0.2.53 --key-file web1.key\n\
+                  On a client: sshanchor config ssh --install '*.example.com', then ssh as ever\n\
+                  New here?    sshanchor demo",
     disable_help_subcommand = true
 )]
 struct Cli {
@@ -86,6 +88,7 @@ struct Global {
 enum Subcommands {
     #[command(flatten)]
     Command(Command),
+    #[command(display_order = 4)]
     Config(config::Args),
 }
 
@@ -96,15 +99,15 @@ enum Command {
     Sshfp(sshfp::Args),
     Publish(publish::Args),
     Withdraw(withdraw::Args),
-    Lookup(lookup::Args),
-    Bundle(bundle::Args),
-    Export(Box<export::Args>),
     Verify(verify::Args),
-    Proxy(proxy::Args),
-    KnownHosts(known_hosts::Args),
     Exec(exec::Args),
     Doctor(doctor::Args),
     Tidy(tidy::Args),
+    Lookup(lookup::Args),
+    Export(Box<export::Args>),
+    Bundle(bundle::Args),
+    Proxy(proxy::Args),
+    KnownHosts(known_hosts::Args),
 }
 
 impl Command {
@@ -226,7 +229,7 @@ pub(crate) fn host_name(text: &str) -> Result<HostName, Error> {
     HostName::parse(text).map_err(|e| match e {
         HostNameError::Address(_) => Error::new(Kind::Unproven, "address", e)
             .hint("use the host's name: only names have records that can be proven"),
-        HostNameError::Grammar(_) => Error::usage("host-name", e),
+        HostNameError::Grammar(_) => Error { hint: target::hint_for(text), ..Error::usage("host-name", e) },
     })
 }
 
@@ -236,7 +239,12 @@ pub fn main() -> ExitCode {
     let (cli, matches) = match matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
         Ok(both) => both,
         Err(e) => {
-            // --help and --version go to stdout with status 0, mistakes to stderr with status 2.
+            // --help and --version go to stdout with status 0, mistakes to stderr with status 2. Values from the
+            // environment would stand in the usage as if they had to be typed.
+            let e = match Cli::command_without_variables().try_get_matches() {
+                Err(without) if e.use_stderr() && without.use_stderr() => without,
+                _ => e,
+            };
             let text = e.render().to_string();
             if e.use_stderr() {
                 Output { json: false, verbose: 0 }.note(text.trim_end());
@@ -305,6 +313,15 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
     command
         .mut_args(|arg| if arg.get_env().is_some_and(empty) { arg.env(None::<&str>) } else { arg })
         .mut_subcommands(without_empty_variables)
+}
+
+impl Cli {
+    fn command_without_variables() -> clap::Command {
+        fn without(command: clap::Command) -> clap::Command {
+            command.mut_args(|arg| arg.env(None::<&str>)).mut_subcommands(without)
+        }
+        without(Self::command())
+    }
 }
 
 /// The exit status of a command that has reported its outcome already; none is success.

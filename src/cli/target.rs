@@ -46,18 +46,69 @@ pub(super) fn target(text: &str, port: u16) -> Result<(Target, u16), Error> {
     Ok((target, port))
 }
 
+/// What to type in the place of something that is no host name.
+pub(super) fn hint_for(text: &str) -> Option<String> {
+    let (_, host) = text.rsplit_once('@').unwrap_or(("", text));
+    let is_name = |text: &str| HostName::parse(text).is_ok();
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if is_port(text) {
+        return Some("a port stands behind its host: HOST:PORT".to_owned());
+    }
+    if text.starts_with('@') {
+        return Some("no file of hosts is read here: give their names".to_owned());
+    }
+    if text.contains("://") {
+        return Some("give the host alone, HOST or HOST:PORT, and not a URL".to_owned());
+    }
+    if host != text && (is_name(host) || host.rsplit_once(':').is_some_and(|(name, _)| is_name(name))) {
+        return Some(format!("no user is asked for here: {host}"));
+    }
+    match text.rsplit_once(':') {
+        Some((name, port)) if is_name(name) && is_port(port) => Some(format!("without the port: {name}")),
+        _ if text.contains(['*', '?']) => Some("give whole names: no host answers to a pattern".to_owned()),
+        _ if !text.is_ascii() => {
+            Some("names in other scripts have an ASCII form, which begins with xn--".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The hosts that were named, each one as often as it was: `HOST`, `HOST:PORT`, `@FILE` for those in a file, a line
+/// each, `-` for those on standard input. `port` is that of hosts that name none.
+pub(super) fn targets(texts: &[String], port: u16) -> Result<Vec<(Target, u16)>, Error> {
+    let mut targets = Vec::new();
+    each(texts, |text| {
+        targets.push(target(text, port)?);
+        Ok(())
+    })?;
+    match targets.is_empty() {
+        true => Err(Error::usage("host-name", "no host was named")),
+        false => Ok(targets),
+    }
+}
+
 /// The hosts that were named, each once, in that order: `HOST`, `HOST:PORT`, `@FILE` for those in a file, a line each,
 /// `-` for those on standard input. `port` is that of hosts that name none. An address is an error: nothing vouches
 /// for it.
 pub(super) fn hosts(texts: &[String], port: u16) -> Result<Vec<(HostName, u16)>, Error> {
     let mut hosts = Vec::new();
-    let mut add = |text: &str| match target(text, port)? {
+    each(texts, |text| match target(text, port)? {
         (Target::Host(name), port) => {
             hosts.push((name, port));
             Ok(())
         }
         (Target::Address(_, error), _) => Err(error),
-    };
+    })?;
+    let mut seen = HashSet::new();
+    hosts.retain(|host| seen.insert(host.clone()));
+    match hosts.is_empty() {
+        true => Err(Error::usage("host-name", "no host was named")),
+        false => Ok(hosts),
+    }
+}
+
+/// Calls `add` for each host that `texts` name, also by `@FILE` and `-`; its errors say where.
+fn each(texts: &[String], mut add: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
     for text in texts {
         let (source, content) = match text.strip_prefix('@') {
             Some(file) => (file, File::open(file).and_then(|file| read_whole(file, MAX_HOSTS_FILE))),
@@ -79,12 +130,7 @@ pub(super) fn hosts(texts: &[String], port: u16) -> Result<Vec<(HostName, u16)>,
             })?;
         }
     }
-    let mut seen = HashSet::new();
-    hosts.retain(|host| seen.insert(host.clone()));
-    match hosts.is_empty() {
-        true => Err(Error::usage("host-name", "no host was named")),
-        false => Ok(hosts),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -112,6 +158,26 @@ mod tests {
         assert_eq!(read("[::1]:2222"), is("::1", 2222));
         for bad in ["web1:0", "web1:65536", "web1:ssh", "web1:", "[web1]x", "web_1", "web1:22:22", ""] {
             assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_told_with_what_to_type() {
+        for (text, hint) in [
+            ("23248", Some("HOST:PORT")),
+            ("ssh://web1.example.com:22", Some("not a URL")),
+            ("root@web1.example.com", Some(": web1.example.com")),
+            ("root@web1.example.com:22", Some(": web1.example.com:22")),
+            ("web1.example.com:22", Some("without the port: web1.example.com")),
+            ("*.example.com", Some("whole names")),
+            ("w\u{e9}b.example.com", Some("xn--")),
+            ("@fleet", Some("no file of hosts")),
+            ("web_1", None),
+            ("", None),
+        ] {
+            let told = hint_for(text);
+            assert_eq!(told.is_some(), hint.is_some(), "{text}: {told:?}");
+            assert!(told.unwrap_or_default().contains(hint.unwrap_or_default()), "{text}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::bundle::BundleFile;
-use super::target::{Target, target};
+use super::target::{Target, targets};
 use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, in_grace};
 use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
@@ -21,10 +21,11 @@ use crate::verifier::{ProbeFailure, Verification, Verifier, now};
 /// Proves each host's keys from DNSSEC, shakes hands with the host, and compares: accept, reject or
 /// unproven, a line each. Nothing is sent beyond the key exchange: no user name, no authentication.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: sshanchor verify web1.example.com web2.example.com:2222\n\
+#[command(after_help = "Examples: sshanchor verify web1.example.com web2.example.com:2222\n          \
+              sshanchor verify @fleet --json\n\
     Exit status: 0 all accepted; of several outcomes the gravest: 3 rejected, 4 unproven, 1 unreachable.")]
 pub(super) struct Args {
-    /// The hosts; [HOST]:PORT is understood too
+    /// The hosts; @FILE stands for the hosts in it, a line each, - for those on standard input
     #[arg(value_name = "HOST[:PORT]", required = true)]
     hosts: Vec<String>,
     /// The port of hosts that name none
@@ -71,8 +72,7 @@ pub(super) struct Key {
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     // Before anything is done: a mistyped name is not to stop a run half way.
-    let targets: Vec<(Target, u16)> =
-        args.hosts.iter().map(|text| target(text, args.port)).collect::<Result<_, _>>()?;
+    let targets = targets(&args.hosts, args.port)?;
     let width = hosts_at_once(usize::from(args.fanout));
     let verifier = cx.verifier_with(args.bundle.load()?)?;
     let mut kinds = Vec::new();
@@ -266,6 +266,7 @@ impl Report for Judged {
 
 #[cfg(test)]
 mod tests {
+    use super::super::target::target;
     use super::*;
 
     #[test]

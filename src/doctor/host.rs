@@ -63,7 +63,8 @@ impl Doctor {
         findings.extend(remembered(&name, &known_as, proven.as_deref(), config.as_ref(), wanted));
         if let Some(config) = &config {
             let mut about_ssh = self.in_force(&typed, config).await;
-            about_ssh.extend(judge::ssh::judge(Some(&typed), config, self.ssh().await.version));
+            let client = self.ssh().await;
+            about_ssh.extend(judge::ssh::judge(Some(&typed), config, client.version, client.installed()));
             findings.extend(about_ssh.into_iter().map(|finding| finding.of(&name)));
         }
         Group { title, findings }

@@ -208,7 +208,10 @@ impl Doctor {
         findings.extend(self.files().await);
         if hosts.is_empty() {
             match config::of_host(NOBODY, self.ssh_config.as_deref(), self.timeout / 3).await {
-                Ok(config) => findings.extend(judge::ssh::judge(None, &config, self.ssh().await.version)),
+                Ok(config) => {
+                    let client = self.ssh().await;
+                    findings.extend(judge::ssh::judge(None, &config, client.version, client.installed()));
+                }
                 Err(error) => findings.push(no_config(&self.asked(NOBODY), &error)),
             }
         }

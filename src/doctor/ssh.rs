@@ -23,6 +23,13 @@ pub(super) struct Client {
     installed: Vec<(PathBuf, Installed)>,
 }
 
+impl Client {
+    /// What ssh reads first of it.
+    pub(super) fn installed(&self) -> Option<&Installed> {
+        self.installed.first().map(|(_, installed)| installed)
+    }
+}
+
 impl Doctor {
     /// Found out once.
     pub(super) async fn ssh(&self) -> &Client {

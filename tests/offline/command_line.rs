@@ -62,3 +62,75 @@ fn a_pipe_that_nobody_writes_to_is_not_waited_for_for_ever() {
     assert_eq!(status, Some(1), "{err}");
     assert!(err.contains("is it a pipe that nobody writes to?"), "{err}");
 }
+
+#[test]
+fn variables_do_not_stand_in_the_usage_as_if_they_had_to_be_typed() {
+    let (status, _, err) = run(sshanchor(&["verify"]).env("SSHANCHOR_RESOLVER", "192.0.2.53"));
+    assert_eq!(status, Some(2));
+    assert!(err.contains("HOST[:PORT]") && !err.contains("--resolver") && !err.contains("--config"), "{err}");
+    // A variable that is wrong is told of.
+    let (status, _, err) = run(sshanchor(&["verify", "x"]).env("SSHANCHOR_RESOLVER", "nobody"));
+    assert_eq!(status, Some(2));
+    assert!(err.contains("'nobody' for '--resolver"), "{err}");
+}
+
+#[test]
+fn exec_tells_where_the_host_stands() {
+    for arguments in [&["exec", "web1.example.com", "--", "uptime"][..], &["exec", "--", "uptime"]] {
+        let (status, out, err) = run(&mut sshanchor(arguments));
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{arguments:?}: {err}");
+        assert!(err.contains("-H is missing") && err.contains("exec -H HOST -- uptime"), "{err}");
+    }
+    let (status, _, err) =
+        run(&mut sshanchor(&["exec", "-H", "ssh://me@web1.example.com:22", "--", "uptime"]));
+    assert_eq!(status, Some(2), "{err}");
+    assert!(err.contains("not a URL"), "{err}");
+}
+
+#[test]
+fn what_is_mistyped_is_told_with_what_to_type() {
+    for (arguments, hint) in [
+        (&["verify", "web1.example.com", "2222"][..], "HOST:PORT"),
+        (&["doctor", "root@web1.example.com"], "hint: no user is asked for here: web1.example.com"),
+        (&["doctor", "web1.example.com:22"], "hint: without the port: web1.example.com"),
+        (&["config", "ssh", "web1.example.com:22"], "names alone, whatever the port"),
+        (&["export", "sshfp", "--name", "a.example", "--host-key", "Cargo.toml"], "not a public key line"),
+    ] {
+        let (status, out, err) = run(&mut sshanchor(arguments));
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{arguments:?}: {err}");
+        assert!(err.contains(hint), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn verify_takes_hosts_from_a_file_and_from_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fleet");
+    std::fs::write(&file, "# the fleet\n192.0.2.1\n\n192.0.2.2:2222\n").unwrap();
+    let (status, out, err) = run(&mut sshanchor(&["verify", &format!("@{}", file.display())]));
+    assert_eq!(status, Some(4), "{err}");
+    let mut hosts: Vec<&str> =
+        out.lines().filter_map(|line| line.split_once(" unproven: ")).map(|l| l.0).collect();
+    hosts.sort_unstable();
+    assert_eq!(hosts, ["192.0.2.1:22", "192.0.2.2:2222"], "{out}");
+    let input = std::fs::File::open(&file).unwrap();
+    let (status, from_input, err) = run(sshanchor(&["verify", "-"]).stdin(input));
+    assert_eq!((status, from_input.lines().count()), (Some(4), out.lines().count()), "{err}");
+    let (status, out, err) = run(&mut sshanchor(&["verify", "@/nonexistent"]));
+    assert_eq!((status, out.as_str()), (Some(2), ""), "{err}");
+    assert!(err.contains("cannot read /nonexistent"), "{err}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("host.pub");
+    let line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHdTtohLtm/qfgOsE+gPiwetvCEpJJhmxoNf5FMJ737c\n";
+    std::fs::write(&key, line).unwrap();
+    let output = folder.path().join("none/records");
+    let (key, output) = (key.to_str().unwrap(), output.to_str().unwrap());
+    let arguments = ["export", "sshfp", "--name", "web1.example.com", "--host-key", key, "-o", output];
+    let (status, out, err) = run(&mut sshanchor(&arguments));
+    assert_eq!((status, out.as_str()), (Some(1), ""), "{err}");
+    assert!(err.contains("No such file or directory"), "{err}");
+}

@@ -9,7 +9,7 @@ use crate::cli::target::hosts;
 use crate::dns::bundles;
 use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
-use crate::output::{Progress, Report, rfc3339};
+use crate::output::{self, Progress, Report, rfc3339};
 use crate::proto::bundle::Bundle;
 use crate::proto::chain::Answer;
 use crate::proto::denial::Unproven;
@@ -159,6 +159,7 @@ async fn prove(
 impl Report for Exported {
     fn text(&self) -> String {
         let until = self.valid_until.as_deref().unwrap_or("an unknown time");
-        format!("{}: {} hosts, {} entries, all of it good until {until}", self.file, self.hosts, self.entries)
+        let hosts = output::hosts(self.hosts);
+        format!("{}: {hosts}, {} entries, all of it good until {until}", self.file, self.entries)
     }
 }

@@ -10,7 +10,7 @@ use crate::config::Typed;
 use crate::error::{Error, Kind};
 use crate::output::Output;
 
-/// Show what is configured and where it comes from, check it, or write it for ssh.
+/// Have ssh prove host keys (config ssh); show and check what is configured.
 ///
 /// Settings come from options, from the environment, from the user's file (~/.config/sshanchor/config.toml) and from
 /// the system's (/etc/sshanchor/config.toml), in this order. --config FILE takes the place of both files.

@@ -40,12 +40,13 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// is named, also ~/.ssh/id_ed25519, id_ecdsa and id_rsa. Passwords are not offered.
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = "sshanchor exec [OPTIONS] -H [USER@]HOST[:PORT] -- COMMAND...",
     after_help = "Example: sshanchor exec -H web1.example.com -l deploy -i ~/.ssh/deploy -- systemctl is-active nginx\n\
     Exit status: that of the command; 255 if it was not run to its end, whatever stood in the way; 2 usage."
 )]
 pub(super) struct Args {
     /// The host; [HOST]:PORT is understood too
-    #[arg(short = 'H', long = "hosts", value_name = "[USER@]HOST[:PORT]", required = true)]
+    #[arg(short = 'H', long = "hosts", value_name = "[USER@]HOST[:PORT]")]
     hosts: Vec<String>,
     /// The port of a host that names none
     #[arg(short, long, default_value_t = 22, value_parser = clap::value_parser!(u16).range(1..))]
@@ -99,6 +100,10 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<u8, Error> {
     if command.trim_ascii().is_empty() {
         return Err(Error::usage("command", "the command is empty")
             .hint("what to run stands after the options: sshanchor exec -H HOST -- uptime"));
+    }
+    if args.hosts.is_empty() {
+        return Err(Error::usage("hosts", "no host was named: -H is missing")
+            .hint("name it before the command: sshanchor exec -H HOST -- uptime"));
     }
     let (user, host) = one_host(&args.hosts)?;
     let (target, port) = target(host, args.port)?;
@@ -319,6 +324,8 @@ fn one_host(hosts: &[String]) -> Result<(Option<&str>, &str), Error> {
         return Err(several());
     }
     Ok(match host.rsplit_once('@') {
+        // No user is called so: it is a part of a URL.
+        Some((user, _)) if user.contains("://") => (None, host),
         Some((user, host)) => (Some(user), host),
         None => (None, host),
     })

@@ -9,7 +9,7 @@ use crate::cli::Context;
 use crate::cli::verify::Judged;
 use crate::error::{Error, Kind};
 use crate::files;
-use crate::output::{Report, rfc3339};
+use crate::output::{self, Report, rfc3339};
 use crate::proto::export::{ExportError, RecordSet};
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
@@ -242,7 +242,9 @@ impl Report for Done<'_> {
     fn text(&self) -> String {
         match (self.text, &self.file) {
             (Some(text), _) => text.trim_end().to_owned(),
-            (None, Some(file)) => format!("{file}: {} of {} hosts", self.format, self.hosts.len()),
+            (None, Some(file)) => {
+                format!("{file}: {} of {}", self.format, output::hosts(self.hosts.len()))
+            }
             (None, None) => String::new(),
         }
     }

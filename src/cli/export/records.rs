@@ -43,7 +43,7 @@ pub(super) struct Generic {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples: sshanchor export nsupdate --name web1.example.com | nsupdate -k web1.key\n          \
-    sshanchor export nsupdate --replace --zone example.com --server 192.0.2.53 --batch fleet.txt -o fleet.nsupdate"
+    sshanchor export nsupdate --replace --zone example.com --batch fleet.txt -o update.txt"
 )]
 pub(super) struct Nsupdate {
     #[command(flatten)]

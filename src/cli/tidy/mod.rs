@@ -140,7 +140,7 @@ impl Args {
         if asked.is_ok_and(|config| !names_us(&config)) {
             cx.out.warn(&format!(
                 "ssh has no KnownHostsCommand of sshanchor for {host}: without an entry it takes the host for new, and with \
-                 StrictHostKeyChecking yes it refuses it (hint: set KnownHostsCommand before entries are removed)"
+                 StrictHostKeyChecking yes it refuses it (hint: before entries are removed: sshanchor config ssh --install '{host}')"
             ));
         }
     }

@@ -98,14 +98,20 @@ fn first_word(command: &str) -> String {
 const YES: [&str; 2] = ["yes", "true"];
 const NO: [&str; 3] = ["no", "false", "off"];
 
-/// Judges how an ssh of this version is set up for `host`; without one its defaults.
-pub fn judge(host: Option<&str>, config: &Config, version: Option<Version>) -> Vec<Finding> {
+/// Judges how an ssh of this version is set up for `host`; without one its defaults. `installed` is what
+/// `sshanchor config ssh` wrote for it or for others.
+pub fn judge(
+    host: Option<&str>,
+    config: &Config,
+    version: Option<Version>,
+    installed: Option<&Installed>,
+) -> Vec<Finding> {
     let asks = match host {
         Some(host) => format!("ssh -G {host}"),
         None => "ssh's defaults".to_owned(),
     };
     let mut findings =
-        vec![in_use(&asks, host, config, version), strictness(&asks, config), dns(&asks, config)];
+        vec![in_use(&asks, host, config, version, installed), strictness(&asks, config), dns(&asks, config)];
     findings.push(multiplexing(&asks, host, config));
     findings.extend(
         [
@@ -124,7 +130,13 @@ pub fn judge(host: Option<&str>, config: &Config, version: Option<Version>) -> V
     findings
 }
 
-fn in_use(asks: &str, host: Option<&str>, config: &Config, version: Option<Version>) -> Finding {
+fn in_use(
+    asks: &str,
+    host: Option<&str>,
+    config: &Config,
+    version: Option<Version>,
+    installed: Option<&Installed>,
+) -> Finding {
     if config.names_us("proxycommand") && config.get("proxycommand").is_some_and(|c| c.contains("%n")) {
         let message =
             "the proxy is given %n, the name as it was typed, and ssh connects to what HostName makes of it";
@@ -135,14 +147,40 @@ fn in_use(asks: &str, host: Option<&str>, config: &Config, version: Option<Versi
         let spelled = if keyword == "proxycommand" { "ProxyCommand" } else { "KnownHostsCommand" };
         return Finding::ok("ssh-proxy", asks, format!("connections are checked: {spelled} {command}"));
     }
+    // What is installed is for certain hosts; another list would take its place, and leave those unchecked.
+    let pattern = match (host, installed) {
+        (Some(host), _) => format!("'{host}'"),
+        (None, None) => "'*.example.com'".to_owned(),
+        (None, Some(_)) => "PATTERN...".to_owned(),
+    };
+    let install = match installed {
+        Some(installed) => format!("{} {pattern}", installed.again),
+        None => format!("sshanchor config ssh --install {pattern}"),
+    };
+    if let (Some(typed), Some(name), Some(installed)) = (host, config.host(), installed)
+        && !installed.hosts.matches(typed)
+        && installed.hosts.matches(name)
+    {
+        let message = format!(
+            "connections are not checked by sshanchor: {typed} leads to {name}, and ssh compares the patterns ({}) with \
+             the name that is typed",
+            installed.hosts
+        );
+        return Finding::warning("ssh-proxy", asks, message)
+            .remedy(format!("type the whole name, or name this one too: {install}"));
+    }
     let message = match (config.get("proxycommand"), config.get("proxyjump")) {
         (Some(command), _) => format!("connections are not checked by sshanchor: ProxyCommand is {command}"),
         (None, Some(jump)) => format!(
             "connections are not checked by sshanchor: ProxyJump is {jump}, which excludes a ProxyCommand"
         ),
-        (None, None) => "connections are not checked by sshanchor".to_owned(),
+        (None, None) => match (host, installed) {
+            (None, Some(installed)) => {
+                format!("connections to other hosts than {} are not checked by sshanchor", installed.hosts)
+            }
+            _ => "connections are not checked by sshanchor".to_owned(),
+        },
     };
-    let install = format!("sshanchor config ssh --install '{}'", host.unwrap_or("*.example.com"));
     let asks_for_keys = version.is_none_or(Version::asks_for_keys);
     Finding::info("ssh-proxy", asks, message).remedy(
         match (config.get("proxycommand"), config.get("proxyjump")) {

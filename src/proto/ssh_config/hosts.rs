@@ -23,6 +23,9 @@ pub enum HostsError {
     /// Negated patterns alone, or such as leave nothing.
     #[error("no host is ever matched by {0}")]
     Nobody(String),
+    /// With a port, which ssh does not compare.
+    #[error("{0}: ssh compares patterns with names alone, whatever the port")]
+    Port(String),
 }
 
 impl Hosts {
@@ -34,6 +37,9 @@ impl Hosts {
             return Err(HostsError::Nobody(patterns.join(" ")));
         }
         let words = joined.split([' ', ',']).filter(|word| !word.is_empty());
+        if let Some(word) = words.clone().find(|word| has_port(word)) {
+            return Err(HostsError::Port(word.to_owned()));
+        }
         let words = words.map(|word| word.strip_suffix('.').unwrap_or(word).to_owned()).collect();
         Ok(Hosts { words, list })
     }
@@ -65,6 +71,18 @@ impl Hosts {
         wanted.map(name).filter(good).take(MAX_PROBES).collect()
     }
 
+    /// Which of the `former` patterns match hosts that these leave out.
+    pub fn left_out<'a>(&self, former: &'a Hosts) -> Vec<&'a str> {
+        let (unwanted, wanted): (Vec<&String>, Vec<&String>) =
+            former.words.iter().partition(|word| word.starts_with('!'));
+        let is_left_out = |word: &&String| {
+            let words: Vec<&str> =
+                [*word].into_iter().chain(unwanted.iter().copied()).map(String::as_str).collect();
+            PatternList::parse(&words.join(" ")).is_ok_and(|part| !part.is_covered_by(&[&self.list]))
+        };
+        wanted.into_iter().filter(is_left_out).map(String::as_str).collect()
+    }
+
     /// Patterns that addresses match, none of which can be proven.
     pub fn addresses(&self) -> Vec<&str> {
         let of_address = |word: &&String| {
@@ -74,4 +92,12 @@ impl Hosts {
         let wanted = self.words.iter().filter(|word| !word.starts_with('!'));
         wanted.filter(of_address).map(String::as_str).collect()
     }
+}
+
+/// `NAME:PORT`, which no IPv6 address is like.
+fn has_port(word: &str) -> bool {
+    let is_hex = |c: char| c.is_ascii_hexdigit() || matches!(c, '*' | '?' | '!');
+    word.split_once(':').is_some_and(|(name, port)| {
+        !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && !name.chars().all(is_hex)
+    })
 }

@@ -42,6 +42,26 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     text.split_inclusive(|octet| *octet == b'\n').map(|whole| (whole, whole.trim_ascii_end()))
 }
 
+/// How many names of Host lines are told.
+const MAX_NAMES: usize = 64;
+
+/// Names, without wildcards, that Host lines of `text` have options for: what users type. Files that it includes are
+/// not looked at.
+pub fn names(text: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    let mut names = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '"'));
+        let mut words = words.by_ref().filter(|word| !word.is_empty());
+        if words.next().is_some_and(|keyword| keyword.eq_ignore_ascii_case("host")) {
+            let words = words.take_while(|word| !word.starts_with('#'));
+            names.extend(words.filter(|word| !word.contains(['*', '?', '!'])).map(str::to_owned));
+        }
+    }
+    names.truncate(MAX_NAMES);
+    names
+}
+
 /// Whether the system's configuration includes the files of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Included {

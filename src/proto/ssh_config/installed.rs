@@ -38,7 +38,15 @@ impl Installed {
         let mut lines = text.lines();
         let (version, _) = lines.next()?.strip_prefix(HEAD)?.split_once(": ")?;
         let again = lines.next()?.strip_prefix(AGAIN)?;
-        let hosts = PatternList::parse(lines.next()?.strip_prefix("Match host ")?).ok()?;
+        // Each name stands there without a final dot and with one, which counts for nothing here.
+        let mut words = Vec::new();
+        for word in lines.next()?.strip_prefix("Match host ")?.split(',') {
+            let word = word.strip_suffix('.').unwrap_or(word);
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        let hosts = PatternList::parse(&words.join(" ")).ok()?;
         let option = |line: &str| line.trim().split_once(' ').map(|(k, v)| (k.to_owned(), v.to_owned()));
         Some(Installed {
             version: version.to_owned(),

@@ -20,7 +20,7 @@ pub mod quote;
 use std::fmt;
 
 use self::hosts::Hosts;
-use self::quote::{QuoteError, in_command, in_shell, in_value, shell_word};
+use self::quote::{QuoteError, in_command, in_shell, in_value, shell_line};
 
 /// A version of OpenSSH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,13 +139,12 @@ impl Wanted {
 
     /// The whole file. `Match host` and not `Host`, which takes names in capitals past every pattern.
     pub fn text(&self) -> Result<String, QuoteError> {
-        let again: Vec<String> = self.again.iter().map(|word| shell_word(word)).collect::<Result<_, _>>()?;
         let mut text = format!(
             "{}{}: ssh proves the keys of these hosts from DNSSEC\n{}{}\nMatch host {}\n",
             installed::HEAD,
             self.version,
             installed::AGAIN,
-            again.join(" "),
+            shell_line(&self.again)?,
             self.hosts.match_list()
         );
         for (keyword, value) in self.options()? {

@@ -48,6 +48,12 @@ pub fn in_shell(word: &str) -> Result<String, QuoteError> {
     shell_word(word).map(|word| word.replace('%', "%%"))
 }
 
+/// Words to be typed into a shell, each by [`shell_word`].
+pub fn shell_line(words: &[String]) -> Result<String, QuoteError> {
+    let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect::<Result<_, _>>()?;
+    Ok(words.join(" "))
+}
+
 /// A word to be typed into a shell, which need not be one of Bourne's kind. ssh itself wants the quotes of a line to
 /// be in pairs as it counts them, so that no backslash may stand within them.
 pub fn shell_word(word: &str) -> Result<String, QuoteError> {

@@ -2,7 +2,7 @@
 
 use super::change::{Change, Kind};
 use super::hosts::HostsError;
-use super::include::{Included, included, is_first, with, without};
+use super::include::{Included, included, is_first, names, with, without};
 use super::installed::{Installed, differences};
 use super::*;
 use crate::proto::doctor::ssh::Config;
@@ -177,6 +177,7 @@ fn what_was_written_is_read_again_and_compared_with_what_is_in_force() {
     assert_eq!(file.version, "1.2.3");
     assert_eq!(file.again, "sshanchor config ssh --install '*.example.com' '!db.example.com'");
     assert!(file.hosts.matches("web1.example.com") && !file.hosts.matches("db.example.com"));
+    assert_eq!(file.hosts.to_string(), "*.example.com !db.example.com", "final dots are left out");
     assert_eq!(file.options, wanted(Way::KnownHosts).options().unwrap().iter().map(own).collect::<Vec<_>>());
     for other in ["", "Host *\n", "# sshanchor 1\n", "# sshanchor 1: x\n# Do not edit; made by: x\nHost a\n"]
     {
@@ -205,4 +206,29 @@ fn what_was_written_is_read_again_and_compared_with_what_is_in_force() {
 
 fn own((option, value): &(&str, String)) -> (String, String) {
     ((*option).to_owned(), value.clone())
+}
+
+#[test]
+fn patterns_that_go_and_names_that_are_typed_are_found() {
+    for (new, former, left_out) in [
+        ("*.example.com", "*.example.com", &[][..]),
+        ("*.example.com", "web1.example.com *.example.org", &["*.example.org"]),
+        ("*.example.com !db.example.com", "*.example.com !db.example.com", &[]),
+        ("*.example.com !db.example.com", "*.example.com", &["*.example.com"]),
+        ("web1", "web1 web1. !a", &[]),
+    ] {
+        assert_eq!(hosts(new).left_out(&hosts(former)), left_out, "{new} after {former}");
+    }
+    let text = b"Include x\r\nHost web1 \"web2\" *.example.com !web3 # web4\r\n  HostName a\nhost=db\n#Host c\nHostName h\n";
+    assert_eq!(names(text), ["web1", "web2", "db"]);
+}
+
+#[test]
+fn a_port_is_no_part_of_a_pattern() {
+    for bad in ["web1.example.com:22", "a *.example.com:2222", "127.0.0.1:22"] {
+        assert!(matches!(Hosts::parse(&words(bad)), Err(HostsError::Port(_))), "{bad}");
+    }
+    for good in ["fe80:*", "::1", "2001:db8::22", "fe80:1"] {
+        assert!(Hosts::parse(&words(good)).is_ok(), "{good}");
+    }
 }

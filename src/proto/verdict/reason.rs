@@ -4,6 +4,7 @@ use super::RELEASED;
 use crate::proto::chain::ChainError;
 use crate::proto::denial::{Status, Unproven};
 use crate::proto::hostkey::{HostKey, KeyType};
+use crate::proto::message::NXDOMAIN;
 use crate::proto::moment;
 use crate::proto::name::{HostName, Name};
 use crate::proto::policy::Shortfall;
@@ -195,8 +196,19 @@ pub fn status_code(cause: &Unproven) -> &'static str {
 /// What to do about a failed lookup of `name`.
 pub fn hint_for(name: &Name, cause: &Unproven) -> String {
     match (cause.status, &cause.error) {
-        (Status::Absent, ChainError::Denied { question, .. }) if question.rtype == RrType::SSHFP => {
-            format!("publish the host's keys: run on it sshanchor publish --name {name} --server PRIMARY --key-file KEY")
+        (Status::Absent, ChainError::Denied { question, .. })
+            if question.rtype == RrType::SSHFP && name.label_count() == 1 =>
+        {
+            format!("give the whole name, such as {name}.example.com: no search domain is put behind it")
+        }
+        (Status::Absent, ChainError::Denied { question, rcode }) if question.rtype == RrType::SSHFP => {
+            let publish = format!("run on it sshanchor publish --name {name} --server PRIMARY --key-file KEY");
+            match *rcode {
+                NXDOMAIN => {
+                    format!("the name is not in DNS at all: check it; if it is right, publish the host's keys: {publish}")
+                }
+                _ => format!("publish the host's keys: {publish}"),
+            }
         }
         (Status::Absent, _) => "check the name; the zone proves that it has no such record".to_owned(),
         (Status::Insecure, ChainError::NoDs { zone, parent }) => format!(

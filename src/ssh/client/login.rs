@@ -13,7 +13,7 @@ use super::{Session, SessionError, within};
 
 /// The server does not let a user in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the server does not let {user} in with {}{}", what(tried), takes(methods))]
+#[error("{}{}", denial(user, tried), takes(methods))]
 pub struct Denied {
     /// Who wants in.
     pub user: String,
@@ -25,10 +25,10 @@ pub struct Denied {
     pub troubles: Vec<String>,
 }
 
-fn what(keys: &[String]) -> String {
+fn denial(user: &str, keys: &[String]) -> String {
     match keys {
-        [] => "no key, and there is none to offer".to_owned(),
-        keys => keys.join(", "),
+        [] => format!("the server wants a key of {user}, and there is none to offer"),
+        keys => format!("the server does not let {user} in with {}", keys.join(", ")),
     }
 }
 

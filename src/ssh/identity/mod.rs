@@ -105,10 +105,11 @@ impl Identities {
             self.add_named(&mut offers, named, held);
             if offers.len() == before {
                 let why = match self.agent {
-                    Some(_) => "the agent does not hold the key",
-                    None => "it is a public key, and there is no agent that could hold the private one",
+                    Some(_) => "ssh-agent does not hold its private key",
+                    None => "it is a public key, and there is no ssh-agent that could hold the private one",
                 };
-                troubles.push(format!("{}: {why}", named.path.display()));
+                let file = named.path.display();
+                troubles.push(format!("{file}: {why}: name the file of the private key, or ssh-add it"));
             }
         }
         for identity in held {

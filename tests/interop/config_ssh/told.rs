@@ -94,3 +94,35 @@ fn doctor_tells_of_an_old_file_a_program_that_is_gone_and_an_old_ssh() {
     let none = told(&found(&world, Some(&old)));
     assert!(none.contains(&"warning ssh-none-file".to_owned()), "{none:?}");
 }
+
+#[test]
+fn install_tells_whom_it_leaves_out_and_which_names_lead_past_it() {
+    let world = world();
+    world.write(&format!("Host web1\n  HostName {HOST}\nHost other\n  HostName other.example.org\n"));
+    let finished = world.install(&["--json"]);
+    assert!(
+        finished.stderr.contains(&format!("ssh will not ask about web1 (HostName {HOST})")),
+        "{finished:#?}"
+    );
+    let done = finished.json();
+    assert_eq!(done["aliases"], serde_json::json!([{"typed": "web1", "host": HOST}]), "{done}");
+    assert_eq!(done["left_out"], serde_json::json!([]), "{done}");
+    // It is as it says, and named too the short name is proven by the whole one.
+    let asks = |host: &str| {
+        let told = run(world.ssh(&["-G"]).arg(host), LIMIT).stdout;
+        told.lines().any(|line| line.starts_with("knownhostscommand "))
+    };
+    assert_eq!((asks("web1"), asks(HOST)), (false, true));
+    let finished = world.install(&["web1"]);
+    assert!(!finished.stderr.contains("warning"), "{finished:#?}");
+    assert!(asks("web1"));
+    world.works(&[], "web1");
+    world.tree.update("update delete web1.example.test. SSHFP");
+    world.is_stopped(&[], "web1");
+
+    // Fewer hosts than before.
+    let finished = world.config_ssh(&["--install", "web1", "--dry-run"]);
+    let hint = "web1 '*.example.test')\n";
+    assert!(finished.stderr.contains("no longer asks about *.example.test"), "{finished:#?}");
+    assert!(finished.stderr.ends_with(hint), "{finished:#?}");
+}

@@ -148,7 +148,10 @@ fn keys_come_from_the_agent() {
     Stage::fails(&mut with_agent(), "name the one to use with -i");
     Stage::works(with_agent().arg("-i").arg(folder.join("user.pub")));
     agent.remove_all();
-    Stage::fails(with_agent().arg("-i").arg(folder.join("user.pub")), "the agent does not hold the key");
+    Stage::fails(
+        with_agent().arg("-i").arg(folder.join("user.pub")),
+        "ssh-agent does not hold its private key",
+    );
     Stage::fails(stage.keyless().arg("-i").arg(folder.join("user.pub")), "there is no agent");
     let gone = folder.join("no-agent");
     Stage::fails(stage.keyless().env("SSH_AUTH_SOCK", &gone), "no ssh-agent at");

@@ -2,6 +2,7 @@
 
 mod place;
 mod program;
+mod reach;
 
 use std::path::{Path, PathBuf};
 
@@ -10,11 +11,11 @@ use serde::Serialize;
 
 use self::place::Place;
 use self::program::this_program;
-use crate::config::{Cache, Config, Files, Typed, load, warning};
+use self::reach::Alias;
+use crate::config::{Cache, Files, Typed, load, warning};
 use crate::error::{Error, Kind};
 use crate::output::{Output, Report};
 use crate::ownership;
-use crate::proto::policy::{Mode as PolicyMode, Setting};
 use crate::proto::ssh_config::change::{Change, Kind as ChangeKind};
 use crate::proto::ssh_config::hosts::Hosts;
 use crate::proto::ssh_config::installed::differences;
@@ -101,6 +102,10 @@ struct Done {
     /// Names that were tried.
     probes: Vec<String>,
     overruled: Vec<Overruled>,
+    /// Patterns that the file was for, and these are not.
+    left_out: Vec<String>,
+    /// Names that no pattern matches, and that ssh's configuration leads to names that one does.
+    aliases: Vec<Alias>,
 }
 
 /// A file.
@@ -135,7 +140,7 @@ pub(super) async fn run(args: Args, typed: &Typed, out: Output) -> Result<Option
         Error::usage("host-pattern", e)
             .hint("want patterns of host names, such as '*.example.com' '!db.example.com'")
     })?;
-    warn_of(&hosts, &config, out);
+    reach::warn_of(&hosts, &config, out);
     let said = config::version(patience).await;
     let version = said.as_deref().ok().and_then(Version::parse);
     let place = match place.await {
@@ -169,7 +174,15 @@ pub(super) async fn run(args: Args, typed: &Typed, out: Output) -> Result<Option
     if let Some(shortcoming) = place.shortcoming()? {
         out.warn(&shortcoming);
     }
-    let mut done = Done { mode: Some(mode), ssh, hosts: hosts.words().to_vec(), ..Done::of("install") };
+    let (left_out, aliases) = reach::tell(&place, &wanted, said.is_ok(), patience, out).await?;
+    let mut done = Done {
+        mode: Some(mode),
+        ssh,
+        hosts: hosts.words().to_vec(),
+        left_out,
+        aliases,
+        ..Done::of("install")
+    };
     let changes = place.install(&text)?;
     done.applied = apply(&args, &place, &changes)?;
     // What would be in force shows when it is.
@@ -220,27 +233,6 @@ fn print(printed: Printed, out: Output) -> Result<Option<Kind>, Error> {
     }
     out.result(&printed)?;
     Ok(None)
-}
-
-/// What will not work as it may be meant.
-fn warn_of(hosts: &Hosts, config: &Config, out: Output) {
-    let addresses = hosts.addresses();
-    if !addresses.is_empty() {
-        out.warn(&format!(
-            "no key of an address can be proven: ssh will refuse every host that {} matches",
-            addresses.join(" ")
-        ));
-    }
-    for rule in config.policies.rules() {
-        let is_passed = rule.settings.iter().any(|(setting, _)| *setting == Setting::Mode(PolicyMode::Pass));
-        if is_passed && rule.hosts.meets(hosts.list()) {
-            out.warn(&format!(
-                "the configuration passes {} (mode = \"pass\"), and ssh will refuse these hosts, for it is told of proven \
-                 keys alone; leave them out with ! before their patterns",
-                rule.hosts
-            ));
-        }
-    }
 }
 
 fn way(
@@ -342,7 +334,8 @@ fn bad_word(error: QuoteError) -> Error {
 impl Done {
     fn of(action: &'static str) -> Self {
         let (mode, ssh, hosts, files) = (None, None, Vec::new(), Vec::new());
-        Done { action, applied: false, mode, ssh, hosts, files, probes: Vec::new(), overruled: Vec::new() }
+        let (probes, overruled, left_out, aliases) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Done { action, applied: false, mode, ssh, hosts, files, probes, overruled, left_out, aliases }
     }
 }
 

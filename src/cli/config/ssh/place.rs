@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::proto::ssh_config::change::Change;
+use crate::proto::ssh_config::hosts::Hosts;
 use crate::proto::ssh_config::include::{self, Included};
 use crate::proto::ssh_config::installed::Installed;
 use crate::proto::ssh_config::quote::in_include;
@@ -124,6 +125,18 @@ impl Place {
             )
             .hint("look at it, and move it away if nobody needs it")),
         }
+    }
+
+    /// For whom the own file is now.
+    pub(super) fn former(&self) -> Result<Option<Hosts>, Error> {
+        let text = self.own()?.before.unwrap_or_default();
+        let installed = Installed::parse(&String::from_utf8_lossy(&text));
+        Ok(installed.and_then(|installed| Hosts::parse(&[installed.hosts.to_string()]).ok()))
+    }
+
+    /// Names that users have options for in ssh's configuration, and may type.
+    pub(super) fn names(&self) -> Result<Vec<String>, Error> {
+        Ok(include::names(&read(&self.config)?.unwrap_or_default()))
     }
 
     /// Writes a change.

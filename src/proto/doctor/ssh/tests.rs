@@ -18,7 +18,7 @@ fn found(lines: &str) -> Vec<Finding> {
 /// The same for another version of ssh.
 fn found_by((major, minor): (u32, u32), lines: &str) -> Vec<Finding> {
     let config = Config::parse(&format!("{lines}{DEFAULTS}"));
-    judge(Some("web1.example.com"), &config, Some(Version { major, minor }))
+    judge(Some("web1.example.com"), &config, Some(Version { major, minor }), None)
 }
 
 #[test]
@@ -191,4 +191,29 @@ fn a_file_that_is_overruled_is_told_with_what_writes_it_again() {
     assert!(finding.remedy.unwrap().contains("sshanchor config ssh --install web1"));
     assert_eq!(of_this_version("/x", &installed, "0.1.0").severity, Severity::Ok);
     assert_eq!(of_this_version("/x", &installed, "0.2.0").severity, Severity::Info);
+}
+
+#[test]
+fn what_is_installed_for_others_is_kept_by_the_remedy() {
+    let file = "# sshanchor 0.1.0: x\n# Do not edit; made by: sshanchor config ssh --install '*.example.com'\n\
+        Match host *.example.com,*.example.com.\n    StrictHostKeyChecking yes\n";
+    let installed = Installed::parse(file).unwrap();
+    let of = |host: Option<&str>, name: &str| {
+        let config = Config::parse(&format!("hostname {name}\n{DEFAULTS}"));
+        judge(host, &config, Some(Version { major: 9, minor: 2 }), Some(&installed)).remove(0)
+    };
+    // Some other host: the list grows.
+    let other = of(Some("db.example.org"), "db.example.org");
+    assert_eq!(other.severity, Severity::Info);
+    assert_eq!(
+        other.remedy.as_deref(),
+        Some("sshanchor config ssh --install '*.example.com' 'db.example.org'")
+    );
+    // A short name leads past the pattern.
+    let alias = of(Some("web1"), "web1.example.com");
+    assert_eq!(alias.severity, Severity::Warning);
+    assert!(alias.message.contains("web1 leads to web1.example.com"), "{alias:?}");
+    assert!(alias.remedy.unwrap().ends_with("--install '*.example.com' 'web1'"));
+    let all = of(None, "sshanchor.invalid");
+    assert!(all.message.contains("other hosts than *.example.com"), "{all:?}");
 }
