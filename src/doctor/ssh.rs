@@ -68,6 +68,9 @@ impl Doctor {
         findings.extend(found.map(|(path, installed)| {
             judge::in_force(&asked, &path.display().to_string(), installed, config)
         }));
+        findings.extend(self.ssh().await.installed.iter().find_map(|(path, installed)| {
+            judge::by_another_name(typed, &path.display().to_string(), installed, config)
+        }));
         findings
     }
 }

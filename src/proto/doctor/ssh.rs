@@ -368,6 +368,21 @@ pub fn in_force(asks: &str, file: &str, installed: &Installed, config: &Config) 
         .remedy(format!("put it first again: {}; what ssh reads first counts", installed.again))
 }
 
+/// A host that `file` is for by the name that ssh makes of `typed`, and not by that: ssh compares patterns with what is typed,
+/// for the file is read before any HostName.
+pub fn by_another_name(typed: &str, file: &str, installed: &Installed, config: &Config) -> Option<Finding> {
+    let host =
+        config.host().filter(|host| installed.hosts.matches(host) && !installed.hosts.matches(typed))?;
+    let is_asked = ["proxycommand", "knownhostscommand"].iter().any(|keyword| config.names_us(keyword));
+    (!is_asked).then(|| {
+        let message = format!(
+            "{file} is for {host}, and ssh does not look there for it by the name {typed}: its key is not proven"
+        );
+        Finding::warning("ssh-config-file", file, message)
+            .remedy(format!("name it too: {} {typed}", installed.again))
+    })
+}
+
 /// Judges whether `file` was written by this `version` of the program.
 pub fn of_this_version(file: &str, installed: &Installed, version: &str) -> Finding {
     let check = "ssh-config-file";

@@ -27,6 +27,31 @@ fn told(findings: &[Value]) -> Vec<String> {
 }
 
 #[test]
+fn doctor_tells_of_a_host_that_ssh_knows_by_another_name() {
+    let world = world();
+    world.write(&format!("Host web\n  HostName {HOST}\n  StrictHostKeyChecking yes\n  UpdateHostKeys no"));
+    let doctor = |name: &str| {
+        let mut command = world.sshanchor();
+        command.args(["doctor", name, "--json", "--ssh-config"]).arg(world.config());
+        let findings = run(&mut command, LIMIT).json_lines();
+        let of_file =
+            |finding: &&Value| finding["check"] == "ssh-config-file" && finding["severity"] == "warning";
+        findings.iter().filter(of_file).map(Value::to_string).collect::<Vec<_>>()
+    };
+    // Nobody but the configuration's own lines asks sshanchor here.
+    let text = fs::read_to_string(world.config()).unwrap();
+    let lines: String =
+        text.lines().filter(|line| !line.contains("ProxyCommand")).map(|line| format!("{line}\n")).collect();
+    world.sandbox().write("ssh_config", &lines);
+    world.install(&[]);
+    let found = doctor("web");
+    assert!(matches!(found.as_slice(), [one] if one.contains("its key is not proven")), "{found:?}");
+    assert_eq!(doctor(HOST), Vec::<String>::new());
+    world.install(&["web"]);
+    assert_eq!(doctor("web"), Vec::<String>::new());
+}
+
+#[test]
 fn doctor_is_content_with_what_was_installed_and_tells_what_overrules_it() {
     let world = world();
     world.write("");

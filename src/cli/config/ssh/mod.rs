@@ -30,7 +30,7 @@ use crate::ssh::config::{self, AskSshError};
 /// it; whatever else is there stays. From then on ssh, scp, sftp, git and rsync need no option.
 ///
 /// Patterns are those of ssh_config(5): * and ?, and ! for what is left out. They are compared with the name that ssh
-/// is given. Options of this run (--resolver, --trust-anchor, --cache, --config, --timeout, --bundle) are written too.
+/// is given: where Host web has HostName web1.example.com, name web as well. Options of this run (--resolver, --trust-anchor, --cache, --config, --timeout, --bundle) are written too.
 ///
 /// Modes: known-hosts has ssh ask for each host's keys (KnownHostsCommand, which works with ProxyJump; the default, from
 /// OpenSSH 8.5 on). proxy checks the key exchange before ssh sees it (ProxyCommand), and has ssh ask as well where it
