@@ -223,10 +223,15 @@ fn user_file() -> Option<PathBuf> {
     directories::ProjectDirs::from("", "", "sshanchor").map(|folders| folders.config_dir().join(NAME))
 }
 
-/// The cache of this user; none for a user without a home.
+/// The cache of this user; none for a user without a home, and no home is made for it.
 fn user_cache() -> Cache {
     let folders = directories::ProjectDirs::from("", "", "sshanchor");
-    folders.map_or(Cache::Off, |folders| Cache::Folder(folders.cache_dir().to_owned()))
+    let folder = folders.map(|folders| folders.cache_dir().to_owned());
+    // HOME/.cache/sshanchor
+    match folder.filter(|folder| folder.ancestors().nth(2).is_some_and(Path::is_dir)) {
+        Some(folder) => Cache::Folder(folder),
+        None => Cache::Off,
+    }
 }
 
 fn octets_of(path: &Path) -> Result<Vec<u8>, OpenError> {

@@ -2,8 +2,10 @@
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 /// Writes `octets` to `path`, for all to read. A link stays, and the file that it leads to is replaced; a pipe or a
 /// device is written to, for in its place a file would be no use, and as root a disaster.
@@ -20,15 +22,44 @@ pub fn write(path: &Path, octets: &[u8]) -> io::Result<()> {
 fn put(path: &Path, octets: &[u8]) -> io::Result<()> {
     // The system's own words for a folder that is not there.
     fs::metadata(folder(path))?;
-    let mut file =
-        tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(folder(path))?;
-    file.write_all(octets)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
+    staged(folder(path), octets, 0o644, None)?.persist(path).map_err(|e| e.error)?;
     Ok(())
 }
 
-fn folder(path: &Path) -> &Path {
+/// A file in `folder` that holds `octets` and needs no more than its name: of `mode`, or with owner and mode of the one
+/// that it is to stand for.
+pub fn staged(
+    folder: &Path,
+    octets: &[u8],
+    mode: u32,
+    stands_for: Option<&Metadata>,
+) -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::with_prefix_in(".sshanchor-", folder)?;
+    file.write_all(octets)?;
+    match stands_for {
+        Some(old) => dress(file.as_file(), old)?,
+        None => file.as_file().set_permissions(Permissions::from_mode(mode))?,
+    }
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// Gives `file` the owner and the mode of another one.
+fn dress(file: &File, old: &Metadata) -> io::Result<()> {
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) != (old.uid(), old.gid())
+        && let Err(e) = fchown(file, Some(old.uid()), Some(old.gid()))
+        // The group alone is no reason to leave it.
+        && new.uid() != old.uid()
+    {
+        return Err(e);
+    }
+    // After the owner, whose change takes bits away.
+    file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))
+}
+
+/// The folder that `path` is in.
+pub fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -113,13 +144,7 @@ impl Original {
     }
 
     fn put(&self, octets: &[u8]) -> Result<(), ReplaceError> {
-        let mut new = tempfile::Builder::new()
-            .permissions(Permissions::from_mode(0o600))
-            .tempfile_in(folder(&self.path))
-            .map_err(plain)?;
-        new.write_all(octets).map_err(plain)?;
-        self.dress(new.as_file())?;
-        new.as_file().sync_all()?;
+        let new = staged(folder(&self.path), octets, 0o600, Some(&self.metadata)).map_err(plain)?;
         self.is_unchanged()?;
         let mut new = new.persist(&self.path).map_err(|e| plain(e.error))?;
         // ssh opens the file and appends: what came between the last look and now is in the old file alone.
@@ -151,15 +176,6 @@ impl Original {
         Ok(late)
     }
 
-    /// Gives `file` the owner and the mode of the original.
-    fn dress(&self, file: &File) -> io::Result<()> {
-        let (wanted, is) = (&self.metadata, file.metadata()?);
-        if (wanted.uid(), wanted.gid()) != (is.uid(), is.gid()) {
-            std::os::unix::fs::fchown(file, Some(wanted.uid()), Some(wanted.gid()))?;
-        }
-        file.set_permissions(Permissions::from_mode(wanted.mode() & 0o7777))
-    }
-
     fn keep_beside(&self, suffix: &str) -> io::Result<PathBuf> {
         const MAX_COPIES: u32 = 100;
         for attempt in 1..=MAX_COPIES {
@@ -173,7 +189,7 @@ impl Original {
                 Ok(mut copy) => {
                     let written = copy
                         .write_all(&self.octets)
-                        .and_then(|()| self.dress(&copy))
+                        .and_then(|()| dress(&copy, &self.metadata))
                         .and_then(|()| copy.sync_all());
                     if written.is_err() {
                         let _ = fs::remove_file(&name);

@@ -16,7 +16,7 @@ def connect_verified(host, port=22, **options):
     `known_hosts=None` ends asyncssh's own check; the relay beside it makes up for that. `tunnel` and `sock` go
     before a proxy command, and asyncssh takes a tunnel from ~/.ssh/config (ProxyJump) unless it is told none.
     """
-    relay = ["sshanchor", "proxy", "--", host, str(int(port))]
+    relay = ["sshanchor", "proxy", "--no-pass", "--", host, str(int(port))]
     return asyncssh.connect(
         host, port, proxy_command=relay, tunnel=None, sock=None, known_hosts=None, **options
     )

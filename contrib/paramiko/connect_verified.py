@@ -26,7 +26,7 @@ class ProvenByRelay(paramiko.MissingHostKeyPolicy):
 
 def connect_verified(host, port=22, **options):
     """An SSHClient connected to a proven host; `options` are those of SSHClient.connect()."""
-    relay = paramiko.ProxyCommand(f"sshanchor proxy -- {shlex.quote(host)} {int(port)}")
+    relay = paramiko.ProxyCommand(f"sshanchor proxy --no-pass -- {shlex.quote(host)} {int(port)}")
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(ProvenByRelay(relay))
     try:

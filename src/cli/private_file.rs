@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::proto::evidence::Evidence;
 use crate::proto::hostkey::{HostKey, Presented};
 use crate::proto::verdict::Verdict;
-use crate::ssh::accepted::{self, AcceptedError};
+use crate::ssh::known_hosts::accepted::{self, AcceptedError};
 use crate::verifier::Verifier;
 
 /// `--known-hosts-file FILE` of `proxy`.

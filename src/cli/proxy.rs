@@ -21,10 +21,10 @@ use crate::proto::hostkey::{HostKeyError, Presented};
 use crate::proto::known_hosts;
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
-use crate::ssh::pass::pass;
+use crate::ssh::relay::pass::pass;
+use crate::ssh::relay::server::Server;
+use crate::ssh::relay::standard::{stdin, stdout};
 use crate::ssh::relay::{Cause, Refusal, refuse_client, relay_explained};
-use crate::ssh::server::Server;
-use crate::ssh::standard::{stdin, stdout};
 use crate::verifier::{ProbeFailure, Verifier, accepted, connect_passed, now};
 
 /// Be ssh's ProxyCommand: check the key exchange in-line.
@@ -62,6 +62,9 @@ pub(super) struct Args {
     /// HOST and PORT, and %% a percent sign.
     #[arg(long, value_name = "COMMAND")]
     via: Option<String>,
+    /// Prove the host even if policy passes it (mode = "pass"), or refuse it: for a client that checks no keys by itself
+    #[arg(long)]
+    no_pass: bool,
     #[command(flatten)]
     bundle: BundleFile,
     #[command(flatten)]
@@ -88,7 +91,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 }
 
 async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) -> Result<(), Kind> {
-    if target.is_passed(&cx.policies) {
+    if !args.no_pass && target.is_passed(&cx.policies) {
         return relay_unjudged(target, tunnel, cx).await;
     }
     let prepared = target.host().and_then(|host| Ok((host, cx.verifier_with(args.bundle.load()?)?)));

@@ -9,7 +9,7 @@ use crate::proto::doctor::Finding;
 use crate::proto::doctor::ssh::{self as judge, Config};
 use crate::proto::ssh_config::Version;
 use crate::proto::ssh_config::installed::Installed;
-use crate::ssh::{config, config_files};
+use crate::ssh::config::{self, files};
 
 /// The system's file.
 const SYSTEM: &str = "/etc/ssh/ssh_config.d/00-sshanchor.conf";
@@ -73,7 +73,7 @@ impl Doctor {
 }
 
 fn read(path: PathBuf) -> Option<(PathBuf, Installed)> {
-    let octets = config_files::read(&path).ok()??;
+    let octets = files::read(&path).ok()??;
     Installed::parse(&String::from_utf8_lossy(&octets)).map(|installed| (path, installed))
 }
 

@@ -81,12 +81,44 @@ impl Verifier {
                 verdict => return Ok(Err(NoKeys::Verdict(verdict))),
             }
         }
+        let (keys, unpublished) = match self.still_proven(&evidence, keys, &mut mismatches) {
+            Ok(found) => found,
+            Err(verdict) => return Ok(Err(NoKeys::Verdict(verdict))),
+        };
         let is_proven =
             |t: KeyType| keys.iter().any(|(key, _)| key.key_type().sshfp_algorithm() == t.sshfp_algorithm());
         match mismatches.into_iter().find(|(key_type, _)| !is_proven(*key_type)) {
             Some((_, verdict)) => Ok(Err(NoKeys::Verdict(verdict))),
+            None if keys.is_empty() => match unpublished {
+                Some(verdict) => Ok(Err(NoKeys::Verdict(verdict))),
+                None => Err(Error::failure("internal", "no key, and no reason")),
+            },
             None => Ok(Ok(ProvenKeys { keys, evidence })),
         }
+    }
+
+    /// Of `keys` those that `evidence` proves, which may be newer than what they were accepted by: what is stored
+    /// accepts one key, and for another DNS was asked, which may have withdrawn the first by now. Mismatches are added to
+    /// `mismatches`; a key of a type without records goes, with the verdict on it. Any other verdict is on the host.
+    #[allow(clippy::type_complexity)] // a list, and one of those that are not in it
+    fn still_proven(
+        &self,
+        evidence: &Evidence,
+        keys: Vec<(HostKey, Anchored)>,
+        mismatches: &mut Vec<(KeyType, Verdict)>,
+    ) -> Result<(Vec<(HostKey, Anchored)>, Option<Verdict>), Verdict> {
+        let (mut proven, mut unpublished) = (Vec::new(), None);
+        for (key, _) in keys {
+            match self.judge(evidence, &Presented::Plain(key.clone())) {
+                Verdict::Accept(anchored) => proven.push((key, anchored)),
+                verdict @ Verdict::Reject(Reason::KeyMismatch { .. }) => {
+                    mismatches.push((key.key_type(), verdict));
+                }
+                verdict @ Verdict::Reject(Reason::KeyTypeNotPublished { .. }) => unpublished = Some(verdict),
+                verdict => return Err(verdict),
+            }
+        }
+        Ok((proven, unpublished))
     }
 
     /// The proven records that vouch for the host, without a word to it.

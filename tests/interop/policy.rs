@@ -204,6 +204,25 @@ fn a_host_that_is_passed_is_relayed_and_left_to_ssh() {
     is_stopped(&ssh(&tree, &sshd, &verified, &[], "127.0.0.1"), "is an address");
 }
 
+/// For clients that check no keys by themselves (contrib/).
+#[test]
+fn no_host_is_passed_where_nobody_else_would_check_it() {
+    let (sshd, impostor) = (Sshd::start(&["ed25519"]), Sshd::start(&["ed25519"]));
+    let tree = published(Tree::plan(), &sshd, "web1.example.test.").start();
+    let pass =
+        config(&tree, tree.addr(), "mode = \"pass\"\n[[host]]\nmatch = \"127.* localhost\"\nmode = \"pass\"");
+    let proxy = format!("ProxyCommand='{}' proxy --no-pass -- %h %p", env!("CARGO_BIN_EXE_sshanchor"));
+    let through = |sshd: &Sshd, config: &Path, host: &str| ssh(&tree, sshd, config, &["-o", &proxy], host);
+    for sshd in [&sshd, &impostor] {
+        works(&ssh(&tree, sshd, &pass, &[], HOST));
+        is_stopped(&through(sshd, &pass, HOST), "policy passes it");
+        is_stopped(&through(sshd, &pass, "127.0.0.1"), "is an address");
+    }
+    let verify = config(&tree, tree.addr(), "mode = \"verify\"");
+    works(&through(&sshd, &verify, HOST));
+    is_stopped(&through(&impostor, &verify, HOST), "DNSSEC proves other keys");
+}
+
 #[test]
 fn a_file_that_others_may_have_written_changes_no_verdict() {
     let (sshd, impostor) = (Sshd::start(&["ed25519"]), Sshd::start(&["ed25519"]));

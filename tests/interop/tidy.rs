@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::forger::Forger;
 use crate::support::peer::command;
-use crate::support::sshd::keygen;
+use crate::support::sshd::{keygen, sshfp_lines};
 use crate::support::tree::Plan;
 use crate::support::{Finished, Tree, run, run_ok};
 
@@ -284,4 +284,30 @@ fn without_answers_nothing_goes() {
     let finished = tidy(&["--bundle", bundle, "--write"]);
     assert_eq!((finished.code, world.found("web1.example.test")), (Some(0), 1), "{finished:#?}");
     assert_eq!(report(&finished).0[0].2, "pass");
+}
+
+#[test]
+fn what_dns_has_withdrawn_is_not_proven_by_a_bundle() {
+    let world = World::new(&[("web1.example.test", "ed")]);
+    let bundle = world.tree.sandbox.join("fleet.bundle");
+    let bundle = bundle.to_str().unwrap();
+    let mut export = world.tree.sshanchor(world.tree.addr());
+    run_ok(export.args(["bundle", "export", "web1.example.test", "-o", bundle]));
+    let line = sshfp_lines(&world.keys.path().join("ec.pub"), "web1.example.test.").remove(0);
+    let data = line.split_once("SSHFP").unwrap().1;
+    let replace =
+        format!("update delete web1.example.test. SSHFP\nupdate add web1.example.test. 60 SSHFP{data}");
+    let standings = |text: &str| {
+        world.file(text);
+        let (entries, _) = report(&world.tidy_file(&["--bundle", bundle]));
+        entries.into_iter().map(|entry| entry.1).collect::<Vec<_>>()
+    };
+    // DNS is asked for the one key, whichever comes first, and is right about the other.
+    let (ed, ec) = (world.line("web1.example.test", "ed"), world.line("web1.example.test", "ec"));
+    assert_eq!(standings(&ed), ["proven"]);
+    world.tree.update(&replace);
+    assert_eq!(standings(&ed), ["proven"], "nothing asked DNS");
+    for _ in 0..4 {
+        assert_eq!(standings(&format!("{ed}{ec}")), ["other-types", "proven"]);
+    }
 }

@@ -86,7 +86,11 @@ impl World {
 
     /// The proxy alone, its client being this test.
     fn proxy(&self, via: &str, options: &[&str]) -> Child {
-        let mut proxy = Command::new(BIN);
+        self.proxy_by(Command::new(BIN), via, options)
+    }
+
+    /// The same by a program that starts it.
+    fn proxy_by(&self, mut proxy: Command, via: &str, options: &[&str]) -> Child {
         self.equip(&mut proxy);
         proxy.args(["proxy", "--via", via, HOST, &self.sshd.port().to_string()]).args(options);
         proxy.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -310,6 +314,30 @@ fn the_command_ends_with_the_proxy_however_that_ends() {
     proxy.stdout.as_mut().unwrap().read_exact(&mut [0; 8]).unwrap();
     proxy.kill().unwrap();
     proxy.wait().unwrap();
+    world.no_jump_is_left();
+}
+
+/// ssh in the background after its terminal is gone: it ignores SIGHUP, and so does what it has started.
+#[test]
+fn under_nohup_the_end_of_the_terminal_ends_nothing() {
+    let world = world();
+    let late = world.script("late", "read -r version\nprintf 'SSH-2.0-later\\r\\n'\nexec cat");
+    for (starter, wanted) in [("nohup", "SSH-2.0-later"), ("env", "")] {
+        let mut by = Command::new(starter);
+        by.arg(BIN);
+        let mut proxy = world.proxy_by(by, &late, &["--timeout", "60"]);
+        let name = late.split(' ').next_back().unwrap();
+        assert!(wait_until(Duration::from_secs(10), || running(name).len() > 1), "it did not start");
+        let mut kill = Command::new("kill");
+        assert_eq!(run(kill.args(["-HUP", &proxy.id().to_string()]), LIMIT).code, Some(0));
+        // Who is gone reads nothing.
+        let _ = proxy.stdin.as_mut().unwrap().write_all(b"SSH-2.0-OpenSSH_10.0\r\n");
+        let mut heard = vec![0; wanted.len()];
+        proxy.stdout.as_mut().unwrap().read_exact(&mut heard).unwrap();
+        assert_eq!(String::from_utf8_lossy(&heard), wanted);
+        drop(proxy.stdin.take());
+        assert_eq!(proxy.wait().unwrap().code(), Some(1));
+    }
     world.no_jump_is_left();
 }
 

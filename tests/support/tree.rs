@@ -84,12 +84,12 @@ impl Tree {
     /// The key of `zone` as a file of DNSKEY lines: an anchor for an island.
     pub fn anchor_of(&self, zone: &str) -> PathBuf {
         let name = format!("anchor-{}.key", self.zone(zone).0.file_stem());
-        // Whole at any time: another thread may be reading it.
-        let part = self
-            .sandbox
-            .write(&format!("{name}-{:08x}", rand::random::<u32>()), &self.keys(zone).dnskey_line());
         let file = self.sandbox.join(&name);
-        fs::rename(part, &file).unwrap();
+        if !file.exists() {
+            // Whole as soon as it is there: another thread may want it too.
+            let part = format!("{name}-{:08x}", rand::random::<u32>());
+            fs::rename(self.sandbox.write(&part, &self.keys(zone).dnskey_line()), &file).unwrap();
+        }
         file
     }
 

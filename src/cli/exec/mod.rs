@@ -1,6 +1,6 @@
 //! `sshanchor exec`: a command on the very connection whose host key was proven.
 
-mod shell;
+pub(super) mod shell;
 mod terminal;
 
 use std::ffi::OsString;

@@ -38,7 +38,7 @@ async fn write(mut to: impl AsyncWrite + Unpin, octets: &[u8]) -> io::Result<()>
 
 /// Until somebody wants this process to end; the signal's name. A signal that whoever started it has it ignore
 /// (nohup, a job in the background) stays ignored.
-pub(super) async fn stopped() -> &'static str {
+pub(in crate::cli) async fn stopped() -> &'static str {
     tokio::select! {
         () = one(SignalKind::interrupt()) => "SIGINT",
         () = one(SignalKind::terminate()) => "SIGTERM",

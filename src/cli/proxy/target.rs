@@ -101,6 +101,7 @@ mod tests {
             port: 2222,
             identity,
             via,
+            no_pass: false,
             bundle: Default::default(),
             private: Default::default(),
         }

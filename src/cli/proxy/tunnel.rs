@@ -3,15 +3,15 @@
 use std::io;
 
 use tokio::net::UnixStream;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::target::Target;
+use crate::cli::exec::shell::stopped;
 use crate::error::Error;
 use crate::output::Output;
 use crate::proto::handshake::End;
 use crate::proto::via::Via;
-use crate::ssh::program::{Program, Voice};
 use crate::ssh::relay::Cause;
+use crate::ssh::relay::program::{Program, Voice};
 
 /// In how many commands of `--via` this process runs: set for the next one.
 const DEPTH: &str = "SSHANCHOR_VIA_DEPTH";
@@ -112,17 +112,10 @@ pub(super) fn show(out: Output) -> impl Fn(&str) + Send + 'static {
 }
 
 /// Waits for a signal that asks this process to end: without `waits` for ever, and the signals do what they do. ssh
-/// sends SIGHUP when it is done.
+/// sends SIGHUP when it is done; under nohup it is ignored here too.
 pub(super) async fn asked_to_end(waits: bool) {
-    let kinds = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()];
-    let [Ok(mut hup), Ok(mut int), Ok(mut term)] =
-        kinds.map(|kind| if waits { signal(kind) } else { Err(io::ErrorKind::Other.into()) })
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = hup.recv() => {}
-        _ = int.recv() => {}
-        _ = term.recv() => {}
+    match waits {
+        true => drop(stopped().await),
+        false => std::future::pending().await,
     }
 }

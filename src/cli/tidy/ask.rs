@@ -117,11 +117,14 @@ async fn of_host(
         return Ok((answers, false));
     }
     let mut evidence = verifier.evidence(host, port).await?;
-    for key in keys {
+    let keys: Vec<Presented> = keys.into_iter().map(Presented::Plain).collect();
+    for key in &keys {
         // As if the host had shown it: what is stored never refuses, and then DNS is asked.
-        let (by, verdict) = verifier.settle(evidence, &Presented::Plain(key.clone())).await?;
-        evidence = by;
-        add(key, verdict, evidence.origin());
+        (evidence, _) = verifier.settle(evidence, key).await?;
+    }
+    // All by the same, for DNS may have withdrawn what was stored.
+    for key in keys {
+        add(key.key().clone(), verifier.judge(&evidence, &key), evidence.origin());
     }
     let is_outage = evidence.is_outage();
     Ok((answers, is_outage))

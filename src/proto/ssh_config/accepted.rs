@@ -9,6 +9,18 @@ use crate::proto::known_hosts::{Entry, entries};
 /// Most lines that are kept; the oldest go first. ssh reads its line a moment after it was written.
 pub const MAX_LINES: usize = 4096;
 
+/// `text` is a file of this program's: lines of one name and its key, and nothing that somebody would miss. A user's own
+/// known_hosts has comments, lists, patterns, markers or hashed names.
+pub fn is_own(text: &str) -> bool {
+    let is_name = |name: &str| name.bytes().all(|c| c.is_ascii_alphanumeric() || b".-[]:".contains(&c));
+    let is_own = |line: &str| {
+        let mut words = line.splitn(2, ' ');
+        words.next().is_some_and(is_name)
+            && words.next().is_some_and(|key| key.split(' ').count() == 2 && HostKey::from_line(key).is_ok())
+    };
+    text.lines().filter(|line| !line.trim().is_empty()).all(is_own)
+}
+
 /// `text` with the keys of `name` (see [`crate::proto::known_hosts::lookup_name`]) that `holds` still, and `key` if
 /// there is one.
 pub fn with(text: &str, name: &str, key: Option<&HostKey>, holds: impl Fn(&HostKey) -> bool) -> String {
@@ -45,6 +57,25 @@ mod tests {
         assert_eq!(new, format!("[web1.example]:2222 {OTHER}\nweb1.example {OTHER}\n"));
         // A refusal takes away what is not proven, and touches nobody else.
         assert_eq!(with(&new, &web1, None, |_| false), format!("[web1.example]:2222 {OTHER}\n"));
+    }
+
+    #[test]
+    fn somebody_elses_file_is_told_from_ones_own() {
+        let own = format!("web1.example {ED25519}\n[web1.example]:2222 {OTHER}\n\nweb1.example. {OTHER}\n");
+        assert!(is_own("") && is_own(&own));
+        for line in [
+            "# mine".to_owned(),
+            format!("@revoked * {OTHER}"),
+            format!("@cert-authority web1.example {OTHER}"),
+            format!("*.example {OTHER}"),
+            format!("web1.example,192.0.2.1 {OTHER}"),
+            format!("|1|EN9OZ9fKjB5iWgEMZGDdv4Ugoas=|Rz9hAC1jYBkeh+dvFFih6Jmnojk= {OTHER}"),
+            format!("web1.example {OTHER} me@home"),
+            "web1.example".to_owned(),
+            "web1.example ssh-dss AAAA".to_owned(),
+        ] {
+            assert!(!is_own(&format!("{own}{line}\n")), "{line}");
+        }
     }
 
     #[test]

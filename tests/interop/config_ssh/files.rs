@@ -34,6 +34,23 @@ impl Home {
 
 const INSTALL: [&str; 3] = ["--install", "*.example.com", "!db.example.com"];
 
+/// ssh goes by the home in the password database: where HOME is another one, nobody can know which is meant.
+#[test]
+fn two_homes_are_one_too_many() {
+    let home = Home::new();
+    let find = |place: &str| {
+        let mut command = home.0.sshanchor();
+        command.env("SSHANCHOR_CONFIG", "none").env("HOME", place).args(["config", "ssh", "--check"]);
+        run(command.args(INSTALL), LIMIT)
+    };
+    let other = find(&home.0.path().display().to_string());
+    assert_eq!(other.code, Some(2), "{other:#?}");
+    let here = format!("or --ssh-config {} for ssh -F", home.0.join(".ssh/config").display());
+    assert!(other.stderr.contains(&here), "{other:#?}");
+    // No HOME is no other home; nothing is written to the one that there is.
+    assert!(matches!(find("").code, Some(0 | 5)));
+}
+
 fn checked(action: &[&'static str], how: &'static str) -> Vec<&'static str> {
     [action, &[how]].concat()
 }

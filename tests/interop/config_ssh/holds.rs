@@ -145,6 +145,7 @@ fn the_home_that_the_environment_names_is_no_way_around_it() {
     let finished = run(ssh.env("HOME", "/nonexistent").args([HOST, "true"]), LIMIT);
     assert_eq!(finished.code, Some(255), "{finished:#?}");
     assert!(finished.stderr.contains("DNSSEC proves other keys"), "{finished:#?}");
+    assert!(!std::path::Path::new("/nonexistent").exists(), "no home is made");
 }
 
 #[test]

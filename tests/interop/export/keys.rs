@@ -112,6 +112,36 @@ fn a_host_that_shows_one_false_key_has_none() {
 }
 
 #[test]
+fn a_key_that_dns_has_withdrawn_is_not_exported_for_what_a_bundle_says() {
+    let (sshd, before) = (Sshd::start(&["ed25519", "rsa"]), Sshd::start(&["rsa"]));
+    let of = |sshd: &Sshd, key: &str| sshfp_lines(&sshd.host_key(key), OWNER).remove(0);
+    let (ed25519, old_rsa, rsa) = (of(&sshd, "ed25519"), of(&before, "rsa"), of(&sshd, "rsa"));
+    let tree = Tree::plan().record(&ed25519).record(&old_rsa).start();
+    let file = tree.sandbox.join("fleet.bundle");
+    let file = file.to_str().unwrap();
+    run_ok(tree.sshanchor(tree.addr()).args(["bundle", "export", &target(&sshd), "-o", file]));
+    let publish = |lines: &[&str]| {
+        let add = |line: &&str| format!("\nupdate add {OWNER} 60 {}", &line[OWNER.len() + 4..]);
+        tree.update(&format!("update delete {OWNER} SSHFP{}", lines.iter().map(add).collect::<String>()));
+    };
+    let name = format!("[{HOST}]:{}", sshd.port());
+    let exported = || {
+        let finished = export(&tree, &["known-hosts", &target(&sshd), "--bundle", file]);
+        assert_eq!(finished.code, Some(0), "{finished:#?}");
+        sorted(finished.stdout.lines())
+    };
+    // The bundle knows the one key, and DNS has to be asked for the other.
+    publish(&[&ed25519, &rsa]);
+    assert_eq!(exported(), lines_of(&sshd, &name, &["ed25519", "rsa"]));
+    publish(&[&rsa]);
+    assert_eq!(exported(), lines_of(&sshd, &name, &["rsa"]), "withdrawn");
+    let other = Sshd::start(&["ed25519"]);
+    publish(&[&rsa, &of(&other, "ed25519")]);
+    let finished = export(&tree, &["known-hosts", &target(&sshd), "--bundle", file]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(3), ""), "{finished:#?}");
+}
+
+#[test]
 fn types_that_are_not_offered_and_curves_that_are_not_published_are_left_out() {
     let sshd = Sshd::start(&["ecdsa256", "ecdsa384", "ed25519"]);
     let unused = Sshd::start(&["rsa"]);

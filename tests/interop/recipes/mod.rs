@@ -31,6 +31,26 @@ recipes! {
         ansible -c paramiko -i web1.example.com, -e ansible_port=$PORT1 -m ping all || ! cat ~/.ansible.log", REASON;
 }
 
+/// Their own check of host keys is off: a configuration that passes a host, such as the system's, must not leave it unchecked.
+#[test]
+fn a_host_that_policy_passes_is_nobodys_to_take() {
+    let mut fleet = Fleet::start();
+    fleet.swap(1);
+    for line in [
+        "python contrib/paramiko/connect_verified.py web1.example.com $PORT1 uptime",
+        "python contrib/asyncssh/connect_verified.py web1.example.com $PORT1 uptime",
+        "DBCLIENT_OPTIONS=\"-i $HOME/.ssh/id_dropbear\" contrib/dbclient/dbclient-verified web1.example.com $PORT1 uptime",
+        "PLINK_OPTIONS=\"-i $HOME/.ssh/id.ppk -proxycmd to-web1\" contrib/plink/plink-verified web1.example.com $PORT1 uptime",
+        "ANSIBLE_CONFIG=contrib/ansible/ansible.cfg ansible -c paramiko -i web1.example.com, -e ansible_port=$PORT1 -m ping all",
+    ] {
+        let rule = "version = 1\n[[host]]\nmatch = \"*\"\nmode = \"pass\"\n";
+        let finished = fleet
+            .shell(&format!("printf '{rule}' > pass.toml; export SSHANCHOR_CONFIG=$PWD/pass.toml; {line}"));
+        assert_ne!(finished.code, Some(0), "{line}: {finished:#?}");
+        assert_eq!(fleet.users_named(1), 0, "{line}: {finished:#?}");
+    }
+}
+
 #[test]
 fn asyncssh_takes_no_way_around_the_relay_from_the_users_configuration() {
     let mut fleet = Fleet::start();

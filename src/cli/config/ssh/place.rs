@@ -9,8 +9,8 @@ use crate::proto::ssh_config::hosts::Hosts;
 use crate::proto::ssh_config::include::{self, Included};
 use crate::proto::ssh_config::installed::Installed;
 use crate::proto::ssh_config::quote::in_include;
+use crate::ssh::config::files::{self, ConfigFileError};
 use crate::ssh::config::{self, AskSshError};
-use crate::ssh::config_files::{self, ConfigFileError};
 
 /// The system's configuration of the ssh client.
 const SYSTEM: &str = "/etc/ssh/ssh_config";
@@ -37,7 +37,7 @@ impl Place {
         let usual = match (system, &named) {
             (true, _) => PathBuf::from(SYSTEM),
             (false, Some(file)) => file.clone(),
-            (false, None) => config::user_file(patience).await.map_err(no_home)?,
+            (false, None) => one_home(config::user_file(patience).await.map_err(no_home)?)?,
         };
         let config = named.clone().unwrap_or_else(|| usual.clone());
         let folder = config.parent().unwrap_or(Path::new("/"));
@@ -141,12 +141,33 @@ impl Place {
 
     /// Writes a change.
     pub(super) fn apply(&self, change: &Change) -> Result<(), Error> {
-        config_files::apply(change, self.mode()).map_err(|e| failed(e, &self.own))
+        files::apply(change, self.mode()).map_err(|e| failed(e, &self.own))
+    }
+}
+
+/// The file in the home by which ssh goes, unless HOME is another one: which of the two is meant is the user's to say.
+fn one_home(usual: PathBuf) -> Result<PathBuf, Error> {
+    let other = std::env::var_os("HOME").map(|home| Path::new(&home).join(".ssh/config"));
+    let is_same = |other: &PathBuf| {
+        let folder =
+            |file: &Path| file.parent().and_then(Path::parent).and_then(|home| home.canonicalize().ok());
+        *other == usual || folder(other).is_some_and(|home| Some(home) == folder(&usual))
+    };
+    match other.filter(|other| other.is_absolute() && !is_same(other)) {
+        None => Ok(usual),
+        Some(other) => {
+            let message = format!("ssh reads {}, for it does not go by HOME", usual.display());
+            Err(Error::usage("ssh-config", message).hint(format!(
+                "say which one is meant: --ssh-config {}, or --ssh-config {} for ssh -F",
+                usual.display(),
+                other.display()
+            )))
+        }
     }
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    config_files::read(path).map_err(|e| failed(e, path))
+    files::read(path).map_err(|e| failed(e, path))
 }
 
 fn failed(error: ConfigFileError, own: &Path) -> Error {

@@ -19,7 +19,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::probe::printable;
+use crate::ssh::probe::printable;
 
 /// How long a program may take to end by itself once its socket is closed, and again when it is asked to end.
 const PATIENCE: Duration = Duration::from_millis(500);

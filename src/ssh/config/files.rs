@@ -1,10 +1,13 @@
 //! ssh's configuration files: read as they are, and replaced whole, never half.
 
-use std::fs::{self, DirBuilder, File, Metadata, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::process::geteuid;
+
+use crate::files;
 use crate::proto::ssh_config::change::{Change, Kind};
 
 /// Largest file that is read, in octets.
@@ -60,7 +63,8 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, ConfigFileError> {
 }
 
 /// Makes the file what it is to be, at once: whoever reads it finds the old or the new one. A link stays, and what it
-/// leads to is replaced; owner and mode stay. A new file has `mode`, and a folder made for it is private.
+/// leads to is replaced; owner and mode stay. A new file has `mode`, and a folder made for it lets in whom the file
+/// does.
 pub fn apply(change: &Change, mode: u32) -> Result<(), ConfigFileError> {
     let path = &change.path;
     let io = |error| ConfigFileError::Io(path.clone(), error);
@@ -73,42 +77,26 @@ pub fn apply(change: &Change, mode: u32) -> Result<(), ConfigFileError> {
     let Some(after) = &change.after else { return fs::remove_file(path).map_err(io) };
     let old = fs::metadata(path).ok();
     let real = if old.is_some() { fs::canonicalize(path).map_err(io)? } else { path.clone() };
-    let folder = real.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = files::folder(&real);
     if old.is_none() && !folder.exists() {
-        DirBuilder::new().mode(0o700).create(folder).map_err(io)?;
+        // Who may read the file has to get to it.
+        let folder_mode = if mode & 0o004 != 0 { 0o755 } else { 0o700 };
+        DirBuilder::new().mode(folder_mode).create(folder).map_err(io)?;
     }
-    let mode = old.as_ref().map_or(mode, |metadata| metadata.mode() & 0o7777);
-    let permissions = Permissions::from_mode(mode);
-    let mut file = tempfile::Builder::new().prefix(".sshanchor-").tempfile_in(folder).map_err(io)?;
-    file.write_all(after).map_err(io)?;
-    if let Some(old) = &old {
-        give(file.as_file(), old, path)?;
-    }
-    // After the owner, whose change takes bits away.
-    file.as_file().set_permissions(permissions).and_then(|()| file.as_file().sync_all()).map_err(io)?;
+    let file = files::staged(folder, after, mode, old.as_ref()).map_err(|e| match &old {
+        Some(old) if e.kind() == io::ErrorKind::PermissionDenied && old.uid() != geteuid().as_raw() => {
+            ConfigFileError::Owner { path: path.clone(), uid: old.uid() }
+        }
+        _ => io(e),
+    })?;
     file.persist(&real).map_err(|e| io(e.error))?;
     Ok(())
 }
 
-/// The new file belongs to whom the old one does.
-fn give(new: &File, old: &Metadata, path: &Path) -> Result<(), ConfigFileError> {
-    let io = |error| ConfigFileError::Io(path.to_owned(), error);
-    let metadata = new.metadata().map_err(io)?;
-    if (metadata.uid(), metadata.gid()) == (old.uid(), old.gid()) {
-        return Ok(());
-    }
-    let (user, group) = (rustix::fs::Uid::from_raw(old.uid()), rustix::fs::Gid::from_raw(old.gid()));
-    match rustix::fs::fchown(new, Some(user), Some(group)) {
-        Ok(()) => Ok(()),
-        // The group alone is no reason to leave it.
-        Err(_) if metadata.uid() == old.uid() => Ok(()),
-        Err(_) => Err(ConfigFileError::Owner { path: path.to_owned(), uid: old.uid() }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 
@@ -134,6 +122,14 @@ mod tests {
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
         apply(&change(&path, Some("b\n"), None), 0o600).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_folder_for_a_file_that_all_read_lets_them_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ssh_config.d/00-sshanchor.conf");
+        apply(&change(&path, None, Some("a\n")), 0o644).unwrap();
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o644, 0o755));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::relay::PORTION;
+use super::PORTION;
 use super::server::Server;
 #[cfg(target_os = "linux")]
 use super::splice::{Moved, move_all};

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::SILENCE;
 use super::copy;
-use super::relay::SILENCE;
 use super::server::Server;
 use super::watched::{Side, Watched};
 

@@ -1,5 +1,7 @@
 //! The ssh client of this machine, asked about itself: its version, and its configuration for a host.
 
+pub mod files;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};

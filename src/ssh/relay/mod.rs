@@ -1,6 +1,15 @@
 //! The relay behind `sshanchor proxy`: a client on one side, a server on the other, the handshake
 //! gate ([`crate::proto::handshake`]) between them, and a plain copy once both are encrypted.
 
+mod copy;
+pub mod pass;
+pub mod program;
+pub mod server;
+#[cfg(target_os = "linux")]
+mod splice;
+pub mod standard;
+pub mod watched;
+
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -9,19 +18,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::copy;
-use super::server::Server;
-use super::watched::Side;
+use self::server::Server;
+use self::watched::Side;
 use crate::proto::handshake::{Action, End, Gate, Negotiated};
 use crate::proto::hostkey::Presented;
 use crate::proto::verdict::Anchored;
 
 /// Portions in which octets are read, in octets.
-pub(super) const PORTION: usize = 64 * 1024;
+const PORTION: usize = 64 * 1024;
 /// How long a client may take to read why it was refused, and to close.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long a server may be silent once the client has ended its octets, most likely because it is gone.
-pub(super) const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(30);
 /// How long a client that is to be refused may take to name itself.
 const NAMING: Duration = Duration::from_millis(500);
 

@@ -26,6 +26,9 @@ pub enum AcceptedError {
     /// Not a file that this program has written.
     #[error("{0} is larger than {MAX_FILE} octets")]
     TooLarge(PathBuf),
+    /// A line in it is none of this program's, and its user might miss it.
+    #[error("{0} holds more than keys that sshanchor has written")]
+    Foreign(PathBuf),
     /// Another process has not let it go.
     #[error("{0} is locked by another process")]
     Locked(PathBuf),
@@ -36,7 +39,7 @@ pub enum AcceptedError {
 
 /// Puts `key` in the file as one of `name`, and takes out those of `name` that no longer `holds`; without a key it only
 /// takes out. Folder and file are made where they are missing, for this user alone; those that others can write are
-/// refused. Blocks for two seconds at most.
+/// refused, and so is a file with lines of somebody else's. Blocks for two seconds at most.
 pub fn update(
     path: &Path,
     name: &str,
@@ -65,6 +68,9 @@ pub fn update(
         }
         Err(e) if e.is_absent() => {}
         Err(e) => return Err(AcceptedError::Open(path.to_owned(), e)),
+    }
+    if !accepted::is_own(&text) {
+        return Err(AcceptedError::Foreign(path.to_owned()));
     }
     let after = accepted::with(&text, name, key, holds);
     if after == text {
@@ -125,6 +131,24 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 17, "nobody's line is lost");
         update(&path, "web1.example", None, |_| false).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 16);
+    }
+
+    #[test]
+    fn somebody_elses_file_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known_hosts");
+        let key = HostKey::from_line(ED25519).unwrap();
+        for foreign in [format!("@revoked * {ED25519}\n"), format!("# mine\n*.example {ED25519}\n")] {
+            fs::write(&path, &foreign).unwrap();
+            for key in [Some(&key), None] {
+                let outcome = update(&path, "web1.example", key, |_| false);
+                assert!(matches!(outcome, Err(AcceptedError::Foreign(_))), "{outcome:?}");
+                assert_eq!(fs::read_to_string(&path).unwrap(), foreign);
+            }
+        }
+        fs::write(&path, format!("web2.example {ED25519}\n")).unwrap();
+        update(&path, "web1.example", Some(&key), |_| false).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
     }
 
     #[test]

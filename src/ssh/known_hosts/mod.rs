@@ -1,10 +1,12 @@
 //! known_hosts files on disk.
 
+pub mod accepted;
+
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::hostkeys::read_whole;
+use crate::ssh::hostkeys::read_whole;
 
 /// Largest file that is read, in octets: some hundred thousand keys.
 pub const MAX_FILE: u64 = 16 * 1024 * 1024;
