@@ -152,7 +152,7 @@ fn keys_come_from_the_agent() {
         with_agent().arg("-i").arg(folder.join("user.pub")),
         "ssh-agent does not hold its private key",
     );
-    Stage::fails(stage.keyless().arg("-i").arg(folder.join("user.pub")), "there is no agent");
+    Stage::fails(stage.keyless().arg("-i").arg(folder.join("user.pub")), "there is no ssh-agent");
     let gone = folder.join("no-agent");
     Stage::fails(stage.keyless().env("SSH_AUTH_SOCK", &gone), "no ssh-agent at");
     Stage::works(stage.exec().env("SSH_AUTH_SOCK", &gone));
