@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod exec;
 mod export;
+mod handshake_hint;
 mod known_hosts;
 mod lookup;
 mod private_file;
@@ -214,8 +215,7 @@ impl Global {
     }
 }
 
-/// What to do about a host without an SSH handshake, and with a host key that is none or not its own.
-const HANDSHAKE_HINT: &str = "is this an SSH server? ssh -v shows what it says";
+/// What to do about a host key that is none or not its host's own.
 const BAD_KEY_HINT: &str =
     "do not connect: the server does not prove that it holds the host key that it shows";
 

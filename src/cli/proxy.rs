@@ -12,7 +12,7 @@ use self::target::Target;
 use self::tunnel::{Tunnel, asked_to_end};
 use super::bundle::BundleFile;
 use super::private_file::PrivateFile;
-use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, in_grace};
+use super::{BAD_KEY_HINT, Context, handshake_hint, in_grace};
 use crate::error::{Error, Kind};
 use crate::output::{Output, can_be_read};
 use crate::proto::evidence::Evidence;
@@ -274,7 +274,7 @@ fn tell_warnings(cx: &Context) {
 fn unreachable(failure: ProbeFailure) -> Error {
     let hint = match &failure {
         ProbeFailure::Unreachable(why) => why.hint(),
-        ProbeFailure::Handshake(_) => HANDSHAKE_HINT.to_owned(),
+        ProbeFailure::Handshake(error) => handshake_hint::of_probe(error).to_owned(),
     };
     Error::failure("unreachable", failure).hint(hint)
 }
@@ -297,7 +297,7 @@ fn broken(host: &HostName, cause: &Cause) -> Error {
         Cause::Handshake(End::HostKey(_)) => {
             Error::new(Kind::Rejected, "bad-host-key", message).hint(BAD_KEY_HINT)
         }
-        _ => Error::failure("handshake", message).hint(HANDSHAKE_HINT),
+        _ => Error::failure("handshake", message).hint(handshake_hint::of_relay(cause)),
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::bundle::BundleFile;
 use super::target::{Target, targets};
-use super::{BAD_KEY_HINT, Context, HANDSHAKE_HINT, in_grace};
+use super::{BAD_KEY_HINT, Context, handshake_hint, in_grace};
 use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
 use crate::output::{Progress, Report, rfc3339};
@@ -229,7 +229,9 @@ impl Judged {
             ProbeFailure::Handshake(
                 ProbeError::BadSignature | ProbeError::SignatureAlgorithm { .. } | ProbeError::BadHostKey(_),
             ) => (Some("reject"), "bad-host-key", Kind::Rejected, BAD_KEY_HINT.to_owned()),
-            ProbeFailure::Handshake(_) => (None, "handshake", Kind::Failure, HANDSHAKE_HINT.to_owned()),
+            ProbeFailure::Handshake(error) => {
+                (None, "handshake", Kind::Failure, handshake_hint::of_probe(error).to_owned())
+            }
         };
         Judged {
             verdict,

@@ -68,10 +68,13 @@ impl World {
 
     /// A configuration whose known_hosts file is in the sandbox.
     fn ssh_config(&self) -> PathBuf {
+        self.ssh_config_with("KnownHostsCommand /usr/bin/sshanchor known-hosts %I %H %t %K\n")
+    }
+
+    fn ssh_config_with(&self, line: &str) -> PathBuf {
         let file = self.tree.sandbox.join("known_hosts");
-        self.tree
-            .sandbox
-            .write("ssh_config", &format!("UserKnownHostsFile {} /nonexistent/known_hosts\n", file.display()))
+        let text = format!("{line}UserKnownHostsFile {} /nonexistent/known_hosts\n", file.display());
+        self.tree.sandbox.write("ssh_config", &text)
     }
 
     fn text(&self) -> String {
@@ -220,13 +223,38 @@ fn hashed_entries_are_found_by_names_that_are_given_or_stand_beside_them() {
 }
 
 #[test]
+fn no_host_becomes_new_to_ssh_unless_it_is_forced() {
+    let world = World::new(&[("web1.example.test", "ed"), ("web2.example.test", "ed")]);
+    let both = [world.line("web1.example.test", "ed"), world.line("web2.example.test", "ed")].concat();
+    let file = world.file(&both);
+    let tidy = |config: &str, arguments: &[&str]| {
+        let config = world.ssh_config_with(config);
+        let mut command = world.tree.sshanchor(world.tree.addr());
+        command.args(["tidy", "--ssh-config"]).arg(config).arg("--file").arg(&file);
+        run(command.args(arguments), LIMIT)
+    };
+    let told = "ssh does not ask sshanchor about web1.example.test and another host";
+    let finished = tidy("", &[]);
+    assert_eq!((finished.code, finished.stderr.contains(told)), (Some(5), true), "{finished:#?}");
+    let finished = tidy("", &["--write"]);
+    assert_eq!((finished.code, finished.stderr.contains(told)), (Some(2), true), "{finished:#?}");
+    assert_eq!(world.text(), both);
+    // Of one host ssh has the proxy: that one may go.
+    let proxied = "Host web1.example.test\n ProxyCommand /usr/bin/sshanchor proxy %h %p\nHost *\n";
+    assert_eq!(tidy(proxied, &["--write"]).code, Some(2));
+    let finished = tidy(proxied, &["--write", "web1.example.test"]);
+    assert_eq!((finished.code, world.found("web1.example.test")), (Some(0), 0), "{finished:#?}");
+    let finished = tidy("", &["--write", "--force"]);
+    assert_eq!((finished.code, world.text().as_str()), (Some(0), ""), "{finished:#?}");
+}
+
+#[test]
 fn the_files_are_those_of_ssh_and_a_link_stays() {
     let world = World::new(&[("web1.example.test", "ed")]);
     let real = world.tree.sandbox.write("real", &world.line("web1.example.test", "ed"));
     symlink(&real, world.tree.sandbox.join("known_hosts")).unwrap();
     let finished = world.tidy(&[]);
     assert_eq!(finished.code, Some(5), "{finished:#?}");
-    assert!(finished.stderr.contains("KnownHostsCommand"), "ssh would take the host for new: {finished:#?}");
     let finished = world.tidy(&["--write"]);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     assert!(world.tree.sandbox.join("known_hosts").symlink_metadata().unwrap().is_symlink());

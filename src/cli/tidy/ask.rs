@@ -165,9 +165,13 @@ impl Asked {
         self.0.get(&(host.clone(), port))?.get(key)
     }
 
-    /// The first host, by name, of which an entry stands so.
-    pub(super) fn first(&self, stands: impl Fn(Standing) -> bool) -> Option<&HostName> {
+    /// The hosts of which an entry stands so, by name.
+    pub(super) fn hosts(&self, stands: impl Fn(Standing) -> bool) -> Vec<HostName> {
         let of = |answers: &HashMap<HostKey, Answer>| answers.values().any(|answer| stands(answer.standing));
-        self.0.iter().filter(|(_, answers)| of(answers)).map(|((host, _), _)| host).min()
+        let mut hosts: Vec<HostName> =
+            self.0.iter().filter(|(_, answers)| of(answers)).map(|((host, _), _)| host.clone()).collect();
+        hosts.sort();
+        hosts.dedup();
+        hosts
     }
 }

@@ -13,6 +13,7 @@ use super::Context;
 use super::bundle::BundleFile;
 use super::target::hosts;
 use crate::error::{Error, Kind};
+use crate::fan_out::in_order;
 use crate::proto::doctor::ssh::Config;
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
@@ -31,7 +32,8 @@ use crate::ssh::known_hosts::{default_files, expand};
 #[command(after_help = "Examples: sshanchor tidy\n          \
     sshanchor tidy --write\n          \
     sshanchor tidy --file /etc/ssh/ssh_known_hosts @fleet          (finds hashed names too)\n\
-    Remove entries only where ssh asks sshanchor for keys (KnownHostsCommand): elsewhere it takes hosts without an entry for new.\n\
+    Where ssh does not ask sshanchor for a host's keys it would take the host for new without its entry: --write refuses\n\
+    that (--force). See: sshanchor config ssh\n\
     Exit status: 0 nothing to do, or done; 5 entries could go (--write), or contradict DNSSEC (look at them; --contradicted).")]
 pub(super) struct Args {
     /// These hosts alone; hashed entries are theirs if they fit. @FILE stands for the hosts in it, a line each, - for those
@@ -47,6 +49,9 @@ pub(super) struct Args {
     /// Remove also entries of keys that are not among those that DNSSEC proves for the host
     #[arg(long)]
     contradicted: bool,
+    /// Remove entries even of hosts for which ssh asks nobody else: it takes those for new then
+    #[arg(long)]
+    force: bool,
     /// How many hosts to look up at the same time
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     fanout: u16,
@@ -59,6 +64,8 @@ pub(super) struct Args {
 
 /// The port of hosts that name none.
 const SSH: u16 = 22;
+/// How many times ssh is asked about its configuration at the same time.
+const SSH_AT_ONCE: usize = 8;
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let named = match args.hosts.is_empty() {
@@ -83,6 +90,10 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let goes = |host: &HostName, port: u16, key: &HostKey| {
         asked.of(host, port, key).is_some_and(|answer| removal.takes(answer.standing))
     };
+    let going = asked.hosts(|standing| removal.takes(standing));
+    if !args.force {
+        args.refuse_if_ssh_asks_nobody(cx, going).await?;
+    }
     let mut kinds = Vec::new();
     for (file, lines) in &read {
         let left = without(lines, goes);
@@ -93,9 +104,6 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         let mut told = Told::new(&file.shown, &asked, removal, backup);
         told.entries(cx, lines)?;
         kinds.extend(told.summary(cx)?);
-    }
-    if let Some(host) = asked.first(|standing| removal.takes(standing)) {
-        args.warn_if_ssh_asks_nobody(cx, host).await;
     }
     Ok(Kind::gravest(kinds))
 }
@@ -131,17 +139,47 @@ impl Args {
         file::each_once(paths.iter().filter_map(|path| KnownHosts::open(path).transpose()))
     }
 
-    /// A host without an entry is new to ssh, unless it is told the key.
-    async fn warn_if_ssh_asks_nobody(&self, cx: &Context, host: &HostName) {
-        let asked = config::of_host(&host.to_string(), self.ssh_config.as_deref(), cx.timeout / 3).await;
-        let names_us = |config: &Config| {
-            config.get("knownhostscommand").is_some_and(|command| command.contains("sshanchor"))
+    /// A host without an entry is new to ssh, which takes whatever key it shows or asks a person, unless it is told the key.
+    /// Before entries go that is an error, else a warning.
+    async fn refuse_if_ssh_asks_nobody(&self, cx: &Context, going: Vec<HostName>) -> Result<(), Error> {
+        let ask = |host: HostName| {
+            let (file, patience) = (self.ssh_config.clone(), cx.timeout / 3);
+            async move {
+                let asked = config::of_host(&host.to_string(), file.as_deref(), patience).await;
+                let is_told = match &asked {
+                    Ok(config) => asks_us(config),
+                    // Without ssh nobody takes a host for new.
+                    Err(why) => matches!(why, AskSshError::Missing),
+                };
+                (host, is_told)
+            }
         };
-        if asked.is_ok_and(|config| !names_us(&config)) {
-            cx.out.warn(&format!(
-                "ssh has no KnownHostsCommand of sshanchor for {host}: without an entry it takes the host for new, and with \
-                 StrictHostKeyChecking yes it refuses it (hint: before entries are removed: sshanchor config ssh --install '{host}')"
-            ));
+        let asked = in_order(going, SSH_AT_ONCE, ask).await?;
+        let alone: Vec<String> =
+            asked.into_iter().filter(|(_, is_told)| !is_told).map(|(host, _)| host.to_string()).collect();
+        let (Some(first), others) = (alone.first(), alone.len().saturating_sub(1)) else { return Ok(()) };
+        let hosts = match others {
+            0 => first.clone(),
+            1 => format!("{first} and another host"),
+            others => format!("{first} and {others} other hosts"),
+        };
+        let message =
+            format!("ssh does not ask sshanchor about {hosts}: without an entry it takes a host for new");
+        let hint = format!("first: sshanchor config ssh --install '{first}', or a pattern for all");
+        if self.write {
+            let hint = format!("{hint}; or name the hosts that are to go, or give --force");
+            return Err(Error::usage("ssh-config", format!("{message}; nothing was removed")).hint(hint));
         }
+        cx.out.warn(&format!(
+            "{message} (hint: before entries are removed: {})",
+            hint.trim_start_matches("first: ")
+        ));
+        Ok(())
     }
+}
+
+/// By this configuration ssh, or its way to the host, has the key proven.
+fn asks_us(config: &Config) -> bool {
+    let names_us = |option| config.get(option).is_some_and(|command| command.contains("sshanchor"));
+    names_us("knownhostscommand") || names_us("proxycommand")
 }

@@ -153,7 +153,11 @@ impl Reason {
             Self::NoPublishedTypeOffered { server_offers, .. } if only_sha1(server_offers) => {
                 "its RSA signatures are SHA-1, which prove nothing: update its SSH server, or publish its other keys".to_owned()
             }
-            Self::KeyTypeNotPublished { host, .. } | Self::NoPublishedTypeOffered { host, .. } => {
+            Self::KeyTypeNotPublished { host, published, .. } => format!(
+                "do not connect. If this key is {host}'s own, publish it: sshanchor publish --name {host} ...; or have the client ask for a key that is published: HostKeyAlgorithms {} in ssh_config",
+                host_key_algorithms(published)
+            ),
+            Self::NoPublishedTypeOffered { host, .. } => {
                 format!("do not connect. If these keys are {host}'s own, publish them: sshanchor publish --name {host} ...")
             }
             Self::AlgorithmNotAllowed { host, .. } | Self::NoAllowedType { host, .. } => format!(
@@ -179,6 +183,14 @@ impl Reason {
 }
 
 /// Of RSA a server has but `ssh-rsa` to offer: SHA-1 (RFC 8332).
+/// What ssh calls the algorithms of these records (ssh_config(5), HostKeyAlgorithms): of RSA those that prove, of ECDSA
+/// all curves, which SSHFP does not tell apart.
+fn host_key_algorithms(records: &[Sshfp]) -> String {
+    let is_published = |t: &KeyType| records.iter().any(|record| record.algorithm() == t.sshfp_algorithm());
+    let of = |t: KeyType| if t == KeyType::Rsa { "rsa-sha2-512,rsa-sha2-256" } else { t.name() };
+    KeyType::ALL.into_iter().filter(is_published).map(of).collect::<Vec<_>>().join(",")
+}
+
 fn only_sha1(server_offers: &[String]) -> bool {
     let offers = |wanted: &str| server_offers.iter().any(|name| name == wanted);
     offers("ssh-rsa") && !offers("rsa-sha2-256") && !offers("rsa-sha2-512")
