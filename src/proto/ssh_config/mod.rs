@@ -5,7 +5,7 @@
 //! | this one | the options for the chosen hosts, by the ways that ssh has to ask |
 //! | [`quote`] | words in commands that ssh splits, and in those that a shell does |
 //! | [`hosts`] | the chosen hosts as ssh matches them, and names to try |
-//! | [`include`] | the line that includes the file, in a configuration that is there |
+//! | [`mod@include`] | the line that includes the file, in a configuration that is there |
 //! | [`change`] | files before and after |
 //! | [`installed`] | a file that was written earlier |
 //! | [`accepted`] | the private known_hosts file of an ssh that has no KnownHostsCommand |
