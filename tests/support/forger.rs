@@ -60,13 +60,38 @@ struct Shared {
 
 /// A running relay, ended when dropped.
 pub struct Forger {
-    port: Port,
+    addr: SocketAddr,
     shared: Arc<Shared>,
+    /// Nobody else is given it.
+    _port: Option<Port>,
 }
 
 impl Forger {
     /// A relay to `upstream` that changes nothing yet.
     pub fn start(upstream: SocketAddr) -> Forger {
+        // A process that another thread is just starting holds all sockets of this one for a moment, that by which the
+        // port was found to be free included.
+        let bound = (0..50).find_map(|_| {
+            let port = Port::free();
+            Some((sockets(port.addr())?, port))
+        });
+        let (sockets, port) = bound.unwrap();
+        let mut forger = Forger::serve(upstream, sockets);
+        forger._port = Some(port);
+        forger
+    }
+
+    /// The same on port 53 of a loopback address of its own, where a resolv.conf can send a client. Takes root.
+    pub fn start_on_port_53(upstream: SocketAddr) -> Forger {
+        let first = std::process::id();
+        let bound = (0..50).find_map(|next| {
+            let [.., a, b] = (first + next * 257).to_be_bytes();
+            sockets((Ipv4Addr::new(127, 53, a, b.clamp(1, 254)), 53).into())
+        });
+        Forger::serve(upstream, bound.unwrap())
+    }
+
+    fn serve(upstream: SocketAddr, (udp, tcp): (UdpSocket, TcpListener)) -> Forger {
         let honest: Arc<Rule> = Arc::new(|exchange: &Exchange| vec![Forged::Send(exchange.reply.clone())]);
         let shared = Arc::new(Shared {
             upstream,
@@ -74,23 +99,16 @@ impl Forger {
             asked: Mutex::default(),
             stop: AtomicBool::new(false),
         });
-        // A process that another thread is just starting holds all sockets of this one for a moment, that by which the
-        // port was found to be free included.
-        let bound = (0..50).find_map(|_| {
-            let port = Port::free();
-            let (udp, tcp) = (UdpSocket::bind(port.addr()).ok()?, TcpListener::bind(port.addr()).ok()?);
-            Some((port, udp, tcp))
-        });
-        let (port, udp, tcp) = bound.unwrap();
+        let addr = udp.local_addr().unwrap();
         let (a, b) = (Arc::clone(&shared), Arc::clone(&shared));
         thread::spawn(move || serve_udp(&udp, &a));
         thread::spawn(move || serve_tcp(&tcp, &b));
-        Forger { port, shared }
+        Forger { addr, shared, _port: None }
     }
 
     /// Where clients ask.
     pub fn addr(&self) -> SocketAddr {
-        self.port.addr()
+        self.addr
     }
 
     /// From now on replies as `rule` says.
@@ -126,6 +144,10 @@ impl Drop for Forger {
         let _ = TcpStream::connect(self.addr());
         let _ = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.send_to(&[], self.addr()));
     }
+}
+
+fn sockets(addr: SocketAddr) -> Option<(UdpSocket, TcpListener)> {
+    Some((UdpSocket::bind(addr).ok()?, TcpListener::bind(addr).ok()?))
 }
 
 impl Shared {

@@ -33,6 +33,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("scp", "openssh-client"),
     ("sftp", "openssh-client"),
     ("script", "bsdutils"),
+    ("unshare", "util-linux"),
     ("python3", "python3"),
     ("plink", "putty-tools"),
     ("puttygen", "putty-tools"),

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod files;
+mod forged_ad;
 mod holds;
 mod told;
 
