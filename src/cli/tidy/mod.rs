@@ -14,7 +14,6 @@ use super::bundle::BundleFile;
 use super::target::hosts;
 use crate::error::{Error, Kind};
 use crate::fan_out::in_order;
-use crate::proto::doctor::ssh::Config;
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
 use crate::proto::tidy::{Removal, try_names, without};
@@ -147,7 +146,7 @@ impl Args {
             async move {
                 let asked = config::of_host(&host.to_string(), file.as_deref(), patience).await;
                 let is_told = match &asked {
-                    Ok(config) => asks_us(config),
+                    Ok(config) => config.asks_us(),
                     // Without ssh nobody takes a host for new.
                     Err(why) => matches!(why, AskSshError::Missing),
                 };
@@ -176,10 +175,4 @@ impl Args {
         ));
         Ok(())
     }
-}
-
-/// By this configuration ssh, or its way to the host, has the key proven.
-fn asks_us(config: &Config) -> bool {
-    let names_us = |option| config.get(option).is_some_and(|command| command.contains("sshanchor"));
-    names_us("knownhostscommand") || names_us("proxycommand")
 }
