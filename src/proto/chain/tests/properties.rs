@@ -72,10 +72,17 @@ fn spoil(paper: &mut Paper, link: &Index, harm: &Harm) -> bool {
             true
         }
         Harm::Flip(record, octet, bit) => {
-            let rdata = &mut record.get_mut(&mut records).rdata;
-            let octet = octet.index(rdata.len());
-            rdata[octet] ^= 1 << bit;
-            true
+            let record = record.get_mut(&mut records);
+            let octet = octet.index(record.rdata.len());
+            // Names are signed in lower case (RFC 4034 section 6.2): in capitals they are the same.
+            let names = match (record.rtype, Rrsig::from_rdata(&record.rdata)) {
+                (RrType::CNAME, _) => 0..record.rdata.len(),
+                (RrType::RRSIG, Some(rrsig)) => 18..18 + rrsig.signer.wire().len(),
+                _ => 0..0,
+            };
+            let is_same = *bit == 5 && names.contains(&octet) && record.rdata[octet].is_ascii_alphabetic();
+            record.rdata[octet] ^= 1 << bit;
+            !is_same
         }
         Harm::Replay(other) => {
             records = other.get(paper.replies()).1.answer.clone();
