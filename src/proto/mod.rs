@@ -19,6 +19,7 @@ pub mod pattern;
 pub mod place;
 pub mod plan;
 pub mod policy;
+pub mod revocation;
 pub mod rr;
 pub mod ssh_config;
 pub mod sshfp;
