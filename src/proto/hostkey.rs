@@ -160,7 +160,7 @@ impl HostKey {
             KeyType::Rsa => {
                 let exponent = reader.mpint().ok_or(bad("bad exponent"))?;
                 let modulus = reader.mpint().ok_or(bad("bad modulus"))?;
-                let bits = modulus.len() * 8 - modulus.first().map_or(0, |b| b.leading_zeros() as usize);
+                let bits = bits_of(modulus);
                 if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
                     return Err(HostKeyError::RsaSize(bits));
                 }
@@ -245,6 +245,14 @@ impl HostKey {
         &self.blob
     }
 
+    /// Size of the modulus in bits, of RSA keys.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        let mut reader = Reader::new(&self.blob);
+        let name = reader.string()?;
+        let (_exponent, modulus) = (reader.mpint()?, reader.mpint()?);
+        (name == KeyType::Rsa.name().as_bytes()).then(|| bits_of(modulus))
+    }
+
     /// SHA-256 of the blob: what an SSHFP record of type 2 holds (RFC 6594 section 4).
     pub fn sha256(&self) -> [u8; 32] {
         Sha256::digest(&self.blob).into()
@@ -263,6 +271,11 @@ impl fmt::Debug for HostKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HostKey({self})")
     }
+}
+
+/// Of a number without leading zero octets.
+fn bits_of(number: &[u8]) -> usize {
+    number.len() * 8 - number.first().map_or(0, |b| b.leading_zeros() as usize)
 }
 
 fn blob_type(reader: &mut Reader<'_>) -> Result<String, HostKeyError> {
