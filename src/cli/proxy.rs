@@ -307,9 +307,7 @@ fn joined(found: Result<Result<Evidence, Error>, JoinError>) -> Result<Evidence,
 /// Why no key whatever could be accepted, if that is so.
 fn hopeless(verifier: &Verifier, found: &Result<Evidence, Error>) -> Option<Error> {
     match found {
-        Ok(evidence) if verifier.offer(evidence).is_empty() => {
-            accepted(verifier.without_key(evidence)).err()
-        }
+        Ok(evidence) if verifier.offer(evidence).is_empty() => accepted(verifier.without_key(evidence)).err(),
         Ok(_) => None,
         Err(error) => Some(error.clone()),
     }

@@ -87,13 +87,17 @@ impl Fault {
     pub fn hint(&self, host: &HostName) -> String {
         match self {
             Self::NotYetValid(_) => {
-                format!("check the clocks of this machine and of the CA; else have {host} show a certificate that holds now")
+                format!(
+                    "check the clocks of this machine and of the CA; else have {host} show a certificate that holds now"
+                )
             }
             Self::Expired(_) => format!("renew it: run on {host} sshanchor ca renew"),
             Self::NoPrincipals | Self::OtherName(_) => format!(
                 "do not connect. If it is {host}'s own, have it signed for this name: sshanchor ca sign --name {host} ..."
             ),
-            _ => format!("have {host} show a host certificate that is signed anew: sshanchor ca sign --name {host} ..."),
+            _ => format!(
+                "have {host} show a host certificate that is signed anew: sshanchor ca sign --name {host} ..."
+            ),
         }
     }
 }
@@ -103,8 +107,8 @@ impl Certificate {
     pub fn from_blob(blob: &[u8], name: &str) -> Result<Self, HostKeyError> {
         let bad = |why| HostKeyError::Malformed(name.to_owned(), why);
         let plain = name.strip_suffix(SUFFIX).ok_or(bad("not a certificate"))?;
-        let key_type =
-            KeyType::from_name(plain).ok_or_else(|| HostKeyError::Unsupported(name.chars().take(64).collect()))?;
+        let key_type = KeyType::from_name(plain)
+            .ok_or_else(|| HostKeyError::Unsupported(name.chars().take(64).collect()))?;
         let mut reader = Reader::new(blob);
         if reader.string() != Some(name.as_bytes()) {
             return Err(bad("another type inside"));
@@ -115,7 +119,8 @@ impl Certificate {
         if matches!(ca, Err(HostKeyError::Certificate(_))) {
             return Err(bad("its CA key is a certificate"));
         }
-        let parsed = ssh_key::Certificate::from_bytes(blob).map_err(|_| bad("not a well-formed certificate"))?;
+        let parsed =
+            ssh_key::Certificate::from_bytes(blob).map_err(|_| bad("not a well-formed certificate"))?;
         Ok(Certificate { blob: blob.into(), key, ca, parsed: Box::new(parsed) })
     }
 
@@ -207,10 +212,7 @@ impl fmt::Debug for Certificate {
 
 /// The plain key, and the CA's key as it stands there, from the fields after the type. None unless they are all there,
 /// and nothing else.
-fn keys<'a>(
-    reader: &mut Reader<'a>,
-    key_type: KeyType,
-) -> Option<(Result<HostKey, HostKeyError>, &'a [u8])> {
+fn keys<'a>(reader: &mut Reader<'a>, key_type: KeyType) -> Option<(Result<HostKey, HostKeyError>, &'a [u8])> {
     let _nonce = reader.string()?;
     let fields = if key_type == KeyType::Ed25519 { 1 } else { 2 };
     let mut blob = Vec::new();
@@ -218,8 +220,10 @@ fn keys<'a>(
     for _ in 0..fields {
         put_string(&mut blob, reader.string()?);
     }
-    let (_serial, _type, _key_id, _principals) = (reader.take(8)?, reader.u32()?, reader.string()?, reader.string()?);
-    let (_after, _before, _critical, _extensions) = (reader.take(8)?, reader.take(8)?, reader.string()?, reader.string()?);
+    let (_serial, _type, _key_id, _principals) =
+        (reader.take(8)?, reader.u32()?, reader.string()?, reader.string()?);
+    let (_after, _before, _critical, _extensions) =
+        (reader.take(8)?, reader.take(8)?, reader.string()?, reader.string()?);
     let (_reserved, ca, _signature) = (reader.string()?, reader.string()?, reader.string()?);
     reader.is_empty().then(|| (HostKey::from_blob(&blob), ca))
 }

@@ -155,7 +155,8 @@ pub fn decide(evidence: &Evidence, presented: &Presented, policy: &Policy, now: 
         return Verdict::Unproven(nothing_vouches(evidence, policy, now));
     }
     let ca_key = presented.certificate().and_then(Certificate::ca);
-    for (revoked, whose) in [Some((key, Whose::Host)), ca_key.map(|ca| (ca, Whose::Ca))].into_iter().flatten() {
+    for (revoked, whose) in [Some((key, Whose::Host)), ca_key.map(|ca| (ca, Whose::Ca))].into_iter().flatten()
+    {
         if let Some(owner) = evidence.revoked_at(revoked, now) {
             let (key, owner) = (revoked.clone(), owner.clone());
             return Verdict::Reject(Reason::Revoked { host, whose, key, owner });

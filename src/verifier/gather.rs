@@ -12,6 +12,7 @@ use crate::proto::evidence::{Evidence, Scope};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
 use crate::proto::policy::{Mode, PortLabels, Require};
+use crate::proto::rr::Origin;
 
 /// Most rounds of questions after the first: the host's zone, the CA sets, and what is beside those that lie elsewhere.
 const ROUNDS: usize = 4;
@@ -25,6 +26,8 @@ enum Source {
     Either,
     /// DNS.
     Live,
+    /// What is stored, be it past its TTL: DNS has just been found not to answer.
+    Grace,
 }
 
 /// By DNS, or while that gives no usable answer up to `grace` seconds after the TTL.
@@ -70,7 +73,11 @@ impl Verifier {
         let (host_keys, port_keys) =
             tokio::join!(live(for_host, &at_host, grace), live(for_port, &at_port, grace));
         let evidence = Evidence::new(host.clone(), port, host_keys, port_keys);
-        let evidence = self.complete(evidence, Scope::Keys, Source::Live).await;
+        let source = match evidence.origin() {
+            Some(Origin::Grace { .. }) => Source::Grace,
+            _ => Source::Live,
+        };
+        let evidence = self.complete(evidence, Scope::Keys, source).await;
         match self.offer(&evidence).is_empty() && policy.mode == Mode::Verify {
             true => Ok(self.complete(evidence, Scope::Cas, Source::Live).await),
             false => Ok(evidence),
@@ -125,11 +132,15 @@ impl Verifier {
     ) -> Result<Answer, Unproven> {
         let stored = match source {
             Source::Stored | Source::Either => self.stored(asked),
+            Source::Grace => {
+                self.stored(asked).or_else(|none| self.lookups.in_grace(asked, grace).ok_or(none))
+            }
             Source::Live => Err(Unproven::unanswered(asked.clone(), "it has yet to be asked for")),
         };
         let is_live = match source {
             // A zone that had revoked keys is asked for them again once the TTL is over.
             Source::Stored => scope == Scope::Keys && self.lookups.has_grace(asked, u64::MAX),
+            Source::Grace => false,
             Source::Either | Source::Live => true,
         };
         match stored {

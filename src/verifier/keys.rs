@@ -60,7 +60,7 @@ impl Verifier {
         let mut evidence = first.evidence;
         let mut shown = vec![probed.presented];
         let asks = self.others(&evidence, &shown);
-        let more = in_order(asks.into_iter(), AT_ONCE, |ask| {
+        let more = in_order(asks, AT_ONCE, |ask| {
             // Each with all of the time: a silent resolver takes most of it before a stored address serves.
             let (verifier, host) = (self.for_one_host(), host.clone());
             async move { verifier.shown(&host, port, ask).await }
@@ -82,7 +82,8 @@ impl Verifier {
     fn others(&self, evidence: &Evidence, shown: &[Presented]) -> Vec<Ask> {
         let is_new = |t: &KeyType| shown.iter().all(|presented| presented.key().key_type() != *t);
         let Offer { keys, certificates } = self.offer(evidence);
-        let others: Vec<KeyType> = certificates.into_iter().filter(|t| !keys.contains(t)).filter(is_new).collect();
+        let others: Vec<KeyType> =
+            certificates.into_iter().filter(|t| !keys.contains(t)).filter(is_new).collect();
         let plain = keys.into_iter().filter(is_new).map(|t| Ask::Keys(vec![t]));
         plain.chain(others.into_iter().map(|t| Ask::Certificates(vec![t]))).collect()
     }
@@ -99,12 +100,15 @@ impl Verifier {
             let algorithm = presented.key().key_type().sshfp_algorithm();
             match self.judge(evidence, &presented) {
                 Verdict::Accept(anchored) => keys.push((presented.key().clone(), anchored)),
-                verdict @ Verdict::Reject(Reason::KeyMismatch { .. }) => mismatches.push((algorithm, verdict)),
+                verdict @ Verdict::Reject(Reason::KeyMismatch { .. }) => {
+                    mismatches.push((algorithm, verdict))
+                }
                 verdict @ Verdict::Reject(Reason::KeyTypeNotPublished { .. }) => unpublished = Some(verdict),
                 verdict => return Err(verdict),
             }
         }
-        let is_proven = |algorithm: u8| keys.iter().any(|(key, _)| key.key_type().sshfp_algorithm() == algorithm);
+        let is_proven =
+            |algorithm: u8| keys.iter().any(|(key, _)| key.key_type().sshfp_algorithm() == algorithm);
         match mismatches.into_iter().find(|(algorithm, _)| !is_proven(*algorithm)) {
             Some((_, verdict)) => Err(verdict),
             None => match unpublished {
@@ -137,12 +141,7 @@ impl Verifier {
     }
 
     /// What the host shows of this; none if it has none.
-    async fn shown(
-        &self,
-        host: &HostName,
-        port: u16,
-        ask: Ask,
-    ) -> Result<Option<Presented>, ProbeFailure> {
+    async fn shown(&self, host: &HostName, port: u16, ask: Ask) -> Result<Option<Presented>, ProbeFailure> {
         let stream = self.connect(host, port).await?;
         match probe(stream, &ask, self.deadline).await {
             Ok(probed) => Ok(Some(probed.presented)),

@@ -70,7 +70,8 @@ impl Evidence {
     /// The zone that the host is in: that of the signer of a set at exactly its name, which may be the CNAME there.
     /// Where a CNAME leads never decides it, nor do port labels. None also if two proofs say different things.
     pub fn host_zone(&self, now: u64) -> Option<&Name> {
-        let own = std::iter::once(&self.host_keys).chain(self.host_questions().filter_map(|q| self.others.get(&q)));
+        let own =
+            std::iter::once(&self.host_keys).chain(self.host_questions().filter_map(|q| self.others.get(&q)));
         let mut zones = own.filter_map(|answer| {
             let answer = answer.as_ref().ok().filter(|answer| now <= answer.expires())?;
             let first = answer.aliases().first().unwrap_or(answer.data());
@@ -83,7 +84,9 @@ impl Evidence {
 
     /// What may tell the host's zone where its SSHFP set does not.
     fn host_questions(&self) -> impl Iterator<Item = Question> {
-        [RrType::A, RrType::AAAA, RrType::CNAME].map(|t| Question::new(self.host.name().clone(), t)).into_iter()
+        [RrType::A, RrType::AAAA, RrType::CNAME]
+            .map(|t| Question::new(self.host.name().clone(), t))
+            .into_iter()
     }
 
     /// The questions that are open still, to be asked at the same time; none once nothing more can be learnt.
@@ -97,8 +100,9 @@ impl Evidence {
             Some(zone) if scope == Scope::Keys => sshfp(revocation::owner(zone)).into_iter().collect(),
             Some(zone) => {
                 let places = self.places(policy, zone);
-                let beside = self.ca_sets(policy, now).filter_map(|set| place_of(&set.answer.data()));
-                let revoked = std::iter::once(zone.clone()).chain(beside).map(|at| sshfp(revocation::owner(&at)));
+                let beside = self.ca_sets(policy, now).filter_map(|set| place_of(set.answer.data()));
+                let revoked =
+                    std::iter::once(zone.clone()).chain(beside).map(|at| sshfp(revocation::owner(&at)));
                 places.iter().map(|at| sshfp(revocation::ca_owner(at))).chain(revoked).flatten().collect()
             }
         };
@@ -126,7 +130,9 @@ impl Evidence {
     pub fn ca_sets(&self, policy: &Policy, now: u64) -> impl Iterator<Item = CaSet<'_>> {
         let zone = self.host_zone(now).filter(|_| policy.require != Require::Hostkey);
         let places = zone.map(|zone| (zone.clone(), self.places(policy, zone)));
-        let places = places.into_iter().flat_map(|(zone, places)| places.into_iter().map(move |at| (zone.clone(), at)));
+        let places = places
+            .into_iter()
+            .flat_map(|(zone, places)| places.into_iter().map(move |at| (zone.clone(), at)));
         places.filter_map(move |(zone, at)| {
             let answer = self.answer_at(&at, revocation::ca_owner)?.as_ref().ok()?;
             let counts = now <= answer.expires()
@@ -157,7 +163,8 @@ impl Evidence {
             question.name.labels().take(2).eq([&b"_revoked"[..], b"_ssh"]) && question.rtype == RrType::SSHFP
         });
         // Whoever signed it, and sentinel or not: a hit takes an accept away.
-        let proven = sets.filter_map(|(_, answer)| answer.as_ref().ok()).filter(|answer| now <= answer.expires());
+        let proven =
+            sets.filter_map(|(_, answer)| answer.as_ref().ok()).filter(|answer| now <= answer.expires());
         let mut hits = proven.map(|answer| answer.data().set()).filter(|set| {
             set.rdatas().any(|rdata| rdata.get(2..).is_some_and(|fingerprint| *fingerprint == digest))
         });
@@ -165,7 +172,11 @@ impl Evidence {
     }
 
     /// The revoked set of the host's zone: of its apex, signed by it, with its sentinel.
-    pub(in crate::proto) fn revoked_of_zone(&self, policy: &Policy, now: u64) -> Result<&Answer, (Name, Gap)> {
+    pub(in crate::proto) fn revoked_of_zone(
+        &self,
+        policy: &Policy,
+        now: u64,
+    ) -> Result<&Answer, (Name, Gap)> {
         let Some(zone) = self.host_zone(now) else { return Err((self.host.name().clone(), Gap::NoPlace)) };
         self.revoked_of(zone, zone, policy, now)
     }
@@ -220,12 +231,13 @@ fn speaks_for(answer: &Answer, at: &Name, zone: &Name, owner: Owner) -> bool {
     let (Ok(here), Ok(below)) = (owner(at), at.child(b"_ssh")) else { return false };
     let kind: Vec<&[u8]> = here.labels().take(2).collect();
     let is_of_zone = |set: &Proven| set.zone().name() == zone;
-    let is_delegated =
-        |set: &Proven| *set.zone().name() == below && set.zone().ds().is_some_and(|ds| ds.zone().name() == zone);
+    let is_delegated = |set: &Proven| {
+        *set.zone().name() == below && set.zone().ds().is_some_and(|ds| ds.zone().name() == zone)
+    };
     let links: Vec<&Proven> = answer.aliases().iter().chain([answer.data()]).collect();
-    let starts_here = links.first().is_some_and(|first| {
-        *first.set().owner() == here && (is_of_zone(first) || is_delegated(first))
-    });
+    let starts_here = links
+        .first()
+        .is_some_and(|first| *first.set().owner() == here && (is_of_zone(first) || is_delegated(first)));
     let is_kind = |set: &Proven| set.set().owner().labels().take(2).eq(kind.iter().copied());
     let leads_on = |pair: &[&Proven]| match pair {
         [alias, next] => {

@@ -204,12 +204,9 @@ pub fn accepting_line(sought: &Sought<'_>, presented: &Presented, witness: &Anch
     let is_of_key = key.sha256() == *witness.key_sha256() && key.key_type() == witness.key_type();
     let line = || match witness.ca() {
         None => Some(format!("{} {} {}", sought.text, key.key_type(), BASE64.encode(key.blob()))),
-        Some(ca) if presented.certificate().and_then(Certificate::ca) == Some(ca) => Some(format!(
-            "{CERT_AUTHORITY} {} {} {}",
-            sought.text,
-            ca.key_type(),
-            BASE64.encode(ca.blob())
-        )),
+        Some(ca) if presented.certificate().and_then(Certificate::ca) == Some(ca) => {
+            Some(format!("{CERT_AUTHORITY} {} {} {}", sought.text, ca.key_type(), BASE64.encode(ca.blob())))
+        }
         Some(_) => None,
     };
     (is_of_host && is_of_key).then(line).flatten()
@@ -355,7 +352,10 @@ mod tests {
         }
         assert_eq!(line("web2.example.com"), None);
         let other = HostKey::from_line(&format!("ssh-ed25519 {}", nobodys_key(KeyType::Ed25519))).unwrap();
-        assert_eq!(accepting_line(&Sought::read("web1.example.com").unwrap(), &Presented::Plain(other), &witness), None);
+        assert_eq!(
+            accepting_line(&Sought::read("web1.example.com").unwrap(), &Presented::Plain(other), &witness),
+            None
+        );
     }
 
     fn keys(types: &[KeyType]) -> Offer {
@@ -364,7 +364,8 @@ mod tests {
 
     #[test]
     fn order_has_a_line_a_type() {
-        let lines = order_lines(&Sought::read("[web1]:2222").unwrap(), &keys(&[KeyType::Ed25519, KeyType::Rsa]));
+        let lines =
+            order_lines(&Sought::read("[web1]:2222").unwrap(), &keys(&[KeyType::Ed25519, KeyType::Rsa]));
         let found = entries(&lines.join("\n"), &lookup_name("web1", 2222));
         let types: Vec<_> = found.into_iter().map(|entry| entry.key.unwrap().key_type()).collect();
         assert_eq!(types, [KeyType::Ed25519, KeyType::Rsa]);

@@ -64,7 +64,9 @@ pub enum SettingError {
     #[allow(missing_docs)] // the operands of the message
     Word { key: &'static str, word: String, wanted: String },
     /// Not a name at which a CA set can stand.
-    #[error("{0:?} is no domain name (ca_at wants \"any\", or domains at which CA sets stand, such as \"example.com\")")]
+    #[error(
+        "{0:?} is no domain name (ca_at wants \"any\", or domains at which CA sets stand, such as \"example.com\")"
+    )]
     CaAt(String),
     /// Not a host key type.
     #[error("{0:?} is no host key type (there are: {names})", names = KeyType::ALL.map(KeyType::name).join(", "))]
@@ -239,7 +241,10 @@ fn places(value: &Value) -> Result<Option<Vec<Name>>, SettingError> {
         return Ok(None);
     }
     let bad = |word: &str| SettingError::CaAt(word.chars().take(80).collect());
-    let place = |word: &&str| HostName::parse(word).map(|at| at.name().clone()).map_err(|_| bad(word));
+    let place = |word: &&str| match HostName::parse(word) {
+        Ok(at) if *word != ANY => Ok(at.name().clone()),
+        _ => Err(bad(word)),
+    };
     let places: Vec<Name> = words.iter().map(place).collect::<Result<_, _>>()?;
     if places.is_empty() { Err(bad("")) } else { Ok(Some(places)) }
 }
@@ -311,10 +316,16 @@ mod tests {
     }
 
     #[test]
-    fn cas_are_not_verified_yet_and_so_cannot_be_required() {
-        for word in ["ca", "both"] {
-            let error = Setting::read("require", &text(word)).unwrap_err();
-            assert!(error.to_string().contains("verifies no CAs yet"), "{error}");
+    fn places_of_ca_sets_are_names() {
+        let read = |value: &Value| Setting::read("ca_at", value);
+        let names =
+            |names: &[&str]| names.iter().map(|name| Name::from_text(name).unwrap()).collect::<Vec<_>>();
+        assert_eq!(read(&text("any")), Ok(Setting::CaAt(None)));
+        let two = Setting::CaAt(Some(names(&["example.com", "lab.example.com"])));
+        assert_eq!(read(&text("Example.com., lab.example.com")), Ok(two.clone()));
+        assert_eq!(read(&two.value()), Ok(two));
+        for bad in ["", "any example.com", "*.example.com", "_ca._ssh.example.com", "192.0.2.1"] {
+            assert!(read(&text(bad)).is_err(), "{bad}");
         }
     }
 }

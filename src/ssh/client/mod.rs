@@ -13,7 +13,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::handler::{Answers, Banner};
-use super::probe::{Ask, Exchanged, Handshake, MAX_TEXT, ProbeError, Probed, SESSION_KEX, exchange, printable};
+use super::probe::{
+    Ask, Exchanged, Handshake, MAX_TEXT, ProbeError, Probed, SESSION_KEX, exchange, printable,
+};
 use super::stream::Tether;
 use crate::proto::verdict::Anchored;
 

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use russh::keys::{Algorithm, EcdsaCurve, PrivateKey};
 
 use super::*;
-use crate::proto::hostkey::KeyType;
 use crate::lab::host::{NOT_FOUND, Tally, ToyHost, generate_key, public_half};
+use crate::proto::hostkey::KeyType;
 use crate::ssh::identity::{Identities, Nobody};
 
 fn soon() -> Instant {
