@@ -180,9 +180,8 @@ fn a_key_with_the_tag_of_another_is_not_taken_for_it() {
     let others = ["other.test.", "sub.example.test.", "test.", ".", "broken.test."];
     let keys = others.iter().flat_map(|zone| [world.key(zone), world.ksk(zone)]);
     let tags = [zsk.tag(), ksk.tag()];
-    let pairs =
-        keys.flat_map(|key| tags.map(|tag| (colliding(&key, tag).map(|twin| (key.clone(), twin, tag)))));
-    let (key, twin, key_tag) = pairs.flatten().next().unwrap();
+    let twin_of = |key: &SigningKey| tags.iter().find_map(|tag| Some((colliding(key, *tag)?, *tag)));
+    let (key, (twin, key_tag)) = keys.filter_map(|key| twin_of(&key).map(|twin| (key, twin))).next().unwrap();
     let set = vec![world.impostors_record(HOST)];
     let claims = Claims { signer: WireName::new(ZONE), key_tag, ..key.claims(&set) };
     let forged = [set.clone(), vec![key.sign_as(&set, claims)]].concat();
