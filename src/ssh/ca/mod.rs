@@ -193,6 +193,9 @@ impl Ca {
                 Event::Revoke { key, .. } if key.sha256 == issued.key.sha256 => {
                     return Err(Refusal::Revoked(issued.key).into());
                 }
+                Event::Revoke { key, .. } if key.sha256 == issued.ca_sha256 => {
+                    return Err(Refusal::RevokedCa(draft.ca().clone()).into());
+                }
                 _ => {}
             }
         }
