@@ -1,6 +1,7 @@
 //! CA sets and revoked sets in DNS: `ca publish`, `ca withdraw`, `ca revoke`, `export krl`.
 
 mod publish;
+mod revoke;
 
 use std::path::Path;
 use std::process::Command;
