@@ -15,6 +15,7 @@ mod support;
 
 mod interop {
     mod bundle;
+    mod ca;
     mod cache;
     mod config_ssh;
     mod doctor;
