@@ -2,6 +2,7 @@
 //! output. The exit status is decided here and nowhere else.
 
 mod bundle;
+mod ca;
 mod config;
 mod demo;
 mod doctor;
@@ -100,6 +101,7 @@ enum Command {
     Sshfp(sshfp::Args),
     Publish(publish::Args),
     Withdraw(withdraw::Args),
+    Ca(ca::Args),
     Verify(verify::Args),
     Exec(exec::Args),
     Doctor(doctor::Args),
@@ -339,6 +341,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Sshfp(args) => sshfp::run(args, cx).await,
         Command::Publish(args) => publish::run(args, cx).await,
         Command::Withdraw(args) => withdraw::run(args, cx).await,
+        Command::Ca(args) => ca::run(args, cx).await,
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Bundle(args) => bundle::run(args, cx).await,
         Command::Export(args) => export::run(*args, cx).await,

@@ -152,6 +152,33 @@ pub async fn probe(stream: TcpStream, offer: &[KeyType], deadline: Instant) -> R
     exchange(stream, offer, deadline, PROBE_KEX).await.map(|exchanged| exchanged.probed)
 }
 
+/// The certificate about a key of this type that the server at the other end of `stream` presents. One without is
+/// [`ProbeError::NoCommonKeyType`], for nothing else is offered.
+pub async fn certificate(
+    stream: TcpStream,
+    key_type: KeyType,
+    deadline: Instant,
+) -> Result<Box<[u8]>, ProbeError> {
+    let preferred = Preferred {
+        key: Cow::Borrowed(&[]),
+        host_key_certificates: Cow::Borrowed(algorithms(key_type)),
+        ..preferred(&[], PROBE_KEX)
+    };
+    match exchange_as(stream, preferred, |plain| format!("{plain}{CERTIFICATE}"), deadline)
+        .await?
+        .probed
+        .presented
+    {
+        Presented::Certificate { blob, .. } => Ok(blob),
+        Presented::Plain(_) => {
+            Err(ProbeError::Protocol("a plain key where a certificate was agreed upon".into()))
+        }
+    }
+}
+
+/// What the names of certificates' algorithms end in.
+const CERTIFICATE: &str = "-cert-v01@openssh.com";
+
 /// What is kept of a handshake: what it showed ([`Probed`]), or the connection as well
 /// ([`Unjudged`](super::client::Unjudged)).
 pub trait Handshake: Sized {
@@ -196,12 +223,22 @@ pub(super) async fn exchange(
     if offer.is_empty() {
         return Err(ProbeError::NothingOffered);
     }
+    exchange_as(stream, preferred(offer, kex), str::to_owned, deadline).await
+}
+
+/// `named` gives the name of the host key algorithm that was agreed upon, from that of the signature.
+async fn exchange_as(
+    stream: TcpStream,
+    preferred: Preferred,
+    named: impl Fn(&str) -> String,
+    deadline: Instant,
+) -> Result<Exchanged, ProbeError> {
     stream.set_nodelay(true).map_err(ProbeError::Io)?;
     let (stream, tether) = Tethered::new(stream);
     let (agreed, mut outcome) = oneshot::channel();
     let banner = Banner::default();
     let answers = Answers::new(agreed, banner.clone());
-    let connecting = client::connect_stream(Arc::new(config(offer, kex)), stream, answers);
+    let connecting = client::connect_stream(Arc::new(config(preferred)), stream, answers);
     // On time-out the tether goes too, and with it the task that russh started.
     let handle = timeout_at(deadline, connecting).await;
     let timeout = ProbeError::Timeout { version: tether.server_version().is_some() };
@@ -211,7 +248,7 @@ pub(super) async fn exchange(
     // The octets of K_S that went into the exchange hash. russh parses them leniently: it lets octets
     // trail, does not hold the type against the algorithm agreed upon, nor that of the signature.
     let signed = handle.agent_session_binding().ok_or_else(silent)?;
-    let presented = Presented::from_blob(signed.host_key(), &key_algorithm)?;
+    let presented = Presented::from_blob(signed.host_key(), &named(&key_algorithm))?;
     let by = Reader::new(signed.signature()).string().unwrap_or_default();
     if by != key_algorithm.as_bytes() {
         let signed = printable(&String::from_utf8_lossy(by), MAX_NAME);
@@ -254,16 +291,20 @@ pub(super) const SESSION_KEX: &[kex::Name] = &[
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
 ];
 
-fn config(offer: &[KeyType], kex: &'static [kex::Name]) -> Config {
+fn preferred(offer: &[KeyType], kex: &'static [kex::Name]) -> Preferred {
     let mut key: Vec<Algorithm> = Vec::new();
     for algorithm in offer.iter().flat_map(|t| algorithms(*t)) {
         if !key.contains(algorithm) {
             key.push(algorithm.clone());
         }
     }
+    Preferred { kex: Cow::Borrowed(kex), key: Cow::Owned(key), ..Preferred::default() }
+}
+
+fn config(preferred: Preferred) -> Config {
     Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-sshanchor_", env!("CARGO_PKG_VERSION")))),
-        preferred: Preferred { kex: Cow::Borrowed(kex), key: Cow::Owned(key), ..Preferred::default() },
+        preferred,
         nodelay: true,
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVES,

@@ -101,10 +101,7 @@ fn unfit() -> [(Case, Unfit); 7] {
         (Case { key: 2, ..GOOD }, Unfit::Key(key(2))),
         (Case { ca: 8, ..GOOD }, Unfit::Authority(key(8))),
         (Case { principals: &["web2.example.com"], ..GOOD }, names(&["web2.example.com"])),
-        (
-            Case { principals: &["web1.example.com", "*"], ..GOOD },
-            names(&["*", "web1.example.com"]),
-        ),
+        (Case { principals: &["web1.example.com", "*"], ..GOOD }, names(&["*", "web1.example.com"])),
         (Case { principals: &[], ..GOOD }, names(&[])),
         (Case { option: true, ..GOOD }, Unfit::CriticalOption("force-command".into())),
     ]
@@ -138,9 +135,8 @@ fn what_is_unfit_is_due_and_never_taken() {
 fn a_new_certificate_is_of_use_now_and_for_longer() {
     let present = sign(&Case { window: (NOW - 2 * DAY, NOW + DAY), ..GOOD });
     let late = Why::Late { left: DAY };
-    let take = |window, why: &Why| {
-        accept(Ok(sign(&Case { window, ..GOOD })), Some(&present), why, &wanted(), NOW)
-    };
+    let take =
+        |window, why: &Why| accept(Ok(sign(&Case { window, ..GOOD })), Some(&present), why, &wanted(), NOW);
     let (from, to) = GOOD.window;
     assert!(take((from, to), &late).is_ok());
     assert_eq!(take((NOW + 1, to), &late), Err(Refusal::Window(Why::NotYet { valid_after: NOW + 1 })));
