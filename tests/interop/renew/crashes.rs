@@ -76,8 +76,7 @@ fn killed_before_sshd_is_told() {
 fn killed_after_sshd_was_told() {
     let mut place = Place::new(&["ed25519"], LATE);
     let old = place.on_disk("ed25519");
-    let pid = fs::read_to_string(place.home.join("sshd.pid")).unwrap();
-    let text = format!("{}; kill -HUP {}", KILL.replace("; sleep 1", ""), pid.trim());
+    let text = format!("{}; kill -HUP {}", KILL.replace("; sleep 1", ""), place.sshd.process.id());
     let reload = place.script("kills", &text).display().to_string();
     let finished = place.renew(&["--reload", &reload]);
     assert_eq!(finished.code, None, "{finished:#?}");

@@ -98,12 +98,11 @@ fn a_reload_that_fails_brings_the_old_one_back() {
     let lines = place.lines();
     place.sshd.configure(&lines);
     let pid_file = place.home.join("sshd.pid");
-    let pid = fs::read_to_string(&pid_file).unwrap();
     fs::write(&pid_file, std::process::id().to_string()).unwrap();
     let failed = place.renew(&["--timeout", "2"]);
     all_as_before(&place, &old, &failed, &["not sshd", back]);
 
-    let reload = format!("kill -HUP {}", pid.trim());
+    let reload = format!("kill -HUP {}", place.sshd.process.id());
     let renewed = place.renew(&["--reload", &reload]);
     assert_eq!(renewed.code, Some(0), "{renewed:#?}");
     assert_eq!(place.served(), [place.on_disk("ed25519")]);

@@ -36,6 +36,7 @@ impl Place {
         }
         let lines = place.lines();
         place.sshd.configure(&lines);
+        place.sshd.reads_keys_once();
         place
     }
 
@@ -70,8 +71,10 @@ impl Place {
     pub fn served(&self) -> Vec<String> {
         let port = self.sshd.port().to_string();
         let mut scan = command("ssh-keyscan");
-        let text = run_ok(scan.args(["-c", "-p", &port, "127.0.0.1"]));
-        text.lines().filter_map(|line| line.split_once(' ')).map(|(_, line)| two_words(line)).collect()
+        // While sshd starts anew there are none.
+        let text = run(scan.args(["-c", "-p", &port, "127.0.0.1"]), LIMIT).stdout;
+        // It prints certificates without a host before them.
+        text.lines().filter(|line| !line.starts_with('#')).map(two_words).collect()
     }
 
     /// A script in the home.
@@ -90,7 +93,7 @@ impl Place {
     /// `sshanchor ca renew` for this sshd.
     pub fn command(&self, signer: &str) -> Command {
         let mut command = self.home.sshanchor();
-        command.args(["ca", "renew", "--timeout", "10", "--sshd-config"]);
+        command.args(["ca", "renew", "--sshd-config"]);
         command.arg(self.sshd.sandbox.join("sshd_config")).args(["--signer", signer]);
         command
     }
