@@ -10,6 +10,7 @@ pub mod export;
 pub mod handshake;
 pub mod happy_eyeballs;
 pub mod hostkey;
+pub mod issuance;
 pub mod known_hosts;
 pub mod message;
 pub mod moment;

@@ -7,7 +7,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::hostkey::{HostKey, KeyType};
+use super::hostkey::HostKey;
 use super::moment;
 
 pub use certificate::{Certificate, CertificateError};
@@ -227,8 +227,8 @@ fn fits(certificate: &Certificate, wanted: &Wanted) -> Result<(), Unfit> {
     if certificate.is_signed_with_sha1() {
         return Err(Unfit::Sha1);
     }
-    if authority.key_type() == KeyType::Rsa && certificate.authority_bits() < MIN_CA_RSA_BITS {
-        return Err(Unfit::WeakAuthority(certificate.authority_bits()));
+    if let Some(bits) = authority.rsa_bits().filter(|bits| *bits < MIN_CA_RSA_BITS) {
+        return Err(Unfit::WeakAuthority(bits));
     }
     if !certificate.signature_holds() {
         return Err(Unfit::Signature);

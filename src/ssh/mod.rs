@@ -1,6 +1,7 @@
 //! SSH I/O: handshakes that show a server's host key, sessions that rest on a verdict about it, and
 //! the relay behind `sshanchor proxy`.
 
+pub mod ca;
 pub mod client;
 pub mod config;
 mod handler;

@@ -153,14 +153,6 @@ impl Certificate {
         )
     }
 
-    /// The length of the CA's RSA modulus; 0 for another type.
-    pub(super) fn authority_bits(&self) -> usize {
-        let modulus = self.fields.signature_key().rsa().and_then(|key| key.n().as_positive_bytes());
-        modulus.map_or(0, |octets| {
-            octets.len() * 8 - octets.first().map_or(0, |octet| octet.leading_zeros() as usize)
-        })
-    }
-
     /// The CA key has signed just these fields. Whether it may is another question.
     pub(super) fn signature_holds(&self) -> bool {
         self.fields.verify_signature().is_ok()

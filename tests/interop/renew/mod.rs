@@ -22,7 +22,7 @@ const FRESH: &str = "-1d:+29d";
 fn a_certificate_is_renewed_when_it_is_due_and_shown_afterwards() {
     let place = Place::new(&["ed25519"], LATE);
     let old = place.on_disk("ed25519");
-    assert_eq!(place.served(), [old.clone()]);
+    assert_eq!(place.served(), [old.as_str()]);
 
     let looked = place.renew(&["--check", "--json"]);
     assert_eq!((looked.code, looked.json()["status"].as_str()), (Some(5), Some("due")), "{looked:#?}");
@@ -39,7 +39,7 @@ fn a_certificate_is_renewed_when_it_is_due_and_shown_afterwards() {
     assert!(json["error"].is_null() && json["valid_before"].is_string() && json["due_at"].is_string());
     let new = place.on_disk("ed25519");
     assert_ne!(new, old);
-    assert_eq!(place.served(), [new.clone()]);
+    assert_eq!(place.served(), [new.as_str()]);
     assert_eq!(place.left_over(), [""; 0]);
     let mode = fs::metadata(place.certificate("ed25519")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o644);

@@ -5,7 +5,7 @@ use std::fs;
 use super::LATE;
 use super::place::{NAME, Place};
 use crate::support::peer::command;
-use crate::support::process::run_ok;
+use crate::support::process::{run, run_ok};
 use crate::support::sshd::keygen;
 
 /// What a signer does, and why it is refused.
@@ -139,4 +139,43 @@ fn a_ca_key_in_an_agent_signs_by_the_script_of_contrib() {
         let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/ca").join(script);
         run_ok(command("bash").arg("-n").arg(file));
     }
+}
+
+#[test]
+fn a_ca_on_this_machine_signs_and_its_journal_tells() {
+    let place = Place::new(&["ed25519"], LATE);
+    let folder = place.home.join("its-ca").display().to_string();
+    let ca = |arguments: &[&str]| {
+        let mut command = place.home.sshanchor();
+        run_ok(command.arg("ca").arg(arguments[0]).args(["--ca", &folder]).args(&arguments[1..]))
+    };
+    ca(&["init", "--domain", "example.com", "--no-passphrase"]);
+    let renew = |arguments: &[&str]| {
+        let mut command = place.home.sshanchor();
+        command.args(["ca", "renew", "--ca", &folder, "--sshd-config"]);
+        command.arg(place.sshd.sandbox.join("sshd_config"));
+        run(command.args(arguments), std::time::Duration::from_secs(60))
+    };
+    let due = renew(&["--check", "--json"]);
+    assert_eq!(due.code, Some(5), "{due:#?}");
+    assert!(due.json()["why"].as_str().unwrap().contains("signed by another CA"), "{due:#?}");
+    let renewed = renew(&["--json"]);
+    assert_eq!((renewed.code, renewed.json()["status"].as_str()), (Some(0), Some("renewed")), "{renewed:#?}");
+    assert_eq!(place.served(), [place.on_disk("ed25519")]);
+    let journal = fs::read_to_string(format!("{folder}/journal.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(journal.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["principals"][0]), (&"renew".into(), &NAME.into()), "{journal}");
+    assert_eq!(renew(&["--check"]).code, Some(0));
+    // Outside of its domains it signs nothing.
+    let refused = renew(&["--name", "web1.example.org", "--json"]);
+    assert_eq!(refused.json()["reason"], "outside-domain", "{refused:#?}");
+    // The first certificate of a host is no renewal; by way of an issuer as well.
+    fs::remove_file(place.certificate("ed25519")).unwrap();
+    assert_eq!(renew(&["--name", NAME]).code, Some(0));
+    let journal = fs::read_to_string(format!("{folder}/journal.jsonl")).unwrap();
+    assert!(journal.lines().last().unwrap().contains("\"event\":\"sign\""), "{journal}");
+    let issuer = format!("{} ca sign --ca {folder} --host-key - --name %h", env!("CARGO_BIN_EXE_sshanchor"));
+    let renewed = place.renew_by(&issuer, &["--force", "--ca-key", &format!("{folder}/ca_key.pub")]);
+    assert_eq!(renewed.code, Some(0), "{renewed:#?}");
+    assert_eq!(place.served(), [place.on_disk("ed25519")]);
 }

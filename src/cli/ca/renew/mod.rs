@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::renewed::{Renewed, Status};
-use self::signer::{Request, Signer};
+use self::signer::{Signer, Wish};
 use self::target::Target;
+use super::{CaFolder, Keys, Passphrase};
 use crate::agent::renewal::{self, InstallError, Reload, Server, Shown, StepError};
 use crate::cli::Context;
 use crate::cli::sshfp;
@@ -32,13 +33,11 @@ const SSH: u16 = 22;
 /// is wanted: other names, another CA, another key. What the CA returns is checked before it is written; then `sshd -t`,
 /// a reload, and a handshake that has to show it. If any of it fails, the old certificate is put back. Run it daily.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples: sshanchor ca renew --signer 'ssh ca@issuer sshanchor-sign %n %v'\n          \
-    sshanchor ca renew --name web1.example.com --signer 'ssh ca@issuer sshanchor-sign %n %v'\n\
+#[command(after_help = "Examples: sshanchor ca renew --ca /var/lib/sshanchor/ca --check\n          \
+    sshanchor ca renew --name web1.example.com --signer 'ssh ca@issuer sign %n %v'\n\
     The signer gets the public key line on standard input and prints the certificate line; in its arguments %h is the\n\
     first name, %n all names with commas between them, %v the validity (30d), %s the same in seconds. No shell sees it.\n\
-    Scripts for ssh-keygen, step-ca and Vault, and a systemd timer, are in contrib/ca and contrib/systemd."
-)]
+    Scripts for ssh-keygen, step-ca and Vault, and a systemd timer, are in contrib/ca and contrib/systemd.")]
 pub(super) struct Args {
     /// The public half of a host key (repeatable); left out means the HostCertificate and HostKey lines of sshd -T
     #[arg(long = "host-key", value_name = "PUBFILE")]
@@ -46,15 +45,19 @@ pub(super) struct Args {
     /// A name that the certificate is good for (repeatable) [default: those of the present certificate]
     #[arg(long = "name", value_name = "HOST")]
     names: Vec<String>,
-    /// A program that signs: it gets the public key line on standard input, and prints the certificate
+    #[command(flatten)]
+    folder: CaFolder,
+    #[command(flatten)]
+    passphrase: Passphrase,
+    /// Not the CA in --ca signs but a program: it gets the public key line on standard input, and prints the certificate
     #[arg(long, value_name = "COMMAND")]
-    signer: String,
-    /// The CA's public key (repeatable): certificates of others are renewed, and never taken
+    signer: Option<String>,
+    /// The CA's public key (repeatable): certificates of others are renewed, and never taken [default: that of --ca]
     #[arg(long = "ca-key", value_name = "PUBFILE")]
     ca_keys: Vec<PathBuf>,
-    /// How long a new certificate is asked for [default: 30d]
-    #[arg(long, value_name = "TIME", value_parser = validity, default_value = "30d", hide_default_value = true)]
-    validity: Duration,
+    /// How long a new certificate is to be good [default: as the CA was made, 30d]
+    #[arg(long, value_name = "SPAN", value_parser = validity)]
+    validity: Option<Duration>,
     /// Renew even if it is not due
     #[arg(long)]
     force: bool,
@@ -91,9 +94,12 @@ struct Run<'a> {
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let names = args.names.iter().map(|name| name_of_host(name)).collect::<Result<_, _>>()?;
-    let signer = Signer::command(&args.signer)?;
+    let signer = match &args.signer {
+        Some(command) => Signer::command(command)?,
+        None => Signer::Ca(args.folder.open()?, Keys::new(&args.passphrase)?),
+    };
     let authorities = match args.ca_keys.as_slice() {
-        [] => None,
+        [] => signer.authorities(),
         files => Some(sshfp::of_files(files, cx).await?.iter().map(|key| key.sha256()).collect()),
     };
     // Where the keys are named and sshd is left alone, none need be there.
@@ -179,9 +185,10 @@ impl Run<'_> {
                 error
             })?;
         }
-        let request = Request { key: &wanted.key, names: &names, validity: self.args.validity };
-        let new = self.signer.sign(&request, self.cx.timeout).await?;
         let present = present.as_ref().and_then(|present| present.as_ref().ok());
+        let (validity, is_renewal) = (self.args.validity, present.is_some());
+        let wish = Wish { key: &wanted.key, names: &names, validity, is_renewal };
+        let new = self.signer.sign(&wish, self.cx).await?;
         let new = accept(new, present, &why, &wanted, now()).map_err(|refusal| {
             Error::failure(
                 "bad-certificate",

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::target::Target;
+use crate::cli::ca::Key;
 use crate::error::{Error, Kind};
 use crate::output::{Report, rfc3339};
 use crate::proto::hostkey::HostKey;
@@ -30,19 +30,6 @@ pub(super) enum Status {
 }
 
 #[derive(Debug, Serialize)]
-struct Key {
-    #[serde(rename = "type")]
-    key_type: &'static str,
-    sha256: String,
-}
-
-impl From<&HostKey> for Key {
-    fn from(key: &HostKey) -> Self {
-        Key { key_type: key.key_type().name(), sha256: HEXLOWER.encode(&key.sha256()) }
-    }
-}
-
-#[derive(Debug, Serialize)]
 pub(super) struct Renewed {
     /// The file of the certificate.
     file: String,
@@ -53,7 +40,8 @@ pub(super) struct Renewed {
     key: Option<Key>,
     /// The CA key that signed it.
     ca: Option<Key>,
-    serial: Option<u64>,
+    /// As text, for it takes 64 bits.
+    serial: Option<String>,
     key_id: Option<String>,
     principals: Vec<String>,
     valid_after: Option<String>,
@@ -112,7 +100,7 @@ impl Renewed {
     pub(super) fn certificate(&mut self, certificate: &Certificate) {
         let (after, before) = (certificate.valid_after(), certificate.valid_before());
         self.ca = Some(certificate.authority().into());
-        self.serial = Some(certificate.serial());
+        self.serial = Some(certificate.serial().to_string());
         self.key_id = Some(certificate.key_id().to_owned());
         self.principals = certificate.principals().into_iter().collect();
         self.valid_after = rfc3339(after);
