@@ -97,6 +97,7 @@ fn a_reload_that_fails_brings_the_old_one_back() {
     all_as_before(&place, &old, &failed, &["sshd has left no pid file", "--reload 'systemctl reload ssh'"]);
     let lines = place.lines();
     place.sshd.configure(&lines);
+    place.has_left_its_pid();
     let pid_file = place.home.join("sshd.pid");
     fs::write(&pid_file, std::process::id().to_string()).unwrap();
     let failed = place.renew(&["--timeout", "2"]);

@@ -155,6 +155,7 @@ fn a_certificate_that_sshd_does_not_know_of_comes_with_the_line_to_add() {
     fs::remove_file(place.certificate("ed25519")).unwrap();
     let pid_file = place.pid_file();
     place.sshd.configure(&pid_file);
+    place.has_left_its_pid();
     let told = place.renew(&["--name", NAME, "--json"]);
     assert_eq!((told.code, told.json()["status"].as_str()), (Some(5), Some("written")), "{told:#?}");
     let line = format!("HostCertificate {}", place.certificate("ed25519").display());

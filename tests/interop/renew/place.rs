@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::support::peer::command;
-use crate::support::process::{Finished, run, run_ok};
+use crate::support::process::{Finished, run, run_ok, wait_until};
 use crate::support::sandbox::Sandbox;
 use crate::support::sshd::{Sshd, keygen};
 
@@ -37,6 +37,7 @@ impl Place {
         let lines = place.lines();
         place.sshd.configure(&lines);
         place.sshd.reads_keys_once();
+        place.has_left_its_pid();
         place
     }
 
@@ -49,6 +50,14 @@ impl Place {
 
     pub fn pid_file(&self) -> String {
         format!("PidFile {}\n", self.home.join("sshd.pid").display())
+    }
+
+    /// sshd listens first, and leaves its id then.
+    pub fn has_left_its_pid(&self) {
+        let id = self.sshd.process.id().to_string();
+        let file = self.home.join("sshd.pid");
+        let has = || fs::read_to_string(&file).is_ok_and(|text| text.trim() == id);
+        assert!(wait_until(LIMIT, has));
     }
 
     pub fn certificate(&self, name: &str) -> PathBuf {

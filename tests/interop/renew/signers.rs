@@ -149,7 +149,7 @@ fn a_ca_on_this_machine_signs_and_its_journal_tells() {
         let mut command = place.home.sshanchor();
         run_ok(command.arg("ca").arg(arguments[0]).args(["--ca", &folder]).args(&arguments[1..]))
     };
-    ca(&["init", "--domain", "example.com", "--no-passphrase"]);
+    ca(&["init", "--domain", "example.com"]);
     let renew = |arguments: &[&str]| {
         let mut command = place.home.sshanchor();
         command.args(["ca", "renew", "--ca", &folder, "--sshd-config"]);
