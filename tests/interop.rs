@@ -22,6 +22,7 @@ mod interop {
     mod export;
     mod forging;
     mod hostile;
+    mod issuance;
     mod kex;
     mod known_hosts;
     mod lookup;

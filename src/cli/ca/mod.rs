@@ -12,15 +12,19 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::time::Duration;
 
 use clap::Subcommand;
 use zeroize::Zeroizing;
 
+use super::exec::shell::stopped;
 use super::terminal::Terminal;
 use super::{Context, agent_socket};
 use crate::agent::state::State;
 use crate::error::{Error, Kind};
+use crate::proto::duration;
 use crate::proto::hostkey::HostKey;
+use crate::proto::issuance::KeyDigest;
 use crate::ssh::ca::{Access, Ca, CaError};
 use crate::ssh::identity::Ask;
 
@@ -54,11 +58,21 @@ enum Command {
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     match args.command {
-        Command::Init(args) => init::run(args, cx).await,
-        Command::Sign(args) => sign::run(args, cx).await,
+        Command::Init(args) => unless_stopped(init::run(args, cx)).await,
+        Command::Sign(args) => unless_stopped(sign::run(args, cx)).await,
         Command::Renew(args) => renew::run(*args, cx).await,
         Command::List(args) => list::run(&args, cx),
         Command::Show(args) => show::run(&args, cx),
+    }
+}
+
+/// A terminal that was asked for a passphrase shows again what is typed, also when a signal ends this.
+async fn unless_stopped(
+    work: impl Future<Output = Result<Option<Kind>, Error>>,
+) -> Result<Option<Kind>, Error> {
+    tokio::select! {
+        outcome = work => outcome,
+        signal = stopped() => Err(Error::failure("stopped", format!("stopped by {signal}"))),
     }
 }
 
@@ -175,8 +189,8 @@ pub(super) fn ca_error(error: CaError) -> Error {
 }
 
 /// A span of time on the command line.
-fn span(text: &str) -> Result<std::time::Duration, String> {
-    crate::proto::duration::parse(text).map_err(|e| e.to_string())
+fn span(text: &str) -> Result<Duration, String> {
+    duration::parse(text).map_err(|e| e.to_string())
 }
 
 /// A key as results have it.
@@ -188,14 +202,14 @@ struct Key {
     sha256: String,
 }
 
-impl From<crate::proto::issuance::KeyDigest> for Key {
-    fn from(key: crate::proto::issuance::KeyDigest) -> Self {
+impl From<KeyDigest> for Key {
+    fn from(key: KeyDigest) -> Self {
         Key { key_type: key.key_type.name(), sha256: data_encoding::HEXLOWER.encode(&key.sha256) }
     }
 }
 
 impl From<&HostKey> for Key {
     fn from(key: &HostKey) -> Self {
-        crate::proto::issuance::KeyDigest::from(key).into()
+        KeyDigest::from(key).into()
     }
 }

@@ -141,6 +141,9 @@ pub enum Refusal {
     /// Its certificate would vouch for nobody.
     #[error("the key {0} is revoked")]
     Revoked(KeyDigest),
+    /// So is whatever it signs.
+    #[error("the CA's own key {0} is revoked")]
+    RevokedCa(HostKey),
     /// A certificate made now would be good at the wrong time.
     #[error("the clock says {}, which is before this release of sshanchor was made", moment::text(*.0))]
     Clock(u64),
@@ -161,7 +164,7 @@ impl Refusal {
             Self::NoValidity | Self::LongValidity { .. } => "validity",
             Self::ZeroSerial | Self::SerialTaken(_) => "serial",
             Self::KeyId => "key-id",
-            Self::Revoked(_) => "revoked",
+            Self::Revoked(_) | Self::RevokedCa(_) => "revoked",
             Self::Clock(_) => "clock",
         }
     }
@@ -185,6 +188,7 @@ impl Refusal {
             Self::ZeroSerial | Self::SerialTaken(_) => "leave --serial out: a random one is taken".into(),
             Self::KeyId => return None,
             Self::Revoked(_) => "make a new host key (ssh-keygen -t ed25519), and have that signed".into(),
+            Self::RevokedCa(_) => "make another CA: sshanchor ca init --ca FOLDER".into(),
             Self::Clock(_) => "set this machine's clock".into(),
         })
     }

@@ -8,6 +8,8 @@ mod agent;
 mod error;
 mod journal;
 mod key;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -192,6 +194,9 @@ impl Ca {
                 }
                 Event::Revoke { key, .. } if key.sha256 == issued.key.sha256 => {
                     return Err(Refusal::Revoked(issued.key).into());
+                }
+                Event::Revoke { key, .. } if key.sha256 == issued.ca_sha256 => {
+                    return Err(Refusal::RevokedCa(draft.ca().clone()).into());
                 }
                 _ => {}
             }
