@@ -38,6 +38,7 @@ mod interop {
     mod publish_refusals;
     mod reach;
     mod recipes;
+    mod renew;
     mod resolvers;
     mod sshfp;
     mod statuses;

@@ -4,6 +4,7 @@ mod folder;
 mod init;
 mod list;
 mod publish;
+mod renew;
 mod revoke;
 mod set;
 mod show;
@@ -55,6 +56,7 @@ pub(super) struct Args {
 enum Command {
     Init(init::Args),
     Sign(sign::Args),
+    Renew(Box<renew::Args>),
     List(list::Args),
     Show(show::Args),
     Publish(publish::Args),
@@ -66,6 +68,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     match args.command {
         Command::Init(args) => unless_stopped(init::run(args, cx)).await,
         Command::Sign(args) => unless_stopped(sign::run(args, cx)).await,
+        Command::Renew(args) => renew::run(*args, cx).await,
         Command::List(args) => list::run(&args, cx),
         Command::Show(args) => show::run(&args, cx),
         Command::Publish(args) => publish::run(args, cx).await,

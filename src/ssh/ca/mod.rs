@@ -8,6 +8,8 @@ mod agent;
 mod error;
 mod journal;
 mod key;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
