@@ -1,0 +1,576 @@
+//! The table of certificates: a row is a certificate that a server shows, the verdicts of `verify`, of `proxy` with
+//! ssh at its end and of `known-hosts`, and ssh's own where its known_hosts names the same CAs for all hosts
+//! (`@cert-authority *`). Wherever these differ there is the reason.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
+
+use super::*;
+use crate::support::certificate::{Draft, SUFFIX, blob_in, line, option, private, public, sign};
+use crate::support::handmade::{self, Lies, keypair, string};
+use crate::support::peer::command;
+use crate::support::sshd::{Sshd, keygen};
+use crate::support::{Finished, Sandbox, Tree, run, run_ok};
+
+/// Who shows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Server {
+    /// sshd with a fresh key of this type.
+    Sshd(&'static str),
+    /// sshd with the key that is revoked.
+    Revoked,
+    /// A server made by hand, which shows whatever octets and signs with the key that is in most of them: what sshd
+    /// does not load.
+    Hand,
+}
+
+/// How it is made.
+#[derive(Clone, Copy)]
+enum Made {
+    /// By `ssh-keygen -s CA`, with these arguments.
+    Keygen(&'static str, &'static [&'static str]),
+    /// By hand, and signed by the CA of this name.
+    Hand(&'static str, fn(Draft, &Cas) -> Vec<u8>),
+}
+
+struct Row {
+    name: &'static str,
+    server: Server,
+    made: Made,
+    /// As it is typed.
+    asked: &'static str,
+    /// Why `sshanchor` refuses; empty if it accepts.
+    ours: &'static str,
+    /// `verify`'s where it is another one: it has seen the signature of the exchange.
+    verify: Option<&'static str>,
+    /// ssh accepts.
+    ssh: bool,
+    /// Why ssh and `sshanchor` differ; empty if they do not.
+    why: &'static str,
+}
+
+fn row(name: &'static str, server: Server, made: Made, ours: &'static str, ssh: bool) -> Row {
+    Row { name, server, made, asked: HOST, ours, verify: None, ssh, why: "" }
+}
+
+impl Row {
+    fn why(self, why: &'static str) -> Row {
+        Row { why, ..self }
+    }
+
+    fn asked(self, asked: &'static str) -> Row {
+        Row { asked, ..self }
+    }
+
+    fn verify(self, verify: &'static str) -> Row {
+        Row { verify: Some(verify), ..self }
+    }
+}
+
+/// The CAs' keys: files by their names.
+struct Cas(Sandbox);
+
+/// Those that are in the CA set, with ssh-keygen's arguments.
+const PUBLISHED: [(&str, &[&str]); 9] = [
+    ("ed25519", &["-t", "ed25519"]),
+    ("ecdsa256", &["-t", "ecdsa", "-b", "256"]),
+    ("ecdsa384", &["-t", "ecdsa", "-b", "384"]),
+    ("ecdsa521", &["-t", "ecdsa", "-b", "521"]),
+    ("rsa2048", &["-t", "rsa", "-b", "2048"]),
+    ("rsa3072", &["-t", "rsa", "-b", "3072"]),
+    ("rsa1024", &["-t", "rsa", "-b", "1024"]),
+    ("rsa2047", &["-t", "rsa", "-b", "2047"]),
+    ("revoked", &["-t", "ed25519"]),
+];
+
+impl Cas {
+    fn new() -> Cas {
+        let cas = Cas(Sandbox::new());
+        thread::scope(|scope| {
+            for (name, arguments) in PUBLISHED.into_iter().chain([("stranger", &["-t", "ed25519"][..])]) {
+                let file = cas.0.join(name);
+                scope.spawn(move || keygen(arguments, &file));
+            }
+        });
+        cas
+    }
+
+    fn key(&self, name: &str) -> ssh_key::PrivateKey {
+        private(&self.0.join(name))
+    }
+
+    fn public(&self, name: &str) -> Vec<u8> {
+        public(&self.0.join(&format!("{name}.pub")))
+    }
+
+    /// The blob of a security key's CA (PROTOCOL.u2f).
+    fn security_key() -> Vec<u8> {
+        let point = ring::signature::KeyPair::public_key(&keypair(9)).as_ref().to_vec();
+        [string(b"sk-ssh-ed25519@openssh.com"), string(&point), string(b"ssh:")].concat()
+    }
+
+    /// The blob of an RSA CA whose modulus has one more zero octet before it than it needs.
+    fn padded(&self) -> Vec<u8> {
+        let blob = self.public("rsa2048");
+        let (exponent, modulus) = rsa_fields(&blob);
+        [string(b"ssh-rsa"), string(exponent), string(&[&[0], modulus].concat())].concat()
+    }
+}
+
+fn rsa_fields(blob: &[u8]) -> (&[u8], &[u8]) {
+    let mut reader = sshanchor::proto::wire::Reader::new(blob);
+    reader.string().unwrap();
+    (reader.string().unwrap(), reader.string().unwrap())
+}
+
+fn by_security_key(octets: &[u8]) -> Vec<u8> {
+    let digest = |octets: &[u8]| ring::digest::digest(&ring::digest::SHA256, octets).as_ref().to_vec();
+    let (flags, counter) = ([1], [0, 0, 0, 5]);
+    let signed = [digest(b"ssh:"), flags.to_vec(), counter.to_vec(), digest(octets)].concat();
+    let signature = keypair(9).sign(&signed);
+    [string(b"sk-ssh-ed25519@openssh.com"), string(signature.as_ref()), flags.to_vec(), counter.to_vec()]
+        .concat()
+}
+
+const OF_HOST: &[&str] = &["-n", HOST];
+
+fn by_keygen() -> Vec<Row> {
+    use Made::Keygen;
+    use Server::{Revoked, Sshd};
+    let keygen =
+        |name, arguments, ours, ssh| row(name, Sshd("ed25519"), Keygen("ed25519", arguments), ours, ssh);
+    let mut rows: Vec<Row> = Vec::new();
+    // Every type of key under every type of CA, as far as there is something to be learnt.
+    for key in ["ed25519", "ecdsa256", "ecdsa384", "ecdsa521", "rsa"] {
+        rows.push(row("good, by the type of its key", Sshd(key), Keygen("ed25519", OF_HOST), "", true));
+    }
+    for ca in ["ecdsa256", "ecdsa384", "ecdsa521", "rsa2048", "rsa3072"] {
+        rows.push(row("good, by the type of its CA", Sshd("ed25519"), Keygen(ca, OF_HOST), "", true));
+        rows.push(row("good, RSA by others", Sshd("rsa"), Keygen(ca, OF_HOST), "", true));
+    }
+    let by_rsa =
+        |name, ca, arguments, ours, ssh| row(name, Sshd("ed25519"), Keygen(ca, arguments), ours, ssh);
+    rows.extend([
+        by_rsa("CA signature rsa-sha2-256", "rsa2048", &["-t", "rsa-sha2-256", "-n", HOST], "", true),
+        by_rsa("CA signature rsa-sha2-512", "rsa2048", &["-t", "rsa-sha2-512", "-n", HOST], "", true),
+        by_rsa(
+            "CA signature rsa-sha2-256, RSA 3072",
+            "rsa3072",
+            &["-t", "rsa-sha2-256", "-n", HOST],
+            "",
+            true,
+        ),
+        by_rsa("CA signature ssh-rsa", "rsa2048", &["-t", "ssh-rsa", "-n", HOST], "bad-certificate", false),
+        by_rsa("CA of RSA 1024", "rsa1024", OF_HOST, "bad-certificate", true).why(SMALL_RSA),
+        by_rsa("CA of RSA 2047", "rsa2047", OF_HOST, "bad-certificate", true).why(SMALL_RSA),
+        row("key of RSA 1024", Sshd("rsa1024"), Keygen("ed25519", OF_HOST), "bad-certificate", true)
+            .why(SMALL_RSA),
+        row("key of RSA 2047", Sshd("rsa2047"), Keygen("ed25519", OF_HOST), "bad-certificate", true)
+            .why(SMALL_RSA),
+    ]);
+    rows.extend([
+        keygen("expired", &["-n", HOST, "-V", "-2d:-1d"], "certificate-expired", false),
+        keygen("not yet valid", &["-n", HOST, "-V", "+1d:+2d"], "certificate-not-yet-valid", false),
+        keygen("ends within the hour", &["-n", HOST, "-V", "-1h:+30m"], "", true),
+        keygen("for ever", &["-n", HOST, "-V", "always:forever"], "", true),
+        keygen("no principals", &[], "certificate-other-name", true).why(NO_PRINCIPALS),
+        keygen("wildcard principal", &["-n", "*.example.test"], "certificate-other-name", false),
+        keygen("pattern of one letter", &["-n", "web?.example.test"], "certificate-other-name", false),
+        keygen("other name", &["-n", "web2.example.test"], "certificate-other-name", false),
+        keygen("name of the zone", &["-n", "example.test"], "certificate-other-name", false),
+        keygen("beginning of the name", &["-n", "web1"], "certificate-other-name", false),
+        keygen("name in upper case", &["-n", "WEB1.EXAMPLE.TEST"], "certificate-other-name", false),
+        keygen("name with a final dot", &["-n", "web1.example.test."], "certificate-other-name", false),
+        keygen("typed in upper case", OF_HOST, "", true).asked("WEB1.Example.Test"),
+        keygen("typed with a final dot", OF_HOST, "", false).asked("web1.example.test.").why(DOT),
+        keygen("name among several", &["-n", "a.example.test,web1.example.test,z.example.test"], "", true),
+        keygen("unknown extension", &["-n", HOST, "-O", "extension:hello@example.test=x"], "", true),
+        keygen("a serial and a long key id", &["-n", HOST, "-z", "18446744073709551615"], "", true),
+        row("CA not in the set", Sshd("ed25519"), Keygen("stranger", OF_HOST), "ca-not-published", false),
+        row("CA revoked", Sshd("ed25519"), Keygen("revoked", OF_HOST), "revoked", true).why(REVOKED),
+        row("key revoked", Revoked, Keygen("ed25519", OF_HOST), "revoked", true).why(REVOKED),
+        keygen("CA in the parent's zone only", &["-n", "web1.sub.example.test"], "no-record", true)
+            .asked("web1.sub.example.test")
+            .why("a CA set speaks for hosts of its own zone; known_hosts knows of no zones"),
+    ]);
+    rows
+}
+
+const SMALL_RSA: &str =
+    "ssh takes RSA from 1024 bits on (RequiredRSASize); less than 2048 proves nothing here";
+const NO_PRINCIPALS: &str = "to ssh before 10.3 a host certificate without principals is every host's";
+const REVOKED: &str = "ssh knows of revoked keys by RevokedHostKeys alone (sshanchor export krl)";
+const DOT: &str =
+    "ssh takes the final dot for part of the name; here it is the same name, and ssh's own refusal stays";
+const TEXT: &str = "ssh takes a key id for octets up to a NUL; here it is text, which is shown and kept";
+const ORDER: &str = "PROTOCOL.certkeys wants options in order, each once; ssh does not look";
+const SK: &str = "SSHFP has no number for keys of security tokens, so that no record can vouch for such a CA";
+const CANONICAL: &str =
+    "ssh takes numbers with more zeros before them than needed; SHA-256 knows one key by one encoding";
+
+fn by_hand() -> Vec<Row> {
+    use Server::{Hand, Sshd};
+    let hand = |name, make, ours, ssh| row(name, Hand, Made::Hand("ed25519", make), ours, ssh);
+    vec![
+        hand("good, by hand", |draft, cas| draft.signed(&cas.key("ed25519")), "", true),
+        row("good, by hand, in sshd", Sshd("ed25519"), Made::Hand("ed25519", |d, cas| d.signed(&cas.key("ed25519"))), "", true),
+        hand("user type", |d, cas| Draft { kind: 1, ..d }.signed(&cas.key("ed25519")), "bad-certificate", false),
+        hand("unknown type", |d, cas| Draft { kind: 3, ..d }.signed(&cas.key("ed25519")), "bad-host-key", false),
+        hand(
+            "critical option force-command",
+            |d, cas| Draft { critical: option("force-command", "true"), ..d }.signed(&cas.key("ed25519")),
+            "bad-certificate",
+            false,
+        ),
+        hand(
+            "unknown critical option",
+            |d, cas| Draft { critical: option("hello@example.test", ""), ..d }.signed(&cas.key("ed25519")),
+            "bad-certificate",
+            false,
+        ),
+        hand(
+            "unknown critical option with data that is no string",
+            |d, cas| {
+                let critical = [string(b"hello@example.test"), string(&[1, 2, 3])].concat();
+                Draft { critical, ..d }.signed(&cas.key("ed25519"))
+            },
+            "bad-host-key",
+            false,
+        ),
+        hand(
+            "options twice",
+            |d, cas| {
+                let twice = [option("a@example.test", ""), option("a@example.test", "")].concat();
+                Draft { extensions: twice, ..d }.signed(&cas.key("ed25519"))
+            },
+            "bad-host-key",
+            true,
+        )
+        .why(ORDER),
+        hand(
+            "options out of order",
+            |d, cas| {
+                let wrong = [option("b@example.test", ""), option("a@example.test", "")].concat();
+                Draft { extensions: wrong, ..d }.signed(&cas.key("ed25519"))
+            },
+            "bad-host-key",
+            true,
+        )
+        .why(ORDER),
+        hand(
+            "options in order",
+            |d, cas| {
+                let right = [option("a@example.test", ""), option("b@example.test", "x")].concat();
+                Draft { extensions: right, ..d }.signed(&cas.key("ed25519"))
+            },
+            "",
+            true,
+        ),
+        hand("key id not UTF-8", |d, cas| Draft { key_id: vec![0xff, 0xfe], ..d }.signed(&cas.key("ed25519")), "bad-host-key", true)
+            .why(TEXT),
+        hand("key id empty", |d, cas| Draft { key_id: Vec::new(), ..d }.signed(&cas.key("ed25519")), "", true),
+        hand(
+            "key id with controls of a terminal",
+            |d, cas| Draft { key_id: b"\x1b[2J\x1b]0;x\x07".to_vec(), ..d }.signed(&cas.key("ed25519")),
+            "",
+            true,
+        ),
+        hand("nonce empty", |d, cas| Draft { nonce: Vec::new(), ..d }.signed(&cas.key("ed25519")), "", true),
+        hand("reserved field in use", |d, cas| Draft { reserved: b"x".to_vec(), ..d }.signed(&cas.key("ed25519")), "", true),
+        hand("256 principals", |d, cas| many(d, 256).signed(&cas.key("ed25519")), "", true),
+        hand("257 principals", |d, cas| many(d, 257).signed(&cas.key("ed25519")), "bad-certificate", false),
+        hand("a thousand principals", |d, cas| many(d, 1000).signed(&cas.key("ed25519")), "bad-certificate", false),
+        hand(
+            "principal with a NUL behind the name",
+            |d, cas| {
+                let name = [HOST.as_bytes(), b"\0.evil"].concat();
+                Draft { principals: vec![name], ..d }.signed(&cas.key("ed25519"))
+            },
+            "certificate-other-name",
+            false,
+        ),
+        hand(
+            "an empty principal beside the name",
+            |d, cas| Draft { principals: vec![Vec::new(), HOST.into()], ..d }.signed(&cas.key("ed25519")),
+            "",
+            true,
+        ),
+        hand(
+            "an empty principal alone",
+            |d, cas| Draft { principals: vec![Vec::new()], ..d }.signed(&cas.key("ed25519")),
+            "certificate-other-name",
+            false,
+        ),
+        hand(
+            "ends before it begins",
+            |d, cas| Draft { after: d.before, before: d.after, ..d }.signed(&cas.key("ed25519")),
+            "certificate-not-yet-valid",
+            false,
+        ),
+        hand(
+            "bad CA signature",
+            |d, cas| {
+                let mut signature = sign(&cas.key("ed25519"), &d.unsigned());
+                *signature.last_mut().unwrap() ^= 1;
+                d.with_signature(&signature)
+            },
+            "bad-certificate",
+            false,
+        ),
+        hand(
+            "signed by another CA than it names",
+            |d, cas| d.signed(&cas.key("stranger")),
+            "bad-certificate",
+            false,
+        ),
+        hand(
+            "a field altered under a good signature",
+            |d, cas| {
+                let signature = sign(&cas.key("ed25519"), &Draft { principals: vec![b"web2.example.test".into()], ..d.clone() }.unsigned());
+                d.with_signature(&signature)
+            },
+            "bad-certificate",
+            false,
+        ),
+        hand(
+            "CA signature with octets behind it",
+            |d, cas| {
+                let signature = [sign(&cas.key("ed25519"), &d.unsigned()), vec![0]].concat();
+                d.with_signature(&signature)
+            },
+            "bad-certificate",
+            false,
+        ),
+        hand(
+            "octets behind the certificate",
+            |d, cas| [d.signed(&cas.key("ed25519")), vec![0]].concat(),
+            "bad-host-key",
+            false,
+        ),
+        hand("cut short", |d, cas| { let mut c = d.signed(&cas.key("ed25519")); c.pop(); c }, "bad-host-key", false),
+        hand(
+            "about another key than the server's",
+            |d, cas| {
+                let key = handmade::blob(&keypair(3));
+                Draft { key: key[15..].to_vec(), ..d }.signed(&cas.key("ed25519"))
+            },
+            "",
+            false,
+        )
+        .verify("bad-host-key")
+        .why("the proxy judges the certificate, and leaves the signature of the exchange to ssh, which sees it"),
+        hand(
+            "nested: its CA is a certificate",
+            |d, cas| {
+                let ca = Draft::of(&cas.public("ed25519"), HOST, &cas.key("ed25519")).signed(&cas.key("ed25519"));
+                Draft { ca, ..d }.signed(&cas.key("ed25519"))
+            },
+            "bad-host-key",
+            false,
+        ),
+        hand(
+            "CA on a security token",
+            |d, _| {
+                let draft = Draft { ca: Cas::security_key(), ..d };
+                let signature = by_security_key(&draft.unsigned());
+                draft.with_signature(&signature)
+            },
+            "bad-certificate",
+            true,
+        )
+        .why(SK),
+        row(
+            "CA key with a zero too many",
+            Hand,
+            Made::Hand("rsa2048", |d, cas| Draft { ca: cas.padded(), ..d }.signed(&cas.key("rsa2048"))),
+            "bad-host-key",
+            true,
+        )
+        .why(CANONICAL),
+        row(
+            "CA signature of another algorithm than its key's",
+            Hand,
+            Made::Hand("ecdsa256", |d, cas| d.signed(&cas.key("ed25519"))),
+            "bad-certificate",
+            false,
+        ),
+    ]
+}
+
+/// The name among so many.
+fn many(draft: Draft, principals: usize) -> Draft {
+    let others = (1..principals).map(|i| format!("other{i}.example.test").into_bytes());
+    Draft { principals: others.chain([HOST.into()]).collect(), ..draft }
+}
+
+/// What a row is held against.
+struct World {
+    cas: Cas,
+    revoked: Mutex<Option<Sshd>>,
+    tree: Tree,
+    known_hosts: PathBuf,
+    pass: PathBuf,
+}
+
+impl World {
+    fn start() -> World {
+        let (cas, revoked) = (Cas::new(), Sshd::start(&["ed25519"]));
+        let mut keys: Vec<Vec<u8>> = PUBLISHED.iter().map(|(name, _)| cas.public(name)).collect();
+        keys.extend([Cas::security_key(), cas.padded()]);
+        let plan =
+            with_ca(Tree::plan(), "example.test.", &keys.iter().map(|key| &key[..]).collect::<Vec<_>>());
+        let gone = [cas.public("revoked"), public(&revoked.host_key("ed25519"))];
+        let plan = gone.iter().fold(plan, |plan, key| {
+            plan.record(&format!("_revoked._ssh.example.test. SSHFP {}", record_of(key)))
+        });
+        let tree = plan.start();
+        let lines: String = keys.iter().map(|key| format!("@cert-authority * {}\n", line(key))).collect();
+        let known_hosts = cas.0.write("known_hosts", &lines);
+        let pass = cas.0.write("pass.toml", "version = 1\n[[host]]\nmatch = \"*\"\nmode = \"pass\"\n");
+        World { cas, revoked: Mutex::new(Some(revoked)), tree, known_hosts, pass }
+    }
+
+    /// ssh to whoever listens at `server`, by `sshanchor proxy` under this configuration.
+    fn ssh(
+        &self,
+        row: &Row,
+        server: SocketAddr,
+        config: &Path,
+        options: &[&str],
+        identity: Option<&Sshd>,
+    ) -> Finished {
+        let mut ssh = command("ssh");
+        clean(&mut ssh, self.tree.sandbox.path());
+        ssh.env("SSHANCHOR_RESOLVER", self.tree.addr().to_string()).env("SSHANCHOR_CACHE", "off");
+        ssh.env("SSHANCHOR_TRUST_ANCHOR", self.tree.anchor()).env("SSHANCHOR_CONFIG", config);
+        ssh.args(["-F", "none", "-T", "-v", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]);
+        if let Some(sshd) = identity {
+            ssh.arg("-i").arg(sshd.sandbox.join("user"));
+        }
+        let proxy = format!("ProxyCommand='{}' --json proxy %h %p", env!("CARGO_BIN_EXE_sshanchor"));
+        ssh.args(["-o", &proxy, "-o", "GlobalKnownHostsFile=none", "-o", "VerifyHostKeyDNS=no"])
+            .args(options);
+        ssh.arg("-p").arg(server.port().to_string());
+        run(ssh.args([row.asked, "echo", "hello from $((6*7))"]), LIMIT)
+    }
+
+    /// What is wrong with the row, if anything is.
+    fn check(&self, row: &Row) -> Result<(), String> {
+        let mut sshd = match row.server {
+            Server::Sshd(name) => Some((Sshd::start(&[name]), name)),
+            Server::Revoked => self.revoked.lock().unwrap().take().map(|sshd| (sshd, "ed25519")),
+            Server::Hand => None,
+        };
+        let key = match &sshd {
+            Some((sshd, name)) => public(&sshd.host_key(name)),
+            None => handmade::blob(&keypair(1)),
+        };
+        let certificate = match row.made {
+            Made::Keygen(ca, arguments) => {
+                let (sshd, name) = sshd.as_ref().unwrap();
+                let mut keygen = command("ssh-keygen");
+                keygen.args(["-q", "-h", "-I", "test", "-s"]).arg(self.cas.0.join(ca)).args(arguments);
+                run_ok(keygen.arg(sshd.host_key(name)));
+                blob_in(&sshd.sandbox.join(&format!("host_{name}-cert.pub")))
+            }
+            Made::Hand(ca, make) => make(Draft::of(&key, HOST, &self.cas.key(ca)), &self.cas),
+        };
+        let server = match &mut sshd {
+            Some((sshd, name)) => {
+                let file = sshd.sandbox.write("shown-cert.pub", &line(&certificate));
+                sshd.configure(&format!("HostCertificate {}\nRequiredRSASize 1024", file.display()));
+                if sshd.process.log().contains("Could not load host certificate") {
+                    return Err(format!("sshd does not load it: {name}"));
+                }
+                sshd.addr()
+            }
+            None => handmade::start_for_many(Lies {
+                shown: Some(certificate.clone()),
+                offered: Some("ssh-ed25519-cert-v01@openssh.com"),
+                ..Lies::default()
+            }),
+        };
+        let sshd = sshd.map(|(sshd, _)| sshd);
+        let mut wrong = Vec::new();
+        let mut is = |whose: &str, got: &str, wanted: &str, finished: &Finished| {
+            if got != wanted {
+                wrong.push(format!("{whose}: {got:?}, not {wanted:?}: {finished:#?}"));
+            }
+        };
+        // verify
+        let mut verify = self.tree.sshanchor(self.tree.addr());
+        let name = row.asked.trim_end_matches('.');
+        let finished = run(verify.args(["--json", "verify", &format!("{name}:{}", server.port())]), LIMIT);
+        let told = finished.json_lines().pop().unwrap_or_default();
+        let reason = told["reason"].as_str().unwrap_or_default();
+        is("verify", reason, row.verify.unwrap_or(row.ours), &finished);
+        let accepts = told["verdict"] == "accept" && finished.code == Some(0);
+        is("verify", &accepts.to_string(), &reason.is_empty().to_string(), &finished);
+        // known-hosts
+        let shown = line(&certificate);
+        let (kind, base64) = shown.split_once(' ').unwrap();
+        let mut called = self.tree.sshanchor(self.tree.addr());
+        let finished = run(called.args(["--json", "known-hosts", "HOSTNAME", name, kind, base64]), LIMIT);
+        let (reason, marked) = (refusal(&finished), finished.stdout.starts_with("@cert-authority "));
+        is("known-hosts", &reason, row.ours, &finished);
+        is("known-hosts", &marked.to_string(), &row.ours.is_empty().to_string(), &finished);
+        // proxy, and an ssh that believes everything
+        let believing = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+        let finished = self.ssh(row, server, Path::new("none"), &believing, sshd.as_ref());
+        let (reason, newkeys) = (refusal(&finished), went_on(&finished));
+        is("proxy", &reason, row.ours, &finished);
+        // What ssh cannot read it does not believe either.
+        let wanted = row.ours.is_empty() && row.verify.is_none();
+        is("ssh through proxy", &newkeys.to_string(), &wanted.to_string(), &finished);
+        // ssh by itself
+        let file = format!("UserKnownHostsFile={}", self.known_hosts.display());
+        let strict = ["-o", "StrictHostKeyChecking=yes", "-o", &file];
+        let finished = self.ssh(row, server, &self.pass, &strict, sshd.as_ref());
+        is("ssh", &went_on(&finished).to_string(), &row.ssh.to_string(), &finished);
+        if !finished.stderr.contains(SUFFIX) {
+            wrong.push(format!("no certificate was agreed upon: {finished:#?}"));
+        }
+        if row.ssh && sshd.is_some() && finished.stdout != "hello from 42\n" {
+            wrong.push(format!("ssh does not get in: {finished:#?}"));
+        }
+        if (row.ours.is_empty() == row.ssh) != row.why.is_empty() {
+            wrong.push("a reason where both agree, or none where they do not".to_owned());
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    }
+}
+
+/// The reason in the object on standard error, among ssh's own words; empty if there is none.
+fn refusal(finished: &Finished) -> String {
+    let objects = finished.stderr.lines().filter(|line| line.starts_with('{'));
+    let reasons = objects.filter_map(|line| {
+        serde_json::from_str::<serde_json::Value>(line).ok()?["reason"].as_str().map(str::to_owned)
+    });
+    reasons.last().unwrap_or_default()
+}
+
+/// ssh has accepted the host's key: only then it sends its NEWKEYS.
+fn went_on(finished: &Finished) -> bool {
+    finished.stderr.contains("SSH2_MSG_NEWKEYS sent")
+}
+
+#[test]
+fn every_certificate_is_judged_as_the_table_says() {
+    let world = World::start();
+    let rows: Vec<Row> = by_keygen().into_iter().chain(by_hand()).collect();
+    let (next, failures) = (Mutex::new(rows.iter()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while let Some(row) = { next.lock().unwrap().next() } {
+                    if let Err(why) = world.check(row) {
+                        failures.lock().unwrap().push(format!("=== {} ({})\n{why}", row.name, row.asked));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{} of {} rows:\n{}", failures.len(), rows.len(), failures.join("\n\n"));
+}
