@@ -1,6 +1,7 @@
 //! Host certificates, and the CA sets that vouch for them: what `sshanchor` makes of them, and what ssh does.
 
 mod table;
+mod zones;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
