@@ -12,6 +12,7 @@ pub mod handshake;
 pub mod happy_eyeballs;
 pub mod hostkey;
 pub mod known_hosts;
+pub mod krl;
 pub mod message;
 pub mod moment;
 pub mod name;

@@ -152,7 +152,7 @@ fn a_hosts_keys_are_those_of_its_certificates_and_of_its_records() {
         let mut made = command(&primary, "revoke", "ca");
         made.env("SSHANCHOR_RESOLVER", knot.unbound.addr().to_string());
         made.env("SSHANCHOR_TRUST_ANCHOR", knot.tree.anchor()).env("SSHANCHOR_CACHE", "off");
-        run(made.arg("--json").args(arguments), LIMIT)
+        run(made.args(["--json", "--timeout", "3"]).args(arguments), LIMIT)
     };
     let finished = revoke(&["--host", HOST]);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
