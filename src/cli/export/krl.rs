@@ -11,7 +11,7 @@ use crate::cli::{Context, host_name};
 use crate::error::{Error, Kind};
 use crate::files::{self, Original};
 use crate::output::{Report, rfc3339};
-use crate::proto::denial::Unproven;
+use crate::proto::denial::{Status, Unproven};
 use crate::proto::krl::{self, Krl};
 use crate::proto::message::Question;
 use crate::proto::moment;
@@ -114,7 +114,15 @@ async fn proven(
 ) -> Result<(Name, RevokedSet, u64, u64), Error> {
     let owner = revocation::owner(at).map_err(|e| Error::usage("ca-name", format!("{at}: {e}")))?;
     let asked = Question::new(owner.clone(), RrType::SSHFP);
-    let answer = verifier.lookups().prove_live(&asked).await.map_err(|why| unproven(&owner, &why, file))?;
+    let answer = verifier.lookups().prove_live(&asked).await.map_err(|why| {
+        let error = unproven(&owner, &why, file);
+        match why.status {
+            Status::Absent => {
+                error.hint(format!("whoever runs the CA keeps one: sshanchor ca publish --at {at} ..."))
+            }
+            _ => error,
+        }
+    })?;
     let set = RevokedSet::from_rdatas(answer.data().set().rdatas()).map_err(|e| {
         Error::new(Kind::Unproven, "no-sentinel", format!("{owner}: {e}; {} was not written", file.display()))
             .hint(format!("have it mended: sshanchor ca publish --at {at} ..."))

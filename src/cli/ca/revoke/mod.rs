@@ -121,7 +121,8 @@ async fn at_one(
             note(folder, cx, event, form);
         }
     }
-    if args.undo {
+    // What failed is told already.
+    if args.undo || !(done || args.primary.looks_only()) {
         return Ok(kind);
     }
     let now = verifier::now();
@@ -133,6 +134,7 @@ async fn at_one(
         was_there,
         keys: named,
         window: Window::of(now, &old, &policy),
+        max_age: policy.max_signature_age,
         now,
         server: authority.server,
     };
