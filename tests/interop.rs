@@ -23,6 +23,7 @@ mod interop {
     mod export;
     mod forging;
     mod hostile;
+    mod issuance;
     mod kex;
     mod known_hosts;
     mod lookup;
@@ -37,6 +38,7 @@ mod interop {
     mod publish_refusals;
     mod reach;
     mod recipes;
+    mod renew;
     mod resolvers;
     mod sshfp;
     mod statuses;

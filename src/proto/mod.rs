@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod ca_keys;
+pub mod certificate;
 pub mod chain;
 pub mod denial;
 pub mod doctor;
@@ -11,6 +12,7 @@ pub mod export;
 pub mod handshake;
 pub mod happy_eyeballs;
 pub mod hostkey;
+pub mod issuance;
 pub mod known_hosts;
 pub mod krl;
 pub mod message;
@@ -21,10 +23,12 @@ pub mod pattern;
 pub mod place;
 pub mod plan;
 pub mod policy;
+pub mod renewal;
 pub mod revocation;
 pub mod rr;
 pub mod ssh_config;
 pub mod sshfp;
+pub mod template;
 pub mod tidy;
 pub mod verdict;
 pub mod via;
