@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::AddressFamily;
 use rustix::net::sockopt::socket_domain;
 use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
+use tokio::task::yield_now;
 
 use super::watched::Watched;
 
@@ -35,14 +36,23 @@ pub(super) struct Pace {
 
 impl Pace {
     /// After so many octets went from the one to the other. `client` is what the client says.
-    pub(super) fn after(&mut self, octets: usize, from: &Watched, to: &Watched, client: Option<&OwnedFd>) {
+    pub(super) async fn after(
+        &mut self,
+        octets: usize,
+        from: &Watched,
+        to: &Watched,
+        client: Option<&OwnedFd>,
+    ) {
         self.row = if octets < LARGE { 0 } else { self.row.saturating_add(1) };
         if let Some(client) = client
             && self.row >= ROW
             && *self.gains.get_or_insert_with(|| gains(from, to))
         {
-            // However it ends, what comes next is the same.
-            let _ = poll(&mut [PollFd::new(client, PollFlags::IN)], Some(&MOMENT));
+            let said = poll(&mut [PollFd::new(client, PollFlags::IN)], Some(&MOMENT));
+            if said.is_ok_and(|ready| ready > 0) {
+                // The other direction's turn.
+                yield_now().await;
+            }
         }
     }
 }

@@ -69,7 +69,7 @@ async fn directly(
             Ok(0) => return Ok(Moved::All),
             Ok(length) => {
                 alive.store(true, Relaxed);
-                pace.after(length, from, to, client.get());
+                pace.after(length, from, to, client.get()).await;
             }
             Err(Errno::INTR) => continue,
             Err(Errno::AGAIN) => {}
