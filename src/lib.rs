@@ -11,13 +11,14 @@
 //! | [`fan_out`] | many works of one kind, some at the same time |
 //! | [`files`] | files that are written as a whole or not at all |
 //! | [`ownership`] | whose files may steer this process |
+//! | [`run`] | programs that are run to their end, bounded |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
 //! | [`doctor`] | gathers what weakens verification on this machine; judged in [`proto::doctor`] |
 //! | [`agent`] | this machine's part in publishing: own records, one reconciliation |
 //! | [`backend`] | where a plan goes: a primary that takes RFC 2136 updates |
 //! | [`dns`] | DNS I/O: resolvers, the fetching that proofs ask for, authorities, updates, TSIG |
-//! | [`ssh`] | SSH I/O: host keys on disk, the probe, the relay, sessions, users' keys, ssh's own configuration |
-//! | [`proto`] | every decision, pure: names, keys, records, proofs, verdict, plan, handshake gate |
+//! | [`ssh`] | SSH I/O: host keys on disk, the probe, the relay, sessions, users' keys, ssh's own configuration, a CA's folder |
+//! | [`proto`] | every decision, pure: names, keys, records, proofs, verdict, plan, handshake gate, what a CA signs |
 //! | [`lab`] | an embedded signed zone and toy SSH hosts, behind `sshanchor demo` and the tests |
 //!
 //! Arrows point down: `cli -> {agent, doctor, verifier, output, config} -> {dns, ssh, backend} -> proto`. `dns` and `ssh`
@@ -55,5 +56,6 @@ pub mod lab;
 pub mod output;
 pub mod ownership;
 pub mod proto;
+pub mod run;
 pub mod ssh;
 pub mod verifier;

@@ -15,6 +15,7 @@ mod support;
 
 mod interop {
     mod bundle;
+    mod ca;
     mod cache;
     mod config_ssh;
     mod doctor;
@@ -22,6 +23,7 @@ mod interop {
     mod export;
     mod forging;
     mod hostile;
+    mod issuance;
     mod kex;
     mod known_hosts;
     mod lookup;
@@ -36,6 +38,7 @@ mod interop {
     mod publish_refusals;
     mod reach;
     mod recipes;
+    mod renew;
     mod resolvers;
     mod sshfp;
     mod statuses;

@@ -4,15 +4,14 @@
 //! update goes out, what was withdrawn is dropped after it came back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
+use crate::files;
 use crate::ownership::{self, Untrusted};
 use crate::proto::name::Name;
 use crate::proto::sshfp::Sshfp;
@@ -22,8 +21,6 @@ const LOCK: &str = "published.lock";
 const VERSION: u32 = 1;
 /// Largest state file that is read, in octets: 10,000 hosts with three keys take 3 MB.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
-/// How long another process may hold the lock; it needs it for milliseconds.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Own records by owner.
 pub type Own = BTreeMap<Name, BTreeSet<Sshfp>>;
@@ -159,20 +156,12 @@ impl State {
     fn lock(&self) -> Result<File, StateError> {
         let path = self.folder.join(LOCK);
         let io = |error| StateError::Io { path: path.clone(), error };
-        make_private_folder(&self.folder)
+        files::make_private_folder(&self.folder)
             .map_err(|error| StateError::Io { path: self.folder.clone(), error })?;
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
-        let until = Instant::now() + LOCK_WAIT;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                Err(TryLockError::WouldBlock) => return Err(StateError::Locked(path)),
-                Err(TryLockError::Error(error)) => return Err(io(error)),
-            }
-        }
+        files::lock(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => StateError::Locked(path.clone()),
+            _ => io(error),
+        })
     }
 }
 
@@ -195,12 +184,6 @@ fn parse(text: &str) -> Result<Own, String> {
         }
     }
     Ok(own)
-}
-
-fn make_private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    builder.mode(0o700).create(folder)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! output. The exit status is decided here and nowhere else.
 
 mod bundle;
+mod ca;
 mod config;
 mod demo;
 mod doctor;
@@ -15,6 +16,7 @@ mod proxy;
 mod publish;
 mod sshfp;
 mod target;
+mod terminal;
 mod tidy;
 mod verify;
 mod withdraw;
@@ -100,6 +102,7 @@ enum Command {
     Sshfp(sshfp::Args),
     Publish(publish::Args),
     Withdraw(withdraw::Args),
+    Ca(Box<ca::Args>),
     Verify(verify::Args),
     Exec(exec::Args),
     Doctor(doctor::Args),
@@ -233,6 +236,11 @@ pub(crate) fn host_name(text: &str) -> Result<HostName, Error> {
     })
 }
 
+/// Where this user's ssh-agent listens.
+fn agent_socket() -> Option<PathBuf> {
+    std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 /// Reads the command line, runs the command, and says how the process ends.
 pub fn main() -> ExitCode {
     let matches = without_empty_variables(Cli::command()).try_get_matches();
@@ -341,6 +349,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Withdraw(args) => withdraw::run(args, cx).await,
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Bundle(args) => bundle::run(args, cx).await,
+        Command::Ca(args) => ca::run(*args, cx).await,
         Command::Export(args) => export::run(*args, cx).await,
         Command::Verify(args) => verify::run(args, cx).await,
         Command::Proxy(args) => proxy::run(args, cx).await,

@@ -1,6 +1,7 @@
 //! SSH I/O: handshakes that show a server's host key, sessions that rest on a verdict about it, and
 //! the relay behind `sshanchor proxy`.
 
+pub mod ca;
 pub mod client;
 pub mod config;
 mod handler;
@@ -9,4 +10,5 @@ pub mod identity;
 pub mod known_hosts;
 pub mod probe;
 pub mod relay;
+pub mod sshd;
 pub(crate) mod stream;

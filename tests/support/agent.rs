@@ -1,6 +1,8 @@
 //! OpenSSH's ssh-agent on a socket of its own.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use super::peer::command;
 use super::process::{Process, run_ok};
@@ -31,6 +33,15 @@ impl Agent {
     /// Gives it a key, and the certificate beside it.
     pub fn add(&self, file: &Path) {
         run_ok(command("ssh-add").arg("-q").arg(file).env("SSH_AUTH_SOCK", self.socket()));
+    }
+
+    /// Gives it a key that is in no file.
+    pub fn add_text(&self, key: &str) {
+        let mut add = command("ssh-add");
+        add.args(["-q", "-"]).env("SSH_AUTH_SOCK", self.socket());
+        let mut child = add.stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(key.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
     }
 
     /// Gives it a key that is good for `host` alone, as `known_hosts` knows it.

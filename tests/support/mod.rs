@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod ask;
 pub mod blackhole;
+pub mod ca;
 pub mod dropbear;
 pub mod forge;
 pub mod forger;
@@ -16,6 +17,7 @@ pub mod port;
 pub mod process;
 pub mod sandbox;
 pub mod sshd;
+pub mod terminal;
 pub mod tree;
 pub mod unbound;
 pub mod venv;

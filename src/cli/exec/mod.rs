@@ -1,7 +1,6 @@
 //! `sshanchor exec`: a command on the very connection whose host key was proven.
 
 pub(super) mod shell;
-mod terminal;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -15,11 +14,11 @@ use tokio::io::{AsyncRead, empty, stdin};
 use tokio::time::Instant;
 
 use self::shell::{Raw, stopped};
-use self::terminal::Terminal;
 use super::bundle::BundleFile;
 use super::target::{Target, target};
+use super::terminal::Terminal;
 use super::verify::{Judged, checkable};
-use super::{Context, in_grace};
+use super::{Context, agent_socket, in_grace};
 use crate::error::{Error, Kind};
 use crate::ssh::client::{Denied, End, Kept, Session, SessionError, Sink};
 use crate::ssh::identity::Identities;
@@ -159,11 +158,7 @@ fn tell(cx: &Context, note: Note<'_>) {
         Note::Banner(text) => cx.out.note(text),
         Note::Proven(session) => {
             let anchored = session.anchored();
-            cx.out.detail(&format!(
-                "{}: the host key was proven by SSHFP at {}",
-                anchored.host(),
-                anchored.owner()
-            ));
+            cx.out.detail(&format!("{}: the host key is {}", anchored.host(), anchored.basis()));
         }
     }
 }
@@ -340,9 +335,8 @@ fn local_user() -> Result<String, Error> {
 }
 
 fn identities(named: &[PathBuf]) -> Result<Identities, Error> {
-    let agent = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
     let folder = directories::BaseDirs::new().map(|dirs| dirs.home_dir().join(".ssh"));
-    Identities::new(named, agent, folder).map_err(|error| {
+    Identities::new(named, agent_socket(), folder).map_err(|error| {
         let hint = error.hint();
         Error::usage("identity", error).hint(hint)
     })

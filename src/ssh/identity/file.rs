@@ -55,12 +55,12 @@ impl IdentityError {
 
 /// What a file holds, and the certificate beside it.
 #[derive(Debug)]
-pub(super) struct Named {
+pub(in super::super) struct Named {
     pub(super) path: PathBuf,
-    pub(super) public: PublicKey,
+    pub(in super::super) public: PublicKey,
     pub(super) certificate: Option<Certificate>,
     /// Without one, the agent may hold it.
-    pub(super) private: Option<Arc<KeyFile>>,
+    pub(in super::super) private: Option<Arc<KeyFile>>,
 }
 
 /// A private key in a file.
@@ -84,7 +84,7 @@ impl std::fmt::Debug for KeyFile {
 
 impl Named {
     /// Reads `path`; where there is none but `path.pub`, that. A certificate stands beside it.
-    pub(super) fn read(path: &Path) -> Result<Self, IdentityError> {
+    pub(in super::super) fn read(path: &Path) -> Result<Self, IdentityError> {
         let (path, text, exposed) = match read(path) {
             Err(error) if error.is_absent() => {
                 let public = with_suffix(path, ".pub");
@@ -133,7 +133,7 @@ impl KeyFile {
 
     /// The private key; else why it is not to be had. However many hosts want it, its passphrase is asked for
     /// once.
-    pub(super) async fn unlock(&self, ask: &dyn Ask) -> Result<Arc<PrivateKey>, String> {
+    pub(in super::super) async fn unlock(&self, ask: &dyn Ask) -> Result<Arc<PrivateKey>, String> {
         let mut secret = self.secret.lock().await;
         let text = match &*secret {
             Secret::Open(key) => return Ok(Arc::clone(key)),

@@ -1,7 +1,7 @@
 //! Who a user is to a server: keys in files and in ssh-agent, in the order in which they are offered.
 //! Nothing here is sent anywhere before a session asks for it, and a session is verified.
 
-mod file;
+pub(super) mod file;
 mod signer;
 
 use std::future::Future;

@@ -1,17 +1,18 @@
 //! Whose keys let in, and who is asked for a passphrase.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use super::{HOST, LIMIT, Stage, wait};
+use super::{HOST, LIMIT, Stage};
 use crate::support::agent::Agent;
 use crate::support::peer::command;
-use crate::support::process::wait_until;
 use crate::support::sshd::keygen;
-use crate::support::{Sandbox, run, run_ok};
+use crate::support::terminal::at_a_terminal;
+use crate::support::{run, run_ok};
+
+const ASKED: &str = "Passphrase for";
 
 #[test]
 fn keys_come_from_files() {
@@ -60,33 +61,6 @@ fn keys_come_from_files() {
     }
 }
 
-/// exec under a terminal of its own, with `typed` typed into it; what the terminal showed, and the status.
-fn at_a_terminal(exec: &Command, sandbox: &Sandbox, typed: &str) -> (String, Option<i32>) {
-    let words: Vec<String> = std::iter::once(exec.get_program())
-        .chain(exec.get_args())
-        .map(|word| format!("'{}'", word.to_str().unwrap()))
-        .collect();
-    let mut script = command("script");
-    script.args(["-q", "-e", "-E", "never", "-c", &words.join(" ")]).arg(sandbox.join("typescript"));
-    for (name, value) in exec.get_envs() {
-        match value {
-            Some(value) => script.env(name, value),
-            None => script.env_remove(name),
-        };
-    }
-    let shown = sandbox.join("shown");
-    script.stdin(Stdio::piped()).stdout(File::create(&shown).unwrap()).stderr(Stdio::null());
-    let mut child = script.spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let prompts = || fs::read_to_string(&shown).unwrap_or_default().matches("Passphrase for").count();
-    for (line, nth) in typed.lines().zip(1..) {
-        assert!(wait_until(LIMIT, || prompts() >= nth), "no question");
-        writeln!(input, "{line}").unwrap();
-    }
-    let code = wait(child);
-    (fs::read_to_string(shown).unwrap(), code)
-}
-
 #[test]
 fn a_passphrase_is_asked_for_at_the_terminal_and_nowhere_else() {
     let stage = Stage::new(&["ed25519"]);
@@ -103,7 +77,7 @@ fn a_passphrase_is_asked_for_at_the_terminal_and_nowhere_else() {
 
         let mut exec = stage.keyless();
         exec.arg("-i").arg(&file).args(["-n", "--", "echo", "hello"]);
-        let (shown, code) = at_a_terminal(&exec, folder, "wrong\nopen sesame\n");
+        let (shown, code) = at_a_terminal(&exec, folder, &[(ASKED, "wrong"), (ASKED, "open sesame")]);
         assert!(shown.contains("hello") && code == Some(0), "{shown}");
         assert!(!shown.contains("sesame"), "it is not shown: {shown}");
         let mut setsid = Command::new("setsid");
@@ -120,7 +94,7 @@ fn a_passphrase_is_asked_for_at_the_terminal_and_nowhere_else() {
     run_ok(command("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "secret", "-f"]).arg(&unwanted));
     let mut exec = stage.keyless();
     exec.arg("-i").arg(&unwanted).args(["-n", "--", "true"]);
-    let (shown, code) = at_a_terminal(&exec, folder, "");
+    let (shown, code) = at_a_terminal(&exec, folder, &[]);
     assert!(!shown.contains("Passphrase") && code == Some(255), "{shown}");
 }
 

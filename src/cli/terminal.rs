@@ -24,13 +24,30 @@ impl Ask for Terminal {
         &'a self,
         file: &'a Path,
     ) -> Pin<Box<dyn Future<Output = Option<Zeroizing<String>>> + Send + 'a>> {
-        Box::pin(async move {
-            let prompt = format!("Passphrase for {}: ", sanitise(&file.to_string_lossy()));
-            let quiet = Quiet::new(&prompt).ok()?;
-            let tty = quiet.tty.try_clone().ok()?;
-            spawn_blocking(move || line(tty)).await.ok()?.ok()?
-        })
+        Box::pin(
+            async move { answer(format!("Passphrase for {}: ", sanitise(&file.to_string_lossy()))).await },
+        )
     }
+}
+
+impl Terminal {
+    /// A passphrase for something new, which is asked for twice; none if nobody is there, an error if the two differ.
+    pub(super) async fn new_passphrase(what: &str) -> Result<Option<Zeroizing<String>>, Differ> {
+        let Some(first) = answer(format!("New passphrase for {what}: ")).await else { return Ok(None) };
+        let Some(second) = answer("The same again: ".to_owned()).await else { return Ok(None) };
+        if first == second { Ok(Some(first)) } else { Err(Differ) }
+    }
+}
+
+/// A passphrase was typed in two ways.
+#[derive(Debug)]
+pub(super) struct Differ;
+
+/// What is typed after `prompt`.
+async fn answer(prompt: String) -> Option<Zeroizing<String>> {
+    let quiet = Quiet::new(&prompt).ok()?;
+    let tty = quiet.tty.try_clone().ok()?;
+    spawn_blocking(move || line(tty)).await.ok()?.ok()?
 }
 
 /// A terminal that does not show what is typed. It does again when this is dropped: at a signal as well.
