@@ -160,7 +160,7 @@ impl HostKey {
             KeyType::Rsa => {
                 let exponent = reader.mpint().ok_or(bad("bad exponent"))?;
                 let modulus = reader.mpint().ok_or(bad("bad modulus"))?;
-                let bits = bits(modulus);
+                let bits = bits_of(modulus);
                 if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
                     return Err(HostKeyError::RsaSize(bits));
                 }
@@ -240,13 +240,6 @@ impl HostKey {
         self.key_type
     }
 
-    /// How many bits an RSA key has; none for the other types.
-    pub fn rsa_bits(&self) -> Option<usize> {
-        let mut reader = Reader::new(&self.blob);
-        let (_type, _exponent) = (reader.string()?, reader.string()?);
-        (self.key_type == KeyType::Rsa).then(|| reader.mpint().map(bits)).flatten()
-    }
-
     /// As a line of a `.pub` file, without a comment.
     pub fn line(&self) -> String {
         format!("{} {}", self.key_type, BASE64.encode(&self.blob))
@@ -255,6 +248,14 @@ impl HostKey {
     /// The exact public key blob.
     pub fn blob(&self) -> &[u8] {
         &self.blob
+    }
+
+    /// Size of the modulus in bits, of RSA keys.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        let mut reader = Reader::new(&self.blob);
+        let name = reader.string()?;
+        let (_exponent, modulus) = (reader.mpint()?, reader.mpint()?);
+        (name == KeyType::Rsa.name().as_bytes()).then(|| bits_of(modulus))
     }
 
     /// SHA-256 of the blob: what an SSHFP record of type 2 holds (RFC 6594 section 4).
@@ -278,8 +279,8 @@ impl fmt::Debug for HostKey {
 }
 
 /// Of a number without leading zero octets.
-fn bits(number: &[u8]) -> usize {
-    number.len() * 8 - number.first().map_or(0, |octet| octet.leading_zeros() as usize)
+fn bits_of(number: &[u8]) -> usize {
+    number.len() * 8 - number.first().map_or(0, |b| b.leading_zeros() as usize)
 }
 
 fn blob_type(reader: &mut Reader<'_>) -> Result<String, HostKeyError> {

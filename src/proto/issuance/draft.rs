@@ -129,12 +129,10 @@ impl Draft {
     fn check(&self, blob: &[u8]) -> Result<(), NotIssued> {
         let name = format!("{}-cert-v01@openssh.com", self.key.key_type());
         let presented = Presented::of_type(blob, &name).map_err(|e| NotIssued::Form(e.to_string()))?;
-        let Presented::Certificate { key, .. } = presented else {
-            return Err(NotIssued::Field("type"));
-        };
+        let key = presented.certificate().ok_or(NotIssued::Field("type"))?.key();
         let read = Certificate::from_bytes(blob).map_err(form)?;
         let fields = [
-            ("key", key == self.key),
+            ("key", *key == self.key),
             ("nonce", read.nonce() == self.nonce),
             ("serial", read.serial() == self.serial),
             ("type", read.cert_type() == CertType::Host),
