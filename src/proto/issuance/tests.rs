@@ -188,7 +188,7 @@ fn entries() -> Vec<Entry> {
         Event::Init { ca: KeyDigest::from(&key(1)), domains: vec!["example.com".into()] },
         sign("web1.example.com", false),
         sign("web2.example.com", true),
-        Event::Revoke { key: KeyDigest::from(&key(3)), more },
+        Event::Revoke { key: (&key(3)).into(), more },
         Event::other("publish", json!({ "zone": "example.com", "event": "init", "time": 7 })),
         Event::other("of a later version", json!(null)),
     ]
@@ -251,7 +251,7 @@ fn certificates_stand_as_their_keys_and_the_time_have_it() {
     let sign = |names| Entry { time: NOW, event: Event::Sign { issued: issued(names), is_renewal: false } };
     let revoke = |seed| Entry {
         time: NOW,
-        event: Event::Revoke { key: KeyDigest::from(&key(seed)), more: Default::default() },
+        event: Event::Revoke { key: (&key(seed)).into(), more: Default::default() },
     };
     let states = |entries: Vec<Entry>, now| -> Vec<State> {
         certificates(entries, now).into_iter().map(|standing| standing.state).collect()
