@@ -6,13 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use ssh_key::PrivateKey;
 
 use super::*;
-use crate::support::certificate::{Draft, line, private, public};
+use crate::support::certificate::{Draft, line, private};
 use crate::support::forge::{Claims, SigningKey, now};
 use crate::support::forger::{Forged, Forger, ask_tcp};
 use crate::support::handmade::{self, keypair};
 use crate::support::sshd::keygen;
 use crate::support::unbound::Unbound;
-use crate::support::wire::{A, AAAA, CNAME, Dns, Rr, SSHFP, WireName};
+use crate::support::wire::{A, AAAA, Dns, Rr, SSHFP, WireName};
 use crate::support::{Finished, Sandbox, Tree, Zone, run};
 
 const CA_ALONE: &str = "require = \"ca\"";
@@ -314,7 +314,6 @@ fn the_parents_wildcard_replayed_for_a_hidden_child_vouches_for_nobody() {
         for rule in ["", CA_ALONE, "require = \"both\""] {
             let (reason, finished) = world.judge("web1.sub.example.test", &cas.zone, rule);
             assert!(!reason.is_empty(), "{finished:#?}");
-            assert_ne!(reason, "", "{finished:#?}");
         }
         assert!(!world.forger.asked().is_empty());
     }
@@ -425,7 +424,6 @@ fn an_old_revoked_set_is_bounded_by_the_policys_age_of_signatures() {
     let world = world();
     let aged = |span: &str| format!("{CA_ALONE}\nmax_signature_age = \"{span}\"");
     world.is("web1.old.test", &world.cas.other, &aged("11d"), "");
-    let (reason, finished) = world.judge("web1.old.test", &world.cas.other, &aged("9d"));
-    assert!(["signature-too-old", "no-ca"].contains(&&*reason), "{finished:#?}");
-    let _ = (CNAME, public);
+    world.is("web1.old.test", &world.cas.other, &aged("9d"), "signature-too-old");
+    world.is("web1.old.test", &world.cas.other, "max_signature_age = \"9d\"", "signature-too-old");
 }
