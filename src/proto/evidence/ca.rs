@@ -131,6 +131,24 @@ impl Evidence {
         self.holding_ca_sets(policy, now).filter(move |set| policy.suffices(set.answer, now).is_ok())
     }
 
+    /// The CA sets that suffice for an accept, with the revoked sets that have to be proven beside them; or of sets that
+    /// count, none of which suffices, what the first of them lacks. Empty if there are none.
+    pub fn sufficient_ca_sets(&self, policy: &Policy, now: u64) -> Result<Vec<CaSet<'_>>, (Name, Gap)> {
+        let (mut sufficient, mut lacking) = (Vec::new(), None);
+        for set in self.ca_sets(policy, now) {
+            let revoked =
+                self.revoked_of_zone(policy, now).and_then(|_| self.revoked_beside(&set, policy, now));
+            match revoked {
+                Ok(_) => sufficient.push(set),
+                Err(gap) => lacking = lacking.or(Some(gap)),
+            }
+        }
+        match lacking {
+            Some(gap) if sufficient.is_empty() => Err(gap),
+            _ => Ok(sufficient),
+        }
+    }
+
     /// Why a CA set that holds at `now` and may speak for the host does not count.
     pub(in crate::proto) fn ca_shortfall(&self, policy: &Policy, now: u64) -> Option<Shortfall> {
         self.holding_ca_sets(policy, now).find_map(|set| policy.suffices(set.answer, now).err())

@@ -1,5 +1,7 @@
 //! Host certificates, and the CA sets that vouch for them: what `sshanchor` makes of them, and what ssh does.
 
+mod consumers;
+mod lasting;
 mod table;
 mod zones;
 
