@@ -150,6 +150,15 @@ fn is_stopped(finished: &Finished, why: &str) {
     assert!(finished.stderr.contains(why), "{why:?} is not on the screen: {finished:#?}");
 }
 
+/// A client that takes any key, behind the proxy.
+const ASYNCSSH: &str = "import asyncio, asyncssh, shlex, sys
+async def main():
+    options = dict(known_hosts=None, username='nobody', client_keys=None, config=None)
+    if ALGORITHMS: options['server_host_key_algs'] = ALGORITHMS
+    async with asyncssh.connect('web1.example.test', proxy_command=shlex.split(sys.argv[1]), **options): pass
+asyncio.run(main())
+";
+
 const REQUIRED: &str = "without a certificate, and DNSSEC proves CAs for it";
 
 #[test]
@@ -170,10 +179,7 @@ fn ssh_reaches_a_host_by_its_certificate_alone_by_whatever_name_it_has_for_it() 
     }
     // ssh's own rules count besides: it takes the final dot for part of the name.
     is_stopped(&world.by_known_hosts(&[], "web1.example.test."), "name is not a listed principal");
-    is_stopped(
-        &world.by_known_hosts(&["HostKeyAlias=WEB1.EXAMPLE.TEST"], "x"),
-        "name is not a listed principal",
-    );
+    works(&world.by_known_hosts(&["HostKeyAlias=WEB1.EXAMPLE.TEST"], "x"));
     is_stopped(&world.by_known_hosts(&["CASignatureAlgorithms=rsa-sha2-512"], HOST), "disallowed algorithm");
     is_stopped(&world.by_known_hosts(&[], "web2.example.test"), "it is for web1.example.test");
     is_stopped(&world.by_known_hosts(&["HostKeyAlgorithms=ssh-ed25519"], HOST), REQUIRED);
@@ -339,7 +345,7 @@ fn an_ssh_without_known_hosts_command_reads_the_proxys_file() {
     works(&through(&world));
 }
 
-/// They know no host certificates, and agree on a plain key.
+/// Those that know no host certificates, or are told to ask for none, agree on a plain key.
 #[test]
 fn clients_without_certificates_are_told_that_one_is_needed() {
     let world = World::start();
@@ -348,23 +354,18 @@ fn clients_without_certificates_are_told_that_one_is_needed() {
         world.equip(&mut client, world.tree.addr());
         run(&mut client, LIMIT)
     };
+    let python = |code: &str| {
+        let mut python = venv::command("python");
+        python.args(["-c", code, &proxy]);
+        python
+    };
     let clients = || {
         let mut dbclient = command("dbclient");
         dbclient.args(["-y", "-y", "-J", &proxy.replace('\'', ""), HOST, "true"]);
-        let python = |code: &str| {
-            let mut python = venv::command("python");
-            python.args(["-c", code, &proxy]);
-            python
-        };
-        let asyncssh = python(
-            "import asyncio, asyncssh, shlex, sys\n\
-             async def main():\n\
-             \x20   async with asyncssh.connect('web1.example.test', proxy_command=shlex.split(sys.argv[1]),\n\
-             \x20           known_hosts=None, username='nobody', client_keys=None, config=None): pass\n\
-             asyncio.run(main())\n",
-        );
+        let asyncssh = python(&ASYNCSSH.replace("ALGORITHMS", "['ssh-ed25519']"));
         let paramiko = python(
-            "import paramiko, sys\n\
+            "import logging, paramiko, sys\n\
+             logging.basicConfig(level=logging.INFO)\n\
              transport = paramiko.Transport(paramiko.ProxyCommand(sys.argv[1]))\n\
              transport.start_client(timeout=20)\n\
              transport.auth_none('nobody')\n",
@@ -378,6 +379,11 @@ fn clients_without_certificates_are_told_that_one_is_needed() {
         assert!(finished.stderr.contains(REQUIRED), "{name} {finished:#?}");
         assert!(!world.sshd.saw_userauth(mark), "{name}");
     }
+    // asyncssh knows certificates, and asks for them first.
+    let mark = world.sshd.mark();
+    let finished = told(python(&ASYNCSSH.replace("ALGORITHMS", "()")));
+    assert!(finished.stderr.contains("PermissionDenied"), "{finished:#?}");
+    assert_eq!(world.negotiated(mark), CERTIFICATE);
     // The twin: with records of the plain keys they get as far as to say who they are.
     world.publish("keys");
     for (name, client) in clients() {

@@ -61,6 +61,8 @@ fn world() -> World {
         "six.example.test. AAAA ::1".into(),
         "alias.example.test. CNAME web1.other.test.".into(),
         format!("keys.example.test. SSHFP {}", "4 2 ".to_owned() + &"ab".repeat(32)),
+        "dn.example.test. DNAME other.test.".into(),
+        "sub.example.test. A 127.0.0.1".into(),
         "*.wild.example.test. A 127.0.0.1".into(),
         "*.example.test. A 127.0.0.1".into(),
         "*.example.test. AAAA ::1".into(),
@@ -198,7 +200,7 @@ impl World {
 }
 
 /// Host, CA (`other` or not), why it is refused where a CA has to vouch.
-const TABLE: [(&str, bool, &str); 33] = [
+const TABLE: [(&str, bool, &str); 35] = [
     // The host's zone is told by whatever stands at its name.
     ("web1.example.test", false, ""),
     ("six.example.test", false, ""),
@@ -207,6 +209,8 @@ const TABLE: [(&str, bool, &str); 33] = [
     ("web1.wild.example.test", false, "no-host-zone"),
     ("nothing-there.example.test", false, "no-host-zone"),
     ("web1.example.test", true, "ca-not-published"),
+    // A DNAME above the host does not stand at its name.
+    ("web1.dn.example.test", false, "no-host-zone"),
     // A CNAME does not take the host to another zone.
     ("web1.other.test", false, "no-record"),
     // Narrow sets.
@@ -220,7 +224,8 @@ const TABLE: [(&str, bool, &str); 33] = [
     ("web2.example.test", false, ""),
     ("apex.test", true, ""),
     ("apex.test", false, "ca-not-published"),
-    // Parent and child.
+    // Parent and child; the child's apex is the child's.
+    ("sub.example.test", false, "no-record"),
     ("web1.sub.example.test", false, "no-record"),
     ("web1.alias.test", false, ""),
     ("web1.alias.test", true, "ca-not-published"),
