@@ -1,6 +1,7 @@
 //! Evidence, a live handshake, a verdict: what `verify`, `proxy` and the demonstration share. The wall
 //! clock is read here and passed down.
 
+mod gather;
 mod keys;
 mod meet;
 mod reach;
@@ -21,14 +22,13 @@ use crate::dns::resolver::Resolver;
 use crate::dns::stored::Stored;
 use crate::error::{Error, Kind};
 use crate::proto::bundle::Bundle;
-use crate::proto::chain::{Anchors, Answer};
-use crate::proto::denial::Unproven;
-use crate::proto::evidence::{self, Evidence};
+use crate::proto::chain::Anchors;
+use crate::proto::evidence::{self, Evidence, Offer};
 use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
-use crate::proto::policy::{Policies, Policy, PortLabels};
+use crate::proto::policy::{Policies, Policy};
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
 use crate::ssh::probe::{Handshake, ProbeError, Probed};
 
@@ -143,14 +143,6 @@ pub fn accepted(verdict: Verdict) -> Result<Anchored, Error> {
     Err(Error::new(kind, reason.code(), &reason).hint(reason.hint()))
 }
 
-/// By DNS, or while that gives no usable answer up to `grace` seconds after the TTL.
-async fn live(lookups: &Lookups, asked: &Question, grace: u64) -> Result<Answer, Unproven> {
-    match lookups.prove_live(asked).await {
-        Err(unproven) if unproven.is_outage() => lookups.in_grace(asked, grace).ok_or(unproven),
-        outcome => outcome,
-    }
-}
-
 impl Verifier {
     /// Reads the trust anchors, the resolver settings and the clock.
     pub fn new(options: &Options) -> Result<Self, Error> {
@@ -188,44 +180,14 @@ impl Verifier {
         self.policies.of(&host.to_string())
     }
 
-    /// The key types that the host may show, now.
+    /// What the host may show to be accepted, now.
+    pub fn offer(&self, evidence: &Evidence) -> Offer {
+        evidence.offer(&self.policy(evidence.host()), now())
+    }
+
+    /// The types of plain key that the host may show, now.
     pub fn key_types(&self, evidence: &Evidence) -> Vec<KeyType> {
         evidence.key_types(&self.policy(evidence.host()), now())
-    }
-
-    /// Everything that is proven about a host's keys: by what is stored, if that is proven for some key, else
-    /// by DNS.
-    pub async fn evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
-        let [at_host, at_port] = owners(host, port)?;
-        let stored = |asked: Question| {
-            let why = "it is not among the stored proofs";
-            self.lookups.stored(&asked).ok_or_else(|| Unproven::unanswered(asked, why))
-        };
-        let evidence = Evidence::new(host.clone(), port, stored(at_host), stored(at_port));
-        match self.key_types(&evidence).is_empty() {
-            true => self.live_evidence(host, port).await,
-            false => Ok(evidence),
-        }
-    }
-
-    /// Everything that DNS proves about a host's keys, now; where it does not answer and the grace for outages
-    /// is not over, what it proved before.
-    pub async fn live_evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
-        let [at_host, at_port] = owners(host, port)?;
-        let policy = self.policy(host);
-        let grace = policy.outage_grace.as_secs();
-        // What serves in place of an answer needs time to be put to use; and what can but add keys is not to
-        // take it from the handshake.
-        let half = self.lookups.with_patience(Instant::now() + self.left() / 2);
-        let graced = [&at_host, &at_port].into_iter().any(|asked| self.lookups.has_grace(asked, grace));
-        let all = if graced { &half } else { &self.lookups };
-        let (for_host, for_port) = match policy.port_labels {
-            PortLabels::Allowed => (all, &half),
-            PortLabels::Required => (&half, all),
-        };
-        let (host_keys, port_keys) =
-            tokio::join!(live(for_host, &at_host, grace), live(for_port, &at_port, grace));
-        Ok(Evidence::new(host.clone(), port, host_keys, port_keys))
     }
 
     fn left(&self) -> Duration {
@@ -264,7 +226,7 @@ impl Verifier {
                 connected = &mut connecting, if stream.is_none() => stream = Some(connected),
             }
         };
-        if self.key_types(&evidence).is_empty() {
+        if self.offer(&evidence).is_empty() {
             return Ok((evidence, None));
         }
         let stream = match stream {
@@ -280,13 +242,13 @@ impl Verifier {
     }
 
     /// The verdict on `presented`, now, and the evidence that it rests on: what is stored never refuses, then
-    /// DNS is asked.
+    /// DNS is asked. CAs are asked about where a certificate is to be judged and the key in it does not suffice.
     pub async fn settle(
         &self,
         evidence: Evidence,
         presented: &Presented,
     ) -> Result<(Evidence, Verdict), Error> {
-        let verdict = self.judge(&evidence, presented);
+        let (evidence, verdict) = self.settle_by(evidence, presented).await;
         if matches!(verdict, Verdict::Accept(_)) || !evidence.is_stored() {
             return Ok((evidence, verdict));
         }
@@ -294,8 +256,17 @@ impl Verifier {
         if live.is_outage() {
             return Ok((evidence, verdict));
         }
-        let verdict = self.judge(&live, presented);
-        Ok((live, verdict))
+        Ok(self.settle_by(live, presented).await)
+    }
+
+    async fn settle_by(&self, evidence: Evidence, presented: &Presented) -> (Evidence, Verdict) {
+        let verdict = self.judge(&evidence, presented);
+        if matches!(verdict, Verdict::Accept(_)) || presented.certificate().is_none() {
+            return (evidence, verdict);
+        }
+        let evidence = self.with_cas(evidence).await;
+        let verdict = self.judge(&evidence, presented);
+        (evidence, verdict)
     }
 
     /// No verdict by a clock that shows less than signatures that were verified here earlier.

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use sshanchor::proto::doctor::ssh::Config;
+use sshanchor::proto::evidence::Offer;
 use sshanchor::proto::handshake::{Action, Gate};
 use sshanchor::proto::hostkey::{HostKey, KeyType, Presented};
 use sshanchor::proto::known_hosts::command::{Sought, order_lines};
@@ -164,7 +165,8 @@ pub fn known_hosts(octets: &[u8]) {
     }
     // What ssh is told of a host is about that host alone.
     if let Ok(sought) = Sought::read(host) {
-        let lines = order_lines(&sought, &KeyType::ALL);
+        let lines =
+            order_lines(&sought, &Offer { keys: KeyType::ALL.to_vec(), certificates: KeyType::ALL.to_vec() });
         let is_alone = |line: &String| matches!(entries(line, host).as_slice(), [only] if !only.shared && only.key.is_ok());
         assert!(lines.iter().all(is_alone), "{lines:?}");
     }

@@ -127,9 +127,9 @@ async fn order(args: &Args, cx: &Context) -> Result<(), Error> {
     let verifier = cx.verifier_with(args.bundle.load()?)?;
     for (host, port) in order_identities(&sought, &beside) {
         let Ok(host) = HostName::parse(host) else { continue };
-        let types = verifier.key_types(&verifier.evidence(&host, port).await?);
-        if !types.is_empty() {
-            return cx.out.line(&order_lines(&sought, &types).join("\n"));
+        let offer = verifier.offer(&verifier.evidence(&host, port).await?);
+        if !offer.is_empty() {
+            return cx.out.line(&order_lines(&sought, &offer).join("\n"));
         }
     }
     Ok(())
@@ -149,12 +149,12 @@ async fn decide(args: &Args, cx: &Context) -> Result<(), Error> {
     let evidence = verifier.evidence(&host, port).await?;
     let (evidence, verdict) = verifier.settle(evidence, &presented).await?;
     let witness: Anchored = accepted(verdict).map_err(|e| named_otherwise(e, &sought, &beside))?;
-    let line = accepting_line(&sought, presented.key(), &witness)
+    let line = accepting_line(&sought, &presented, &witness)
         .ok_or_else(|| Error::failure("internal", format!("{host}: the verdict is about another key")))?;
     if let Some(age) = evidence.origin().and_then(|origin| origin.age(now())) {
         cx.out.warn(&in_grace(&host.to_string(), age));
     }
-    cx.out.detail(&format!("{host}: the host key is proven by SSHFP at {}", witness.owner()));
+    cx.out.detail(&format!("{host}: the host key is {}", witness.basis()));
     cx.out.line(&line)
 }
 

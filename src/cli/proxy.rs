@@ -183,8 +183,7 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
     match relay_explained(stdin(), stdout(), server, verifier.deadline(), decide, explain, tell).await {
         Ok(relayed) => {
             if !relayed.client_is_asyncssh {
-                let owner = relayed.witness.owner();
-                cx.out.detail(&format!("{host}: the host key was proven by SSHFP at {owner}"));
+                cx.out.detail(&format!("{host}: the host key is {}", relayed.witness.basis()));
             }
             Ok(())
         }
@@ -308,9 +307,7 @@ fn joined(found: Result<Result<Evidence, Error>, JoinError>) -> Result<Evidence,
 /// Why no key whatever could be accepted, if that is so.
 fn hopeless(verifier: &Verifier, found: &Result<Evidence, Error>) -> Option<Error> {
     match found {
-        Ok(evidence) if verifier.key_types(evidence).is_empty() => {
-            accepted(verifier.without_key(evidence)).err()
-        }
+        Ok(evidence) if verifier.offer(evidence).is_empty() => accepted(verifier.without_key(evidence)).err(),
         Ok(_) => None,
         Err(error) => Some(error.clone()),
     }

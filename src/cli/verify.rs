@@ -245,7 +245,7 @@ impl Judged {
 
 fn accepted(anchored: &Anchored) -> String {
     let digest = data_encoding::BASE64_NOPAD.encode(anchored.key_sha256());
-    format!("{} SHA256:{digest} is proven by SSHFP at {}", anchored.key_type(), anchored.owner())
+    format!("{} SHA256:{digest} is {}", anchored.key_type(), anchored.basis())
 }
 
 impl Judged {

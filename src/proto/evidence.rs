@@ -1,13 +1,19 @@
 //! What DNS proves about a host's keys.
 
+mod ca;
+
+use std::collections::BTreeMap;
+
 use super::chain::Answer;
 use super::denial::Unproven;
 use super::hostkey::KeyType;
 use super::message::Question;
 use super::name::{HostName, Name, NameError};
-use super::policy::{Mode, Policy, PortLabels, Shortfall};
+use super::policy::{Mode, Policy, PortLabels, Require, Shortfall};
 use super::rr::{Origin, RrType};
 use super::sshfp::Sshfp;
+
+pub use ca::{CaSet, Gap, Scope};
 
 /// Where a host's keys may be published: at its own name, good on any port, and
 /// under its port label, good on that port only.
@@ -25,7 +31,29 @@ pub struct Evidence {
     host_keys: Result<Answer, Unproven>,
     /// Under the port label: can only add keys, unless policy wants these alone.
     port_keys: Result<Answer, Unproven>,
+    /// CA sets, revoked sets, and what else tells the host's zone.
+    others: BTreeMap<Question, Result<Answer, Unproven>>,
 }
+
+/// What a probe should ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// Types of plain keys, the best first.
+    pub keys: Vec<KeyType>,
+    /// Types of keys in certificates, the best first.
+    pub certificates: Vec<KeyType>,
+}
+
+impl Offer {
+    /// No key whatever could be accepted.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.certificates.is_empty()
+    }
+}
+
+/// Strongest and cheapest first.
+const PREFERENCE: [KeyType; 5] =
+    [KeyType::Ed25519, KeyType::EcdsaP256, KeyType::EcdsaP384, KeyType::EcdsaP521, KeyType::Rsa];
 
 impl Evidence {
     /// From the outcome of both lookups of [`owners`].
@@ -35,7 +63,7 @@ impl Evidence {
         host_keys: Result<Answer, Unproven>,
         port_keys: Result<Answer, Unproven>,
     ) -> Self {
-        Evidence { host, port, host_keys, port_keys }
+        Evidence { host, port, host_keys, port_keys, others: BTreeMap::new() }
     }
 
     /// The host asked about.
@@ -66,9 +94,15 @@ impl Evidence {
             })
     }
 
+    /// Every answer: of both lookups of [`owners`], and of those that followed.
+    fn answers(&self) -> impl Iterator<Item = &Result<Answer, Unproven>> {
+        [&self.host_keys, &self.port_keys].into_iter().chain(self.others.values())
+    }
+
     /// Where the proofs came from, of several the one to be told of; none if nothing is proven.
     pub fn origin(&self) -> Option<Origin> {
-        self.proven().map(|(answer, _)| answer.origin()).reduce(Origin::and)
+        let others = self.others.values().filter_map(|answer| answer.as_ref().ok());
+        self.proven().map(|(answer, _)| answer).chain(others).map(Answer::origin).reduce(Origin::and)
     }
 
     /// It comes from an earlier run or a file: DNS may know better.
@@ -76,11 +110,13 @@ impl Evidence {
         matches!(self.origin(), Some(Origin::Cache | Origin::Bundle))
     }
 
-    /// Nothing is proven, and that for want of a usable answer.
+    /// No keys and no CAs are proven, and that for want of a usable answer.
     pub fn is_outage(&self) -> bool {
-        let both = [&self.host_keys, &self.port_keys];
+        let is_ca_set = |question: &Question| question.name.labels().next() == Some(b"_ca");
+        let has_ca_set = self.others.iter().any(|(question, answer)| is_ca_set(question) && answer.is_ok());
         self.proven().next().is_none()
-            && both.iter().any(|answer| answer.as_ref().is_err_and(Unproven::is_outage))
+            && !has_ca_set
+            && self.answers().any(|answer| answer.as_ref().is_err_and(Unproven::is_outage))
     }
 
     /// Those of [`Evidence::proven`] that `policy` looks at.
@@ -112,8 +148,8 @@ impl Evidence {
         }
     }
 
-    /// The key types for which a usable record counts at `now`, in seconds since 1970, and which `policy` allows:
-    /// what a probe should offer. None of a host that policy passes.
+    /// The key types for which a usable record counts at `now`, in seconds since 1970, and which `policy` allows.
+    /// None of a host that policy passes.
     pub fn key_types(&self, policy: &Policy, now: u64) -> Vec<KeyType> {
         if policy.mode == Mode::Pass {
             return Vec::new();
@@ -121,11 +157,29 @@ impl Evidence {
         let records: Vec<Sshfp> = self.counting(policy, now).flat_map(|(_, records)| records).collect();
         let published =
             |t: &KeyType| records.iter().any(|r| r.is_usable() && r.algorithm() == t.sshfp_algorithm());
-        // Strongest and cheapest first.
-        [KeyType::Ed25519, KeyType::EcdsaP256, KeyType::EcdsaP384, KeyType::EcdsaP521, KeyType::Rsa]
-            .into_iter()
-            .filter(|t| policy.allows(*t) && published(t))
-            .collect()
+        PREFERENCE.into_iter().filter(|t| policy.allows(*t) && published(t)).collect()
+    }
+
+    /// What the host may show to be accepted, at `now` in seconds since 1970: plain keys of published types, certificates
+    /// where a CA set counts, both of them by what `policy` requires.
+    pub fn offer(&self, policy: &Policy, now: u64) -> Offer {
+        if policy.mode == Mode::Pass {
+            return Offer::default();
+        }
+        let published = self.key_types(policy, now);
+        let certificates = match self.ca_sets(policy, now).next() {
+            None => Vec::new(),
+            Some(_) => PREFERENCE.into_iter().filter(|t| policy.allows(*t)).collect(),
+        };
+        match policy.require {
+            Require::Either => Offer { keys: published, certificates },
+            Require::Hostkey => Offer { keys: published, certificates: Vec::new() },
+            Require::Ca => Offer { keys: Vec::new(), certificates },
+            Require::Both => Offer {
+                keys: Vec::new(),
+                certificates: certificates.into_iter().filter(|t| published.contains(t)).collect(),
+            },
+        }
     }
 
     /// The last second, since 1970, at which all that is proven still holds.

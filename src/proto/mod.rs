@@ -1,6 +1,7 @@
 //! Decisions, and nothing else: no I/O, no async, no clock, no environment. Time is an argument.
 
 pub mod bundle;
+pub mod certificate;
 pub mod chain;
 pub mod denial;
 pub mod doctor;
@@ -20,6 +21,7 @@ pub mod pattern;
 pub mod place;
 pub mod plan;
 pub mod policy;
+pub mod revocation;
 pub mod rr;
 pub mod ssh_config;
 pub mod sshfp;

@@ -31,6 +31,10 @@ pub struct Policy {
     pub port_labels: PortLabels,
     /// Where aliases may lead.
     pub aliases: Aliases,
+    /// Where CA sets are looked for: X of `_ca._ssh.X`. None: at every place that may speak for the host.
+    pub ca_at: Option<Vec<Name>>,
+    /// Which accepts need the proof that the key is not revoked.
+    pub revocation: Revocation,
     /// How long every signature of a proof must still hold.
     pub min_signature_left: Duration,
     /// How old the signatures over the SSHFP set and over the aliases before it may be, since their
@@ -49,13 +53,26 @@ pub enum Mode {
     Pass,
 }
 
-/// Which proof it takes. This version verifies no CAs, so that both mean the same.
+/// Which proof it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Require {
     /// One that suffices.
     Either,
     /// An SSHFP record of the plain key.
     Hostkey,
+    /// A certificate of a CA in a CA set.
+    Ca,
+    /// One certificate whose CA is in a CA set and whose plain key has an SSHFP record.
+    Both,
+}
+
+/// Which accepts need a revoked set, proven and with its sentinel. A key in one that is proven is refused in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revocation {
+    /// Those that rest on a CA; of plain keys the SSHFP record is taken away.
+    Ca,
+    /// All.
+    Always,
 }
 
 /// Which SSHFP sets count.
@@ -85,6 +102,8 @@ impl Default for Policy {
             algorithms: KeyType::ALL.to_vec(),
             port_labels: PortLabels::Allowed,
             aliases: Aliases::Any,
+            ca_at: None,
+            revocation: Revocation::Ca,
             min_signature_left: Duration::ZERO,
             max_signature_age: None,
             outage_grace: Duration::ZERO,

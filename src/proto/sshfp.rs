@@ -43,6 +43,11 @@ impl Sshfp {
         }
     }
 
+    /// The record of this SHA-256 digest, for a key that is not at hand.
+    pub fn sha256_of(algorithm: u8, digest: &[u8; 32]) -> Self {
+        Sshfp { algorithm, fingerprint_type: SHA256, fingerprint: digest.as_slice().into() }
+    }
+
     /// From RDATA.
     pub fn from_rdata(rdata: &[u8]) -> Result<Self, SshfpError> {
         match rdata {

@@ -181,7 +181,7 @@ impl Standing {
         match (verdict, origin) {
             (_, Some(Origin::Grace { .. })) => Self::Unproven,
             (Verdict::Accept(_), _) => Self::Proven,
-            (Verdict::Reject(Reason::KeyMismatch { .. }), _) => Self::Contradicted,
+            (Verdict::Reject(Reason::KeyMismatch { .. } | Reason::Revoked { .. }), _) => Self::Contradicted,
             (Verdict::Reject(Reason::KeyTypeNotPublished { .. }), _) => Self::OtherTypes,
             (Verdict::Reject(_) | Verdict::Unproven(_), _) => Self::Unproven,
         }

@@ -1,17 +1,21 @@
 //! The verdict, and the one place that makes an accept.
 
+use std::fmt;
+
+use super::certificate::{Certificate, SUFFIX};
 use super::denial::{Status, Unproven};
 use super::evidence::Evidence;
-use super::hostkey::{KeyType, Presented};
+use super::hostkey::{HostKey, KeyType, Presented};
 use super::message::Question;
 use super::name::{HostName, Name};
-use super::policy::{Mode, Policy, PortLabels};
+use super::policy::{Mode, Policy, PortLabels, Require, Revocation};
 use super::rr::RrType;
 use super::sshfp::Sshfp;
 
+mod ca;
 mod reason;
 
-pub use reason::{Reason, hint_for, status_code};
+pub use reason::{Reason, Whose, hint_for, status_code};
 
 /// The month in which this release was made, in seconds since 1970 (2026-11-01): an earlier clock is wrong.
 pub const RELEASED: u64 = 1_793_491_200;
@@ -36,8 +40,26 @@ pub struct Anchored {
     port: u16,
     key_type: KeyType,
     key_sha256: [u8; 32],
-    owner: Name,
+    basis: Basis,
     valid_until: u64,
+}
+
+/// What an accept rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Basis {
+    /// An SSHFP record of the plain key.
+    HostKey {
+        /// The owner of the set.
+        owner: Name,
+    },
+    /// A certificate of this host, whose CA has an SSHFP record in a CA set. Where policy wants both, the plain key has
+    /// one as well.
+    Ca {
+        /// The owner of the CA set.
+        owner: Name,
+        /// The CA's key.
+        ca: HostKey,
+    },
 }
 
 impl Anchored {
@@ -61,9 +83,24 @@ impl Anchored {
         &self.key_sha256
     }
 
-    /// The owner of the SSHFP set that vouches.
+    /// What it rests on.
+    pub fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
+    /// The CA that has signed the host's certificate, where that is what the accept rests on.
+    pub fn ca(&self) -> Option<&HostKey> {
+        match &self.basis {
+            Basis::HostKey { .. } => None,
+            Basis::Ca { ca, .. } => Some(ca),
+        }
+    }
+
+    /// The owner of the SSHFP set that vouches: for the key, or for the CA.
     pub fn owner(&self) -> &Name {
-        &self.owner
+        match &self.basis {
+            Basis::HostKey { owner } | Basis::Ca { owner, .. } => owner,
+        }
     }
 
     /// Until when the proof may be kept, in seconds since 1970.
@@ -76,18 +113,37 @@ impl Anchored {
     pub fn for_tests(host: &str, port: u16, key: &super::hostkey::HostKey) -> Self {
         let host = HostName::parse(host).unwrap();
         let owner = host.name().clone();
-        let key_sha256 = key.sha256();
-        Anchored { host, port, key_type: key.key_type(), key_sha256, owner, valid_until: u64::MAX }
+        let (key_sha256, basis) = (key.sha256(), Basis::HostKey { owner });
+        Anchored { host, port, key_type: key.key_type(), key_sha256, basis, valid_until: u64::MAX }
     }
+}
+
+/// What it rests on, for people.
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostKey { owner } => write!(f, "proven by SSHFP at {owner}"),
+            Self::Ca { owner, ca } => {
+                write!(f, "certified by the CA {ca}, which is proven by SSHFP at {owner}")
+            }
+        }
+    }
+}
+
+/// A proof that suffices: what it is, and until when it may be kept.
+struct Sufficient {
+    basis: Basis,
+    valid_until: u64,
 }
 
 /// Judges the key that a server presented by what is proven, at `now` in seconds since 1970, and by the
 /// host's policy, which only takes accepts away: a proof that does not suffice by it counts neither for nor
 /// against a key.
 ///
-/// The one maker of [`Anchored`]. Every accept rests on an SSHFP set that is proven for exactly this
-/// host, or this host and port, and holds the SHA-256 of exactly this key. A certificate counts by the
-/// plain key inside it, which is the key that signed the exchange.
+/// The one maker of [`Anchored`]. Every accept rests on an SSHFP set that is proven for exactly this host, or this host
+/// and port, and holds the SHA-256 of exactly this key; or on a certificate for this host whose CA has its SHA-256 in a
+/// CA set that the host's own zone vouches for. In a certificate the plain key counts as well: it is what signed the
+/// exchange. A key that a proven set revokes is refused before anything else is looked at: the host's or its CA's.
 ///
 /// Signatures have to hold at `now`. TTLs do not count here: a resolver may hand out a last second of
 /// them, and data is good for the transaction that asked for it (RFC 1035 section 3.2.1); how long a
@@ -98,34 +154,69 @@ pub fn decide(evidence: &Evidence, presented: &Presented, policy: &Policy, now: 
     if now < RELEASED || policy.mode == Mode::Pass {
         return Verdict::Unproven(nothing_vouches(evidence, policy, now));
     }
+    let ca_key = presented.certificate().and_then(Certificate::ca);
+    for (revoked, whose) in [Some((key, Whose::Host)), ca_key.map(|ca| (ca, Whose::Ca))].into_iter().flatten()
+    {
+        if let Some(owner) = evidence.revoked_at(revoked, now) {
+            let (key, owner) = (revoked.clone(), owner.clone());
+            return Verdict::Reject(Reason::Revoked { host, whose, key, owner });
+        }
+    }
+    let by_key = || by_host_key(evidence, key, policy, now);
+    let by_ca = || ca::by_certificate(evidence, presented, policy, now);
+    let sufficient = match policy.require {
+        Require::Hostkey => by_key(),
+        Require::Ca => by_ca(),
+        Require::Both => by_ca().and_then(|ca| {
+            let valid_until = by_key()?.valid_until.min(ca.valid_until);
+            Ok(Sufficient { valid_until, ..ca })
+        }),
+        Require::Either => by_key().or_else(|by_key| by_ca().map_err(|by_ca| ca::graver(by_key, by_ca))),
+    };
+    let valid_until = match (&sufficient, policy.revocation) {
+        (Ok(_), Revocation::Always) => match evidence.revoked_of_zone(policy, now) {
+            Ok(revoked) => revoked.valid_until(),
+            Err(gap) => return Verdict::Unproven(ca::revocation_unproven(host, gap)),
+        },
+        _ => u64::MAX,
+    };
+    match sufficient {
+        Err(verdict) => verdict,
+        Ok(_) if !policy.allows(key.key_type()) => {
+            let (presented, allowed) = (key.clone(), policy.algorithms.clone());
+            Verdict::Reject(Reason::AlgorithmNotAllowed { host, presented, allowed })
+        }
+        Ok(by) => Verdict::Accept(Anchored {
+            host,
+            port,
+            key_type: key.key_type(),
+            key_sha256: key.sha256(),
+            basis: by.basis,
+            valid_until: by.valid_until.min(valid_until),
+        }),
+    }
+}
+
+/// By an SSHFP record of the plain key. The error is the verdict without one.
+fn by_host_key(evidence: &Evidence, key: &HostKey, policy: &Policy, now: u64) -> Result<Sufficient, Verdict> {
     let mut published: Vec<Sshfp> = Vec::new();
     for (answer, records) in evidence.counting(policy, now) {
         if records.iter().any(|record| record.matches(key)) {
-            if !policy.allows(key.key_type()) {
-                let (presented, allowed) = (key.clone(), policy.algorithms.clone());
-                return Verdict::Reject(Reason::AlgorithmNotAllowed { host, presented, allowed });
-            }
-            return Verdict::Accept(Anchored {
-                host,
-                port,
-                key_type: key.key_type(),
-                key_sha256: key.sha256(),
-                owner: answer.data().set().owner().clone(),
-                valid_until: answer.valid_until(),
-            });
+            let basis = Basis::HostKey { owner: answer.data().set().owner().clone() };
+            return Ok(Sufficient { basis, valid_until: answer.valid_until() });
         }
         published.extend(records.into_iter().filter(Sshfp::is_usable));
     }
-    let presented = key.clone();
+    let (host, presented) = (evidence.host().clone(), key.clone());
     let of_its_type = |record: &Sshfp| record.algorithm() == key.key_type().sshfp_algorithm();
-    if published.iter().any(of_its_type) {
+    Err(if published.iter().any(of_its_type) {
         published.retain(of_its_type);
-        return Verdict::Reject(Reason::KeyMismatch { host, presented, published });
-    }
-    if !published.is_empty() {
-        return Verdict::Reject(Reason::KeyTypeNotPublished { host, presented, published });
-    }
-    Verdict::Unproven(nothing_vouches(evidence, policy, now))
+        Verdict::Reject(Reason::KeyMismatch { host, presented, published })
+    } else if !published.is_empty() {
+        Verdict::Reject(Reason::KeyTypeNotPublished { host, presented, published })
+    } else {
+        Verdict::Unproven(nothing_vouches(evidence, policy, now))
+    })
 }
 
 /// A proven set that counts: where it is, and its records that can vouch.
@@ -165,7 +256,7 @@ pub fn nothing_vouches(evidence: &Evidence, policy: &Policy, now: u64) -> Reason
         return Reason::Clock { now, not_before: RELEASED };
     }
     let counting: Vec<Sshfp> = evidence.counting(policy, now).flat_map(|(_, records)| records).collect();
-    if counting.iter().any(Sshfp::is_usable) {
+    if counting.iter().any(Sshfp::is_usable) && policy.require != Require::Ca {
         return Reason::NoAllowedType { host, allowed: policy.algorithms.clone() };
     }
     if !counting.is_empty() {
@@ -187,17 +278,24 @@ pub fn nothing_vouches(evidence: &Evidence, policy: &Policy, now: u64) -> Reason
     Reason::NoProof { host, cause: Box::new(cause) }
 }
 
-/// Why there is no key to judge: of the types for which records count at `now`, in seconds since 1970, and which
-/// `policy` allows the server offers none.
+/// Why there is no key to judge: of what counts at `now`, in seconds since 1970, and which `policy` allows the server
+/// offers nothing.
 pub fn nothing_offered(evidence: &Evidence, policy: &Policy, server_offers: Vec<String>, now: u64) -> Reason {
     let host = evidence.host().clone();
     let any = Policy { algorithms: KeyType::ALL.to_vec(), ..policy.clone() };
-    let published = evidence.key_types(&any, now);
+    let published = evidence.offer(&any, now);
     let forbidden = |name: &String| {
-        KeyType::from_algorithm(name).is_some_and(|t| published.contains(&t) && !policy.allows(t))
+        let (types, plain) = match name.strip_suffix(SUFFIX) {
+            Some(plain) => (&published.certificates, plain),
+            None => (&published.keys, name.as_str()),
+        };
+        KeyType::from_algorithm(plain).is_some_and(|t| types.contains(&t) && !policy.allows(t))
     };
-    match server_offers.iter().any(forbidden) {
-        true => Reason::NoAllowedType { host, allowed: policy.algorithms.clone() },
+    if server_offers.iter().any(forbidden) {
+        return Reason::NoAllowedType { host, allowed: policy.algorithms.clone() };
+    }
+    match published.keys.is_empty() && !published.certificates.is_empty() {
+        true => Reason::NoCertificateOffered { host, server_offers },
         false => Reason::NoPublishedTypeOffered { host, server_offers },
     }
 }

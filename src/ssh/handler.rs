@@ -13,7 +13,8 @@ use super::probe::ProbeError;
 #[derive(Debug)]
 pub(super) struct Agreed {
     pub(super) kex: String,
-    pub(super) key_algorithm: String,
+    /// How the host key signs; of a certificate that of the key in it.
+    pub(super) signs_as: String,
     pub(super) strict_kex: bool,
 }
 
@@ -83,7 +84,7 @@ impl Handler for Answers {
         if let Some(agreed) = self.agreed.take() {
             let _ = agreed.send(Agreed {
                 kex: names.kex.as_ref().to_owned(),
-                key_algorithm: names.key.to_string(),
+                signs_as: names.key.to_string(),
                 strict_kex: names.strict_kex(),
             });
         }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::handler::{Agreed, Answers, Banner};
 use super::stream::{BeginningError, Tether, Tethered};
 use crate::output::sanitise;
+use crate::proto::certificate::SUFFIX;
 use crate::proto::hostkey::{HostKeyError, KeyType, Presented};
 use crate::proto::wire::Reader;
 
@@ -146,20 +147,46 @@ impl From<russh::Error> for ProbeError {
     }
 }
 
-/// Runs the key exchange with the server at the other end of `stream`, offering the host key types
-/// of `offer` alone, and ends the connection. Nothing about a user is sent.
-pub async fn probe(stream: TcpStream, offer: &[KeyType], deadline: Instant) -> Result<Probed, ProbeError> {
-    exchange(stream, offer, deadline, PROBE_KEX).await.map(|exchanged| exchanged.probed)
+/// Which host keys a handshake asks for: plain ones, or certificates for such. Never both, so that what comes is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Plain keys of these types.
+    Keys(Vec<KeyType>),
+    /// Certificates for keys of these types.
+    Certificates(Vec<KeyType>),
+}
+
+impl Ask {
+    /// The types, the best first.
+    pub fn types(&self) -> &[KeyType] {
+        match self {
+            Self::Keys(types) | Self::Certificates(types) => types,
+        }
+    }
+
+    /// The name of the host key algorithm that was agreed upon, of which russh tells how the plain key signs.
+    fn negotiated(&self, signs_as: &str) -> String {
+        match self {
+            Self::Keys(_) => signs_as.to_owned(),
+            Self::Certificates(_) => format!("{signs_as}{SUFFIX}"),
+        }
+    }
+}
+
+/// Runs the key exchange with the server at the other end of `stream`, asking for host keys by `ask` alone, and ends the
+/// connection. Nothing about a user is sent.
+pub async fn probe(stream: TcpStream, ask: &Ask, deadline: Instant) -> Result<Probed, ProbeError> {
+    exchange(stream, ask, deadline, PROBE_KEX).await.map(|exchanged| exchanged.probed)
 }
 
 /// What is kept of a handshake: what it showed ([`Probed`]), or the connection as well
 /// ([`Unjudged`](super::client::Unjudged)).
 pub trait Handshake: Sized {
-    /// A key exchange with the server at the other end of `stream`, offering the host key types of `offer` alone.
+    /// A key exchange with the server at the other end of `stream`, asking for host keys by `ask` alone.
     /// Nothing about a user is sent.
     fn shake(
         stream: TcpStream,
-        offer: &[KeyType],
+        ask: &Ask,
         deadline: Instant,
     ) -> impl Future<Output = Result<Self, ProbeError>> + Send;
 
@@ -168,8 +195,8 @@ pub trait Handshake: Sized {
 }
 
 impl Handshake for Probed {
-    async fn shake(stream: TcpStream, offer: &[KeyType], deadline: Instant) -> Result<Self, ProbeError> {
-        probe(stream, offer, deadline).await
+    async fn shake(stream: TcpStream, ask: &Ask, deadline: Instant) -> Result<Self, ProbeError> {
+        probe(stream, ask, deadline).await
     }
 
     fn probed(&self) -> &Probed {
@@ -189,11 +216,11 @@ pub(super) struct Exchanged {
 /// The key exchange, and every check of it that russh leaves to its caller.
 pub(super) async fn exchange(
     stream: TcpStream,
-    offer: &[KeyType],
+    ask: &Ask,
     deadline: Instant,
     kex: &'static [kex::Name],
 ) -> Result<Exchanged, ProbeError> {
-    if offer.is_empty() {
+    if ask.types().is_empty() {
         return Err(ProbeError::NothingOffered);
     }
     stream.set_nodelay(true).map_err(ProbeError::Io)?;
@@ -201,21 +228,22 @@ pub(super) async fn exchange(
     let (agreed, mut outcome) = oneshot::channel();
     let banner = Banner::default();
     let answers = Answers::new(agreed, banner.clone());
-    let connecting = client::connect_stream(Arc::new(config(offer, kex)), stream, answers);
+    let connecting = client::connect_stream(Arc::new(config(ask, kex)), stream, answers);
     // On time-out the tether goes too, and with it the task that russh started.
     let handle = timeout_at(deadline, connecting).await;
     let timeout = ProbeError::Timeout { version: tether.server_version().is_some() };
     let handle = handle.map_err(|_| timeout)??;
     let silent = || ProbeError::Protocol("no outcome of the key exchange".into());
-    let Agreed { kex, key_algorithm, strict_kex } = outcome.try_recv().map_err(|_| silent())?;
+    let Agreed { kex, signs_as, strict_kex } = outcome.try_recv().map_err(|_| silent())?;
     // The octets of K_S that went into the exchange hash. russh parses them leniently: it lets octets
     // trail, does not hold the type against the algorithm agreed upon, nor that of the signature.
     let signed = handle.agent_session_binding().ok_or_else(silent)?;
+    let key_algorithm = ask.negotiated(&signs_as);
     let presented = Presented::from_blob(signed.host_key(), &key_algorithm)?;
     let by = Reader::new(signed.signature()).string().unwrap_or_default();
-    if by != key_algorithm.as_bytes() {
+    if by != signs_as.as_bytes() {
         let signed = printable(&String::from_utf8_lossy(by), MAX_NAME);
-        return Err(ProbeError::SignatureAlgorithm { signed, agreed: key_algorithm });
+        return Err(ProbeError::SignatureAlgorithm { signed, agreed: signs_as });
     }
     let server_version = tether.server_version().unwrap_or_default().to_owned();
     let probed = Probed { presented, kex, key_algorithm, strict_kex, server_version };
@@ -254,16 +282,22 @@ pub(super) const SESSION_KEX: &[kex::Name] = &[
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
 ];
 
-fn config(offer: &[KeyType], kex: &'static [kex::Name]) -> Config {
-    let mut key: Vec<Algorithm> = Vec::new();
-    for algorithm in offer.iter().flat_map(|t| algorithms(*t)) {
-        if !key.contains(algorithm) {
-            key.push(algorithm.clone());
+fn config(ask: &Ask, kex: &'static [kex::Name]) -> Config {
+    let mut wanted: Vec<Algorithm> = Vec::new();
+    for algorithm in ask.types().iter().flat_map(|t| algorithms(*t)) {
+        if !wanted.contains(algorithm) {
+            wanted.push(algorithm.clone());
         }
     }
+    let (key, certificates) = match ask {
+        Ask::Keys(_) => (wanted, Vec::new()),
+        Ask::Certificates(_) => (Vec::new(), wanted),
+    };
+    let (key, host_key_certificates) = (Cow::Owned(key), Cow::Owned(certificates));
+    let preferred = Preferred { kex: Cow::Borrowed(kex), key, host_key_certificates, ..Preferred::default() };
     Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-sshanchor_", env!("CARGO_PKG_VERSION")))),
-        preferred: Preferred { kex: Cow::Borrowed(kex), key: Cow::Owned(key), ..Preferred::default() },
+        preferred,
         nodelay: true,
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVES,

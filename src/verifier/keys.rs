@@ -3,12 +3,12 @@
 use super::{ProbeFailure, Verification, Verifier};
 use crate::error::Error;
 use crate::fan_out::in_order;
-use crate::proto::evidence::Evidence;
+use crate::proto::evidence::{Evidence, Offer};
 use crate::proto::hostkey::{HostKey, KeyType, Presented};
 use crate::proto::name::HostName;
 use crate::proto::policy::Mode;
 use crate::proto::verdict::{Anchored, Published, Reason, Verdict, published};
-use crate::ssh::probe::{ProbeError, probe};
+use crate::ssh::probe::{Ask, ProbeError, probe};
 
 /// Handshakes with one host at the same time; a server may take few that have not authenticated (MaxStartups).
 const AT_ONCE: usize = 2;
@@ -48,77 +48,74 @@ impl Verifier {
         }
         let first = self.verify(host, port).await?;
         let accepted = match self.verdict(&first) {
-            Ok(Verdict::Accept(anchored)) => Ok(anchored),
+            Ok(Verdict::Accept(_)) => Ok(()),
             Ok(other) => Err(other),
             Err(_) => return Ok(Err(first.into_failure())),
         };
-        let (anchored, probed) = match (accepted, first.probed) {
-            (Ok(anchored), Some(Ok(probed))) => (anchored, probed),
+        let probed = match (accepted, first.probed) {
+            (Ok(_), Some(Ok(probed))) => probed,
             (Ok(_), _) => return Err(Error::failure("internal", "an accept without a key")),
             (Err(verdict), _) => return Ok(Err(NoKeys::Verdict(verdict))),
         };
         let mut evidence = first.evidence;
-        let mut mismatches: Vec<(KeyType, Verdict)> = Vec::new();
-        let mut keys = vec![(probed.presented.key().clone(), anchored)];
-        let others = self.key_types(&evidence);
-        let others = others.into_iter().filter(|t| *t != probed.presented.key().key_type());
-        let shown = in_order(others, AT_ONCE, |key_type| {
+        let mut shown = vec![probed.presented];
+        let asks = self.others(&evidence, &shown);
+        let more = in_order(asks, AT_ONCE, |ask| {
             // Each with all of the time: a silent resolver takes most of it before a stored address serves.
             let (verifier, host) = (self.for_one_host(), host.clone());
-            async move { (key_type, verifier.shown(&host, port, key_type).await) }
+            async move { verifier.shown(&host, port, ask).await }
         });
-        for (key_type, shown) in shown.await? {
-            let presented = match shown {
-                Ok(Some(presented)) => presented,
-                Ok(None) => continue,
+        for presented in more.await? {
+            match presented {
+                Ok(Some(presented)) => shown.push(presented),
+                Ok(None) => {}
                 Err(failure) => return Ok(Err(NoKeys::Failed(failure))),
-            };
-            let (by, verdict) = self.settle(evidence, &presented).await?;
-            evidence = by;
-            match verdict {
-                Verdict::Accept(anchored) => keys.push((presented.key().clone(), anchored)),
-                Verdict::Reject(Reason::KeyMismatch { .. }) => mismatches.push((key_type, verdict)),
-                verdict => return Ok(Err(NoKeys::Verdict(verdict))),
             }
         }
-        let (keys, unpublished) = match self.still_proven(&evidence, keys, &mut mismatches) {
-            Ok(found) => found,
-            Err(verdict) => return Ok(Err(NoKeys::Verdict(verdict))),
-        };
-        let is_proven =
-            |t: KeyType| keys.iter().any(|(key, _)| key.key_type().sshfp_algorithm() == t.sshfp_algorithm());
-        match mismatches.into_iter().find(|(key_type, _)| !is_proven(*key_type)) {
-            Some((_, verdict)) => Ok(Err(NoKeys::Verdict(verdict))),
-            None if keys.is_empty() => match unpublished {
-                Some(verdict) => Ok(Err(NoKeys::Verdict(verdict))),
-                None => Err(Error::failure("internal", "no key, and no reason")),
-            },
-            None => Ok(Ok(ProvenKeys { keys, evidence })),
+        for presented in &shown {
+            evidence = self.settle(evidence, presented).await?.0;
         }
+        Ok(self.sift(&evidence, shown).map(|keys| ProvenKeys { keys, evidence }).map_err(NoKeys::Verdict))
     }
 
-    /// Of `keys` those that `evidence` proves, which may be newer than what they were accepted by: what is stored
-    /// accepts one key, and for another DNS was asked, which may have withdrawn the first by now. Mismatches are added to
-    /// `mismatches`; a key of a type without records goes, with the verdict on it. Any other verdict is on the host.
-    #[allow(clippy::type_complexity)] // a list, and one of those that are not in it
-    fn still_proven(
-        &self,
-        evidence: &Evidence,
-        keys: Vec<(HostKey, Anchored)>,
-        mismatches: &mut Vec<(KeyType, Verdict)>,
-    ) -> Result<(Vec<(HostKey, Anchored)>, Option<Verdict>), Verdict> {
-        let (mut proven, mut unpublished) = (Vec::new(), None);
-        for (key, _) in keys {
-            match self.judge(evidence, &Presented::Plain(key.clone())) {
-                Verdict::Accept(anchored) => proven.push((key, anchored)),
+    /// What else to ask the host for: keys of other published types, and certificates where a CA vouches.
+    fn others(&self, evidence: &Evidence, shown: &[Presented]) -> Vec<Ask> {
+        let is_new = |t: &KeyType| shown.iter().all(|presented| presented.key().key_type() != *t);
+        let Offer { keys, certificates } = self.offer(evidence);
+        let others: Vec<KeyType> =
+            certificates.into_iter().filter(|t| !keys.contains(t)).filter(is_new).collect();
+        let plain = keys.into_iter().filter(is_new).map(|t| Ask::Keys(vec![t]));
+        plain.chain(others.into_iter().map(|t| Ask::Certificates(vec![t]))).collect()
+    }
+
+    /// Of what the host has shown that which `evidence` proves; it may be newer than what accepted some of it: what is
+    /// stored accepts one key, and for another DNS was asked, which may have withdrawn the first by now.
+    ///
+    /// The error is a verdict on the host as a whole: a key of an algorithm that is not proven where none of that
+    /// algorithm is, or nothing at all that is proven. A key of a type without records is passed over.
+    fn sift(&self, evidence: &Evidence, shown: Vec<Presented>) -> Result<Vec<(HostKey, Anchored)>, Verdict> {
+        let mut keys: Vec<(HostKey, Anchored)> = Vec::new();
+        let (mut mismatches, mut unpublished) = (Vec::new(), None);
+        for presented in shown {
+            let algorithm = presented.key().key_type().sshfp_algorithm();
+            match self.judge(evidence, &presented) {
+                Verdict::Accept(anchored) => keys.push((presented.key().clone(), anchored)),
                 verdict @ Verdict::Reject(Reason::KeyMismatch { .. }) => {
-                    mismatches.push((key.key_type(), verdict));
+                    mismatches.push((algorithm, verdict))
                 }
                 verdict @ Verdict::Reject(Reason::KeyTypeNotPublished { .. }) => unpublished = Some(verdict),
                 verdict => return Err(verdict),
             }
         }
-        Ok((proven, unpublished))
+        let is_proven =
+            |algorithm: u8| keys.iter().any(|(key, _)| key.key_type().sshfp_algorithm() == algorithm);
+        match mismatches.into_iter().find(|(algorithm, _)| !is_proven(*algorithm)) {
+            Some((_, verdict)) => Err(verdict),
+            None => match unpublished {
+                Some(verdict) if keys.is_empty() => Err(verdict),
+                _ => Ok(keys),
+            },
+        }
     }
 
     /// The proven records that vouch for the host, without a word to it.
@@ -143,15 +140,10 @@ impl Verifier {
         (self.policy(host).mode == Mode::Pass).then(|| Reason::Passed { host: host.clone() })
     }
 
-    /// The key of this type that the host shows; none if it has none.
-    async fn shown(
-        &self,
-        host: &HostName,
-        port: u16,
-        key_type: KeyType,
-    ) -> Result<Option<Presented>, ProbeFailure> {
+    /// What the host shows of this; none if it has none.
+    async fn shown(&self, host: &HostName, port: u16, ask: Ask) -> Result<Option<Presented>, ProbeFailure> {
         let stream = self.connect(host, port).await?;
-        match probe(stream, &[key_type], self.deadline).await {
+        match probe(stream, &ask, self.deadline).await {
             Ok(probed) => Ok(Some(probed.presented)),
             Err(ProbeError::NoCommonKeyType { .. }) => Ok(None),
             Err(error) => Err(error.into()),

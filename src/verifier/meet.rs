@@ -5,10 +5,11 @@ use tokio::net::TcpStream;
 use super::{ProbeFailure, Verification, Verifier};
 use crate::error::Error;
 use crate::proto::evidence::Evidence;
+use crate::proto::hostkey::KeyType;
 use crate::proto::name::HostName;
 use crate::proto::verdict::{Reason, Verdict};
 use crate::ssh::client::{Session, Unjudged};
-use crate::ssh::probe::{Handshake, ProbeError};
+use crate::ssh::probe::{Ask, Handshake, ProbeError};
 
 /// What came of one host to which a session is wanted.
 #[derive(Debug)]
@@ -77,7 +78,7 @@ impl Verifier {
             {
                 return Ok(Verification { evidence, ..first });
             }
-            _ if self.key_types(&evidence).is_empty() => None,
+            _ if self.offer(&evidence).is_empty() => None,
             seen => match (self.connect(host, port).await, seen) {
                 (Err(_), Some(Ok(_))) => return Ok(Verification { evidence, ..first }),
                 (connected, _) => Some(connected),
@@ -86,37 +87,69 @@ impl Verifier {
         Ok(self.shake_hands(evidence, stream).await)
     }
 
+    /// A handshake for plain keys of published types; and where that does not come to an accept, or there are none, one
+    /// for certificates, if a CA may vouch.
     async fn shake_hands<H: Handshake>(
         &self,
         evidence: Evidence,
         stream: Option<Result<TcpStream, ProbeFailure>>,
     ) -> Verification<H> {
-        let probed = match stream {
-            None => None,
-            Some(Err(failure)) => Some(Err(failure)),
-            Some(Ok(stream)) => Some(self.probe(&evidence, stream).await.map_err(ProbeFailure::from)),
+        let stream = match stream {
+            None => return Verification { evidence, probed: None },
+            Some(Err(failure)) => return Verification { evidence, probed: Some(Err(failure)) },
+            Some(Ok(stream)) => stream,
         };
-        Verification { evidence, probed }
+        let offer = self.offer(&evidence);
+        if offer.keys.is_empty() {
+            let probed = H::shake(stream, &Ask::Certificates(offer.certificates), self.deadline).await;
+            return Verification { evidence, probed: Some(probed.map_err(ProbeFailure::from)) };
+        }
+        let probed = self.probe(&evidence, stream, offer.keys).await.map_err(ProbeFailure::from);
+        let first = Verification { evidence, probed: Some(probed) };
+        match self.verdict(&first) {
+            Ok(Verdict::Reject(_)) => self.try_certificate(first).await,
+            _ => first,
+        }
+    }
+
+    /// What the host showed is none of the keys that are published: it may hold a certificate.
+    async fn try_certificate<H: Handshake>(&self, first: Verification<H>) -> Verification<H> {
+        let evidence = self.with_cas(first.evidence.clone()).await;
+        let certificates = self.offer(&evidence).certificates;
+        if certificates.is_empty() {
+            return Verification { evidence, ..first };
+        }
+        let Ok(stream) = self.connect(evidence.host(), evidence.port()).await else { return first };
+        let ask = Ask::Certificates(certificates);
+        match H::shake(stream, &ask, self.deadline).await {
+            Ok(shown) => Verification { evidence, probed: Some(Ok(shown)) },
+            Err(_) => first,
+        }
     }
 
     /// Learns a key of a published type. SSHFP does not tell the ECDSA curves apart (RFC 6594), and
     /// a server may hold keys on several of which one is published: the other curves are asked for as well
     /// before a mismatch is the last word.
-    async fn probe<H: Handshake>(&self, evidence: &Evidence, stream: TcpStream) -> Result<H, ProbeError> {
-        let mut offer = self.key_types(evidence);
-        let first = H::shake(stream, &offer, self.deadline).await?;
+    async fn probe<H: Handshake>(
+        &self,
+        evidence: &Evidence,
+        stream: TcpStream,
+        types: Vec<KeyType>,
+    ) -> Result<H, ProbeError> {
+        let mut ask = types;
+        let first = H::shake(stream, &Ask::Keys(ask.clone()), self.deadline).await?;
         let mut shown = first.probed().presented.key().key_type();
-        offer.retain(|t| t.sshfp_algorithm() == shown.sshfp_algorithm());
+        ask.retain(|t| t.sshfp_algorithm() == shown.sshfp_algorithm());
         if !self.is_mismatch(evidence, &first) {
             return Ok(first);
         }
         loop {
-            offer.retain(|t| *t != shown);
-            if offer.is_empty() {
+            ask.retain(|t| *t != shown);
+            if ask.is_empty() {
                 return Ok(first);
             }
             let Ok(stream) = self.connect(evidence.host(), evidence.port()).await else { return Ok(first) };
-            match H::shake(stream, &offer, self.deadline).await {
+            match H::shake(stream, &Ask::Keys(ask.clone()), self.deadline).await {
                 Ok(other) if self.is_mismatch(evidence, &other) => {
                     shown = other.probed().presented.key().key_type();
                 }

@@ -199,14 +199,14 @@ fn a_malformed_file_stops_every_command_and_shows_the_line() {
 
 #[test]
 fn check_tells_all_mistakes() {
-    let home = Home::with("version = 1\na = 1\n[[host]]\nmatch = \"*\"\nrequire = \"both\"\nmode = \"no\"\n");
+    let home = Home::with("version = 1\na = 1\n[[host]]\nmatch = \"*\"\nca_at = \"*.a\"\nmode = \"no\"\n");
     let checked = home.run(&["config", "check", "--json"]);
     assert_eq!(checked.status, Some(2), "{}", checked.err);
     let json = checked.json();
     let lines: Vec<Option<u64>> = json.iter().map(|found| found["line"].as_u64()).collect();
     assert_eq!(lines, [Some(2), Some(5), Some(6), None]);
     assert!(json[..3].iter().all(|found| found["finding"] == "malformed"), "{}", checked.out);
-    assert!(json[1]["message"].as_str().unwrap().contains("verifies no CAs yet"), "{}", json[1]);
+    assert!(json[1]["message"].as_str().unwrap().contains("ca_at"), "{}", json[1]);
     assert_eq!(json[3]["findings"], 3);
 }
 

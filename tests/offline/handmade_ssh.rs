@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use handmade::{Lies, blob, keypair, start, string};
 use sshanchor::proto::hostkey::{HostKey, HostKeyError, KeyType, Presented};
-use sshanchor::ssh::probe::{ProbeError, Probed, probe};
+use sshanchor::ssh::probe::{Ask, ProbeError, Probed, probe};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 async fn ask(lies: Lies) -> Result<Probed, ProbeError> {
     let stream = TcpStream::connect(start(lies).await).await.unwrap();
-    probe(stream, &KeyType::ALL, Instant::now() + Duration::from_secs(10)).await
+    probe(stream, &Ask::Keys(KeyType::ALL.to_vec()), Instant::now() + Duration::from_secs(10)).await
 }
 
 #[tokio::test]

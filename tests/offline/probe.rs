@@ -5,7 +5,7 @@ use std::time::Duration;
 use russh::keys::{Algorithm, EcdsaCurve};
 use sshanchor::lab::host::{ToyHost, generate_key};
 use sshanchor::proto::hostkey::{KeyType, Presented};
-use sshanchor::ssh::probe::{ProbeError, Probed, probe};
+use sshanchor::ssh::probe::{Ask, ProbeError, Probed, probe};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ async fn toy(algorithm: Algorithm) -> ToyHost {
 }
 
 async fn ask(host: &ToyHost, offer: &[KeyType]) -> Result<Probed, ProbeError> {
-    probe(TcpStream::connect(host.address()).await.unwrap(), offer, within(20_000)).await
+    probe(TcpStream::connect(host.address()).await.unwrap(), &Ask::Keys(offer.to_vec()), within(20_000)).await
 }
 
 /// A server that sends `octets` and then waits for the client to leave.
@@ -74,7 +74,9 @@ async fn a_silent_server_costs_no_more_than_the_deadline_and_no_socket() {
     for octets in [&b""[..], b"SSH-2.0-slow\r\n", b"chatter\r\nchatter\r\n"] {
         let (address, server) = blurting(octets).await;
         let started = Instant::now();
-        let outcome = probe(TcpStream::connect(address).await.unwrap(), &KeyType::ALL, within(150)).await;
+        let outcome =
+            probe(TcpStream::connect(address).await.unwrap(), &Ask::Keys(KeyType::ALL.to_vec()), within(150))
+                .await;
         assert!(matches!(outcome, Err(ProbeError::Timeout { .. })), "{outcome:?}");
         assert!(started.elapsed() < Duration::from_secs(5));
         // The server sees the end of the connection: nothing of the probe lives on.
@@ -86,7 +88,9 @@ async fn a_silent_server_costs_no_more_than_the_deadline_and_no_socket() {
 async fn servers_that_speak_something_else_are_told_apart() {
     let case = async |octets: &'static [u8]| {
         let (address, _server) = blurting(octets).await;
-        probe(TcpStream::connect(address).await.unwrap(), &KeyType::ALL, within(2_000)).await.unwrap_err()
+        probe(TcpStream::connect(address).await.unwrap(), &Ask::Keys(KeyType::ALL.to_vec()), within(2_000))
+            .await
+            .unwrap_err()
     };
     assert!(matches!(case(b"SSH-2.0-x\r\n\xff\xff\xff\xff....").await, ProbeError::Protocol(_)));
     assert!(matches!(case(b"SSH-1.5-old\r\n").await, ProbeError::Protocol(_)));
@@ -103,5 +107,8 @@ async fn a_server_that_hangs_up_is_reported_as_such() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     drop(listener.accept().await.unwrap());
-    assert!(matches!(probe(stream, &KeyType::ALL, within(2_000)).await, Err(ProbeError::Closed)));
+    assert!(matches!(
+        probe(stream, &Ask::Keys(KeyType::ALL.to_vec()), within(2_000)).await,
+        Err(ProbeError::Closed)
+    ));
 }

@@ -158,11 +158,7 @@ fn tell(cx: &Context, note: Note<'_>) {
         Note::Banner(text) => cx.out.note(text),
         Note::Proven(session) => {
             let anchored = session.anchored();
-            cx.out.detail(&format!(
-                "{}: the host key was proven by SSHFP at {}",
-                anchored.host(),
-                anchored.owner()
-            ));
+            cx.out.detail(&format!("{}: the host key is {}", anchored.host(), anchored.basis()));
         }
     }
 }

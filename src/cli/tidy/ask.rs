@@ -135,7 +135,7 @@ fn told(host: &HostName, verdict: &Verdict, standing: Standing) -> (Option<&'sta
     let reason = match verdict {
         Verdict::Accept(anchored) => {
             return match standing {
-                Standing::Proven => (None, format!("proven by SSHFP at {}", anchored.owner())),
+                Standing::Proven => (None, anchored.basis().to_string()),
                 _ => (Some("grace"), "proven before, and DNS does not answer now".to_owned()),
             };
         }

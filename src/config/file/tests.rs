@@ -104,7 +104,7 @@ fn each_mistake_is_told_with_its_line() {
         ("[[host]]\nmatch = \"*\"\nout_grace = 5", 4, "no setting \"out_grace\""),
         ("[[host]]\nmatch = \"*\"\noutage_grace = 6", 4, "in quotes"),
         ("[[host]]\nmatch = \"*\"\noutage_grace = \"6\"", 4, "span of time"),
-        ("[[host]]\nmatch = \"*\"\nrequire = \"ca\"", 4, "verifies no CAs yet"),
+        ("[[host]]\nmatch = \"*\"\nrequire = \"cas\"", 4, "means nothing"),
         ("timeout = \"1s\"\ntimeout = \"2s\"", 3, "duplicate"),
         ("resolver = \"::1", 2, "string"),
         ("[[host]\nmatch = \"*\"", 2, ""),

@@ -1,21 +1,17 @@
 //! What a server presents in its key exchange reply, held against what was negotiated.
 
 use super::{HostKey, HostKeyError, KeyType, MAX_BLOB, blob_type, unsupported};
-use crate::proto::wire::{Reader, put_string};
+use crate::proto::certificate::{Certificate, SUFFIX};
+use crate::proto::wire::Reader;
 
 /// What a server showed in its key exchange reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presented {
     /// A plain host key.
     Plain(HostKey),
-    /// A host certificate (OpenSSH's PROTOCOL.certkeys). The exchange is signed by the plain key
-    /// inside it, so that key can be matched like any other.
-    Certificate {
-        /// The key that the certificate is about.
-        key: HostKey,
-        /// The whole certificate.
-        blob: Box<[u8]>,
-    },
+    /// A host certificate. The exchange is signed by the plain key inside it, so that key can be matched like any
+    /// other.
+    Certificate(Box<Certificate>),
 }
 
 impl Presented {
@@ -37,8 +33,8 @@ impl Presented {
         if name != said {
             return Err(HostKeyError::TypeMismatch { line: said.into(), blob: name });
         }
-        if name.ends_with(CERT_SUFFIX) {
-            return Ok(Self::Certificate { key: plain_key_of_certificate(&name, blob)?, blob: blob.into() });
+        if name.ends_with(SUFFIX) {
+            return Certificate::from_blob(blob, &name).map(Box::new).map(Self::Certificate);
         }
         HostKey::from_blob(blob).map(Self::Plain)
     }
@@ -46,12 +42,19 @@ impl Presented {
     /// The plain key: itself, or the one inside the certificate.
     pub fn key(&self) -> &HostKey {
         match self {
-            Self::Plain(key) | Self::Certificate { key, .. } => key,
+            Self::Plain(key) => key,
+            Self::Certificate(certificate) => certificate.key(),
+        }
+    }
+
+    /// The certificate, if it is one.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Certificate(certificate) => Some(certificate),
         }
     }
 }
-
-const CERT_SUFFIX: &str = "-cert-v01@openssh.com";
 
 /// The name of its type that a blob of bearable length begins with.
 fn type_inside(blob: &[u8], said: &str) -> Result<String, HostKeyError> {
@@ -64,8 +67,8 @@ fn type_inside(blob: &[u8], said: &str) -> Result<String, HostKeyError> {
 /// The blob type that a host key algorithm signs with. SHA-1 `ssh-rsa` is not among them: its
 /// signatures prove nothing.
 fn blob_name_of_algorithm(algorithm: &str) -> Result<String, HostKeyError> {
-    let (plain, cert) = match algorithm.strip_suffix(CERT_SUFFIX) {
-        Some(plain) => (plain, CERT_SUFFIX),
+    let (plain, cert) = match algorithm.strip_suffix(SUFFIX) {
+        Some(plain) => (plain, SUFFIX),
         None => (algorithm, ""),
     };
     let name = match plain {
@@ -74,27 +77,6 @@ fn blob_name_of_algorithm(algorithm: &str) -> Result<String, HostKeyError> {
         other => KeyType::from_name(other).ok_or_else(|| unsupported(algorithm))?.name(),
     };
     Ok(format!("{name}{cert}"))
-}
-
-/// Rebuilds the plain key from a certificate's fields: type, nonce, then the key's own fields.
-fn plain_key_of_certificate(name: &str, blob: &[u8]) -> Result<HostKey, HostKeyError> {
-    let bad = |why| HostKeyError::Malformed(name.to_owned(), why);
-    // The whole of it must parse as a certificate before any part is believed.
-    ssh_key::Certificate::from_bytes(blob).map_err(|_| bad("not a well-formed certificate"))?;
-    let plain = name.strip_suffix(CERT_SUFFIX).ok_or(bad("not a certificate"))?;
-    let key_type = KeyType::from_name(plain).ok_or_else(|| unsupported(plain))?;
-    let mut reader = Reader::new(blob);
-    let (_type, _nonce) = (reader.string(), reader.string().ok_or(bad("no nonce"))?);
-    let fields = match key_type {
-        KeyType::Ed25519 => 1,
-        _ => 2,
-    };
-    let mut key = Vec::with_capacity(blob.len());
-    put_string(&mut key, plain.as_bytes());
-    for _ in 0..fields {
-        put_string(&mut key, reader.string().ok_or(bad("cut short"))?);
-    }
-    HostKey::from_blob(&key)
 }
 
 #[cfg(test)]

@@ -40,10 +40,14 @@ pub enum Event {
         /// It takes the place of another one.
         is_renewal: bool,
     },
-    /// It revoked a key: of a host, plain or in certificates, or of a CA.
+    /// It revoked a key (`revoke`): of a host, plain or in certificates, or of a CA. Or it took that back (`unrevoke`).
     Revoke {
-        /// The key.
-        key: KeyDigest,
+        /// SHA-256 of the key's blob.
+        sha256: [u8; 32],
+        /// Its type; none where only the digest was told.
+        key_type: Option<KeyType>,
+        /// It is not revoked any more.
+        is_undone: bool,
         /// Whatever else is told of it, such as the host.
         more: Map<String, Value>,
     },
@@ -87,7 +91,8 @@ impl Event {
             Self::Init { .. } => "init",
             Self::Sign { is_renewal: false, .. } => "sign",
             Self::Sign { is_renewal: true, .. } => "renew",
-            Self::Revoke { .. } => "revoke",
+            Self::Revoke { is_undone: false, .. } => "revoke",
+            Self::Revoke { is_undone: true, .. } => "unrevoke",
             Self::Other { name, .. } => name,
         }
     }
@@ -99,9 +104,13 @@ impl Entry {
         let mut fields = match &self.event {
             Event::Init { ca, domains } => object(json!({ "ca": KeyForm::from(ca), "domains": domains })),
             Event::Sign { issued, .. } => object(json!(IssuedForm::from(issued))),
-            Event::Revoke { key, more } => {
+            Event::Revoke { sha256, key_type, more, .. } => {
                 let mut fields = more.clone();
-                fields.insert("key".to_owned(), json!(KeyForm::from(key)));
+                let key_type = key_type.map(|key_type| key_type.name().to_owned());
+                fields.insert(
+                    "key".to_owned(),
+                    json!(RevokedForm { key_type, sha256: HEXLOWER.encode(sha256) }),
+                );
                 fields
             }
             Event::Other { more, .. } => more.clone(),
@@ -131,10 +140,15 @@ impl Entry {
                 let issued = typed::<IssuedForm>(fields)?.read()?;
                 Event::Sign { issued, is_renewal: name == "renew" }
             }
-            "revoke" => {
+            name @ ("revoke" | "unrevoke") => {
                 let key = fields.remove("key").ok_or("it has no key")?;
-                let form: KeyForm = serde_json::from_value(key).map_err(|e| e.to_string())?;
-                Event::Revoke { key: form.read()?, more: fields }
+                let form: RevokedForm = serde_json::from_value(key).map_err(|e| e.to_string())?;
+                Event::Revoke {
+                    sha256: digest(&form.sha256)?,
+                    key_type: form.key_type.as_deref().map(key_type).transpose()?,
+                    is_undone: name == "unrevoke",
+                    more: fields,
+                }
             }
             name => Event::Other { name: name.to_owned(), more: fields },
         };
@@ -200,9 +214,15 @@ impl From<&KeyDigest> for KeyForm {
 
 impl KeyForm {
     fn read(self) -> Result<KeyDigest, String> {
-        let key_type = KeyType::from_name(&self.key_type).ok_or("its key has no type that is known")?;
-        Ok(KeyDigest { key_type, sha256: digest(&self.sha256)? })
+        Ok(KeyDigest { key_type: key_type(&self.key_type)?, sha256: digest(&self.sha256)? })
     }
+}
+
+#[derive(Serialize, Deserialize)]
+struct RevokedForm {
+    #[serde(rename = "type")]
+    key_type: Option<String>,
+    sha256: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -253,6 +273,10 @@ impl IssuedForm {
             blob: BASE64.decode(self.certificate.as_bytes()).map_err(|_| "its certificate is no base64")?,
         })
     }
+}
+
+fn key_type(name: &str) -> Result<KeyType, String> {
+    KeyType::from_name(name).ok_or_else(|| "its key has no type that is known".to_owned())
 }
 
 fn digest(hex: &str) -> Result<[u8; 32], String> {

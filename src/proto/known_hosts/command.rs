@@ -18,7 +18,9 @@
 use data_encoding::BASE64;
 
 use super::nobody::nobodys_key;
-use crate::proto::hostkey::{HostKey, HostKeyError, KeyType, MAX_BLOB, Presented};
+use crate::proto::certificate::Certificate;
+use crate::proto::evidence::Offer;
+use crate::proto::hostkey::{HostKeyError, KeyType, MAX_BLOB, Presented};
 use crate::proto::name::HostName;
 use crate::proto::verdict::Anchored;
 
@@ -28,6 +30,9 @@ const DEFAULT_PORT: u16 = 22;
 const MAX_NAME: usize = 300;
 /// Octets of `%t` that are looked at: no type's name is as long.
 const MAX_TYPE: usize = 80;
+
+/// The marker of a CA's key in known_hosts (sshd(8)).
+const CERT_AUTHORITY: &str = "@cert-authority";
 
 /// What ssh asks (`%I`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,22 +193,32 @@ pub fn presented(key_type: &str, base64: &str) -> Result<Presented, ArgumentErro
     })
 }
 
-/// The line by which ssh accepts `key`: for what it looks for, word for word. None unless the witness is of this host and
-/// this very key.
+/// The line by which ssh accepts what the host shows: for what it looks for, word for word. None unless the witness is of
+/// this host and this very key.
 ///
-/// Of a certificate it is the plain key inside: ssh first finds no CA for it, then takes the certificate for that key
-/// (measured).
-pub fn accepting_line(sought: &Sought<'_>, key: &HostKey, witness: &Anchored) -> Option<String> {
+/// Of a certificate it is the plain key inside, if the accept rests on that: ssh first finds no CA for it, then takes the
+/// certificate for that key (measured). Else it is the CA's key, and ssh holds the certificate against its own rules too.
+pub fn accepting_line(sought: &Sought<'_>, presented: &Presented, witness: &Anchored) -> Option<String> {
+    let key = presented.key();
     let is_of_host = HostName::parse(sought.host).is_ok_and(|host| host == *witness.host());
     let is_of_key = key.sha256() == *witness.key_sha256() && key.key_type() == witness.key_type();
-    let line = || format!("{} {} {}", sought.text, key.key_type(), BASE64.encode(key.blob()));
-    (is_of_host && is_of_key).then(line)
+    let line = || match witness.ca() {
+        None => Some(format!("{} {} {}", sought.text, key.key_type(), BASE64.encode(key.blob()))),
+        Some(ca) if presented.certificate().and_then(Certificate::ca) == Some(ca) => {
+            Some(format!("{CERT_AUTHORITY} {} {} {}", sought.text, ca.key_type(), BASE64.encode(ca.blob())))
+        }
+        Some(_) => None,
+    };
+    (is_of_host && is_of_key).then(line).flatten()
 }
 
-/// The lines by which ssh asks for these types before others; their keys are nobody's. ssh does not go by the order of
-/// the lines: where its own first choice is among the types, by its own order alone.
-pub fn order_lines(sought: &Sought<'_>, types: &[KeyType]) -> Vec<String> {
-    types.iter().map(|t| format!("{} {t} {}", sought.text, nobodys_key(*t))).collect()
+/// The lines by which ssh asks for what may be accepted before all else; their keys are nobody's. A CA of any type has it
+/// ask for certificates first. ssh does not go by the order of the lines: where its own first choice is among the types,
+/// by its own order alone.
+pub fn order_lines(sought: &Sought<'_>, offer: &Offer) -> Vec<String> {
+    let line = |t: &KeyType| format!("{} {t} {}", sought.text, nobodys_key(*t));
+    let ca = offer.certificates.first().map(|t| format!("{CERT_AUTHORITY} {}", line(t)));
+    ca.into_iter().chain(offer.keys.iter().map(line)).collect()
 }
 
 #[cfg(test)]
@@ -211,6 +226,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::proto::hostkey::HostKey;
     use crate::proto::known_hosts::{entries, lookup_name};
 
     const ED25519: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
@@ -327,7 +343,8 @@ mod tests {
     fn a_line_needs_the_witness_of_this_host_and_key() {
         let key = HostKey::from_line(&format!("ssh-ed25519 {ED25519}")).unwrap();
         let witness = Anchored::for_tests("web1.example.com", 22, &key);
-        let line = |sought| accepting_line(&Sought::read(sought).unwrap(), &key, &witness);
+        let presented = Presented::Plain(key);
+        let line = |sought| accepting_line(&Sought::read(sought).unwrap(), &presented, &witness);
         for sought in ["web1.example.com", "[web1.example.com]:2222", "WEB1.example.com."] {
             let line = line(sought).unwrap();
             assert_eq!(line, format!("{sought} ssh-ed25519 {ED25519}"));
@@ -335,12 +352,20 @@ mod tests {
         }
         assert_eq!(line("web2.example.com"), None);
         let other = HostKey::from_line(&format!("ssh-ed25519 {}", nobodys_key(KeyType::Ed25519))).unwrap();
-        assert_eq!(accepting_line(&Sought::read("web1.example.com").unwrap(), &other, &witness), None);
+        assert_eq!(
+            accepting_line(&Sought::read("web1.example.com").unwrap(), &Presented::Plain(other), &witness),
+            None
+        );
+    }
+
+    fn keys(types: &[KeyType]) -> Offer {
+        Offer { keys: types.to_vec(), certificates: Vec::new() }
     }
 
     #[test]
     fn order_has_a_line_a_type() {
-        let lines = order_lines(&Sought::read("[web1]:2222").unwrap(), &[KeyType::Ed25519, KeyType::Rsa]);
+        let lines =
+            order_lines(&Sought::read("[web1]:2222").unwrap(), &keys(&[KeyType::Ed25519, KeyType::Rsa]));
         let found = entries(&lines.join("\n"), &lookup_name("web1", 2222));
         let types: Vec<_> = found.into_iter().map(|entry| entry.key.unwrap().key_type()).collect();
         assert_eq!(types, [KeyType::Ed25519, KeyType::Rsa]);
@@ -362,7 +387,7 @@ mod tests {
                 prop_assert!(sought.text().contains(host));
             }
             prop_assert!(!order_identities(&sought, &beside).is_empty());
-            for line in order_lines(&sought, &KeyType::ALL) {
+            for line in order_lines(&sought, &keys(&KeyType::ALL)) {
                 let found = entries(&line, sought.text());
                 prop_assert!(found.len() == 1 && !found[0].shared, "{line}");
             }

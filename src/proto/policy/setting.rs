@@ -3,17 +3,26 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Aliases, Mode, Policy, PortLabels, Require};
+use super::{Aliases, Mode, Policy, PortLabels, Require, Revocation};
 use crate::proto::duration::{self, DurationError};
 use crate::proto::hostkey::KeyType;
+use crate::proto::name::{HostName, Name};
 
 const MODES: [(&str, Mode); 2] = [("verify", Mode::Verify), ("pass", Mode::Pass)];
-const REQUIRES: [(&str, Require); 2] = [("either", Require::Either), ("hostkey", Require::Hostkey)];
+const REQUIRES: [(&str, Require); 4] = [
+    ("either", Require::Either),
+    ("hostkey", Require::Hostkey),
+    ("ca", Require::Ca),
+    ("both", Require::Both),
+];
+const REVOCATIONS: [(&str, Revocation); 2] = [("ca", Revocation::Ca), ("always", Revocation::Always)];
 const PORT_LABELS: [(&str, PortLabels); 2] =
     [("allowed", PortLabels::Allowed), ("required", PortLabels::Required)];
 const ALIASES: [(&str, Aliases); 2] = [("any", Aliases::Any), ("same-zone", Aliases::SameZone)];
 /// No limit.
 const NONE: &str = "none";
+/// Every place.
+const ANY: &str = "any";
 
 /// One setting of a [`Policy`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +33,8 @@ pub enum Setting {
     Algorithms(Vec<KeyType>),
     PortLabels(PortLabels),
     Aliases(Aliases),
+    CaAt(Option<Vec<Name>>),
+    Revocation(Revocation),
     MinSignatureLeft(Duration),
     MaxSignatureAge(Option<Duration>),
     OutageGrace(Duration),
@@ -52,11 +63,11 @@ pub enum SettingError {
     #[error("{key} = {word:?} means nothing (want {wanted})")]
     #[allow(missing_docs)] // the operands of the message
     Word { key: &'static str, word: String, wanted: String },
-    /// A proof that this version cannot make.
+    /// Not a name at which a CA set can stand.
     #[error(
-        "require = {0:?} cannot be met: this version verifies no CAs yet (want \"either\" or \"hostkey\")"
+        "{0:?} is no domain name (ca_at wants \"any\", or domains at which CA sets stand, such as \"example.com\")"
     )]
-    NoCa(String),
+    CaAt(String),
     /// Not a host key type.
     #[error("{0:?} is no host key type (there are: {names})", names = KeyType::ALL.map(KeyType::name).join(", "))]
     Algorithm(String),
@@ -70,12 +81,14 @@ pub enum SettingError {
 
 impl Setting {
     /// Every key, in the order in which settings are shown.
-    pub const KEYS: [&str; 8] = [
+    pub const KEYS: [&str; 10] = [
         "mode",
         "require",
         "algorithms",
         "port_labels",
         "aliases",
+        "ca_at",
+        "revocation",
         "min_signature_left",
         "max_signature_age",
         "outage_grace",
@@ -92,13 +105,12 @@ impl Setting {
         let span = || duration::parse(text()?).map_err(|e| SettingError::Duration(key, e));
         Ok(match key {
             "mode" => Self::Mode(choice(key, text()?, &MODES)?),
-            "require" => match text()? {
-                word @ ("ca" | "both") => return Err(SettingError::NoCa(word.to_owned())),
-                word => Self::Require(choice(key, word, &REQUIRES)?),
-            },
+            "require" => Self::Require(choice(key, text()?, &REQUIRES)?),
             "algorithms" => Self::Algorithms(algorithms(value)?),
             "port_labels" => Self::PortLabels(choice(key, text()?, &PORT_LABELS)?),
             "aliases" => Self::Aliases(choice(key, text()?, &ALIASES)?),
+            "ca_at" => Self::CaAt(places(value)?),
+            "revocation" => Self::Revocation(choice(key, text()?, &REVOCATIONS)?),
             "min_signature_left" => Self::MinSignatureLeft(span()?),
             "max_signature_age" if text()? == NONE => Self::MaxSignatureAge(None),
             "max_signature_age" => Self::MaxSignatureAge(Some(span()?)),
@@ -115,6 +127,8 @@ impl Setting {
             Self::Algorithms(_) => "algorithms",
             Self::PortLabels(_) => "port_labels",
             Self::Aliases(_) => "aliases",
+            Self::CaAt(_) => "ca_at",
+            Self::Revocation(_) => "revocation",
             Self::MinSignatureLeft(_) => "min_signature_left",
             Self::MaxSignatureAge(_) => "max_signature_age",
             Self::OutageGrace(_) => "outage_grace",
@@ -130,6 +144,9 @@ impl Setting {
             Self::Algorithms(types) => Value::List(types.iter().map(KeyType::to_string).collect()),
             Self::PortLabels(labels) => text(word(*labels, &PORT_LABELS)),
             Self::Aliases(aliases) => text(word(*aliases, &ALIASES)),
+            Self::CaAt(None) => text(ANY),
+            Self::CaAt(Some(places)) => Value::List(places.iter().map(Name::to_string).collect()),
+            Self::Revocation(revocation) => text(word(*revocation, &REVOCATIONS)),
             Self::MaxSignatureAge(None) => text(NONE),
             Self::MinSignatureLeft(span) | Self::MaxSignatureAge(Some(span)) | Self::OutageGrace(span) => {
                 Value::Text(duration::text(*span))
@@ -147,6 +164,8 @@ impl Policy {
             Setting::Algorithms(types) => self.algorithms = types,
             Setting::PortLabels(labels) => self.port_labels = labels,
             Setting::Aliases(aliases) => self.aliases = aliases,
+            Setting::CaAt(places) => self.ca_at = places,
+            Setting::Revocation(revocation) => self.revocation = revocation,
             Setting::MinSignatureLeft(span) => self.min_signature_left = span,
             Setting::MaxSignatureAge(span) => self.max_signature_age = span,
             Setting::OutageGrace(span) => self.outage_grace = span,
@@ -154,13 +173,15 @@ impl Policy {
     }
 
     /// All of its settings, in the order of [`Setting::KEYS`].
-    pub fn settings(&self) -> [Setting; 8] {
+    pub fn settings(&self) -> [Setting; 10] {
         [
             Setting::Mode(self.mode),
             Setting::Require(self.require),
             Setting::Algorithms(self.algorithms.clone()),
             Setting::PortLabels(self.port_labels),
             Setting::Aliases(self.aliases),
+            Setting::CaAt(self.ca_at.clone()),
+            Setting::Revocation(self.revocation),
             Setting::MinSignatureLeft(self.min_signature_left),
             Setting::MaxSignatureAge(self.max_signature_age),
             Setting::OutageGrace(self.outage_grace),
@@ -194,12 +215,8 @@ fn word<T: PartialEq>(value: T, choices: &[(&'static str, T)]) -> &'static str {
 
 /// Each type once, in the order given; a text is a list with commas or blanks between.
 fn algorithms(value: &Value) -> Result<Vec<KeyType>, SettingError> {
-    let names: Vec<&str> = match value {
-        Value::Text(text) => text.split([',', ' ']).filter(|name| !name.is_empty()).collect(),
-        Value::List(names) => names.iter().map(String::as_str).collect(),
-    };
     let mut types = Vec::new();
-    for name in names {
+    for name in words(value) {
         let unknown = || SettingError::Algorithm(name.chars().take(40).collect());
         let key_type = KeyType::from_algorithm(name).ok_or_else(unknown)?;
         if !types.contains(&key_type) {
@@ -207,6 +224,29 @@ fn algorithms(value: &Value) -> Result<Vec<KeyType>, SettingError> {
         }
     }
     if types.is_empty() { Err(SettingError::NoAlgorithm) } else { Ok(types) }
+}
+
+/// A list; a text is one with commas or blanks between.
+fn words(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Text(text) => text.split([',', ' ']).filter(|name| !name.is_empty()).collect(),
+        Value::List(names) => names.iter().map(String::as_str).collect(),
+    }
+}
+
+/// Where CA sets stand: names in the grammar of host names.
+fn places(value: &Value) -> Result<Option<Vec<Name>>, SettingError> {
+    let words = words(value);
+    if words == [ANY] {
+        return Ok(None);
+    }
+    let bad = |word: &str| SettingError::CaAt(word.chars().take(80).collect());
+    let place = |word: &&str| match HostName::parse(word) {
+        Ok(at) if *word != ANY => Ok(at.name().clone()),
+        _ => Err(bad(word)),
+    };
+    let places: Vec<Name> = words.iter().map(place).collect::<Result<_, _>>()?;
+    if places.is_empty() { Err(bad("")) } else { Ok(Some(places)) }
 }
 
 #[cfg(test)]
@@ -225,6 +265,9 @@ mod tests {
         for (key, value) in [
             ("mode", "pass"),
             ("require", "hostkey"),
+            ("require", "ca"),
+            ("require", "both"),
+            ("revocation", "always"),
             ("port_labels", "required"),
             ("aliases", "same-zone"),
             ("min_signature_left", "2d"),
@@ -273,10 +316,16 @@ mod tests {
     }
 
     #[test]
-    fn cas_are_not_verified_yet_and_so_cannot_be_required() {
-        for word in ["ca", "both"] {
-            let error = Setting::read("require", &text(word)).unwrap_err();
-            assert!(error.to_string().contains("verifies no CAs yet"), "{error}");
+    fn places_of_ca_sets_are_names() {
+        let read = |value: &Value| Setting::read("ca_at", value);
+        let names =
+            |names: &[&str]| names.iter().map(|name| Name::from_text(name).unwrap()).collect::<Vec<_>>();
+        assert_eq!(read(&text("any")), Ok(Setting::CaAt(None)));
+        let two = Setting::CaAt(Some(names(&["example.com", "lab.example.com"])));
+        assert_eq!(read(&text("Example.com., lab.example.com")), Ok(two.clone()));
+        assert_eq!(read(&two.value()), Ok(two));
+        for bad in ["", "any example.com", "*.example.com", "_ca._ssh.example.com", "192.0.2.1"] {
+            assert!(read(&text(bad)).is_err(), "{bad}");
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Why there is no accept: in a sentence, in a word for scripts, and what to do next.
 
 use super::RELEASED;
+use crate::proto::certificate::Fault;
 use crate::proto::chain::ChainError;
 use crate::proto::denial::{Status, Unproven};
+use crate::proto::evidence::Gap;
 use crate::proto::hostkey::{HostKey, KeyType};
 use crate::proto::message::NXDOMAIN;
 use crate::proto::moment;
@@ -74,6 +76,86 @@ pub enum Reason {
         /// What it lacks.
         shortfall: Box<Shortfall>,
     },
+    /// A proven set revokes the key, or its CA's.
+    #[error("{host} shows {}{key}, which {owner} revokes", whose.text())]
+    Revoked {
+        /// The host asked for.
+        host: HostName,
+        /// Whose key it is.
+        whose: Whose,
+        /// The key.
+        key: HostKey,
+        /// The owner of the revoked set.
+        owner: Name,
+    },
+    /// A CA set is proven, and the certificate is of a CA that is in none.
+    #[error("{host} shows a certificate of the CA {ca}, and DNSSEC proves other CAs: {}", digests(published))]
+    UnknownCa {
+        /// The host asked for.
+        host: HostName,
+        /// The key that the certificate names as its CA's.
+        ca: HostKey,
+        /// The usable records of the CA sets.
+        published: Vec<Sshfp>,
+    },
+    /// The CA is proven, and its certificate is no good for the host.
+    #[error("the certificate that {host} shows does not count: {fault}")]
+    Certificate {
+        /// The host asked for.
+        host: HostName,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// A plain key where only a certificate can be accepted.
+    #[error("{host} shows {presented} without a certificate, and DNSSEC proves CAs for it")]
+    CertificateRequired {
+        /// The host asked for.
+        host: HostName,
+        /// The plain key that the server showed.
+        presented: HostKey,
+    },
+    /// The server has no certificate, and only a certificate can be accepted.
+    #[error("{host} offers no certificate, and DNSSEC proves CAs for it (it offers {})", server_offers.join(", "))]
+    NoCertificateOffered {
+        /// The host asked for.
+        host: HostName,
+        /// The server's host key algorithms, printable and bounded.
+        server_offers: Vec<String>,
+    },
+    /// Nobody can say that the key is not revoked.
+    #[error("{host}: that its key is not revoked is not proven, at {owner}: {gap}")]
+    RevocationUnproven {
+        /// The host asked for.
+        host: HostName,
+        /// The owner of the revoked set.
+        owner: Name,
+        /// What it lacks.
+        gap: Box<Gap>,
+    },
+    /// A CA has to vouch by policy, and no CA set is proven.
+    #[error("no CA vouches for {host}: {}", cause.error)]
+    NoCa {
+        /// The host asked for.
+        host: HostName,
+        /// What kind of failure, and the link.
+        cause: Box<Unproven>,
+    },
+    /// A CA has to vouch by policy, and no CA set is one that may.
+    #[error("no CA vouches for {host}: none of the CA sets that are proven may speak for hosts of {zone}")]
+    NoCaCounts {
+        /// The host asked for.
+        host: HostName,
+        /// The host's zone.
+        zone: Name,
+    },
+    /// A CA has to vouch by policy, and nothing tells which zone the host is in.
+    #[error("no CA vouches for {host}: nothing is proven at its name, so that its zone is not known: {}", cause.error)]
+    NoHostZone {
+        /// The host asked for.
+        host: HostName,
+        /// What kind of failure, and the link.
+        cause: Box<Unproven>,
+    },
     /// Policy wants records under the port label, and it is proven that there are none.
     #[error("nothing vouches for {host} port {port}: {cause}, and policy wants it there (port_labels)")]
     PortLabelRequired {
@@ -125,6 +207,24 @@ pub enum Reason {
     },
 }
 
+/// Whose key is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The host's own, in a certificate or not.
+    Host,
+    /// That of the CA that has signed the host's certificate.
+    Ca,
+}
+
+impl Whose {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Host => "",
+            Self::Ca => "a certificate of the CA ",
+        }
+    }
+}
+
 impl Reason {
     /// A stable word for scripts; listed in the README.
     pub fn code(&self) -> &'static str {
@@ -134,6 +234,14 @@ impl Reason {
                 "key-type-not-published"
             }
             Self::AlgorithmNotAllowed { .. } | Self::NoAllowedType { .. } => "algorithm-not-allowed",
+            Self::Revoked { .. } => "revoked",
+            Self::UnknownCa { .. } => "ca-not-published",
+            Self::Certificate { fault, .. } => fault.code(),
+            Self::CertificateRequired { .. } | Self::NoCertificateOffered { .. } => "certificate-required",
+            Self::RevocationUnproven { .. } => "revocation-unproven",
+            Self::NoCa { cause, .. } => status_code(cause),
+            Self::NoCaCounts { .. } => "no-ca",
+            Self::NoHostZone { .. } => "no-host-zone",
             Self::NotSufficient { shortfall, .. } => shortfall.code(),
             Self::PortLabelRequired { .. } => "port-label-required",
             Self::Passed { .. } => "pass",
@@ -163,6 +271,36 @@ impl Reason {
             Self::AlgorithmNotAllowed { host, .. } | Self::NoAllowedType { host, .. } => format!(
                 "have {host} hold, publish and offer a key of an allowed type; sshanchor config show {host} tells where the setting comes from"
             ),
+            Self::Revoked { host, whose: Whose::Host, .. } => format!(
+                "do not connect: somebody else may hold this key. Have {host} make a new one and publish it, or have it signed"
+            ),
+            Self::Revoked { host, whose: Whose::Ca, .. } => {
+                format!("do not connect. Have {host} show a certificate of another CA: sshanchor ca renew, run on it")
+            }
+            Self::UnknownCa { host, .. } => format!(
+                "do not connect. If this CA may vouch for {host}, publish it: sshanchor ca publish --ca-key PUBFILE --server PRIMARY --key-file KEY"
+            ),
+            Self::Certificate { host, fault } => fault.hint(host),
+            Self::CertificateRequired { host, .. } | Self::NoCertificateOffered { host, .. } => format!(
+                "do not connect. If it is {host}, have it show a certificate (HostCertificate in sshd_config; sshanchor ca sign makes one)"
+            ),
+            Self::RevocationUnproven { owner, gap, .. } => match &**gap {
+                Gap::Unproven(cause) if cause.status != Status::Absent => hint_for(owner, cause),
+                Gap::Shortfall(shortfall) => shortfall.hint(),
+                _ => "no CA counts without its revoked set: sshanchor ca publish keeps one beside each CA set".to_owned(),
+            },
+            Self::NoCa { host, cause } => match cause.status {
+                Status::Absent => format!(
+                    "publish the CA's key: sshanchor ca publish --server PRIMARY --key-file KEY; sshanchor config show {host} tells why one is needed"
+                ),
+                _ => hint_for(host.name(), cause),
+            },
+            Self::NoCaCounts { zone, .. } => format!(
+                "publish the CA's key within {zone}, or a CNAME there that leads to another _ca._ssh name (ca_at in the configuration may leave places out)"
+            ),
+            Self::NoHostZone { host, .. } => {
+                format!("{host} needs a record of its own in a signed zone: A, AAAA, SSHFP or CNAME; wildcards do not count")
+            }
             Self::NotSufficient { shortfall, .. } => shortfall.hint(),
             Self::PortLabelRequired { host, port, .. } => {
                 format!("publish the keys for this port: run on it sshanchor publish --name {host} --port {port} --server PRIMARY --key-file KEY")

@@ -28,6 +28,7 @@ use crate::files;
 use crate::ownership::Folder;
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::journal::{Entry, Event};
+use crate::proto::issuance::ledger::Revoked;
 use crate::proto::issuance::{
     self, Authority, AuthorityError, Holder, Issued, KeyDigest, Randomness, Refusal, Request,
 };
@@ -99,9 +100,9 @@ impl Ca {
         if path.symlink_metadata().is_ok() {
             return Err(CaError::Exists(folder.to_owned()));
         }
-        let comment = format!("CA of {}", domains.first().map_or(String::new(), |d| d.name().to_string()));
+        let comment = format!("CA of {}", domains.first().map_or(String::new(), HostName::to_string));
         let (key, holder, new) = obtain(folder, source, &comment, access).await?;
-        let names = domains.iter().map(|domain| domain.name().to_string()).collect();
+        let names = domains.iter().map(HostName::to_string).collect();
         let authority = Authority::new(domains, key.clone(), holder)
             .and_then(|authority| authority.with_validity(validity.0, validity.1))
             .map_err(|e| CaError::Description(path.clone(), e))?;
@@ -151,7 +152,7 @@ impl Ca {
     pub async fn add_next(&mut self, source: KeySource, access: Access<'_>) -> Result<HostKey, CaError> {
         let _lock = lock(&self.folder)?;
         let authority = read(&self.folder)?;
-        let domain = authority.domains().first().map_or(String::new(), |d| d.name().to_string());
+        let domain = authority.domains().first().map_or(String::new(), HostName::to_string);
         let (key, holder, new) = obtain(&self.folder, source, &format!("CA of {domain}"), access).await?;
         let authority = authority
             .with_next(key.clone(), holder)
@@ -187,19 +188,19 @@ impl Ca {
         // Somebody may have taken time to be asked: others were not to wait for that.
         let _lock = lock(&self.folder)?;
         let journal = self.journal();
+        let mut revoked = Revoked::default();
         for entry in journal.entries()? {
-            match entry?.event {
-                Event::Sign { issued: other, .. } if other.serial == issued.serial => {
-                    return Err(Refusal::SerialTaken(issued.serial).into());
-                }
-                Event::Revoke { key, .. } if key.sha256 == issued.key.sha256 => {
-                    return Err(Refusal::Revoked(issued.key).into());
-                }
-                Event::Revoke { key, .. } if key.sha256 == issued.ca_sha256 => {
-                    return Err(Refusal::RevokedCa(draft.ca().clone()).into());
-                }
-                _ => {}
+            let event = entry?.event;
+            if matches!(&event, Event::Sign { issued: other, .. } if other.serial == issued.serial) {
+                return Err(Refusal::SerialTaken(issued.serial).into());
             }
+            revoked.note(&event);
+        }
+        if revoked.contains(&issued.ca_sha256) {
+            return Err(Refusal::RevokedCa(draft.ca().clone()).into());
+        }
+        if revoked.contains(&issued.key.sha256) {
+            return Err(Refusal::Revoked(issued.key).into());
         }
         let event = Event::Sign { issued: issued.clone(), is_renewal: request.is_renewal };
         journal.append_locked(&Entry { time: now, event })?;

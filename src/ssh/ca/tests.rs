@@ -60,18 +60,25 @@ async fn what_others_append_is_read_in_its_order() {
     let journal = ca.journal();
     let key = host();
     let publish = Event::other("publish", serde_json::json!({ "zone": "example.com" }));
-    let revoke = Event::Revoke { key: KeyDigest::from(&key), more: serde_json::Map::new() };
-    for event in [publish, revoke.clone()] {
+    let revoke = |key: &HostKey, is_undone| Event::Revoke {
+        sha256: key.sha256(),
+        key_type: None,
+        is_undone,
+        more: serde_json::Map::new(),
+    };
+    for event in [publish, revoke(&key, false)] {
         journal.append(&Entry { time: NOW, event }).unwrap();
     }
     let names: Vec<String> = journal.read().unwrap().iter().map(|e| e.event.name().to_owned()).collect();
     assert_eq!(names, ["init", "publish", "revoke"]);
-    let refused = ca.sign(&Request::new(key, [name("web1.example.com")]), NOW, ACCESS).await;
+    let request = Request::new(key.clone(), [name("web1.example.com")]);
+    let refused = ca.sign(&request, NOW, ACCESS).await;
     assert!(matches!(refused, Err(CaError::Refused(Refusal::Revoked(_)))));
+    journal.append(&Entry { time: NOW, event: revoke(&key, true) }).unwrap();
+    assert!(ca.sign(&request, NOW, ACCESS).await.is_ok(), "it was taken back");
     assert!(ca.sign(&Request::new(host(), [name("web1.example.com")]), NOW, ACCESS).await.is_ok());
     // A CA that is revoked itself signs nothing.
-    let own = Event::Revoke { key: KeyDigest::from(ca.public_key()), more: serde_json::Map::new() };
-    journal.append(&Entry { time: NOW, event: own }).unwrap();
+    journal.append(&Entry { time: NOW, event: revoke(ca.public_key(), false) }).unwrap();
     let refused = ca.sign(&Request::new(host(), [name("web1.example.com")]), NOW, ACCESS).await;
     assert!(matches!(refused, Err(CaError::Refused(Refusal::RevokedCa(_)))));
 }

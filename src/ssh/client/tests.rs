@@ -4,6 +4,7 @@ use russh::keys::{Algorithm, EcdsaCurve, PrivateKey};
 
 use super::*;
 use crate::lab::host::{NOT_FOUND, Tally, ToyHost, generate_key, public_half};
+use crate::proto::hostkey::KeyType;
 use crate::ssh::identity::{Identities, Nobody};
 
 fn soon() -> Instant {
@@ -24,7 +25,7 @@ async fn scene(algorithm: Algorithm) -> Scene {
 
 async fn meet(host: &ToyHost) -> Unjudged {
     let stream = TcpStream::connect(host.address()).await.unwrap();
-    Unjudged::shake(stream, &KeyType::ALL, soon()).await.unwrap()
+    Unjudged::shake(stream, &Ask::Keys(KeyType::ALL.to_vec()), soon()).await.unwrap()
 }
 
 fn witness(host: &ToyHost) -> Anchored {

@@ -169,19 +169,21 @@ fn a_key_with_the_tag_of_another_is_not_taken_for_it() {
     let world = World::start();
     let (ksk, zsk) = (world.ksk(ZONE), world.key(ZONE));
     // Unassigned flags are free to choose, so that any two keys can be given one tag.
-    let colliding = |key: &SigningKey| {
+    let colliding = |key: &SigningKey, with: u16| {
         let mut rr = key.as_of(ZONE);
         let flags = (0..=u16::MAX).filter(|flags| flags & 0x0180 == 0x0100).find(|flags| {
             rr.data[..2].copy_from_slice(&flags.to_be_bytes());
-            key_tag(&rr.data) == zsk.tag()
+            key_tag(&rr.data) == with
         });
         flags.map(|_| rr)
     };
     let others = ["other.test.", "sub.example.test.", "test.", ".", "broken.test."];
     let keys = others.iter().flat_map(|zone| [world.key(zone), world.ksk(zone)]);
-    let (key, twin) = keys.filter_map(|key| colliding(&key).map(|twin| (key, twin))).next().unwrap();
+    let tags = [zsk.tag(), ksk.tag()];
+    let twin_of = |key: &SigningKey| tags.iter().find_map(|tag| Some((colliding(key, *tag)?, *tag)));
+    let (key, (twin, key_tag)) = keys.filter_map(|key| twin_of(&key).map(|twin| (key, twin))).next().unwrap();
     let set = vec![world.impostors_record(HOST)];
-    let claims = Claims { signer: WireName::new(ZONE), key_tag: zsk.tag(), ..key.claims(&set) };
+    let claims = Claims { signer: WireName::new(ZONE), key_tag, ..key.claims(&set) };
     let forged = [set.clone(), vec![key.sign_as(&set, claims)]].concat();
     world.forge(&[(HOST, SSHFP, forged.clone())]);
     world.refuses(HOST, &world.impostor);

@@ -204,8 +204,8 @@ async fn keys_out_of_form() {
     bad("the point at infinity", p256, &ecdsa(b"nistp256", &[0]), "uncompressed point");
     bad("trailing octets", p256, &with(&plain(p256, 9), &[0]), "octets left over");
     let certificate = keys::certificate();
-    bad("trailing octets", CERTIFICATE, &with(certificate, &[0]), "not a well-formed certificate");
-    bad("cut short", CERTIFICATE, &certificate[..certificate.len() - 1], "not a well-formed certificate");
+    bad("trailing octets", CERTIFICATE, &with(certificate, &[0]), "octets left over");
+    bad("cut short", CERTIFICATE, &certificate[..certificate.len() - 1], "cut short");
     // Not what was negotiated.
     let shown = "was negotiated but the key shown is";
     bad("a certificate for a plain key", "ssh-ed25519", certificate, shown);

@@ -201,6 +201,8 @@ fn a_policy_only_ever_takes_accepts_away() {
             port_labels: if words[2] { PortLabels::Required } else { PortLabels::Allowed },
             aliases: if words[3] { Aliases::SameZone } else { Aliases::Any },
             algorithms,
+            ca_at: None,
+            revocation: Revocation::Ca,
             min_signature_left: seconds(left),
             max_signature_age: age.map(seconds),
             outage_grace: seconds(left),

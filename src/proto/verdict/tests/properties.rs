@@ -35,6 +35,8 @@ fn policy() -> impl Strategy<Value = Policy> {
             algorithms,
             port_labels,
             aliases,
+            ca_at: None,
+            revocation: Revocation::Ca,
             min_signature_left: left,
             max_signature_age: age,
             outage_grace,

@@ -1,0 +1,153 @@
+//! Evidence about one host: what is stored, else what DNS says, question by question.
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Verifier, now, owners};
+use crate::dns::lookup::Lookups;
+use crate::error::Error;
+use crate::proto::chain::Answer;
+use crate::proto::denial::Unproven;
+use crate::proto::evidence::{Evidence, Scope};
+use crate::proto::message::Question;
+use crate::proto::name::HostName;
+use crate::proto::policy::{Mode, PortLabels, Require};
+use crate::proto::rr::Origin;
+
+/// Most rounds of questions after the first: the host's zone, the CA sets, and what is beside those that lie elsewhere.
+const ROUNDS: usize = 4;
+
+/// Whom further questions are put to.
+#[derive(Clone, Copy)]
+enum Source {
+    /// What is stored, and nobody else.
+    Stored,
+    /// What is stored, and DNS for what is not.
+    Either,
+    /// DNS.
+    Live,
+    /// What is stored, be it past its TTL: DNS has just been found not to answer.
+    Grace,
+}
+
+/// By DNS, or while that gives no usable answer up to `grace` seconds after the TTL.
+async fn live(lookups: &Lookups, asked: &Question, grace: u64) -> Result<Answer, Unproven> {
+    match lookups.prove_live(asked).await {
+        Err(unproven) if unproven.is_outage() => lookups.in_grace(asked, grace).ok_or(unproven),
+        outcome => outcome,
+    }
+}
+
+impl Verifier {
+    /// Everything that is proven about a host's keys: by what is stored, if that is proven for some key or CA, else
+    /// by DNS. CAs are asked about where no key will do.
+    pub async fn evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
+        let [at_host, at_port] = owners(host, port)?;
+        let evidence = Evidence::new(host.clone(), port, self.stored(&at_host), self.stored(&at_port));
+        let evidence = self.complete(evidence, Scope::Keys, Source::Stored).await;
+        if !self.offer(&evidence).is_empty() {
+            return Ok(evidence);
+        }
+        let evidence = self.complete(evidence, Scope::Cas, Source::Stored).await;
+        match self.offer(&evidence).is_empty() {
+            true => self.live_evidence(host, port).await,
+            false => Ok(evidence),
+        }
+    }
+
+    /// Everything that DNS proves about a host's keys, now; where it does not answer and the grace for outages
+    /// is not over, what it proved before.
+    pub async fn live_evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
+        let [at_host, at_port] = owners(host, port)?;
+        let policy = self.policy(host);
+        let grace = policy.outage_grace.as_secs();
+        // What serves in place of an answer needs time to be put to use; and what can but add keys is not to
+        // take it from the handshake.
+        let half = self.lookups.with_patience(Instant::now() + self.left() / 2);
+        let graced = [&at_host, &at_port].into_iter().any(|asked| self.lookups.has_grace(asked, grace));
+        let all = if graced { &half } else { &self.lookups };
+        let (for_host, for_port) = match policy.port_labels {
+            PortLabels::Allowed => (all, &half),
+            PortLabels::Required => (&half, all),
+        };
+        let (host_keys, port_keys) =
+            tokio::join!(live(for_host, &at_host, grace), live(for_port, &at_port, grace));
+        let evidence = Evidence::new(host.clone(), port, host_keys, port_keys);
+        let source = match evidence.origin() {
+            Some(Origin::Grace { .. }) => Source::Grace,
+            _ => Source::Live,
+        };
+        let evidence = self.complete(evidence, Scope::Keys, source).await;
+        match self.offer(&evidence).is_empty() && policy.mode == Mode::Verify {
+            true => Ok(self.complete(evidence, Scope::Cas, Source::Live).await),
+            false => Ok(evidence),
+        }
+    }
+
+    /// The same, with all that is to be known of the CAs that may vouch for the host.
+    pub(super) async fn with_cas(&self, evidence: Evidence) -> Evidence {
+        self.complete(evidence, Scope::Cas, Source::Either).await
+    }
+
+    fn stored(&self, asked: &Question) -> Result<Answer, Unproven> {
+        let why = "it is not among the stored proofs";
+        self.lookups.stored(asked).ok_or_else(|| Unproven::unanswered(asked.clone(), why))
+    }
+
+    /// Puts the questions that are open, round by round.
+    async fn complete(&self, mut evidence: Evidence, scope: Scope, source: Source) -> Evidence {
+        let policy = self.policy(evidence.host());
+        if scope == Scope::Cas && policy.require == Require::Hostkey {
+            return evidence;
+        }
+        for _ in 0..ROUNDS {
+            let needs = evidence.needs(&policy, scope, now());
+            if needs.is_empty() {
+                break;
+            }
+            let grace = policy.outage_grace.as_secs();
+            let mut asking = JoinSet::new();
+            for question in needs {
+                let verifier = self.clone();
+                asking.spawn(async move {
+                    let outcome = verifier.ask(&question, scope, source, grace).await;
+                    (question, outcome)
+                });
+            }
+            for (question, outcome) in asking.join_all().await {
+                evidence.add(question, outcome);
+            }
+        }
+        evidence
+    }
+
+    /// The answer to one question of several. None of them is to take all of the time from the others, nor from the
+    /// handshake.
+    async fn ask(
+        &self,
+        asked: &Question,
+        scope: Scope,
+        source: Source,
+        grace: u64,
+    ) -> Result<Answer, Unproven> {
+        let stored = match source {
+            Source::Stored | Source::Either => self.stored(asked),
+            Source::Grace => {
+                self.stored(asked).or_else(|none| self.lookups.in_grace(asked, grace).ok_or(none))
+            }
+            Source::Live => Err(Unproven::unanswered(asked.clone(), "it has yet to be asked for")),
+        };
+        let is_live = match source {
+            // A zone that had revoked keys is asked for them again once the TTL is over.
+            Source::Stored => scope == Scope::Keys && self.lookups.has_grace(asked, u64::MAX),
+            Source::Grace => false,
+            Source::Either | Source::Live => true,
+        };
+        match stored {
+            Err(_) if is_live => {
+                live(&self.lookups.with_patience(Instant::now() + self.left() / 2), asked, grace).await
+            }
+            stored => stored,
+        }
+    }
+}
