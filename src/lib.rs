@@ -11,6 +11,7 @@
 //! | [`fan_out`] | many works of one kind, some at the same time |
 //! | [`files`] | files that are written as a whole or not at all |
 //! | [`ownership`] | whose files may steer this process |
+//! | [`run`] | programs that are run to their end, bounded |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
 //! | [`doctor`] | gathers what weakens verification on this machine; judged in [`proto::doctor`] |
 //! | [`agent`] | this machine's part in publishing: own records, one reconciliation |
@@ -55,5 +56,6 @@ pub mod lab;
 pub mod output;
 pub mod ownership;
 pub mod proto;
+pub mod run;
 pub mod ssh;
 pub mod verifier;

@@ -15,6 +15,7 @@ mod support;
 
 mod interop {
     mod bundle;
+    mod ca;
     mod cache;
     mod config_ssh;
     mod doctor;
@@ -37,6 +38,7 @@ mod interop {
     mod publish_refusals;
     mod reach;
     mod recipes;
+    mod renew;
     mod resolvers;
     mod sshfp;
     mod statuses;

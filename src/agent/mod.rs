@@ -2,4 +2,5 @@
 
 pub mod readback;
 pub mod reconcile;
+pub mod renewal;
 pub mod state;

@@ -32,6 +32,8 @@ pub struct Wish {
     pub owner: Name,
     /// The records of this machine's keys.
     pub wanted: BTreeSet<Sshfp>,
+    /// What to do with them.
+    pub intent: Intent,
 }
 
 /// What became of one owner.
@@ -58,7 +60,7 @@ impl Outcome {
     }
 
     fn applied(&mut self) {
-        if let Some(plan) = &self.plan {
+        if let Some(plan) = self.plan.as_ref().filter(|plan| !plan.is_empty()) {
             self.added.extend(plan.add.iter().cloned());
             self.removed.extend(plan.remove.iter().cloned());
             self.changed = true;
@@ -72,8 +74,8 @@ pub struct Reconciliation<B> {
     pub backend: Arc<B>,
     /// Which of them are own.
     pub state: State,
-    /// What to do with them.
-    pub intent: Intent,
+    /// All owners in one update or none of them, each held to what was read, those that need no change too.
+    pub together: bool,
 }
 
 impl<B: Backend> Reconciliation<B> {
@@ -100,24 +102,34 @@ impl<B: Backend> Reconciliation<B> {
     pub async fn run(&self, wishes: &[Wish]) -> Result<Vec<Outcome>, StateError> {
         let mut outcomes = self.plan(wishes).await?;
         let own = self.state.read()?;
-        let publishes = matches!(self.intent, Intent::Publish { .. });
+        // One owner that cannot be read holds up those that go with it.
+        if self.together
+            && let Some(error) = outcomes.iter().find_map(|outcome| outcome.error.clone())
+        {
+            for outcome in &mut outcomes {
+                outcome.error.get_or_insert_with(|| error.clone());
+            }
+        }
         // Recorded first: after a crash in the middle these are known as own, whether they got there or not.
         self.state.update(|own| {
-            let planned = wishes.iter().zip(&outcomes).filter(|(_, o)| publishes && o.error.is_none());
-            for (wish, _) in planned {
+            let planned = wishes.iter().zip(&outcomes).filter(|(_, o)| o.error.is_none());
+            for (wish, _) in planned.filter(|(wish, _)| wish.intent.publishes()) {
                 own.entry(wish.owner.clone()).or_default().extend(wish.wanted.iter().cloned());
             }
         })?;
         for round in 0..ROUNDS {
-            let open: Vec<bool> = outcomes.iter().map(Outcome::is_open).collect();
+            let mut open: Vec<bool> = outcomes.iter().map(Outcome::is_open).collect();
             if !open.contains(&true) {
                 break;
+            }
+            if self.together {
+                open.fill(true);
             }
             if round > 0 {
                 let most = f64::from(round.min(LONGEST));
                 tokio::time::sleep(PAUSE.mul_f64(most * rand::random_range(0.1..1.0))).await;
             }
-            let lost = self.apply(&mut outcomes, round + 1 == ROUNDS).await;
+            let lost = self.apply(&mut outcomes, &open, round + 1 == ROUNDS).await;
             let again = |at: usize| open.get(at) == Some(&true) && !lost.contains(&at);
             self.look(wishes, &own, &mut outcomes, again).await;
             self.look(wishes, &own, &mut outcomes, |at| lost.contains(&at)).await;
@@ -128,7 +140,7 @@ impl<B: Backend> Reconciliation<B> {
                 "the server acknowledges updates and does not show them, or somebody else keeps undoing them",
             ));
         }
-        self.state.update(|own| settle(own, wishes, &outcomes, publishes))?;
+        self.state.update(|own| settle(own, wishes, &outcomes))?;
         Ok(outcomes)
     }
 
@@ -150,7 +162,7 @@ impl<B: Backend> Reconciliation<B> {
             let none = BTreeSet::new();
             let own = own.get(&wish.owner).unwrap_or(&none);
             let planned = present.and_then(|present| {
-                Plan::new(&wish.owner, &present, &wish.wanted, own, self.intent)
+                Plan::new(&wish.owner, &present, &wish.wanted, own, wish.intent)
                     .map_err(|e| Error::usage("no-keys", e))
             });
             match planned {
@@ -175,11 +187,11 @@ impl<B: Backend> Reconciliation<B> {
 
     /// Applies all open plans, as many at once as fit; gives the places of those that lost a race. In the
     /// last round a lost race is an error.
-    async fn apply(&self, outcomes: &mut [Outcome], last: bool) -> Vec<usize> {
+    async fn apply(&self, outcomes: &mut [Outcome], open: &[bool], last: bool) -> Vec<usize> {
         let open: Vec<(usize, Plan)> = outcomes
             .iter()
             .enumerate()
-            .filter(|(_, o)| o.is_open())
+            .filter(|(at, _)| open.get(*at) == Some(&true))
             .filter_map(|(at, o)| Some((at, o.plan.clone()?)))
             .collect();
         let (places, plans): (Vec<usize>, Vec<Plan>) = open.into_iter().unzip();
@@ -190,7 +202,7 @@ impl<B: Backend> Reconciliation<B> {
         let (mut refusals, mut successes) = (0, 0);
         while let Some((places, plans)) = parts.pop() {
             let fits = self.backend.fitting(plans);
-            if fits < plans.len() {
+            if fits < plans.len() && !self.together {
                 let ((now, later), (now_places, later_places)) =
                     (plans.split_at(fits), places.split_at(fits));
                 parts.push((later_places, later));
@@ -207,7 +219,7 @@ impl<B: Backend> Reconciliation<B> {
                 }
                 Err(ApplyError::LostRace(_)) if !last => lost.extend(places),
                 Err(ApplyError::LostRace(_) | ApplyError::Refused(_))
-                    if plans.len() > 1 && (successes > 0 || refusals < REFUSALS) =>
+                    if plans.len() > 1 && !self.together && (successes > 0 || refusals < REFUSALS) =>
                 {
                     let half = plans.len() / 2;
                     let ((left, right), (at_left, at_right)) = (plans.split_at(half), places.split_at(half));
@@ -265,13 +277,11 @@ fn with_whereabouts(mut error: Error, plan: &Plan, found: Result<Present, Error>
     error
 }
 
-/// What is own after a run: exactly what was wanted where it succeeded; more where it is not known.
-fn settle(own: &mut Own, wishes: &[Wish], outcomes: &[Outcome], publishes: bool) {
+/// What is own after a run: what its intent says where it succeeded; more where it is not known.
+fn settle(own: &mut Own, wishes: &[Wish], outcomes: &[Outcome]) {
     for (wish, _) in wishes.iter().zip(outcomes).filter(|(_, o)| o.error.is_none()) {
-        match publishes {
-            true => drop(own.insert(wish.owner.clone(), wish.wanted.clone())),
-            false => drop(own.remove(&wish.owner)),
-        }
+        let records = own.entry(wish.owner.clone()).or_default();
+        *records = wish.intent.settled(records, &wish.wanted);
     }
 }
 

@@ -9,6 +9,9 @@ use crate::error::Error;
 use crate::proto::name::Name;
 use crate::proto::plan::{Plan, Present};
 
+/// How many owners a hint names.
+const MOST_SHOWN: usize = 3;
+
 /// One zone at its primary.
 #[derive(Debug)]
 pub struct Rfc2136 {
@@ -96,11 +99,17 @@ impl Rfc2136 {
 
 impl Rfc2136 {
     fn how_to_allow(&self, key: &str, plans: &[Plan]) -> String {
-        let name = plans.first().map_or_else(String::new, |plan| plan.owner.to_string());
+        // A batch has many; one shows the form.
+        let shown = if plans.len() > MOST_SHOWN { 1 } else { plans.len() };
+        let names: Vec<String> = plans.iter().take(shown).map(|plan| plan.owner.to_string()).collect();
+        let grants: String = names.iter().map(|name| format!("grant {key} name {name} SSHFP; ")).collect();
+        let owners: Vec<String> = names.iter().map(|name| format!("{name}.")).collect();
         format!(
-            "allow key {key} to change SSHFP at {name}; BIND, in zone {zone}: update-policy {{ grant {key} name {name} \
-             SSHFP; }}; Knot: an acl with key: {key}, action: update, update-type: [SSHFP], update-owner: name, \
-             update-owner-match: equal, update-owner-name: [{name}.]",
+            "allow key {key} to change SSHFP at {names}; BIND, in zone {zone}: update-policy {{ {grants}}}; Knot: an acl \
+             with key: {key}, action: update, update-type: [SSHFP], update-owner: name, update-owner-match: equal, \
+             update-owner-name: [{owners}]",
+            names = names.join(" and "),
+            owners = owners.join(", "),
             zone = self.zone
         )
     }

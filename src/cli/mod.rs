@@ -102,6 +102,7 @@ enum Command {
     Sshfp(sshfp::Args),
     Publish(publish::Args),
     Withdraw(withdraw::Args),
+    Ca(Box<ca::Args>),
     Verify(verify::Args),
     Exec(exec::Args),
     Doctor(doctor::Args),
@@ -109,7 +110,6 @@ enum Command {
     Lookup(lookup::Args),
     Export(Box<export::Args>),
     Bundle(bundle::Args),
-    Ca(Box<ca::Args>),
     Proxy(proxy::Args),
     KnownHosts(known_hosts::Args),
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::publish::primary::{Host, Primary, Run};
-use super::publish::{keys, records};
+use super::publish::primary::{Primary, Run, Target};
+use super::publish::{Port, keys, records};
 use super::{Context, host_name};
+use crate::agent::reconcile::Wish;
 use crate::error::{Error, Kind};
 use crate::proto::plan::Intent;
-use crate::proto::sshfp;
 
 /// Remove this machine's SSHFP records.
 ///
@@ -25,6 +25,8 @@ pub(super) struct Args {
     name: String,
     #[command(flatten)]
     primary: Primary,
+    #[command(flatten)]
+    port: Port,
     /// Also the record of this public host key file (repeatable)
     #[arg(long = "host-key", value_name = "PUBFILE")]
     host_keys: Vec<PathBuf>,
@@ -32,13 +34,14 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let name = host_name(&args.name)?;
-    let owner = sshfp::owner(&name, args.primary.port).map_err(|e| Error::usage("host-name", e))?;
-    let known = args.primary.own()?.contains_key(&owner);
+    let nothing = Target::host(&name, args.port.port, BTreeSet::new(), Intent::Withdraw)?;
+    let known = args.primary.own()?.contains_key(&nothing.wish.owner);
     // This machine's keys need not be readable, or be here any more, where the state knows better.
     let wanted = match known && args.host_keys.is_empty() {
         true => BTreeSet::new(),
         false => records(&keys(&args.host_keys, cx).await?),
     };
-    let run = Run { primary: &args.primary, intent: Intent::Withdraw, batch: false };
-    run.carry_out(vec![Host { name, wanted }], cx).await
+    let target = Target { wish: Wish { wanted, ..nothing.wish }, ..nothing };
+    let run = Run { primary: &args.primary, batch: false, together: false };
+    run.carry_out(vec![target], cx).await
 }

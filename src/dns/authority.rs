@@ -10,7 +10,7 @@ use super::transport::{self, TransportError, UDP_PAYLOAD, Udp};
 use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, is_reply_to, rcode_name};
 use crate::proto::name::Name;
 use crate::proto::plan::Present;
-use crate::proto::rr::{CLASS_IN, Record, RrSet, RrType};
+use crate::proto::rr::{CLASS_IN, Record, RrSet, RrType, Rrsig};
 use crate::proto::sshfp::Sshfp;
 
 /// How long the first datagram may take before it is sent again.
@@ -93,23 +93,36 @@ impl Authority {
     /// The SSHFP RRset at `owner`. Records that a wildcard makes up do not stand there: they are left
     /// out as far as a signature shows it (RFC 4035 section 5.3.1: fewer labels than the owner has).
     pub async fn sshfp(&self, owner: &Name) -> Result<Present, AuthorityError> {
-        let malformed = || AuthorityError::Malformed { server: self.server, name: owner.clone() };
+        let Some((set, ttl)) = self.sshfp_set(owner).await? else { return Ok(Present::absent()) };
+        let records = set.rdatas().map(Sshfp::from_rdata).collect::<Result<Vec<_>, _>>();
+        let malformed = |_| AuthorityError::Malformed { server: self.server, name: owner.clone() };
+        Ok(Present::new(ttl, records.map_err(malformed)?))
+    }
+
+    /// The signatures over the SSHFP RRset at `owner`, as the server shows them: verified by nobody here.
+    pub async fn sshfp_signatures(&self, owner: &Name) -> Result<Vec<Rrsig>, AuthorityError> {
+        let found = self.sshfp_set(owner).await?;
+        Ok(found.map_or_else(Vec::new, |(set, _)| set.signatures().to_vec()))
+    }
+
+    async fn sshfp_set(&self, owner: &Name) -> Result<Option<(RrSet, u32)>, AuthorityError> {
         let found = self.ask(owner, RrType::SSHFP).await?;
         if found.answer.iter().any(|r| matches!(r.rtype, RrType::CNAME | RrType::DNAME)) {
             return Err(AuthorityError::Alias { server: self.server, name: owner.clone() });
         }
         let sets = RrSet::collect(&found.answer);
-        let Some(set) = sets.iter().find(|s| s.rtype() == RrType::SSHFP && s.owner() == owner) else {
-            return if sets.is_empty() { Ok(Present::absent()) } else { Err(malformed()) };
+        let is_there = !sets.is_empty();
+        let Some(set) = sets.into_iter().find(|s| s.rtype() == RrType::SSHFP && s.owner() == owner) else {
+            let malformed = AuthorityError::Malformed { server: self.server, name: owner.clone() };
+            return if is_there { Err(malformed) } else { Ok(None) };
         };
         let labels = owner.label_count();
         if set.signatures().iter().any(|s| usize::from(s.labels) < labels) {
-            return Ok(Present::absent());
+            return Ok(None);
         }
         // The records' own TTL: that of a signature may be another while a server signs anew.
         let ttl = found.answer.iter().filter(|r| r.rtype == RrType::SSHFP).map(|r| r.ttl).min();
-        let records = set.rdatas().map(Sshfp::from_rdata).collect::<Result<Vec<_>, _>>();
-        Ok(Present::new(ttl.unwrap_or(0), records.map_err(|_| malformed())?))
+        Ok(Some((set, ttl.unwrap_or(0))))
     }
 
     /// The zone that holds `owner`, by the SOA record that comes with the answer.

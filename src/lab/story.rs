@@ -230,12 +230,13 @@ impl Teller<'_> {
         let reconciliation = Reconciliation {
             backend: Arc::new(Rfc2136::new(primary, zone, Some(key), now)),
             state: State::at(zones.folder().join(format!("{}.state", host.name()))),
-            intent: Intent::Publish { ttl: Some(TTL), prune: false },
+            together: false,
         };
         let owner = sshfp::owner(&host_name(host)?, None).map_err(trouble)?;
         let wanted: BTreeSet<Sshfp> = keys.iter().map(Sshfp::of_key).collect();
+        let intent = Intent::Publish { ttl: Some(TTL), prune: false };
         let outcomes =
-            reconciliation.run(&[Wish { owner, wanted: wanted.clone() }]).await.map_err(trouble)?;
+            reconciliation.run(&[Wish { owner, wanted: wanted.clone(), intent }]).await.map_err(trouble)?;
         let mut added = BTreeSet::new();
         for outcome in outcomes {
             if let Some(error) = outcome.error {

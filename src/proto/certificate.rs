@@ -47,6 +47,9 @@ pub enum Fault {
     /// SHA-1, or an algorithm that is not of the CA's key.
     #[error("its CA signature is of {0:?}, which proves nothing")]
     SignatureAlgorithm(String),
+    /// Its octets could be written otherwise, and so mean something else to others.
+    #[error("its encoding is not canonical")]
+    NotCanonical,
     /// The CA's signature does not hold.
     #[error("it is not signed by the CA that it names")]
     Signature,
@@ -78,6 +81,7 @@ impl Fault {
             | Self::CaType(_)
             | Self::SmallRsa { .. }
             | Self::SignatureAlgorithm(_)
+            | Self::NotCanonical
             | Self::Signature
             | Self::CriticalOption(_) => "bad-certificate",
         }
@@ -177,6 +181,10 @@ impl Certificate {
             if let Some(bits) = key.rsa_bits().filter(|bits| *bits < MIN_RSA_BITS) {
                 return Err(Fault::SmallRsa { whose, bits });
             }
+        }
+        // The signature is checked over the fields written again: they have to be the octets that came.
+        if self.parsed.to_bytes().ok().as_deref() != Some(&*self.blob) {
+            return Err(Fault::NotCanonical);
         }
         let algorithm = self.parsed.signature().algorithm().to_string();
         if !signs_as(ca.key_type(), &algorithm) {

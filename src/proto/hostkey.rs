@@ -240,6 +240,11 @@ impl HostKey {
         self.key_type
     }
 
+    /// As a line of a `.pub` file, without a comment.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.key_type, BASE64.encode(&self.blob))
+    }
+
     /// The exact public key blob.
     pub fn blob(&self) -> &[u8] {
         &self.blob
@@ -251,11 +256,6 @@ impl HostKey {
         let name = reader.string()?;
         let (_exponent, modulus) = (reader.mpint()?, reader.mpint()?);
         (name == KeyType::Rsa.name().as_bytes()).then(|| bits_of(modulus))
-    }
-
-    /// As a line of a `.pub` file, without a comment.
-    pub fn line(&self) -> String {
-        format!("{} {}", self.key_type, BASE64.encode(&self.blob))
     }
 
     /// SHA-256 of the blob: what an SSHFP record of type 2 holds (RFC 6594 section 4).

@@ -1,6 +1,7 @@
 //! Decisions, and nothing else: no I/O, no async, no clock, no environment. Time is an argument.
 
 pub mod bundle;
+pub mod ca_keys;
 pub mod certificate;
 pub mod chain;
 pub mod denial;
@@ -21,10 +22,12 @@ pub mod pattern;
 pub mod place;
 pub mod plan;
 pub mod policy;
+pub mod renewal;
 pub mod revocation;
 pub mod rr;
 pub mod ssh_config;
 pub mod sshfp;
+pub mod template;
 pub mod tidy;
 pub mod verdict;
 pub mod via;

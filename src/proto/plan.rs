@@ -49,6 +49,33 @@ pub enum Intent {
     },
     /// None of this machine's records. Whoever shares the name keeps theirs.
     Withdraw,
+    /// These records beside whatever else is there: nothing goes.
+    Add {
+        /// The TTL the whole set shall have, in seconds; none leaves that of a set that exists.
+        ttl: Option<u32>,
+    },
+    /// Without these records; all others stay, this machine's too.
+    Remove {
+        /// Those among them that are not this machine's as well.
+        foreign: bool,
+    },
+}
+
+impl Intent {
+    /// Records are wanted in the set, and not out of it.
+    pub fn publishes(self) -> bool {
+        matches!(self, Intent::Publish { .. } | Intent::Add { .. })
+    }
+
+    /// What is own at an owner once this has succeeded with `wanted`, where it was `own` before.
+    pub fn settled(self, own: &BTreeSet<Sshfp>, wanted: &BTreeSet<Sshfp>) -> BTreeSet<Sshfp> {
+        match self {
+            Intent::Publish { .. } => wanted.clone(),
+            Intent::Withdraw => BTreeSet::new(),
+            Intent::Add { .. } => own.union(wanted).cloned().collect(),
+            Intent::Remove { .. } => own.difference(wanted).cloned().collect(),
+        }
+    }
 }
 
 /// Why there is no plan.
@@ -62,15 +89,16 @@ pub enum PlanError {
 /// What to do with each record of one owner:
 ///
 /// ```text
-/// present  wanted  own  | publish  publish --prune  withdraw
-/// no       yes     any  | add      add              -
-/// yes      yes     any  | keep     keep             remove (what is wanted is own)
-/// yes      no      yes  | remove   remove           remove
-/// yes      no      no   | foreign  remove           foreign
-/// no       no      any  | -        -                -
+/// present  wanted  own  | publish  publish --prune  withdraw                          add      remove
+/// no       yes     any  | add      add              -                                 add      -
+/// yes      yes     yes  | keep     keep             remove                            keep     remove
+/// yes      yes     no   | keep     keep             remove (what is wanted is own)    keep     foreign, or remove if asked
+/// yes      no      yes  | remove   remove           remove                            keep     keep
+/// yes      no      no   | foreign  remove           foreign                           foreign  foreign
+/// no       no      any  | -        -                -                                 -        -
 /// ```
 ///
-/// Something is always wanted when publishing, so publishing never empties a set. All records of a set
+/// Something is always wanted when publishing or adding, so neither ever empties a set. All records of a set
 /// share one TTL (RFC 2181 section 5.2): another TTL re-sets the whole of it. SHA-1 records are never
 /// wanted, hence own only if the state says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -106,23 +134,33 @@ impl Plan {
         own: &BTreeSet<Sshfp>,
         intent: Intent,
     ) -> Result<Self, PlanError> {
-        let nothing = BTreeSet::new();
-        let (target, ttl, prune) = match intent {
-            Intent::Publish { .. } if wanted.is_empty() => {
-                return Err(PlanError::NothingWanted(owner.clone()));
-            }
-            Intent::Publish { ttl, prune } => (wanted, ttl, prune),
-            Intent::Withdraw => (&nothing, None, false),
+        if intent.publishes() && wanted.is_empty() {
+            return Err(PlanError::NothingWanted(owner.clone()));
+        }
+        let ttl = match intent {
+            Intent::Publish { ttl, .. } | Intent::Add { ttl } => ttl,
+            Intent::Withdraw | Intent::Remove { .. } => None,
         };
-        let goes = |record: &&Sshfp| prune || own.contains(*record) || wanted.contains(*record);
-        let unwanted = || present.records.difference(target);
+        let stays = |record: &&Sshfp| match (intent, wanted.contains(*record), own.contains(*record)) {
+            (Intent::Publish { .. } | Intent::Add { .. }, true, _) | (Intent::Add { .. }, ..) => true,
+            (Intent::Publish { prune, .. }, false, own) => !prune && !own,
+            (Intent::Withdraw, wanted, own) => !wanted && !own,
+            (Intent::Remove { foreign }, wanted, own) => !wanted || (!own && !foreign),
+        };
+        let is_own = |record: &&Sshfp| match intent {
+            Intent::Publish { .. } => wanted.contains(*record),
+            Intent::Add { .. } => wanted.contains(*record) || own.contains(*record),
+            Intent::Withdraw | Intent::Remove { .. } => own.contains(*record),
+        };
+        let there = &present.records;
+        let missing = || wanted.difference(there).filter(|_| intent.publishes());
         Ok(Plan {
             owner: owner.clone(),
             ttl: ttl.or(present.ttl).unwrap_or(DEFAULT_TTL),
-            add: target.difference(&present.records).cloned().collect(),
-            remove: unwanted().filter(goes).cloned().collect(),
-            keep: present.records.intersection(target).cloned().collect(),
-            foreign: unwanted().filter(|r| !goes(r)).cloned().collect(),
+            add: missing().cloned().collect(),
+            remove: there.iter().filter(|r| !stays(r)).cloned().collect(),
+            keep: there.iter().filter(|r| stays(r) && is_own(r)).cloned().collect(),
+            foreign: there.iter().filter(|r| stays(r) && !is_own(r)).cloned().collect(),
             present: present.clone(),
         })
     }
@@ -175,6 +213,9 @@ mod tests {
     fn each_transition_is_that_of_the_table() {
         const PUBLISH: Intent = Intent::Publish { ttl: None, prune: false };
         const PRUNE: Intent = Intent::Publish { ttl: None, prune: true };
+        const ADD: Intent = Intent::Add { ttl: None };
+        const REMOVE: Intent = Intent::Remove { foreign: false };
+        const REMOVE_ANY: Intent = Intent::Remove { foreign: true };
         // present, wanted, own, intent -> add, remove, keep, foreign
         let table = [
             ("first publish", "", "ab", "", PUBLISH, "ab", "", "", ""),
@@ -196,6 +237,14 @@ mod tests {
             ("withdraw from a shared name", "xa", "a", "a", Intent::Withdraw, "", "a", "", "x"),
             ("withdraw what is not there", "", "a", "a", Intent::Withdraw, "", "", "", ""),
             ("withdraw with state alone", "xa", "", "a", Intent::Withdraw, "", "a", "", "x"),
+            ("add the first", "", "s", "", ADD, "s", "", "", ""),
+            ("add beside others and own", "xa", "b", "a", ADD, "b", "", "a", "x"),
+            ("add what is there", "xb", "b", "", ADD, "", "", "b", "x"),
+            ("remove one of the own", "xab", "b", "ab", REMOVE, "", "b", "a", "x"),
+            ("remove, but it is another's", "xa", "x", "a", REMOVE, "", "", "a", "x"),
+            ("remove another's too", "xya", "x", "a", REMOVE_ANY, "", "x", "a", "y"),
+            ("remove the last", "a", "a", "a", REMOVE, "", "a", "", ""),
+            ("remove what is not there", "x", "b", "b", REMOVE, "", "", "", "x"),
         ];
         for (case, present, wanted, own, intent, add, remove, keep, foreign) in table {
             let present = Present::new(300, set(present));
@@ -209,9 +258,12 @@ mod tests {
             let after = Present::new(plan.ttl, plan.outcome());
             let again = Plan::new(&name(), &after, &set(wanted), &set(own), intent).unwrap();
             assert!(again.is_empty(), "{case}: {again:?}");
-            if intent != Intent::Withdraw {
+            if intent.publishes() {
                 assert!(!after.records.is_empty(), "{case}: publishing emptied a set");
             }
+            let settled = intent.settled(&set(own), &set(wanted));
+            let again = Plan::new(&name(), &after, &set(wanted), &settled, intent).unwrap();
+            assert!(again.is_empty(), "{case}: with the state after it: {again:?}");
         }
     }
 
@@ -222,6 +274,8 @@ mod tests {
         let plan = Plan::new(&name(), &present, &set(""), &set("a"), publish);
         assert_eq!(plan, Err(PlanError::NothingWanted(name())));
         assert!(Plan::new(&name(), &present, &set("a"), &set("a"), publish).is_ok());
+        let add = Intent::Add { ttl: None };
+        assert!(Plan::new(&name(), &present, &set(""), &set("a"), add).is_err());
     }
 
     #[test]

@@ -5,15 +5,13 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
+use super::sshd::Sshd;
 use crate::proto::hostkey::{HostKey, HostKeyError};
 
 /// Largest file, or standard input, that is read, in octets.
 pub const MAX_FILE: u64 = 1024 * 1024;
-/// Where sshd is looked for beside PATH, which often lacks these for users.
-const SBIN: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 /// Most files that includes may bring in, as OpenSSH bounds their depth.
 const MAX_INCLUDES: usize = 256;
 
@@ -108,14 +106,8 @@ pub async fn of_this_machine(patience: Duration) -> Result<HostKeys, HostKeysErr
 
 /// `sshd -T` prints the configuration in force, host keys among it.
 async fn ask_sshd(patience: Duration) -> Option<Vec<PathBuf>> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(SBIN.map(PathBuf::from));
-    let sshd = folders.map(|f| f.join("sshd")).find(|p| p.is_absolute() && p.is_file())?;
-    let mut command = tokio::process::Command::new(sshd);
-    command.arg("-T").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(patience, command.output()).await.ok()?.ok()?;
-    let paths = Config::parse(std::str::from_utf8(&output.stdout).ok()?).host_keys;
-    (output.status.success() && !paths.is_empty()).then_some(paths)
+    let effective = Sshd::find(None).ok()?.effective(patience).await.ok()?;
+    Some(effective.host_keys).filter(|paths| !paths.is_empty())
 }
 
 /// As sshd would find them in `folder`: HostKey lines of sshd_config and what it includes, else

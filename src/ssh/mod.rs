@@ -10,4 +10,5 @@ pub mod identity;
 pub mod known_hosts;
 pub mod probe;
 pub mod relay;
+pub mod sshd;
 pub(crate) mod stream;

@@ -78,13 +78,13 @@ fn wish(public: &Path) -> Wish {
     Wish {
         owner: Name::from_text(HOST).unwrap(),
         wanted: keys.iter().map(Sshfp::of_key).collect::<BTreeSet<_>>(),
+        intent: Intent::Publish { ttl: None, prune: false },
     }
 }
 
 fn reconcile<B: Backend>(primary: &Primary, backend: B, wish: Wish) -> sshanchor::agent::reconcile::Outcome {
-    let intent = Intent::Publish { ttl: None, prune: false };
     let state = State::at(primary.sandbox().join("state"));
-    let run = Reconciliation { backend: Arc::new(backend), state, intent };
+    let run = Reconciliation { backend: Arc::new(backend), state, together: false };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(run.run(&[wish])).unwrap().remove(0)
 }

@@ -39,6 +39,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("puttygen", "putty-tools"),
     ("bash", "bash"),
     ("id", "coreutils"),
+    ("ssh-keyscan", "openssh-client"),
+    ("systemd-analyze", "systemd"),
 ];
 
 /// The program `name`, from PATH or the folders where Debian keeps servers.

@@ -28,6 +28,7 @@ pub struct Sshd {
     port: Port,
     types: Vec<String>,
     extra: String,
+    options: &'static [&'static str],
 }
 
 impl Sshd {
@@ -46,8 +47,8 @@ impl Sshd {
         fs::copy(sandbox.join("user.pub"), sandbox.join("authorized_keys")).unwrap();
         let port = Port::free();
         let types: Vec<String> = types.iter().map(|&name| name.to_owned()).collect();
-        let process = launch(&sandbox, &port, &types, extra);
-        Sshd { process, sandbox, port, types, extra: extra.to_owned() }
+        let process = launch(&sandbox, &port, &types, extra, &[]);
+        Sshd { process, sandbox, port, types, extra: extra.to_owned(), options: &[] }
     }
 
     /// Where it listens.
@@ -100,10 +101,23 @@ impl Sshd {
         self.restart();
     }
 
+    /// Starts again as one that reads its keys and certificates once, at its start, as OpenSSH 9.8 and later do; those
+    /// before start anew for each client.
+    pub fn reads_keys_once(&mut self) {
+        self.options = &["-r"];
+        self.restart();
+    }
+
+    /// The other way round.
+    pub fn reads_keys_for_each_client(&mut self) {
+        self.options = &[];
+        self.restart();
+    }
+
     /// Ends it and starts it again; the log goes on.
     pub fn restart(&mut self) {
         self.process.kill();
-        self.process = launch(&self.sandbox, &self.port, &self.types, &self.extra);
+        self.process = launch(&self.sandbox, &self.port, &self.types, &self.extra, self.options);
     }
 
     /// ssh to this server's user as `host`, believing no configuration file and asking nobody. How
@@ -163,7 +177,7 @@ fn host_key(sandbox: &Sandbox, name: &str) {
     keygen(arguments, &sandbox.join(&format!("host_{name}")));
 }
 
-fn launch(sandbox: &Sandbox, port: &Port, types: &[String], extra: &str) -> Process {
+fn launch(sandbox: &Sandbox, port: &Port, types: &[String], extra: &str, options: &[&str]) -> Process {
     // Started by root, sshd wants its empty folder, which Debian makes at boot.
     let _ = fs::create_dir("/run/sshd");
     let folder = sandbox.path().display();
@@ -178,7 +192,7 @@ fn launch(sandbox: &Sandbox, port: &Port, types: &[String], extra: &str) -> Proc
     let conf = sandbox.write("sshd_config", &conf);
     // sshd starts itself again for each client, by the path it was started by: absolute.
     let mut sshd = command("sshd");
-    sshd.args(["-D", "-e", "-f"]).arg(conf);
+    sshd.args(options).args(["-D", "-e", "-f"]).arg(conf);
     debug_assert!(peer("sshd").is_absolute());
     Process::start("sshd", sshd, sandbox.path(), || TcpStream::connect(port.addr()).is_ok())
 }

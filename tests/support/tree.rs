@@ -10,7 +10,8 @@
 //! | `broken.test.` | signed, but its DS fits no key |
 //!
 //! web1 to web9 of each of the lower zones are at 127.0.0.1. TSIG keys: `zone` may change all,
-//! `web1` to `web3` only the SSHFP sets of their host and its ports 22 and 2222.
+//! `web1` to `web3` only the SSHFP sets of their host and its ports 22 and 2222, `ca` only the CA set of example.test.
+//! and the revoked set beside it.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -52,6 +53,8 @@ impl Tree {
             TsigKey::new(&format!("web{i}"), "hmac-sha256", Some(owners))
         };
         let mut tsig: Vec<TsigKey> = (1..=3).map(host).collect();
+        let sets = ["_ca._ssh.example.test.", "_revoked._ssh.example.test."].map(str::to_owned);
+        tsig.push(TsigKey::new("ca", "hmac-sha256", Some(sets.to_vec())));
         tsig.push(TsigKey::new("zone", "hmac-sha256", None));
         tsig.push(TsigKey::new("zone512", "hmac-sha512", None));
         let zones = vec![

@@ -61,12 +61,11 @@ fn set(letters: &str) -> BTreeSet<Sshfp> {
 }
 
 fn wish(at: usize, letters: &str) -> Wish {
-    Wish { owner: name(at), wanted: set(letters) }
+    Wish { owner: name(at), wanted: set(letters), intent: Intent::Publish { ttl: None, prune: false } }
 }
 
 fn publisher(server: &Arc<Server>, folder: &tempfile::TempDir) -> Reconciliation<Server> {
-    let intent = Intent::Publish { ttl: None, prune: false };
-    Reconciliation { backend: server.clone(), state: State::at(folder.path()), intent }
+    Reconciliation { backend: server.clone(), state: State::at(folder.path()), together: false }
 }
 
 fn shown(server: &Server, at: usize) -> BTreeSet<Sshfp> {
@@ -76,7 +75,7 @@ fn shown(server: &Server, at: usize) -> BTreeSet<Sshfp> {
 #[tokio::test]
 async fn publish_swap_and_withdraw() {
     let (server, folder) = (Arc::new(Server::default()), tempfile::tempdir().unwrap());
-    let mut run = publisher(&server, &folder);
+    let run = publisher(&server, &folder);
     let first = run.run(&[wish(1, "ab")]).await.unwrap();
     assert!(first[0].changed && first[0].error.is_none() && first[0].added == set("ab"));
     let again = run.run(&[wish(1, "ab")]).await.unwrap();
@@ -86,8 +85,7 @@ async fn publish_swap_and_withdraw() {
     assert_eq!((&swap[0].added, &swap[0].removed), (&set("c"), &set("a")));
     assert_eq!(swap[0].plan.as_ref().unwrap().foreign, set("x"));
     assert_eq!(run.state.read().unwrap()[&name(1)], set("bc"));
-    run.intent = Intent::Withdraw;
-    run.run(&[wish(1, "")]).await.unwrap();
+    run.run(&[Wish { intent: Intent::Withdraw, ..wish(1, "") }]).await.unwrap();
     assert_eq!(shown(&server, 1), set("x"));
     assert!(run.state.read().unwrap().is_empty());
 }
@@ -186,4 +184,55 @@ async fn a_batch_that_is_refused_altogether_is_not_tried_for_ever() {
     let outcomes = publisher(&server, &folder).run(&wishes).await.unwrap();
     assert!(outcomes.iter().all(|o| o.error.as_ref().is_some_and(|e| e.reason == "refused")));
     assert!(*server.updates.lock().unwrap() < 500);
+}
+
+/// A CA's set and the set that has to stand beside it: `add` at the second owner.
+fn pair() -> [Wish; 2] {
+    [wish(1, "a"), Wish { intent: Intent::Add { ttl: None }, ..wish(2, "s") }]
+}
+
+#[tokio::test]
+async fn what_goes_together_comes_together_or_not_at_all() {
+    fn together(server: &Arc<Server>, folder: &tempfile::TempDir) -> Reconciliation<Server> {
+        Reconciliation { together: true, ..publisher(server, folder) }
+    }
+    let (server, folder) = (Arc::new(Server::default()), tempfile::tempdir().unwrap());
+    let outcomes = together(&server, &folder).run(&pair()).await.unwrap();
+    assert!(outcomes.iter().all(|o| o.changed && o.error.is_none()), "{outcomes:?}");
+    assert_eq!(*server.updates.lock().unwrap(), 1);
+    // A swap at one of them leaves the other alone, and holds it to what was read.
+    let swap = [wish(1, "b"), pair()[1].clone()];
+    server.meanwhile.lock().unwrap().push(Box::new(|records| drop(records.remove(&name(2)))));
+    let outcomes = together(&server, &folder).run(&swap).await.unwrap();
+    assert!(outcomes.iter().all(|o| o.changed && o.error.is_none()), "{outcomes:?}");
+    assert_eq!((shown(&server, 1), shown(&server, 2)), (set("b"), set("s")), "what was taken away is back");
+    assert_eq!(*server.updates.lock().unwrap(), 3, "a lost race, and both in one update");
+    let outcomes = together(&server, &folder).run(&[wish(1, "c"), pair()[1].clone()]).await.unwrap();
+    assert_eq!(outcomes.iter().map(|o| o.changed).collect::<Vec<_>>(), [true, false]);
+
+    // Where one is refused, so is the other; its twin, not together, gets there.
+    for owner in [1, 2] {
+        let refuses = || Arc::new(Server { refused: [name(owner)].into(), ..Server::default() });
+        let (server, folder) = (refuses(), tempfile::tempdir().unwrap());
+        let outcomes = together(&server, &folder).run(&pair()).await.unwrap();
+        assert!(outcomes.iter().all(|o| o.error.is_some() && !o.changed), "{outcomes:?}");
+        assert!(server.records.lock().unwrap().is_empty());
+        let (server, folder) = (refuses(), tempfile::tempdir().unwrap());
+        publisher(&server, &folder).run(&pair()).await.unwrap();
+        assert_eq!(server.records.lock().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_added_is_own_beside_what_was() {
+    let (server, folder) = (Arc::new(Server::default()), tempfile::tempdir().unwrap());
+    let run = publisher(&server, &folder);
+    let with = |letters: &str, intent| [Wish { intent, ..wish(1, letters) }];
+    run.run(&with("a", Intent::Add { ttl: None })).await.unwrap();
+    server.records.lock().unwrap().get_mut(&name(1)).unwrap().records.extend(set("x"));
+    run.run(&with("b", Intent::Add { ttl: None })).await.unwrap();
+    assert_eq!((shown(&server, 1), &run.state.read().unwrap()[&name(1)]), (set("abx"), &set("ab")));
+    let outcomes = run.run(&with("bx", Intent::Remove { foreign: false })).await.unwrap();
+    assert_eq!(outcomes[0].removed, set("b"));
+    assert_eq!((shown(&server, 1), &run.state.read().unwrap()[&name(1)]), (set("ax"), &set("a")));
 }

@@ -1,9 +1,15 @@
 //! `sshanchor ca`: a CA of one's own, whose key is proven from DNS, so that no host needs a record of its own.
 
+mod folder;
 mod init;
 mod list;
+mod publish;
+mod renew;
+mod revoke;
+mod set;
 mod show;
 mod sign;
+mod withdraw;
 
 use std::fs::File;
 use std::future::Future;
@@ -47,19 +53,27 @@ pub(super) struct Args {
 
 /// Each is explained at its arguments.
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+enum Command {
     Init(init::Args),
     Sign(sign::Args),
+    Renew(Box<renew::Args>),
     List(list::Args),
     Show(show::Args),
+    Publish(publish::Args),
+    Withdraw(withdraw::Args),
+    Revoke(Box<revoke::Args>),
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     match args.command {
         Command::Init(args) => unless_stopped(init::run(args, cx)).await,
         Command::Sign(args) => unless_stopped(sign::run(args, cx)).await,
+        Command::Renew(args) => renew::run(*args, cx).await,
         Command::List(args) => list::run(&args, cx),
         Command::Show(args) => show::run(&args, cx),
+        Command::Publish(args) => publish::run(args, cx).await,
+        Command::Withdraw(args) => withdraw::run(args, cx).await,
+        Command::Revoke(args) => revoke::run(*args, cx).await,
     }
 }
 

@@ -3,13 +3,13 @@
 
 pub(super) mod primary;
 mod proof;
-mod published;
+pub(super) mod published;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use self::primary::{Host, Primary, Run};
+use self::primary::{Primary, Run, Target};
 use super::sshfp::{self, keys_error};
 use super::{Context, host_name};
 use crate::error::{Error, Kind};
@@ -45,6 +45,8 @@ pub(super) struct Args {
     batch: Option<PathBuf>,
     #[command(flatten)]
     primary: Primary,
+    #[command(flatten)]
+    port: Port,
     /// A public host key file (repeatable); left out means this machine's own, as sshd -T lists them
     #[arg(long = "host-key", value_name = "PUBFILE")]
     host_keys: Vec<PathBuf>,
@@ -56,25 +58,28 @@ pub(super) struct Args {
     prune: bool,
 }
 
+/// Which of a host's names, for `publish` and `withdraw`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Port {
+    /// For a server on another port: records at _N._ssh.HOST, good on port N alone
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) port: Option<u16>,
+}
+
 const _: () = assert!(DEFAULT_TTL == 3600, "the help names the default");
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let hosts = match (&args.name, &args.batch) {
-        (Some(name), _) => {
-            vec![Host { name: host_name(name)?, wanted: records(&keys(&args.host_keys, cx).await?) }]
-        }
-        (None, Some(batch)) => {
-            let host = |(name, keys): (_, Vec<HostKey>)| Host { name, wanted: records(&keys) };
-            read_batch(batch)?.into_iter().map(host).collect()
-        }
+        (Some(name), _) => vec![(host_name(name)?, keys(&args.host_keys, cx).await?)],
+        (None, Some(batch)) => read_batch(batch)?,
         (None, None) => return Err(Error::usage("usage", "give --name HOST or --batch FILE")),
     };
-    let run = Run {
-        primary: &args.primary,
-        intent: Intent::Publish { ttl: args.ttl, prune: args.prune },
-        batch: args.batch.is_some(),
-    };
-    run.carry_out(hosts, cx).await
+    let intent = Intent::Publish { ttl: args.ttl, prune: args.prune };
+    let target =
+        |(name, keys): (HostName, Vec<HostKey>)| Target::host(&name, args.port.port, records(&keys), intent);
+    let targets = hosts.into_iter().map(target).collect::<Result<_, _>>()?;
+    let run = Run { primary: &args.primary, batch: args.batch.is_some(), together: false };
+    run.carry_out(targets, cx).await
 }
 
 /// The records of keys.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::proof::{self, Proof};
-use super::published::Published;
+use super::published::{Published, Role};
 use crate::agent::readback::{self, Seen, Server, Status};
 use crate::agent::reconcile::{Outcome, Reconciliation, Wish};
 use crate::agent::state::{Own, State, StateError};
@@ -39,14 +39,11 @@ pub(in crate::cli) struct Primary {
     server: SocketAddr,
     /// The zone [default: the one that the server names for the host]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
-    zone: Option<Name>,
+    pub(in crate::cli) zone: Option<Name>,
     /// The TSIG key that signs the update: a file as tsig-keygen or keymgr -t makes it, or one line
     /// ALGORITHM:NAME:SECRET. Not needed to look only
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// For a server on another port: records at _N._ssh.HOST, good on port N alone
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(in crate::cli) port: Option<u16>,
     /// Print what would change, and change nothing
     #[arg(long, conflicts_with = "check")]
     dry_run: bool,
@@ -65,15 +62,32 @@ pub(in crate::cli) fn zone(text: &str) -> Result<Name, String> {
     Name::from_text(text).map_err(|e| e.to_string())
 }
 
-/// One host and the records of its keys.
+/// One set of records that is to be changed.
 #[derive(Debug, Clone)]
-pub(in crate::cli) struct Host {
-    pub(in crate::cli) name: HostName,
-    pub(in crate::cli) wanted: BTreeSet<Sshfp>,
+pub(in crate::cli) struct Target {
+    /// Whom they are about: a host, or the domain of a CA.
+    pub(in crate::cli) name: Name,
+    pub(in crate::cli) role: Role,
+    pub(in crate::cli) wish: Wish,
+}
+
+impl Target {
+    /// The keys of a host, on every port or on this one alone.
+    pub(in crate::cli) fn host(
+        name: &HostName,
+        port: Option<u16>,
+        wanted: BTreeSet<Sshfp>,
+        intent: Intent,
+    ) -> Result<Self, Error> {
+        let owner =
+            sshfp::owner(name, port).map_err(|e| Error::usage("host-name", format!("{name}: {e}")))?;
+        let wish = Wish { owner, wanted, intent };
+        Ok(Target { name: name.name().clone(), role: Role::HostKeys, wish })
+    }
 }
 
 impl Primary {
-    fn state(&self) -> Result<State, Error> {
+    pub(in crate::cli) fn state(&self) -> Result<State, Error> {
         let folder = match &self.state {
             Some(folder) => folder.clone(),
             None => State::default_folder().map_err(state_error)?,
@@ -86,8 +100,16 @@ impl Primary {
         self.state()?.read().map_err(state_error)
     }
 
-    fn looks_only(&self) -> bool {
+    pub(in crate::cli) fn looks_only(&self) -> bool {
         self.dry_run || self.check
+    }
+
+    /// The server, for a run over so many sets.
+    pub(in crate::cli) fn authority(&self, cx: &Context, targets: usize) -> Authority {
+        let times = u32::try_from(1 + targets / HOSTS_A_TIMEOUT).unwrap_or(u32::MAX);
+        // One exchange may take half of it, so that a dead server leaves time to look at what was done.
+        let patience = cx.timeout / 2;
+        Authority { server: self.server, patience, deadline: Instant::now() + cx.timeout * times }
     }
 
     fn key(&self, cx: &Context) -> Result<Option<Key>, Error> {
@@ -129,71 +151,70 @@ impl Primary {
 #[derive(Debug)]
 pub(in crate::cli) struct Run<'a> {
     pub(in crate::cli) primary: &'a Primary,
-    pub(in crate::cli) intent: Intent,
     /// Each host's failure is told in its own line.
     pub(in crate::cli) batch: bool,
+    /// All sets are changed in one update, or none is.
+    pub(in crate::cli) together: bool,
 }
 
 impl Run<'_> {
-    /// Reconciles all hosts, zone by zone, and reports each.
+    /// Reconciles all sets, zone by zone, and reports each.
     pub(in crate::cli) async fn carry_out(
         &self,
-        hosts: Vec<Host>,
+        targets: Vec<Target>,
         cx: &Context,
     ) -> Result<Option<Kind>, Error> {
-        let Primary { server, port, .. } = *self.primary;
         let (key, state) = (self.primary.key(cx)?, self.primary.state()?);
-        let times = u32::try_from(1 + hosts.len() / HOSTS_A_TIMEOUT).unwrap_or(u32::MAX);
-        // One exchange may take half of it, so that a dead server leaves time to look at what was done.
-        let patience = cx.timeout / 2;
-        let authority = Authority { server, patience, deadline: Instant::now() + cx.timeout * times };
-        let mut wishes: Vec<(HostName, Wish)> = Vec::with_capacity(hosts.len());
-        for Host { name, wanted } in hosts {
-            let owner =
-                sshfp::owner(&name, port).map_err(|e| Error::usage("host-name", format!("{name}: {e}")))?;
-            wishes.push((name, Wish { owner, wanted }));
-        }
+        let authority = self.primary.authority(cx, targets.len());
+        let server = authority.server;
         let mut kinds = Vec::new();
-        for (zone, part) in self.by_zone(&authority, wishes, cx, &mut kinds).await? {
+        let zones = self.by_zone(&authority, targets, cx, &mut kinds).await?;
+        if self.together && zones.len() > 1 {
+            let zones: Vec<String> = zones.keys().map(Name::to_string).collect();
+            let message = format!("the sets lie in several zones: {}", zones.join(", "));
+            return Err(nothing_sent(Error::usage("notzone", message)));
+        }
+        for (zone, part) in zones {
             let folder = state.folder().display();
-            cx.out.detail(&format!("zone {zone} at {server}, {} hosts, state in {folder}", part.len()));
+            cx.out.detail(&format!("zone {zone} at {server}, {} sets, state in {folder}", part.len()));
             let backend = Arc::new(Rfc2136::new(authority, zone.clone(), key.clone(), verifier::now));
-            let (names, wishes): (Vec<HostName>, Vec<Wish>) = part.into_iter().unzip();
-            let run = Reconciliation { backend, state: state.clone(), intent: self.intent };
+            let wishes: Vec<Wish> = part.iter().map(|target| target.wish.clone()).collect();
+            let run = Reconciliation { backend, state: state.clone(), together: self.together };
             let outcomes = match self.primary.looks_only() {
                 true => run.plan(&wishes).await,
                 false => run.run(&wishes).await,
             }
             .map_err(state_error)?;
-            kinds.extend(self.report(&authority, &zone, &names, outcomes, cx).await?);
+            kinds.extend(self.report(&authority, &zone, &part, outcomes, cx).await?);
         }
         Ok(Kind::gravest(kinds))
     }
 
-    /// The hosts by the zone that holds them. In a batch a host without one is told of and left out.
+    /// The sets by the zone that holds them. In a batch one without a zone is told of and left out.
     async fn by_zone(
         &self,
         authority: &Authority,
-        wishes: Vec<(HostName, Wish)>,
+        targets: Vec<Target>,
         cx: &Context,
         kinds: &mut Vec<Kind>,
-    ) -> Result<BTreeMap<Name, Vec<(HostName, Wish)>>, Error> {
+    ) -> Result<BTreeMap<Name, Vec<Target>>, Error> {
         let given = self.primary.zone.as_ref();
-        let outside = |zone| wishes.iter().find(|(_, wish)| !wish.owner.is_at_or_below(zone));
-        if let Some(((host, _), zone)) = given.and_then(|zone| Some((outside(zone)?, zone))) {
-            return Err(not_in_zone(format!("{host} does not lie in zone {zone}")));
+        let outside = |zone| targets.iter().find(|target| !target.wish.owner.is_at_or_below(zone));
+        if let Some((target, zone)) = given.and_then(|zone| Some((outside(zone)?, zone))) {
+            return Err(not_in_zone(format!("{} does not lie in zone {zone}", target.name)));
         }
-        let mut zones: BTreeMap<Name, Vec<(HostName, Wish)>> = BTreeMap::new();
-        let owners: Vec<Name> = wishes.iter().map(|(_, wish)| wish.owner.clone()).collect();
+        let mut zones: BTreeMap<Name, Vec<Target>> = BTreeMap::new();
+        let owners: Vec<Name> = targets.iter().map(|target| target.wish.owner.clone()).collect();
         let primary = *authority;
         let found =
             in_order(owners, WIDTH, |owner: Name| async move { primary.zone_of(&owner).await }).await?;
-        for ((host, wish), found) in wishes.into_iter().zip(found) {
+        for (target, found) in targets.into_iter().zip(found) {
             let zone = match (found, given) {
                 // A server takes records for names below a cut too, and nobody ever sees them there.
                 (Ok(zone), Some(given)) if zone != *given && zone.is_at_or_below(given) => {
                     let server = authority.server;
-                    Err(not_in_zone(format!("{host} lies in zone {zone} at {server}, and not in {given}")))
+                    let name = &target.name;
+                    Err(not_in_zone(format!("{name} lies in zone {zone} at {server}, and not in {given}")))
                 }
                 (Ok(zone), None) => Ok(zone),
                 (Err(error @ AuthorityError::Transport(_)), _) | (Err(error), None) => {
@@ -203,10 +224,11 @@ impl Run<'_> {
                 (_, Some(given)) => Ok(given.clone()),
             };
             match zone {
-                Ok(zone) => zones.entry(zone).or_default().push((host, wish)),
+                Ok(zone) => zones.entry(zone).or_default().push(target),
                 Err(error) if self.batch => {
                     kinds.push(error.kind);
-                    Published::failed(&host, &wish.owner, authority.server, error).print(&cx.out)?;
+                    let Target { name, wish, .. } = target;
+                    Published::failed(&name, &wish.owner, authority.server, error).print(&cx.out)?;
                 }
                 Err(error) => return Err(nothing_sent(error)),
             }
@@ -218,15 +240,21 @@ impl Run<'_> {
         &self,
         authority: &Authority,
         zone: &Name,
-        names: &[HostName],
+        targets: &[Target],
         outcomes: Vec<Outcome>,
         cx: &Context,
     ) -> Result<Vec<Kind>, Error> {
         let looks_only = self.primary.looks_only();
-        let done: Vec<&Plan> = outcomes
-            .iter()
-            .filter(|outcome| outcome.error.is_none() && !looks_only)
-            .filter_map(|outcome| outcome.plan.as_ref())
+        let is_done = |outcome: &Outcome| outcome.error.is_none() && !looks_only;
+        // What was withdrawn is not waited for: its absence is no matter of proof.
+        let is_proven = |target: &Target, outcome: &Outcome| {
+            is_done(outcome) && !matches!(target.wish.intent, Intent::Withdraw)
+        };
+        let done: Vec<&Plan> =
+            outcomes.iter().filter(|o| is_done(o)).filter_map(|outcome| outcome.plan.as_ref()).collect();
+        let to_prove: Vec<&Plan> = (targets.iter().zip(&outcomes))
+            .filter(|(target, outcome)| is_proven(target, outcome))
+            .filter_map(|(_, outcome)| outcome.plan.as_ref())
             .collect();
         // What this user's cache says of them is old news.
         if let Some(cache) = &cx.proofs {
@@ -235,21 +263,22 @@ impl Run<'_> {
         let expected: Vec<_> = done.iter().map(|p| (p.owner.clone(), p.present.clone())).collect();
         let (mut seen, mut proofs) = (Vec::new(), Vec::new());
         if !done.is_empty() {
-            let publishes = matches!(self.intent, Intent::Publish { .. });
-            (seen, proofs) = tokio::join!(self.seen(authority, zone, &expected, cx), async {
-                if publishes { proof::prove(&done, authority.deadline, cx).await } else { Vec::new() }
-            });
+            let proving = proof::prove(&to_prove, authority.deadline, cx);
+            (seen, proofs) = tokio::join!(self.seen(authority, zone, &expected, cx), proving);
         }
         let (mut seen, mut proofs) = (seen.into_iter(), proofs.into_iter());
         let mut kinds = Vec::new();
         let mut pending: BTreeMap<String, Vec<(String, Option<String>)>> = BTreeMap::new();
-        for (host, outcome) in names.iter().zip(outcomes) {
-            let mut published = Published::new(host, zone, authority.server, outcome, looks_only);
-            if published.error.is_none() && !looks_only {
+        for (target, outcome) in targets.iter().zip(outcomes) {
+            let (done, proven) = (is_done(&outcome), is_proven(target, &outcome));
+            let mut published = Published::new(&target.name, zone, authority.server, outcome, looks_only);
+            if done {
                 published.read_back = seen.next().unwrap_or_default();
+            }
+            if proven {
                 published.proof = proofs.next().flatten();
             }
-            self.warn(&published, cx);
+            published.warnings(target).iter().for_each(|warning| cx.out.warn(warning));
             published.print(&cx.out)?;
             for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
                 pending
@@ -297,32 +326,6 @@ impl Run<'_> {
         seen.iter_mut().for_each(|seen| seen.insert(0, Seen::current(authority.server)));
         seen
     }
-
-    fn warn(&self, published: &Published, cx: &Context) {
-        let owner = &published.owner;
-        if !published.foreign.is_empty() {
-            let stay = match self.intent {
-                Intent::Publish { .. } => "they stay, unless --prune is given",
-                Intent::Withdraw => "they stay",
-            };
-            let records: Vec<String> = published.foreign.iter().map(Sshfp::to_string).collect();
-            cx.out.warn(&format!(
-                "{owner} has records that are not this machine's ({stay}): {}",
-                records.join(", ")
-            ));
-        }
-        if published.foreign.iter().any(|record| record.fingerprint_type() == sshfp::SHA1) {
-            cx.out.warn(&format!("{owner} has SHA-1 records, which prove nothing"));
-        }
-        if let Some(proof) = published.proof.as_ref().filter(|proof| !proof.is_secure()) {
-            let what = if proof.speaks_against() {
-                "published, but clients cannot prove"
-            } else {
-                "pending: clients cannot yet prove"
-            };
-            cx.out.warn(&format!("{what} {owner}: {}", proof.message()));
-        }
-    }
 }
 
 fn not_in_zone(message: String) -> Error {
@@ -334,7 +337,7 @@ fn nothing_sent(mut error: Error) -> Error {
     error
 }
 
-fn state_error(error: StateError) -> Error {
+pub(in crate::cli) fn state_error(error: StateError) -> Error {
     let told = Error::failure("state", format!("state: {error}"));
     match error {
         StateError::Io { .. } | StateError::NoFolder => told.hint("give a folder for the state that this user may write: --state DIR"),

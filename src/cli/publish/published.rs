@@ -5,18 +5,30 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use super::primary::Target;
 use super::proof::Proof;
 use crate::agent::readback::{Seen, Status};
 use crate::agent::reconcile::Outcome;
 use crate::error::Error;
 use crate::output::{Output, Report};
-use crate::proto::name::{HostName, Name};
-use crate::proto::plan::texts;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::name::Name;
+use crate::proto::plan::{Intent, texts};
+use crate::proto::sshfp::{self, Sshfp};
+
+/// What a set of records is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Role {
+    /// A host's keys.
+    HostKeys,
+    /// The keys of the CAs that vouch for hosts.
+    CaKeys,
+    /// Keys that nobody is to accept any more.
+    RevokedKeys,
+}
 
 #[derive(Debug, Serialize)]
 pub(super) struct Published {
-    /// The host.
+    /// The host, or the domain of the CA.
     pub(super) name: String,
     /// Where its records stand.
     pub(super) owner: String,
@@ -59,9 +71,9 @@ fn failure<S: serde::Serializer>(error: &Option<Error>, serializer: S) -> Result
 }
 
 impl Published {
-    /// What became of `host`. `looks_only`: nothing was meant to change.
+    /// What became of the records of `name`. `looks_only`: nothing was meant to change.
     pub(super) fn new(
-        host: &HostName,
+        name: &Name,
         zone: &Name,
         server: SocketAddr,
         outcome: Outcome,
@@ -81,7 +93,7 @@ impl Published {
             ttl = stays.then_some(plan.ttl);
         }
         Published {
-            name: host.to_string(),
+            name: name.to_string(),
             owner: owner.to_string(),
             zone: Some(zone.to_string()),
             server: server.to_string(),
@@ -100,7 +112,7 @@ impl Published {
     }
 
     /// A host for which not even the zone is known.
-    pub(super) fn failed(host: &HostName, owner: &Name, server: SocketAddr, error: Error) -> Self {
+    pub(super) fn failed(name: &Name, owner: &Name, server: SocketAddr, error: Error) -> Self {
         let outcome = Outcome {
             owner: owner.clone(),
             plan: None,
@@ -109,7 +121,7 @@ impl Published {
             changed: false,
             error: Some(error),
         };
-        Published { zone: None, ..Published::new(host, &Name::root(), server, outcome, false) }
+        Published { zone: None, ..Published::new(name, &Name::root(), server, outcome, false) }
     }
 
     /// A line of JSON in any case; for people the result, or the error.
@@ -121,6 +133,43 @@ impl Published {
             out.error_text(error);
         }
         Ok(())
+    }
+
+    /// What there is to be said aloud.
+    pub(super) fn warnings(&self, target: &Target) -> Vec<String> {
+        let (owner, mut warnings) = (&self.owner, Vec::new());
+        let stay = match target.wish.intent {
+            Intent::Publish { .. } | Intent::Add { .. } => "they stay, unless --prune is given",
+            Intent::Withdraw | Intent::Remove { .. } => "they stay",
+        };
+        let records = || self.foreign.iter().map(Sshfp::to_string).collect::<Vec<_>>().join(", ");
+        let has_foreign = !self.foreign.is_empty();
+        match target.role {
+            Role::HostKeys if has_foreign => {
+                warnings.push(format!("{owner} has records that are not this machine's ({stay}): {}", records()));
+            }
+            Role::CaKeys if has_foreign => warnings.push(format!(
+                "{owner} has CA keys that were not published from here ({stay}): somebody else's CA vouches for the hosts \
+                 of {}: {}",
+                self.name,
+                records()
+            )),
+            // Whoever revokes a key may: it only ever takes accepts away.
+            _ => {}
+        }
+        if self.foreign.iter().any(|record| record.fingerprint_type() == sshfp::SHA1) {
+            let nothing = if target.role == Role::RevokedKeys { "revoke" } else { "prove" };
+            warnings.push(format!("{owner} has SHA-1 records, which {nothing} nothing"));
+        }
+        if let Some(proof) = self.proof.as_ref().filter(|proof| !proof.is_secure()) {
+            let what = if proof.speaks_against() {
+                "published, but clients cannot prove"
+            } else {
+                "pending: clients cannot yet prove"
+            };
+            warnings.push(format!("{what} {owner}: {}", proof.message()));
+        }
+        warnings
     }
 
     fn heading(&self) -> String {

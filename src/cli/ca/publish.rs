@@ -1,0 +1,110 @@
+//! `sshanchor ca publish`: the CA set, and the revoked set that has to stand beside it.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::folder::{Digest, Folder, key_form};
+use super::set::{Which, ca_set, keys_of, note, present, revoked_set, zone_of};
+use crate::cli::Context;
+use crate::cli::publish::primary::{Primary, Run, Target};
+use crate::error::{Error, Kind};
+use crate::proto::hostkey::HostKey;
+use crate::proto::name::Name;
+use crate::proto::plan::{Intent, MAX_TTL};
+use crate::proto::revocation;
+
+/// Publish CA keys, and the set of revoked keys beside them.
+///
+/// Publishes the public keys of a CA at _ca._ssh.NAME: the hosts at or below NAME then need no records of their own,
+/// only certificates. Keys that are there stay, until ca withdraw takes them away: hosts show certificates of theirs.
+/// In the same update it sees to it that _revoked._ssh.NAME exists, with its one fixed record; without a proven
+/// revoked set clients accept nothing by a CA.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples: sshanchor ca publish --server 192.0.2.1 --key-file ca.key --dry-run\n          \
+    sshanchor ca publish --ca-key /etc/step-ca/ssh_host_ca_key.pub --at example.com --server 192.0.2.1 --key-file ca.key\n\
+    Give the CA a TSIG key of its own, and hosts none that reaches these names; in BIND's zone:\n  \
+    update-policy { grant ca name _ca._ssh.example.com SSHFP; grant ca name _revoked._ssh.example.com SSHFP; };"
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// A CA's public key file in place of the folder's: of ssh-keygen, step-ca, Vault; or a file with @cert-authority or
+    /// cert-authority lines (repeatable)
+    #[arg(long = "ca-key", value_name = "PUBFILE")]
+    ca_keys: Vec<PathBuf>,
+    #[command(flatten)]
+    primary: Primary,
+    /// The records' time to live [default: that of records already there, else 3600]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_TTL)))]
+    ttl: Option<u32>,
+    /// Remove all other CA keys that are there
+    #[arg(long)]
+    prune: bool,
+}
+
+pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    let folder = args.which.folder(&args.primary)?;
+    let keys = keys(&args.ca_keys, folder.as_ref())?;
+    let names = args.which.names(folder.as_ref(), &args.primary)?;
+    let mut kinds = Vec::new();
+    for at in &names {
+        let kind = put(at, &keys, (args.ttl, args.prune), &args.primary, cx).await?;
+        if !args.primary.looks_only() && kind.is_none() {
+            let owner = revocation::ca_owner(at).map(|owner| owner.to_string()).ok();
+            let keys: Vec<_> = keys.iter().map(|key| key_form(&Digest::from(key))).collect();
+            note(folder.as_ref(), cx, "publish", json!({ "owner": owner, "keys": keys }));
+        }
+        kinds.extend(kind);
+    }
+    Ok(Kind::gravest(kinds))
+}
+
+/// The keys of these files, else those of the folder that sign or will.
+pub(super) fn keys(files: &[PathBuf], folder: Option<&Folder>) -> Result<Vec<HostKey>, Error> {
+    match (files, folder) {
+        ([], Some(folder)) => Ok(folder.keys.clone()),
+        ([], None) => Err(Error::usage("no-ca", "which CA's keys?")
+            .hint("make a CA: sshanchor ca init; or name the public key of one: --ca-key FILE")),
+        (files, _) => keys_of(files),
+    }
+}
+
+/// Publishes `keys` at `at`, with the revoked sets that clients ask for: the one beside it and that of the zone's apex.
+/// `ttl` and `prune` are the options.
+pub(super) async fn put(
+    at: &Name,
+    keys: &[HostKey],
+    (ttl, prune): (Option<u32>, bool),
+    primary: &Primary,
+    cx: &Context,
+) -> Result<Option<Kind>, Error> {
+    let intent = match prune {
+        true => Intent::Publish { ttl, prune },
+        false => Intent::Add { ttl },
+    };
+    let ca = ca_set(at, keys, intent)?;
+    let mut targets = vec![sentinel_at(at, ttl)?];
+    let authority = primary.authority(cx, 2);
+    let apex = zone_of(primary, &authority, &ca.wish.owner).await?;
+    if apex != *at && at.is_at_or_below(&apex) {
+        targets.push(sentinel_at(&apex, None)?);
+    }
+    for target in &targets {
+        let revoked = present(&authority, &target.wish.owner).await?;
+        let is_revoked = |key: &&HostKey| revoked.iter().any(|r| r.fingerprint() == key.sha256());
+        if let Some(key) = keys.iter().find(is_revoked) {
+            let message = format!("the CA key {key} is revoked at {}", target.wish.owner);
+            return Err(
+                Error::usage("revoked", message).hint("publish the key of another CA: sshanchor ca roll")
+            );
+        }
+    }
+    targets.push(ca);
+    Run { primary, batch: false, together: true }.carry_out(targets, cx).await
+}
+
+fn sentinel_at(at: &Name, ttl: Option<u32>) -> Result<Target, Error> {
+    revoked_set(at, [revocation::sentinel()], Intent::Add { ttl })
+}

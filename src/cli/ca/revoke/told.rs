@@ -1,0 +1,124 @@
+//! What is told of a revocation: which keys, for how long they can still be accepted, what to do next.
+
+use std::net::SocketAddr;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+use serde_json::json;
+
+use super::keys::Named;
+use crate::cli::ca::folder::key_form;
+use crate::output::Report;
+use crate::proto::moment::{rfc3339, span, text};
+use crate::proto::revocation::Window;
+
+/// Most commands that are told.
+const MOST_NEXT: usize = 8;
+
+pub(super) struct Revoked<'a> {
+    /// The revoked set.
+    pub(super) owner: String,
+    /// Below which name it counts.
+    pub(super) at: String,
+    /// Nothing was only looked at.
+    pub(super) is_done: bool,
+    /// There was a set before.
+    pub(super) was_there: bool,
+    pub(super) keys: &'a [Named],
+    /// None if the set of before has no signature at the primary.
+    pub(super) window: Option<Window>,
+    /// When it was revoked, in seconds since 1970.
+    pub(super) now: u64,
+    pub(super) server: SocketAddr,
+}
+
+impl Revoked<'_> {
+    /// Commands that take away what else vouches for the keys.
+    fn next(&self) -> Vec<String> {
+        let mut hosts: Vec<&String> = self.keys.iter().flat_map(|key| &key.hosts).collect();
+        hosts.sort();
+        hosts.dedup();
+        let command = |host: &&String| {
+            format!(
+                "sshanchor withdraw --name {host} --server {} --key-file TSIG-KEY-OF-THE-HOST",
+                self.server
+            )
+        };
+        hosts.iter().take(MOST_NEXT).map(command).collect()
+    }
+
+    fn window_text(&self) -> String {
+        let Some(window) = self.window else {
+            return match self.was_there {
+                true => "for how long they can still be accepted is unknown: the server shows no signature over the set \
+                         of before (sshanchor doctor HOST asks a resolver)"
+                    .to_owned(),
+                false => "there was no revoked set before, so nothing was accepted by a CA; a plain key is accepted as long \
+                          as its SSHFP record is"
+                    .to_owned(),
+            };
+        };
+        let ahead = |moment: u64| span(moment.saturating_sub(self.now));
+        format!(
+            "a client may still accept them for up to {}, until {}: by policy, or because the RRSIG of the old set is valid \
+             for so long, and somebody on the way may replay it; with nobody on the way {} (caches). Shorten it with \
+             max_signature_age in the clients' configuration, or with shorter signature validity in the zone",
+            ahead(window.replayed_until),
+            text(window.replayed_until),
+            ahead(window.cached_until),
+        )
+    }
+}
+
+/// Fields: `revoked_at` (the set's owner), `at`, `keys` (type, sha256, by, hosts), `window` (`cached_until`,
+/// `replayed_until`, `seconds`; null if unknown), `next` (commands).
+impl Serialize for Revoked<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let keys: Vec<_> = (self.keys.iter())
+            .map(|named| {
+                let mut key = key_form(&named.key);
+                key["by"] = named.by.clone().into();
+                key["hosts"] = named.hosts.clone().into();
+                key
+            })
+            .collect();
+        let window = self.window.map(|window| {
+            json!({
+                "cached_until": rfc3339(window.cached_until),
+                "replayed_until": rfc3339(window.replayed_until),
+                "seconds": window.length(self.now),
+            })
+        });
+        let mut fields = serializer.serialize_struct("Revoked", 6)?;
+        fields.serialize_field("revoked_at", &self.owner)?;
+        fields.serialize_field("at", &self.at)?;
+        fields.serialize_field("revoked", &self.is_done)?;
+        fields.serialize_field("keys", &keys)?;
+        fields.serialize_field("window", &window)?;
+        fields.serialize_field("next", &self.next())?;
+        fields.end()
+    }
+}
+
+impl Report for Revoked<'_> {
+    fn text(&self) -> String {
+        let head = match self.is_done {
+            true => format!("revoked below {}, whatever certificates say:", self.at),
+            false => format!("to be revoked below {}, whatever certificates say:", self.at),
+        };
+        let mut lines = vec![head];
+        for named in self.keys {
+            lines.push(format!("  {} ({})", named.record().fingerprint_text(), named.by));
+        }
+        lines.push(self.window_text());
+        let next = self.next();
+        if !next.is_empty() {
+            lines.push(
+                "if the host is gone, take its SSHFP records away too; if it goes on, make a new key first:"
+                    .to_owned(),
+            );
+            lines.extend(next.into_iter().map(|command| format!("  {command}")));
+        }
+        lines.join("\n")
+    }
+}

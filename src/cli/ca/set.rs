@@ -1,0 +1,141 @@
+//! Which CA, and at which name: what `publish`, `withdraw` and `revoke` share.
+
+use std::path::{Path, PathBuf};
+
+use super::folder::Folder;
+use crate::agent::reconcile::Wish;
+use crate::backend::rfc2136::explain_read;
+use crate::cli::Context;
+use crate::cli::publish::primary::{Primary, Target, zone};
+use crate::cli::publish::published::Role;
+use crate::dns::authority::Authority;
+use crate::error::Error;
+use crate::proto::ca_keys;
+use crate::proto::hostkey::HostKey;
+use crate::proto::name::Name;
+use crate::proto::plan::Intent;
+use crate::proto::revocation;
+use crate::proto::sshfp::Sshfp;
+use crate::ssh::hostkeys;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// The CA's folder, as ca init makes it [default: ca in the state folder]
+    #[arg(long, value_name = "FOLDER", env = "SSHANCHOR_CA")]
+    ca: Option<PathBuf>,
+    /// The name at or below which the hosts are (repeatable) [default: the CA's domains, else --zone]
+    #[arg(long, value_name = "NAME", value_parser = zone)]
+    at: Vec<Name>,
+}
+
+impl Which {
+    /// The CA's folder, if there is one. One that was named has to be there.
+    pub(super) fn folder(&self, primary: &Primary) -> Result<Option<Folder>, Error> {
+        let path = match &self.ca {
+            Some(path) => path.clone(),
+            None => primary.state()?.folder().join("ca"),
+        };
+        match Folder::open(&path)? {
+            None if self.ca.is_some() => {
+                let message = format!("{} holds no CA (no ca.json in it)", path.display());
+                Err(Error::usage("ca-folder", message).hint("make one: sshanchor ca init --ca FOLDER"))
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// The names whose sets are meant.
+    pub(super) fn names(&self, folder: Option<&Folder>, primary: &Primary) -> Result<Vec<Name>, Error> {
+        let of_folder =
+            || folder.map(|folder| folder.domains.iter().map(|domain| domain.name().clone()).collect());
+        let mut names: Vec<Name> = match self.at.is_empty() {
+            false => self.at.clone(),
+            true => of_folder().or_else(|| primary.zone.clone().map(|zone| vec![zone])).ok_or_else(|| {
+                Error::usage("no-name", "for which hosts?").hint("name it: --at example.com")
+            })?,
+        };
+        names.sort();
+        names.dedup();
+        let is_label = |label: &[u8]| matches!(label, b"_ca" | b"_revoked" | b"_ssh");
+        if let Some(name) = names.iter().find(|name| name.labels().any(is_label)) {
+            let message = format!("{name} is the name of a set, and not one that hosts are below");
+            return Err(Error::usage("ca-name", message).hint("give the domain alone: --at example.com"));
+        }
+        Ok(names)
+    }
+}
+
+/// The CA keys of these files; `-` is standard input.
+pub(super) fn keys_of(files: &[PathBuf]) -> Result<Vec<HostKey>, Error> {
+    let mut keys = Vec::new();
+    for file in files {
+        let text = read(file)?;
+        let found = ca_keys::of_text(&text).map_err(|(line, error)| {
+            Error::usage("ca-key", format!("{} line {line}: {error}", file.display()))
+        })?;
+        if found.is_empty() {
+            let error = Error::usage("ca-key", format!("{} holds no public key", file.display()));
+            return Err(error.hint("a line is TYPE BASE64 [COMMENT], as in ca_key.pub"));
+        }
+        for key in found {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// The text of a file; `-` is standard input.
+pub(super) fn read(file: &Path) -> Result<String, Error> {
+    let text = match file.as_os_str() == "-" {
+        true => hostkeys::read_whole(std::io::stdin(), hostkeys::MAX_FILE),
+        false => std::fs::File::open(file).and_then(|open| hostkeys::read_whole(open, hostkeys::MAX_FILE)),
+    };
+    text.map_err(|e| Error::failure("ca-key", format!("cannot read {}: {e}", file.display())))
+}
+
+/// The CA set of `at`.
+pub(super) fn ca_set(at: &Name, keys: &[HostKey], intent: Intent) -> Result<Target, Error> {
+    let owner = revocation::ca_owner(at).map_err(|e| too_long(at, &e))?;
+    let wanted = keys.iter().map(Sshfp::of_key).collect();
+    Ok(Target { name: at.clone(), role: Role::CaKeys, wish: Wish { owner, wanted, intent } })
+}
+
+/// The revoked set of `at`.
+pub(super) fn revoked_set(
+    at: &Name,
+    wanted: impl IntoIterator<Item = Sshfp>,
+    intent: Intent,
+) -> Result<Target, Error> {
+    let owner = revocation::owner(at).map_err(|e| too_long(at, &e))?;
+    let wish = Wish { owner, wanted: wanted.into_iter().collect(), intent };
+    Ok(Target { name: at.clone(), role: Role::RevokedKeys, wish })
+}
+
+fn too_long(at: &Name, why: &dyn std::fmt::Display) -> Error {
+    Error::usage("ca-name", format!("{at} leaves no room for _revoked._ssh: {why}"))
+}
+
+/// The zone that holds the sets of `at`, and that name if it is another.
+pub(super) async fn zone_of(primary: &Primary, authority: &Authority, owner: &Name) -> Result<Name, Error> {
+    match &primary.zone {
+        Some(zone) => Ok(zone.clone()),
+        None => authority.zone_of(owner).await.map_err(explain_read),
+    }
+}
+
+/// What stands at `owner` at the primary.
+pub(super) async fn present(authority: &Authority, owner: &Name) -> Result<Vec<Sshfp>, Error> {
+    let found = authority.sshfp(owner).await.map_err(explain_read)?;
+    Ok(found.records.into_iter().collect())
+}
+
+/// Adds a line about a finished command to the CA's journal. Records in DNS are there whether or not it can be
+/// written: that is told, and no more.
+pub(super) fn note(folder: Option<&Folder>, cx: &Context, event: &str, fields: serde_json::Value) {
+    let Some(folder) = folder else { return };
+    if let Err(error) = folder.note(crate::verifier::now(), event, fields) {
+        cx.out.warn(&error.message);
+    }
+}

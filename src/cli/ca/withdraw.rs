@@ -1,0 +1,60 @@
+//! `sshanchor ca withdraw`: takes CA keys out of the CA set.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::folder::{Digest, key_form};
+use super::set::{Which, ca_set, keys_of, note};
+use crate::cli::Context;
+use crate::cli::publish::primary::{Primary, Run};
+use crate::error::{Error, Kind};
+use crate::proto::plan::Intent;
+use crate::proto::revocation;
+
+/// Take CA keys out of DNS.
+///
+/// Removes the CA keys that were published from here, or these alone (--ca-key); the set may become empty. Hosts that
+/// show certificates of these CAs are unproven then, unless they have SSHFP records of their own. The revoked set
+/// stays as it is: a key that leaks is not to be accepted again by whatever comes later. A set that was withdrawn can
+/// be replayed until its signature expires: revoke the key of a CA that is no longer to be trusted (ca revoke).
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples: sshanchor ca withdraw --ca-key old_ca.pub --at example.com --server 192.0.2.1 --key-file ca.key\n          \
+    sshanchor ca withdraw --server 192.0.2.1 --key-file ca.key --dry-run"
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// Only this CA's key, from its public key file (repeatable)
+    #[arg(long = "ca-key", value_name = "PUBFILE")]
+    ca_keys: Vec<PathBuf>,
+    #[command(flatten)]
+    primary: Primary,
+}
+
+pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    let folder = args.which.folder(&args.primary)?;
+    let (keys, intent) = match (args.ca_keys.as_slice(), &folder) {
+        ([], None) => (Vec::new(), Intent::Withdraw),
+        ([], Some(folder)) => ([folder.keys.as_slice(), &folder.retired].concat(), Intent::Withdraw),
+        (files, _) => (keys_of(files)?, Intent::Remove { foreign: true }),
+    };
+    let mut kinds = Vec::new();
+    for at in args.which.names(folder.as_ref(), &args.primary)? {
+        let target = ca_set(&at, &keys, intent)?;
+        let owner = target.wish.owner.clone();
+        let run = Run { primary: &args.primary, batch: false, together: false };
+        let kind = run.carry_out(vec![target], cx).await?;
+        if !args.primary.looks_only() && kind.is_none() {
+            let keys: Vec<_> = keys.iter().map(|key| key_form(&Digest::from(key))).collect();
+            note(folder.as_ref(), cx, "withdraw", json!({ "owner": owner.to_string(), "keys": keys }));
+            let beside = revocation::owner(&at).map(|owner| owner.to_string()).unwrap_or_default();
+            cx.out.note(&format!(
+                "hosts that show certificates of these CAs are unproven from now on; {beside} stays as it is"
+            ));
+        }
+        kinds.extend(kind);
+    }
+    Ok(Kind::gravest(kinds))
+}

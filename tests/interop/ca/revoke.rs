@@ -1,0 +1,212 @@
+//! `ca revoke`: by key, certificate, host and digest; what is refused; what is told.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{CA, REVOKED, SENTINEL, ca, command, command_of};
+use crate::interop::primary::{FOREIGN, HOST, LIMIT, Primary, key, list, on_bind_and_knot, record, sorted};
+use crate::support::peer::command as peer;
+use crate::support::process::run_ok;
+use crate::support::{Finished, run};
+
+on_bind_and_knot! {
+    keys_are_revoked_and_given_back
+    a_cas_own_key_is_not_revoked_by_mistake
+    what_others_have_revoked_is_theirs_to_give_back
+}
+
+/// `ca revoke --json --at example.test` with these arguments.
+fn revoke(primary: &Primary, arguments: &[&str]) -> (Finished, Vec<Value>) {
+    let mut made = command(primary, "revoke", "ca");
+    let finished = run(made.args(["--json", "--at", "example.test"]).args(arguments), LIMIT);
+    let lines = if finished.stdout.trim().is_empty() { Vec::new() } else { finished.json_lines() };
+    (finished, lines)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A certificate of `key` for `name`, by ssh-keygen, signed by `ca`.
+fn certify(ca: &Path, key: &Path, name: &str) -> PathBuf {
+    let private = ca.with_extension("");
+    run_ok(peer("ssh-keygen").arg("-q").arg("-s").arg(private).args(["-h", "-I", name, "-n", name]).arg(key));
+    PathBuf::from(format!("{}-cert.pub", key.with_extension("").display()))
+}
+
+/// The digest as ssh-keygen -l prints it.
+fn digest(key: &Path) -> String {
+    let line = run_ok(peer("ssh-keygen").arg("-lf").arg(key));
+    line.split_ascii_whitespace().nth(1).unwrap().to_owned()
+}
+
+fn keys_are_revoked_and_given_back(primary: &Primary) {
+    let sandbox = primary.sandbox();
+    let [ca_key, a, b, c] = ["ca", "a", "b", "c"].map(|name| key(sandbox, name));
+    ca(primary, "publish", "ca", &[&ca_key], &[]);
+    let certificate = certify(&ca_key, &b, "web2.example.test");
+    let (dry, _) = revoke(primary, &["--key", text(&a), "--dry-run"]);
+    assert_eq!(dry.code, Some(0), "{dry:#?}");
+    assert_eq!(primary.records(REVOKED).0, [SENTINEL], "it was only looked at");
+    let (finished, lines) =
+        revoke(primary, &["--key", text(&a), "--certificate", text(&certificate), "--sha256", &digest(&c)]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:#?}");
+    let digest_of_c = record(&c)[4..].to_owned();
+    let there = sorted(&[SENTINEL, &record(&a), &record(&b), &format!("0 2 {digest_of_c}")]);
+    assert_eq!(primary.records(REVOKED), (there.clone(), Some(3600)));
+    assert_eq!(primary.records(CA).0, [record(&ca_key)]);
+    let told = &lines[1];
+    assert_eq!((&told["revoked_at"], &told["revoked"]), (&REVOKED.into(), &true.into()), "{told}");
+    assert_eq!(told["keys"].as_array().unwrap().len(), 3, "{told}");
+    // named and Knot sign for two weeks or so.
+    let seconds = told["window"]["seconds"].as_u64().unwrap();
+    assert!((86_400..40 * 86_400).contains(&seconds), "{told}");
+    assert!(told["window"]["cached_until"].as_str() < told["window"]["replayed_until"].as_str(), "{told}");
+
+    // Again, and nothing changes; publishing leaves them.
+    let (again, lines) = revoke(primary, &["--key", text(&a)]);
+    assert_eq!((again.code, &lines[0]["changed"]), (Some(0), &false.into()), "{again:#?}");
+    ca(primary, "publish", "ca", &[&ca_key], &["--prune"]);
+    assert_eq!(primary.records(REVOKED).0, there);
+
+    // A mistake is taken back, whatever was known of the key, and the sentinel stays.
+    let (undone, lines) = revoke(primary, &["--undo", "--key", text(&c), "--sha256", &digest(&a)]);
+    assert_eq!(undone.code, Some(0), "{undone:#?}");
+    assert_eq!(list(&lines[0]["removed"]).len(), 2, "{lines:#?}");
+    assert_eq!(primary.records(REVOKED).0, sorted(&[SENTINEL, &record(&b)]));
+    let (undone, _) = revoke(primary, &["--undo", "--key", text(&b)]);
+    assert_eq!((undone.code, primary.records(REVOKED).0), (Some(0), vec![SENTINEL.into()]), "{undone:#?}");
+    for (what, why) in
+        [(digest(&a), "is not revoked"), ("0".repeat(64), "sentinel"), ("00".into(), "no SHA-256")]
+    {
+        let (refused, _) = revoke(primary, &["--undo", "--sha256", &what]);
+        assert_eq!(refused.code, Some(2), "{refused:#?}");
+        assert!(refused.stderr.contains(why), "{refused:#?}");
+    }
+    assert_eq!(primary.records(REVOKED).0, [SENTINEL]);
+}
+
+fn a_cas_own_key_is_not_revoked_by_mistake(primary: &Primary) {
+    let (own, host) = (key(primary.sandbox(), "ca"), key(primary.sandbox(), "a"));
+    ca(primary, "publish", "ca", &[&own], &[]);
+    // A host's certificate in its place is what people mix up.
+    for arguments in [vec!["--key", text(&own)], vec!["--key", text(&host), "--key", text(&own)]] {
+        let (refused, _) = revoke(primary, &arguments);
+        assert_eq!(refused.code, Some(2), "{refused:#?}");
+        assert!(refused.stderr.contains("--yes-the-ca"), "{refused:#?}");
+        assert_eq!(primary.records(REVOKED).0, [SENTINEL], "neither of them");
+    }
+    let (finished, _) = revoke(primary, &["--key", text(&own), "--yes-the-ca"]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(primary.records(REVOKED).0, sorted(&[SENTINEL, &record(&own)]));
+    let (refused, _) = ca(primary, "publish", "ca", &[&own], &[]);
+    assert_eq!(refused.code, Some(2), "{refused:#?}");
+}
+
+fn what_others_have_revoked_is_theirs_to_give_back(primary: &Primary) {
+    let a = key(primary.sandbox(), "a");
+    // Another machine, with a state of its own.
+    let mut other = command_of("other", primary, "revoke", "ca");
+    let finished = run(other.args(["--at", "example.test", "--key"]).arg(&a), LIMIT);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(primary.records(REVOKED).0, sorted(&[SENTINEL, &record(&a)]), "the first brings the sentinel");
+    assert!(finished.stdout.contains("there was no revoked set before"), "{finished:#?}");
+    let (refused, _) = revoke(primary, &["--undo", "--key", text(&a)]);
+    assert_eq!(refused.code, Some(2), "{refused:#?}");
+    assert!(refused.stderr.contains("not from here"), "{refused:#?}");
+    assert_eq!(primary.records(REVOKED).0, sorted(&[SENTINEL, &record(&a)]));
+    let (finished, _) = revoke(primary, &["--undo", "--prune", "--key", text(&a)]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(primary.records(REVOKED).0, [SENTINEL]);
+}
+
+#[test]
+fn a_hosts_keys_are_those_of_its_certificates_and_of_its_records() {
+    let primary = Primary::knot();
+    let Primary::Knot(knot) = &primary else { panic!("not Knot") };
+    let sandbox = primary.sandbox();
+    let [own, a, b, other] = ["ca", "a", "b", "other"].map(|name| key(sandbox, name));
+    primary.publish(&[&b], &[]);
+    let folder = sandbox.join("state/ca");
+    std::fs::create_dir_all(&folder).unwrap();
+    let line = std::fs::read_to_string(&own).unwrap();
+    let json = serde_json::json!({
+        "version": 1, "domains": ["example.test"],
+        "keys": [{ "state": "current", "public_key": line.trim(), "key_file": "ca_key" }],
+    });
+    sandbox.write("state/ca/ca.json", &json.to_string());
+    let signed = |public: &Path, name: &str, event: &str| {
+        let sha256 = record(public)[4..].to_owned();
+        serde_json::json!({
+            "time": "2026-11-20T00:00:00Z", "event": event, "serial": "1", "principals": [name, "web.example.test"],
+            "key": { "type": "ssh-ed25519", "sha256": sha256 },
+        })
+        .to_string()
+    };
+    let journal = [signed(&a, HOST, "sign"), signed(&other, "web2.example.test", "renew")];
+    let write = |more: &str| sandbox.write("state/ca/journal.jsonl", &(journal.join("\n") + "\n" + more));
+    // The last line was cut short by a crash.
+    write("{\"time\":\"2026-11-2");
+    let revoke = |arguments: &[&str]| {
+        let mut made = command(&primary, "revoke", "ca");
+        made.env("SSHANCHOR_RESOLVER", knot.unbound.addr().to_string());
+        made.env("SSHANCHOR_TRUST_ANCHOR", knot.tree.anchor()).env("SSHANCHOR_CACHE", "off");
+        run(made.arg("--json").args(arguments), LIMIT)
+    };
+    let finished = revoke(&["--host", HOST]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(primary.records(REVOKED).0, sorted(&[SENTINEL, &record(&a), &record(&b)]));
+    let lines = finished.json_lines();
+    let next = list(&lines[1]["next"]);
+    assert!(
+        next.iter().any(|line| line.contains(&format!("sshanchor withdraw --name {HOST} "))),
+        "{next:#?}"
+    );
+    assert_eq!(lines[0]["proof"]["status"], "secure", "{finished:#?}");
+    let written = std::fs::read_to_string(folder.join("journal.jsonl")).unwrap();
+    let events: Vec<Value> = written.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let revoked = events.iter().filter(|event| event["event"] == "revoke");
+    assert_eq!(revoked.map(|event| event["key"]["type"].as_str().unwrap()).count(), 2, "{written}");
+
+    // A digest alone, of which the journal knows the key.
+    let finished = revoke(&["--sha256", &digest(&other)]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert!(primary.records(REVOKED).0.contains(&record(&other)), "with its number");
+    // A host of which nothing is known; a journal that somebody wrote into.
+    let finished = revoke(&["--host", "web9.example.test"]);
+    assert_eq!(finished.code, Some(2), "{finished:#?}");
+    assert!(finished.stderr.contains("no key of web9.example.test is known"), "{finished:#?}");
+    write("rm -rf\n");
+    let finished = revoke(&["--host", HOST]);
+    assert!(finished.code == Some(1) && finished.stderr.contains("line 3"), "{finished:#?}");
+}
+
+#[test]
+fn what_is_no_key_is_refused_before_anything_is_asked() {
+    let primary = Primary::bind();
+    let sandbox = primary.sandbox();
+    let (own, a) = (key(sandbox, "ca"), key(sandbox, "a"));
+    let certificate = certify(&own, &a, HOST);
+    for (arguments, why) in [
+        (vec![], "required"),
+        (vec!["--key", text(&certificate)], "--certificate"),
+        (vec!["--certificate", text(&a)], "--key"),
+        (vec!["--sha256", "SHA256:xyz"], "ssh-keygen -l"),
+        (vec!["--host", "127.0.0.1"], "name"),
+        (vec!["--key", "/nowhere"], "cannot read"),
+        (vec!["--prune", "--key", text(&a)], "--undo"),
+    ] {
+        let (refused, _) = revoke(&primary, &arguments);
+        assert!(refused.code != Some(0), "{refused:#?}");
+        assert!(refused.stderr.contains(why), "{why}: {refused:#?}");
+    }
+    primary.update(&format!("update add {REVOKED} 300 SSHFP {FOREIGN}"));
+    let (finished, _) = revoke(&primary, &["--key", text(&a)]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(
+        primary.records(REVOKED),
+        (sorted(&[SENTINEL, FOREIGN, &record(&a)]), Some(300)),
+        "others' stay"
+    );
+}
