@@ -10,6 +10,7 @@ use crate::cli::Context;
 use crate::cli::publish::primary::{Primary, Run, Target};
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
+use crate::proto::issuance::journal::Event;
 use crate::proto::name::Name;
 use crate::proto::plan::{Intent, MAX_TTL};
 use crate::proto::revocation;
@@ -54,7 +55,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         if !args.primary.looks_only() && kind.is_none() {
             let owner = revocation::ca_owner(at).map(|owner| owner.to_string()).ok();
             let keys: Vec<_> = keys.iter().map(|key| key_form(&Digest::from(key))).collect();
-            note(folder.as_ref(), cx, "publish", json!({ "owner": owner, "keys": keys }));
+            note(folder.as_ref(), cx, Event::other("publish", json!({ "owner": owner, "keys": keys })));
         }
         kinds.extend(kind);
     }

@@ -12,6 +12,7 @@ use crate::dns::authority::Authority;
 use crate::error::Error;
 use crate::proto::ca_keys;
 use crate::proto::hostkey::HostKey;
+use crate::proto::issuance::journal::Event;
 use crate::proto::name::Name;
 use crate::proto::plan::Intent;
 use crate::proto::revocation;
@@ -133,9 +134,9 @@ pub(super) async fn present(authority: &Authority, owner: &Name) -> Result<Vec<S
 
 /// Adds a line about a finished command to the CA's journal. Records in DNS are there whether or not it can be
 /// written: that is told, and no more.
-pub(super) fn note(folder: Option<&Folder>, cx: &Context, event: &str, fields: serde_json::Value) {
+pub(super) fn note(folder: Option<&Folder>, cx: &Context, event: Event) {
     let Some(folder) = folder else { return };
-    if let Err(error) = folder.note(crate::verifier::now(), event, fields) {
+    if let Err(error) = folder.note(crate::verifier::now(), event) {
         cx.out.warn(&error.message);
     }
 }

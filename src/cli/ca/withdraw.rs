@@ -9,6 +9,7 @@ use super::set::{Which, ca_set, keys_of, note};
 use crate::cli::Context;
 use crate::cli::publish::primary::{Primary, Run};
 use crate::error::{Error, Kind};
+use crate::proto::issuance::journal::Event;
 use crate::proto::plan::Intent;
 use crate::proto::revocation;
 
@@ -48,7 +49,11 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         let kind = run.carry_out(vec![target], cx).await?;
         if !args.primary.looks_only() && kind.is_none() {
             let keys: Vec<_> = keys.iter().map(|key| key_form(&Digest::from(key))).collect();
-            note(folder.as_ref(), cx, "withdraw", json!({ "owner": owner.to_string(), "keys": keys }));
+            note(
+                folder.as_ref(),
+                cx,
+                Event::other("withdraw", json!({ "owner": owner.to_string(), "keys": keys })),
+            );
             let beside = revocation::owner(&at).map(|owner| owner.to_string()).unwrap_or_default();
             cx.out.note(&format!(
                 "hosts that show certificates of these CAs are unproven from now on; {beside} stays as it is"

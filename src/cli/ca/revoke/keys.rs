@@ -1,6 +1,6 @@
 //! Which keys are to be revoked: from files, certificates, hosts and digests, each with where it comes from.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 
@@ -63,7 +63,7 @@ pub(super) async fn named(args: &Args, folder: Option<&Folder>, cx: &Context) ->
         let name = host.name().to_string();
         let mut of_host: Vec<Named> = issued
             .iter()
-            .filter(|issued| issued.principals.iter().any(|principal| *principal == name))
+            .filter(|issued| issued.principals.contains(&name))
             .map(|issued| Named::new(issued.key, format!("a certificate for {name}")))
             .collect();
         match cx.verifier()?.proven_records(&host, SSH).await? {
@@ -121,7 +121,7 @@ fn of_record(record: &Sshfp, by: String) -> Option<Named> {
     Some(Named { algorithm: record.algorithm(), ..Named::new(Digest { key_type, sha256 }, by) })
 }
 
-fn of_key_file(file: &PathBuf) -> Result<Vec<Named>, Error> {
+fn of_key_file(file: &Path) -> Result<Vec<Named>, Error> {
     let shown = file.display();
     let keys: Vec<HostKey> = match ca_keys::of_text(&read(file)?) {
         Ok(keys) => keys,
@@ -144,7 +144,7 @@ fn of_key_file(file: &PathBuf) -> Result<Vec<Named>, Error> {
 }
 
 /// The key in a certificate: `-cert.pub` files, a line each. Serial numbers revoke nothing in DNS.
-fn of_certificates(file: &PathBuf) -> Result<Vec<Named>, Error> {
+fn of_certificates(file: &Path) -> Result<Vec<Named>, Error> {
     let shown = file.display();
     let mut named = Vec::new();
     for (at, line) in read(file)?.lines().enumerate() {

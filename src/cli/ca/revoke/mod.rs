@@ -5,17 +5,16 @@ mod told;
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use self::keys::{Named, all_records, named};
 use self::told::Revoked;
-use super::folder::{Folder, key_form};
+use super::folder::Folder;
 use super::set::{Which, note, present, revoked_set, zone_of};
 use crate::backend::rfc2136::explain_read;
 use crate::cli::Context;
 use crate::cli::publish::primary::{Primary, Run};
 use crate::dns::authority::Authority;
 use crate::error::{Error, Kind};
+use crate::proto::issuance::journal::Event;
 use crate::proto::name::Name;
 use crate::proto::plan::{Intent, MAX_TTL};
 use crate::proto::revocation::{self, Window};
@@ -111,14 +110,14 @@ async fn at_one(
     let done = !args.primary.looks_only() && kind.is_none_or(|kind| kind == Kind::Unproven);
     if done {
         for named in named {
-            let form = json!({ "owner": owner.to_string(), "key": key_form(&named.key), "by": named.by });
-            // Of a digest alone the journal has no key to tell.
-            let event = match (args.undo, named.key.key_type) {
-                (true, _) => "unrevoke",
-                (false, Some(_)) => "revoke",
-                (false, None) => "revoke-digest",
+            let more = [("owner", owner.to_string()), ("by", named.by.clone())];
+            let event = Event::Revoke {
+                sha256: named.key.sha256,
+                key_type: named.key.key_type,
+                is_undone: args.undo,
+                more: more.map(|(field, text)| (field.to_owned(), text.into())).into_iter().collect(),
             };
-            note(folder, cx, event, form);
+            note(folder, cx, event);
         }
     }
     if args.undo {
