@@ -1,4 +1,4 @@
-//! What `publish` and `withdraw` share: the primary to talk to, and the one run against it.
+//! What `publish`, `withdraw` and `ca` share: the primary to talk to, and the one run against it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

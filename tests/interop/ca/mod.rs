@@ -1,5 +1,7 @@
 //! CA sets and revoked sets in DNS: `ca publish`, `ca withdraw`, `ca revoke`, `export krl`.
 
+mod contrib;
+mod krl;
 mod publish;
 mod revoke;
 

@@ -120,7 +120,8 @@ async fn at_one(
             note(folder, cx, event);
         }
     }
-    if args.undo {
+    // What failed is told already.
+    if args.undo || !(done || args.primary.looks_only()) {
         return Ok(kind);
     }
     let now = verifier::now();
@@ -132,6 +133,7 @@ async fn at_one(
         was_there,
         keys: named,
         window: Window::of(now, &old, &policy),
+        max_age: policy.max_signature_age,
         now,
         server: authority.server,
     };
