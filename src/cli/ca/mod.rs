@@ -1,6 +1,5 @@
 //! `sshanchor ca`: a CA of one's own, whose key is proven from DNS, so that no host needs a record of its own.
 
-mod folder;
 mod init;
 mod list;
 mod publish;

@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
-use super::folder::{Digest, key_form};
-use super::set::{Which, ca_set, keys_of, note};
+use super::set::{Which, ca_set, keys_of, note, told};
 use crate::cli::Context;
 use crate::cli::publish::primary::{Primary, Run};
 use crate::error::{Error, Kind};
@@ -38,7 +35,10 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let folder = args.which.folder(&args.primary)?;
     let (keys, intent) = match (args.ca_keys.as_slice(), &folder) {
         ([], None) => (Vec::new(), Intent::Withdraw),
-        ([], Some(folder)) => ([folder.keys.as_slice(), &folder.retired].concat(), Intent::Withdraw),
+        ([], Some(folder)) => {
+            let keys = folder.authority().keys().iter().map(|key| key.key.clone());
+            (keys.collect(), Intent::Withdraw)
+        }
         (files, _) => (keys_of(files)?, Intent::Remove { foreign: true }),
     };
     let mut kinds = Vec::new();
@@ -48,12 +48,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         let run = Run { primary: &args.primary, batch: false, together: false };
         let kind = run.carry_out(vec![target], cx).await?;
         if !args.primary.looks_only() && kind.is_none() {
-            let keys: Vec<_> = keys.iter().map(|key| key_form(&Digest::from(key))).collect();
-            note(
-                folder.as_ref(),
-                cx,
-                Event::other("withdraw", json!({ "owner": owner.to_string(), "keys": keys })),
-            );
+            note(folder.as_ref(), cx, Event::other("withdraw", told(&owner, &keys)));
             let beside = revocation::owner(&at).map(|owner| owner.to_string()).unwrap_or_default();
             cx.out.note(&format!(
                 "hosts that show certificates of these CAs are unproven from now on; {beside} stays as it is"

@@ -7,7 +7,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Issued, KeyDigest};
+use super::{Issued, KeyDigest, RevokedKey};
 use crate::proto::hostkey::KeyType;
 use crate::proto::moment;
 
@@ -40,15 +40,18 @@ pub enum Event {
         /// It takes the place of another one.
         is_renewal: bool,
     },
-    /// It revoked a key (`revoke`): of a host, plain or in certificates, or of a CA. Or it took that back (`unrevoke`).
+    /// It revoked a key: of a host, plain or in certificates, or of a CA.
     Revoke {
-        /// SHA-256 of the key's blob.
-        sha256: [u8; 32],
-        /// Its type; none where only the digest was told.
-        key_type: Option<KeyType>,
-        /// It is not revoked any more.
-        is_undone: bool,
+        /// The key.
+        key: RevokedKey,
         /// Whatever else is told of it, such as the host.
+        more: Map<String, Value>,
+    },
+    /// It took that back.
+    Unrevoke {
+        /// The key.
+        key: RevokedKey,
+        /// Whatever else is told of it.
         more: Map<String, Value>,
     },
     /// Something that needs no form here: `publish`, `withdraw`, `roll`, and what later versions do.
@@ -85,14 +88,23 @@ impl Event {
         Event::Other { name: name.to_owned(), more }
     }
 
+    /// The digest of a key that is revoked from here on (true), or is no more (false).
+    pub fn revokes(&self) -> Option<([u8; 32], bool)> {
+        match self {
+            Self::Revoke { key, .. } => Some((key.sha256, true)),
+            Self::Unrevoke { key, .. } => Some((key.sha256, false)),
+            _ => None,
+        }
+    }
+
     /// The word for it.
     pub fn name(&self) -> &str {
         match self {
             Self::Init { .. } => "init",
             Self::Sign { is_renewal: false, .. } => "sign",
             Self::Sign { is_renewal: true, .. } => "renew",
-            Self::Revoke { is_undone: false, .. } => "revoke",
-            Self::Revoke { is_undone: true, .. } => "unrevoke",
+            Self::Revoke { .. } => "revoke",
+            Self::Unrevoke { .. } => "unrevoke",
             Self::Other { name, .. } => name,
         }
     }
@@ -104,13 +116,9 @@ impl Entry {
         let mut fields = match &self.event {
             Event::Init { ca, domains } => object(json!({ "ca": KeyForm::from(ca), "domains": domains })),
             Event::Sign { issued, .. } => object(json!(IssuedForm::from(issued))),
-            Event::Revoke { sha256, key_type, more, .. } => {
+            Event::Revoke { key, more } | Event::Unrevoke { key, more } => {
                 let mut fields = more.clone();
-                let key_type = key_type.map(|key_type| key_type.name().to_owned());
-                fields.insert(
-                    "key".to_owned(),
-                    json!(RevokedForm { key_type, sha256: HEXLOWER.encode(sha256) }),
-                );
+                fields.insert("key".to_owned(), json!(RevokedForm::from(key)));
                 fields
             }
             Event::Other { more, .. } => more.clone(),
@@ -143,11 +151,9 @@ impl Entry {
             name @ ("revoke" | "unrevoke") => {
                 let key = fields.remove("key").ok_or("it has no key")?;
                 let form: RevokedForm = serde_json::from_value(key).map_err(|e| e.to_string())?;
-                Event::Revoke {
-                    sha256: digest(&form.sha256)?,
-                    key_type: form.key_type.as_deref().map(key_type).transpose()?,
-                    is_undone: name == "unrevoke",
-                    more: fields,
+                match name {
+                    "revoke" => Event::Revoke { key: form.read()?, more: fields },
+                    _ => Event::Unrevoke { key: form.read()?, more: fields },
                 }
             }
             name => Event::Other { name: name.to_owned(), more: fields },
@@ -214,15 +220,34 @@ impl From<&KeyDigest> for KeyForm {
 
 impl KeyForm {
     fn read(self) -> Result<KeyDigest, String> {
-        Ok(KeyDigest { key_type: key_type(&self.key_type)?, sha256: digest(&self.sha256)? })
+        let key_type = KeyType::from_name(&self.key_type).ok_or("its key has no type that is known")?;
+        Ok(KeyDigest { key_type, sha256: digest(&self.sha256)? })
     }
 }
 
+/// Like [`KeyForm`], with null for a type that nobody knows.
 #[derive(Serialize, Deserialize)]
 struct RevokedForm {
     #[serde(rename = "type")]
     key_type: Option<String>,
     sha256: String,
+}
+
+impl From<&RevokedKey> for RevokedForm {
+    fn from(key: &RevokedKey) -> Self {
+        RevokedForm {
+            key_type: key.key_type.map(|known| known.name().to_owned()),
+            sha256: HEXLOWER.encode(&key.sha256),
+        }
+    }
+}
+
+impl RevokedForm {
+    fn read(self) -> Result<RevokedKey, String> {
+        let known = |name: &str| KeyType::from_name(name).ok_or("its key has no type that is known");
+        let key_type = self.key_type.as_deref().map(known).transpose()?;
+        Ok(RevokedKey { key_type, sha256: digest(&self.sha256)? })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -273,10 +298,6 @@ impl IssuedForm {
             blob: BASE64.decode(self.certificate.as_bytes()).map_err(|_| "its certificate is no base64")?,
         })
     }
-}
-
-fn key_type(name: &str) -> Result<KeyType, String> {
-    KeyType::from_name(name).ok_or_else(|| "its key has no type that is known".to_owned())
 }
 
 fn digest(hex: &str) -> Result<[u8; 32], String> {

@@ -28,30 +28,15 @@ pub struct Standing {
     pub state: State,
 }
 
-/// Which keys are revoked, by digest.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Revoked(BTreeSet<[u8; 32]>);
-
-impl Revoked {
-    /// After one more event.
-    pub fn note(&mut self, event: &Event) {
-        match event {
-            Event::Revoke { sha256, is_undone: false, .. } => drop(self.0.insert(*sha256)),
-            Event::Revoke { sha256, is_undone: true, .. } => drop(self.0.remove(sha256)),
-            Event::Init { .. } | Event::Sign { .. } | Event::Other { .. } => {}
-        }
-    }
-
-    /// The key with this SHA-256 is revoked.
-    pub fn contains(&self, sha256: &[u8; 32]) -> bool {
-        self.0.contains(sha256)
-    }
-}
-
 /// All certificates of a journal, as they stand at `now`, in seconds since 1970.
 pub fn certificates(entries: Vec<Entry>, now: u64) -> Vec<Standing> {
-    let mut revoked = Revoked::default();
-    entries.iter().for_each(|entry| revoked.note(&entry.event));
+    let mut revoked: BTreeSet<[u8; 32]> = BTreeSet::new();
+    for (digest, is_revoked) in entries.iter().filter_map(|entry| entry.event.revokes()) {
+        match is_revoked {
+            true => drop(revoked.insert(digest)),
+            false => drop(revoked.remove(&digest)),
+        }
+    }
     let standing = |entry: Entry| match entry.event {
         Event::Sign { issued, .. } => {
             let is_revoked = revoked.contains(&issued.key.sha256) || revoked.contains(&issued.ca_sha256);

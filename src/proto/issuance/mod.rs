@@ -60,6 +60,27 @@ impl fmt::Display for KeyDigest {
     }
 }
 
+/// A key that is revoked; of a digest alone nobody knows the type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RevokedKey {
+    /// The key's type, where it is known.
+    pub key_type: Option<KeyType>,
+    /// SHA-256 of the key's blob.
+    pub sha256: [u8; 32],
+}
+
+impl From<KeyDigest> for RevokedKey {
+    fn from(key: KeyDigest) -> Self {
+        RevokedKey { key_type: Some(key.key_type), sha256: key.sha256 }
+    }
+}
+
+impl From<&HostKey> for RevokedKey {
+    fn from(key: &HostKey) -> Self {
+        KeyDigest::from(key).into()
+    }
+}
+
 /// What somebody wants a certificate for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {

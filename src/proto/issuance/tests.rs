@@ -185,7 +185,8 @@ fn revoke(
     is_undone: bool,
     more: serde_json::Map<String, serde_json::Value>,
 ) -> Event {
-    Event::Revoke { sha256: key(seed).sha256(), key_type, is_undone, more }
+    let key = RevokedKey { key_type, sha256: key(seed).sha256() };
+    if is_undone { Event::Unrevoke { key, more } } else { Event::Revoke { key, more } }
 }
 
 fn entries() -> Vec<Entry> {

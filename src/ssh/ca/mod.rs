@@ -11,6 +11,7 @@ mod key;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,6 @@ use crate::files;
 use crate::ownership::Folder;
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::journal::{Entry, Event};
-use crate::proto::issuance::ledger::Revoked;
 use crate::proto::issuance::{
     self, Authority, AuthorityError, Holder, Issued, KeyDigest, Randomness, Refusal, Request,
 };
@@ -100,9 +100,9 @@ impl Ca {
         if path.symlink_metadata().is_ok() {
             return Err(CaError::Exists(folder.to_owned()));
         }
-        let comment = format!("CA of {}", domains.first().map_or(String::new(), HostName::to_string));
+        let comment = format!("CA of {}", domains.first().map_or(String::new(), |d| d.name().to_string()));
         let (key, holder, new) = obtain(folder, source, &comment, access).await?;
-        let names = domains.iter().map(HostName::to_string).collect();
+        let names = domains.iter().map(|domain| domain.name().to_string()).collect();
         let authority = Authority::new(domains, key.clone(), holder)
             .and_then(|authority| authority.with_validity(validity.0, validity.1))
             .map_err(|e| CaError::Description(path.clone(), e))?;
@@ -152,7 +152,7 @@ impl Ca {
     pub async fn add_next(&mut self, source: KeySource, access: Access<'_>) -> Result<HostKey, CaError> {
         let _lock = lock(&self.folder)?;
         let authority = read(&self.folder)?;
-        let domain = authority.domains().first().map_or(String::new(), HostName::to_string);
+        let domain = authority.domains().first().map_or(String::new(), |d| d.name().to_string());
         let (key, holder, new) = obtain(&self.folder, source, &format!("CA of {domain}"), access).await?;
         let authority = authority
             .with_next(key.clone(), holder)
@@ -188,19 +188,23 @@ impl Ca {
         // Somebody may have taken time to be asked: others were not to wait for that.
         let _lock = lock(&self.folder)?;
         let journal = self.journal();
-        let mut revoked = Revoked::default();
+        let mut revoked = BTreeSet::new();
         for entry in journal.entries()? {
             let event = entry?.event;
+            match event.revokes() {
+                Some((digest, true)) => drop(revoked.insert(digest)),
+                Some((digest, false)) => drop(revoked.remove(&digest)),
+                None => {}
+            }
             if matches!(&event, Event::Sign { issued: other, .. } if other.serial == issued.serial) {
                 return Err(Refusal::SerialTaken(issued.serial).into());
             }
-            revoked.note(&event);
-        }
-        if revoked.contains(&issued.ca_sha256) {
-            return Err(Refusal::RevokedCa(draft.ca().clone()).into());
         }
         if revoked.contains(&issued.key.sha256) {
             return Err(Refusal::Revoked(issued.key).into());
+        }
+        if revoked.contains(&issued.ca_sha256) {
+            return Err(Refusal::RevokedCa(draft.ca().clone()).into());
         }
         let event = Event::Sign { issued: issued.clone(), is_renewal: request.is_renewal };
         journal.append_locked(&Entry { time: now, event })?;

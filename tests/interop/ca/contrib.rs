@@ -55,7 +55,9 @@ fn the_lines_of_the_readme_run_as_they_stand() {
     let lines: Vec<&str> = README
         .lines()
         .filter_map(|line| line.strip_prefix("    sshanchor "))
-        .filter(|line| line.starts_with("ca ") || line.starts_with("export krl "))
+        .filter(|line| {
+            ["ca publish ", "ca revoke ", "export krl "].iter().any(|start| line.starts_with(start))
+        })
         .collect();
     assert!(lines.len() >= 5, "{lines:#?}");
     for line in lines {

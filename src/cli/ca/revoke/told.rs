@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::keys::Named;
-use crate::cli::ca::folder::key_form;
 use crate::output::Report;
 use crate::proto::duration;
+use crate::proto::hostkey::KeyType;
 use crate::proto::moment::{rfc3339, span, text};
 use crate::proto::revocation::Window;
 
@@ -84,10 +85,12 @@ impl Serialize for Revoked<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let keys: Vec<_> = (self.keys.iter())
             .map(|named| {
-                let mut key = key_form(&named.key);
-                key["by"] = named.by.clone().into();
-                key["hosts"] = named.hosts.clone().into();
-                key
+                json!({
+                    "type": named.key.key_type.map(KeyType::name),
+                    "sha256": HEXLOWER.encode(&named.key.sha256),
+                    "by": named.by,
+                    "hosts": named.hosts,
+                })
             })
             .collect();
         let window = self.window.map(|window| {
