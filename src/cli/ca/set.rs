@@ -100,7 +100,7 @@ pub(super) fn read(file: &Path) -> Result<String, Error> {
 pub(super) fn ca_set(at: &Name, keys: &[HostKey], intent: Intent) -> Result<Target, Error> {
     let owner = revocation::ca_owner(at).map_err(|e| too_long(at, &e))?;
     let wanted = keys.iter().map(Sshfp::of_key).collect();
-    Ok(Target { name: at.clone(), role: Role::CaKeys, wish: Wish { owner, wanted, intent } })
+    Ok(Target { name: at.clone(), role: Role::Ca, wish: Wish { owner, wanted, intent } })
 }
 
 /// The revoked set of `at`.
@@ -111,7 +111,7 @@ pub(super) fn revoked_set(
 ) -> Result<Target, Error> {
     let owner = revocation::owner(at).map_err(|e| too_long(at, &e))?;
     let wish = Wish { owner, wanted: wanted.into_iter().collect(), intent };
-    Ok(Target { name: at.clone(), role: Role::RevokedKeys, wish })
+    Ok(Target { name: at.clone(), role: Role::Revoked, wish })
 }
 
 fn too_long(at: &Name, why: &dyn std::fmt::Display) -> Error {

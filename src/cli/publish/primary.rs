@@ -82,7 +82,7 @@ impl Target {
         let owner =
             sshfp::owner(name, port).map_err(|e| Error::usage("host-name", format!("{name}: {e}")))?;
         let wish = Wish { owner, wanted, intent };
-        Ok(Target { name: name.name().clone(), role: Role::HostKeys, wish })
+        Ok(Target { name: name.name().clone(), role: Role::Host, wish })
     }
 }
 
