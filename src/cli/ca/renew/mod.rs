@@ -98,7 +98,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let names = args.names.iter().map(|name| name_of_host(name)).collect::<Result<_, _>>()?;
     let signer = match &args.signer {
         Some(command) => Signer::command(command)?,
-        None => Signer::Ca(args.folder.open()?, Keys::new(&args.passphrase)?),
+        None => Signer::Ca(Box::new(args.folder.open()?), Keys::new(&args.passphrase)?),
     };
     let authorities = match args.ca_keys.as_slice() {
         [] => signer.authorities(),

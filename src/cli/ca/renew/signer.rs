@@ -35,7 +35,7 @@ pub(super) struct Wish<'a> {
 /// Who signs it.
 pub(super) enum Signer {
     /// A CA on this machine, or one whose key is in ssh-agent.
-    Ca(Ca, Keys),
+    Ca(Box<Ca>, Keys),
     /// A program that prints the certificate.
     Command(Template),
 }
