@@ -2,12 +2,15 @@
 //! ssh at its end and of `known-hosts`, and ssh's own where its known_hosts names the same CAs for all hosts
 //! (`@cert-authority *`). Wherever these differ there is the reason.
 
+mod by_hand;
+mod by_keygen;
+
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
 use super::*;
-use crate::support::certificate::{Draft, SUFFIX, blob_in, line, option, private, public, sign};
+use crate::support::certificate::{Draft, SUFFIX, blob_in, line, private, public};
 use crate::support::handmade::{self, Lies, keypair, string};
 use crate::support::peer::command;
 use crate::support::sshd::{Sshd, keygen};
@@ -131,277 +134,6 @@ fn by_security_key(octets: &[u8]) -> Vec<u8> {
     let signature = keypair(9).sign(&signed);
     [string(b"sk-ssh-ed25519@openssh.com"), string(signature.as_ref()), flags.to_vec(), counter.to_vec()]
         .concat()
-}
-
-const OF_HOST: &[&str] = &["-n", HOST];
-
-fn by_keygen() -> Vec<Row> {
-    use Made::Keygen;
-    use Server::{Revoked, Sshd};
-    let keygen =
-        |name, arguments, ours, ssh| row(name, Sshd("ed25519"), Keygen("ed25519", arguments), ours, ssh);
-    let mut rows: Vec<Row> = Vec::new();
-    // Every type of key under every type of CA, as far as there is something to be learnt.
-    for key in ["ed25519", "ecdsa256", "ecdsa384", "ecdsa521", "rsa"] {
-        rows.push(row("good, by the type of its key", Sshd(key), Keygen("ed25519", OF_HOST), "", true));
-    }
-    for ca in ["ecdsa256", "ecdsa384", "ecdsa521", "rsa2048", "rsa3072"] {
-        rows.push(row("good, by the type of its CA", Sshd("ed25519"), Keygen(ca, OF_HOST), "", true));
-        rows.push(row("good, RSA by others", Sshd("rsa"), Keygen(ca, OF_HOST), "", true));
-    }
-    let by_rsa =
-        |name, ca, arguments, ours, ssh| row(name, Sshd("ed25519"), Keygen(ca, arguments), ours, ssh);
-    rows.extend([
-        by_rsa("CA signature rsa-sha2-256", "rsa2048", &["-t", "rsa-sha2-256", "-n", HOST], "", true),
-        by_rsa("CA signature rsa-sha2-512", "rsa2048", &["-t", "rsa-sha2-512", "-n", HOST], "", true),
-        by_rsa(
-            "CA signature rsa-sha2-256, RSA 3072",
-            "rsa3072",
-            &["-t", "rsa-sha2-256", "-n", HOST],
-            "",
-            true,
-        ),
-        by_rsa("CA signature ssh-rsa", "rsa2048", &["-t", "ssh-rsa", "-n", HOST], "bad-certificate", false),
-        by_rsa("CA of RSA 1024", "rsa1024", OF_HOST, "bad-certificate", true).why(SMALL_RSA),
-        by_rsa("CA of RSA 2047", "rsa2047", OF_HOST, "bad-certificate", true).why(SMALL_RSA),
-        row("key of RSA 1024", Sshd("rsa1024"), Keygen("ed25519", OF_HOST), "bad-certificate", true)
-            .why(SMALL_RSA),
-        row("key of RSA 2047", Sshd("rsa2047"), Keygen("ed25519", OF_HOST), "bad-certificate", true)
-            .why(SMALL_RSA),
-    ]);
-    rows.extend([
-        keygen("expired", &["-n", HOST, "-V", "-2d:-1d"], "certificate-expired", false),
-        keygen("not yet valid", &["-n", HOST, "-V", "+1d:+2d"], "certificate-not-yet-valid", false),
-        keygen("ends within the hour", &["-n", HOST, "-V", "-1h:+30m"], "", true),
-        keygen("for ever", &["-n", HOST, "-V", "always:forever"], "", true),
-        keygen("no principals", &[], "certificate-other-name", true).why(NO_PRINCIPALS),
-        keygen("wildcard principal", &["-n", "*.example.test"], "certificate-other-name", false),
-        keygen("pattern of one letter", &["-n", "web?.example.test"], "certificate-other-name", false),
-        keygen("other name", &["-n", "web2.example.test"], "certificate-other-name", false),
-        keygen("name of the zone", &["-n", "example.test"], "certificate-other-name", false),
-        keygen("beginning of the name", &["-n", "web1"], "certificate-other-name", false),
-        keygen("name in upper case", &["-n", "WEB1.EXAMPLE.TEST"], "certificate-other-name", false),
-        keygen("name with a final dot", &["-n", "web1.example.test."], "certificate-other-name", false),
-        keygen("typed in upper case", OF_HOST, "", true).asked("WEB1.Example.Test"),
-        keygen("typed with a final dot", OF_HOST, "", false).asked("web1.example.test.").why(DOT),
-        keygen("name among several", &["-n", "a.example.test,web1.example.test,z.example.test"], "", true),
-        keygen("unknown extension", &["-n", HOST, "-O", "extension:hello@example.test=x"], "", true),
-        keygen("a serial and a long key id", &["-n", HOST, "-z", "18446744073709551615"], "", true),
-        row("CA not in the set", Sshd("ed25519"), Keygen("stranger", OF_HOST), "ca-not-published", false),
-        row("CA revoked", Sshd("ed25519"), Keygen("revoked", OF_HOST), "revoked", true).why(REVOKED),
-        row("key revoked", Revoked, Keygen("ed25519", OF_HOST), "revoked", true).why(REVOKED),
-        keygen("CA in the parent's zone only", &["-n", "web1.sub.example.test"], "no-record", true)
-            .asked("web1.sub.example.test")
-            .why("a CA set speaks for hosts of its own zone; known_hosts knows of no zones"),
-    ]);
-    rows
-}
-
-const SMALL_RSA: &str =
-    "ssh takes RSA from 1024 bits on (RequiredRSASize); less than 2048 proves nothing here";
-const NO_PRINCIPALS: &str = "to ssh before 10.3 a host certificate without principals is every host's";
-const REVOKED: &str = "ssh knows of revoked keys by RevokedHostKeys alone (sshanchor export krl)";
-const DOT: &str =
-    "ssh takes the final dot for part of the name; here it is the same name, and ssh's own refusal stays";
-const TEXT: &str = "ssh takes a key id for octets up to a NUL; here it is text, which is shown and kept";
-const ORDER: &str = "PROTOCOL.certkeys wants options in order, each once; ssh does not look";
-const SK: &str = "SSHFP has no number for keys of security tokens, so that no record can vouch for such a CA";
-const CANONICAL: &str =
-    "ssh takes numbers with more zeros before them than needed; SHA-256 knows one key by one encoding";
-
-fn by_hand() -> Vec<Row> {
-    use Server::{Hand, Sshd};
-    let hand = |name, make, ours, ssh| row(name, Hand, Made::Hand("ed25519", make), ours, ssh);
-    vec![
-        hand("good, by hand", |draft, cas| draft.signed(&cas.key("ed25519")), "", true),
-        row("good, by hand, in sshd", Sshd("ed25519"), Made::Hand("ed25519", |d, cas| d.signed(&cas.key("ed25519"))), "", true),
-        hand("user type", |d, cas| Draft { kind: 1, ..d }.signed(&cas.key("ed25519")), "bad-certificate", false),
-        hand("unknown type", |d, cas| Draft { kind: 3, ..d }.signed(&cas.key("ed25519")), "bad-host-key", false),
-        hand(
-            "critical option force-command",
-            |d, cas| Draft { critical: option("force-command", "true"), ..d }.signed(&cas.key("ed25519")),
-            "bad-certificate",
-            false,
-        ),
-        hand(
-            "unknown critical option",
-            |d, cas| Draft { critical: option("hello@example.test", ""), ..d }.signed(&cas.key("ed25519")),
-            "bad-certificate",
-            false,
-        ),
-        hand(
-            "unknown critical option with data that is no string",
-            |d, cas| {
-                let critical = [string(b"hello@example.test"), string(&[1, 2, 3])].concat();
-                Draft { critical, ..d }.signed(&cas.key("ed25519"))
-            },
-            "bad-host-key",
-            false,
-        ),
-        hand(
-            "options twice",
-            |d, cas| {
-                let twice = [option("a@example.test", ""), option("a@example.test", "")].concat();
-                Draft { extensions: twice, ..d }.signed(&cas.key("ed25519"))
-            },
-            "bad-host-key",
-            true,
-        )
-        .why(ORDER),
-        hand(
-            "options out of order",
-            |d, cas| {
-                let wrong = [option("b@example.test", ""), option("a@example.test", "")].concat();
-                Draft { extensions: wrong, ..d }.signed(&cas.key("ed25519"))
-            },
-            "bad-host-key",
-            true,
-        )
-        .why(ORDER),
-        hand(
-            "options in order",
-            |d, cas| {
-                let right = [option("a@example.test", ""), option("b@example.test", "x")].concat();
-                Draft { extensions: right, ..d }.signed(&cas.key("ed25519"))
-            },
-            "",
-            true,
-        ),
-        hand("key id not UTF-8", |d, cas| Draft { key_id: vec![0xff, 0xfe], ..d }.signed(&cas.key("ed25519")), "bad-host-key", true)
-            .why(TEXT),
-        hand("key id empty", |d, cas| Draft { key_id: Vec::new(), ..d }.signed(&cas.key("ed25519")), "", true),
-        hand(
-            "key id with controls of a terminal",
-            |d, cas| Draft { key_id: b"\x1b[2J\x1b]0;x\x07".to_vec(), ..d }.signed(&cas.key("ed25519")),
-            "",
-            true,
-        ),
-        hand("nonce empty", |d, cas| Draft { nonce: Vec::new(), ..d }.signed(&cas.key("ed25519")), "", true),
-        hand("reserved field in use", |d, cas| Draft { reserved: b"x".to_vec(), ..d }.signed(&cas.key("ed25519")), "", true),
-        hand("256 principals", |d, cas| many(d, 256).signed(&cas.key("ed25519")), "", true),
-        hand("257 principals", |d, cas| many(d, 257).signed(&cas.key("ed25519")), "bad-certificate", false),
-        hand("a thousand principals", |d, cas| many(d, 1000).signed(&cas.key("ed25519")), "bad-certificate", false),
-        hand(
-            "principal with a NUL behind the name",
-            |d, cas| {
-                let name = [HOST.as_bytes(), b"\0.evil"].concat();
-                Draft { principals: vec![name], ..d }.signed(&cas.key("ed25519"))
-            },
-            "certificate-other-name",
-            false,
-        ),
-        hand(
-            "an empty principal beside the name",
-            |d, cas| Draft { principals: vec![Vec::new(), HOST.into()], ..d }.signed(&cas.key("ed25519")),
-            "",
-            true,
-        ),
-        hand(
-            "an empty principal alone",
-            |d, cas| Draft { principals: vec![Vec::new()], ..d }.signed(&cas.key("ed25519")),
-            "certificate-other-name",
-            false,
-        ),
-        hand(
-            "ends before it begins",
-            |d, cas| Draft { after: d.before, before: d.after, ..d }.signed(&cas.key("ed25519")),
-            "certificate-not-yet-valid",
-            false,
-        ),
-        hand(
-            "bad CA signature",
-            |d, cas| {
-                let mut signature = sign(&cas.key("ed25519"), &d.unsigned());
-                *signature.last_mut().unwrap() ^= 1;
-                d.with_signature(&signature)
-            },
-            "bad-certificate",
-            false,
-        ),
-        hand(
-            "signed by another CA than it names",
-            |d, cas| d.signed(&cas.key("stranger")),
-            "bad-certificate",
-            false,
-        ),
-        hand(
-            "a field altered under a good signature",
-            |d, cas| {
-                let signature = sign(&cas.key("ed25519"), &Draft { principals: vec![b"web2.example.test".into()], ..d.clone() }.unsigned());
-                d.with_signature(&signature)
-            },
-            "bad-certificate",
-            false,
-        ),
-        hand(
-            "CA signature with octets behind it",
-            |d, cas| {
-                let signature = [sign(&cas.key("ed25519"), &d.unsigned()), vec![0]].concat();
-                d.with_signature(&signature)
-            },
-            "bad-certificate",
-            false,
-        ),
-        hand(
-            "octets behind the certificate",
-            |d, cas| [d.signed(&cas.key("ed25519")), vec![0]].concat(),
-            "bad-host-key",
-            false,
-        ),
-        hand("cut short", |d, cas| { let mut c = d.signed(&cas.key("ed25519")); c.pop(); c }, "bad-host-key", false),
-        hand(
-            "about another key than the server's",
-            |d, cas| {
-                let key = handmade::blob(&keypair(3));
-                Draft { key: key[15..].to_vec(), ..d }.signed(&cas.key("ed25519"))
-            },
-            "",
-            false,
-        )
-        .verify("bad-host-key")
-        .why("the proxy judges the certificate, and leaves the signature of the exchange to ssh, which sees it"),
-        hand(
-            "nested: its CA is a certificate",
-            |d, cas| {
-                let ca = Draft::of(&cas.public("ed25519"), HOST, &cas.key("ed25519")).signed(&cas.key("ed25519"));
-                Draft { ca, ..d }.signed(&cas.key("ed25519"))
-            },
-            "bad-host-key",
-            false,
-        ),
-        hand(
-            "CA on a security token",
-            |d, _| {
-                let draft = Draft { ca: Cas::security_key(), ..d };
-                let signature = by_security_key(&draft.unsigned());
-                draft.with_signature(&signature)
-            },
-            "bad-certificate",
-            true,
-        )
-        .why(SK),
-        row(
-            "CA key with a zero too many",
-            Hand,
-            Made::Hand("rsa2048", |d, cas| Draft { ca: cas.padded(), ..d }.signed(&cas.key("rsa2048"))),
-            "bad-host-key",
-            true,
-        )
-        .why(CANONICAL),
-        row(
-            "CA signature of another algorithm than its key's",
-            Hand,
-            Made::Hand("ecdsa256", |d, cas| d.signed(&cas.key("ed25519"))),
-            "bad-certificate",
-            false,
-        ),
-    ]
-}
-
-/// The name among so many.
-fn many(draft: Draft, principals: usize) -> Draft {
-    let others = (1..principals).map(|i| format!("other{i}.example.test").into_bytes());
-    Draft { principals: others.chain([HOST.into()]).collect(), ..draft }
 }
 
 /// What a row is held against.
@@ -558,7 +290,7 @@ fn went_on(finished: &Finished) -> bool {
 #[test]
 fn every_certificate_is_judged_as_the_table_says() {
     let world = World::start();
-    let rows: Vec<Row> = by_keygen().into_iter().chain(by_hand()).collect();
+    let rows: Vec<Row> = by_keygen::rows().into_iter().chain(by_hand::rows()).collect();
     let (next, failures) = (Mutex::new(rows.iter()), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..3 {
