@@ -396,3 +396,21 @@ fn clients_without_certificates_are_told_that_one_is_needed() {
         );
     }
 }
+
+/// What is exported are keys that records vouch for, and there are none; nor does a CA speak for a line in known_hosts.
+#[test]
+fn nothing_is_exported_of_a_host_without_records_and_nothing_tidied() {
+    let world = World::start();
+    let target = format!("{HOST}:{}", world.sshd.port());
+    let export = |format: &str| run(world.sshanchor().args(["export", format, &target]), LIMIT);
+    for format in ["known-hosts", "plink", "ansible", "sshfp"] {
+        let finished = export(format);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(4), ""), "{format}: {finished:#?}");
+    }
+    let key = std::fs::read_to_string(world.sshd.host_key("ecdsa256")).unwrap();
+    let known = world.tree.sandbox.write("known", &format!("[{HOST}]:{} {key}", world.sshd.port()));
+    let finished = run(world.sshanchor().args(["tidy", "--file"]).arg(&known), LIMIT);
+    assert!(finished.stdout.contains("1 unproven"), "{finished:#?}");
+    world.publish("keys");
+    assert_eq!(export("known-hosts").code, Some(0));
+}

@@ -177,9 +177,10 @@ impl World {
         ssh.env("SSHANCHOR_RESOLVER", self.tree.addr().to_string()).env("SSHANCHOR_CACHE", "off");
         ssh.env("SSHANCHOR_TRUST_ANCHOR", self.tree.anchor()).env("SSHANCHOR_CONFIG", config);
         ssh.args(["-F", "none", "-T", "-v", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]);
-        if let Some(sshd) = identity {
-            ssh.arg("-i").arg(sshd.sandbox.join("user"));
-        }
+        match identity {
+            Some(sshd) => ssh.arg("-i").arg(sshd.sandbox.join("user")),
+            None => ssh.args(["-i", "none"]),
+        };
         let proxy = format!("ProxyCommand='{}' --json proxy %h %p", env!("CARGO_BIN_EXE_sshanchor"));
         ssh.args(["-o", &proxy, "-o", "GlobalKnownHostsFile=none", "-o", "VerifyHostKeyDNS=no"])
             .args(options);
@@ -239,6 +240,18 @@ impl World {
         is("verify", reason, row.verify.unwrap_or(row.ours), &finished);
         let accepts = told["verdict"] == "accept" && finished.code == Some(0);
         is("verify", &accepts.to_string(), &reason.is_empty().to_string(), &finished);
+        // The same for people, whose terminal is not to obey the certificate.
+        if row.name.contains("controls") {
+            let mut verify = self.tree.sshanchor(self.tree.addr());
+            let shown = run(verify.args(["-v", "verify", &format!("{name}:{}", server.port())]), LIMIT);
+            let all = shown.stdout + &shown.stderr;
+            is(
+                "verify, octets for a terminal",
+                &all.contains(['\x1b', '\x07']).to_string(),
+                "false",
+                &finished,
+            );
+        }
         // known-hosts
         let shown = line(&certificate);
         let (kind, base64) = shown.split_once(' ').unwrap();
@@ -252,6 +265,7 @@ impl World {
         let finished = self.ssh(row, server, Path::new("none"), &believing, sshd.as_ref());
         let (reason, newkeys) = (refusal(&finished), went_on(&finished));
         is("proxy", &reason, row.ours, &finished);
+        is("proxy, octets for a terminal", &finished.stderr.contains('\x1b').to_string(), "false", &finished);
         // What ssh cannot read it does not believe either.
         let wanted = row.ours.is_empty() && row.verify.is_none();
         is("ssh through proxy", &newkeys.to_string(), &wanted.to_string(), &finished);
@@ -276,10 +290,10 @@ impl World {
 /// The reason in the object on standard error, among ssh's own words; empty if there is none.
 fn refusal(finished: &Finished) -> String {
     let objects = finished.stderr.lines().filter(|line| line.starts_with('{'));
-    let reasons = objects.filter_map(|line| {
+    let mut reasons = objects.filter_map(|line| {
         serde_json::from_str::<serde_json::Value>(line).ok()?["reason"].as_str().map(str::to_owned)
     });
-    reasons.last().unwrap_or_default()
+    reasons.next_back().unwrap_or_default()
 }
 
 /// ssh has accepted the host's key: only then it sends its NEWKEYS.

@@ -76,6 +76,21 @@ pub(super) fn rows() -> Vec<Row> {
             "",
             true,
         ),
+        hand(
+            "a name with controls of a terminal",
+            |d, cas| {
+                let names = vec![b"\x1b[2J\x1b]0;x\x07.example.test".to_vec()];
+                Draft { principals: names, ..d }.signed(&cas.key("ed25519"))
+            },
+            "certificate-other-name",
+            false,
+        ),
+        hand(
+            "critical option with controls of a terminal",
+            |d, cas| Draft { critical: option("\x1b[2J\x07", ""), ..d }.signed(&cas.key("ed25519")),
+            "bad-certificate",
+            false,
+        ),
         hand("nonce empty", |d, cas| Draft { nonce: Vec::new(), ..d }.signed(&cas.key("ed25519")), "", true),
         hand("reserved field in use", |d, cas| Draft { reserved: b"x".to_vec(), ..d }.signed(&cas.key("ed25519")), "", true),
         hand("256 principals", |d, cas| many(d, 256).signed(&cas.key("ed25519")), "", true),

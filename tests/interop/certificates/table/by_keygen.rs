@@ -4,7 +4,7 @@ use super::*;
 
 const SMALL_RSA: &str =
     "ssh takes RSA from 1024 bits on (RequiredRSASize); less than 2048 proves nothing here";
-const NO_PRINCIPALS: &str = "to ssh before 10.3 a host certificate without principals is every host's";
+const NO_PRINCIPALS: &str = "to ssh a host certificate without principals is every host's";
 const REVOKED: &str = "ssh knows of revoked keys by RevokedHostKeys alone (sshanchor export krl)";
 const DOT: &str =
     "ssh takes the final dot for part of the name; here it is the same name, and ssh's own refusal stays";
