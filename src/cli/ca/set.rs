@@ -31,10 +31,7 @@ pub(super) struct Which {
 impl Which {
     /// The CA's folder, if there is one. One that was named has to be there.
     pub(super) fn folder(&self, primary: &Primary) -> Result<Option<Folder>, Error> {
-        let path = match &self.ca {
-            Some(path) => path.clone(),
-            None => primary.state()?.folder().join("ca"),
-        };
+        let path = self.path(primary)?;
         match Folder::open(&path)? {
             None if self.ca.is_some() => {
                 let message = format!("{} holds no CA (no ca.json in it)", path.display());
@@ -42,6 +39,19 @@ impl Which {
             }
             found => Ok(found),
         }
+    }
+
+    /// Where the CA's folder is, if there is one.
+    pub(super) fn path(&self, primary: &Primary) -> Result<PathBuf, Error> {
+        match &self.ca {
+            Some(path) => Ok(path.clone()),
+            None => Ok(primary.state()?.folder().join("ca")),
+        }
+    }
+
+    /// Names were given.
+    pub(super) fn names_any(&self) -> bool {
+        !self.at.is_empty()
     }
 
     /// The names whose sets are meant.

@@ -1,16 +1,23 @@
 //! `sshanchor ca withdraw`: takes CA keys out of the CA set.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::folder::{Digest, key_form};
+use super::ca_error;
+use super::folder::{Digest, Folder, key_form};
 use super::set::{Which, ca_set, keys_of, note};
 use crate::cli::Context;
 use crate::cli::publish::primary::{Primary, Run};
 use crate::error::{Error, Kind};
+use crate::proto::hostkey::HostKey;
+use crate::proto::issuance::ledger;
 use crate::proto::plan::Intent;
 use crate::proto::revocation;
+use crate::proto::rollover::outstanding;
+use crate::ssh::ca::Ca;
+use crate::verifier;
 
 /// Take CA keys out of DNS.
 ///
@@ -40,6 +47,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         ([], Some(folder)) => ([folder.keys.as_slice(), &folder.retired].concat(), Intent::Withdraw),
         (files, _) => (keys_of(files)?, Intent::Remove { foreign: true }),
     };
+    spare_what_is_in_use(&args, folder.as_ref(), &keys)?;
     let mut kinds = Vec::new();
     for at in args.which.names(folder.as_ref(), &args.primary)? {
         let target = ca_set(&at, &keys, intent)?;
@@ -57,4 +65,24 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         kinds.extend(kind);
     }
     Ok(Kind::gravest(kinds))
+}
+
+/// While the CA rolls over, hosts may still show certificates of the key that it leaves.
+fn spare_what_is_in_use(args: &Args, folder: Option<&Folder>, keys: &[HostKey]) -> Result<(), Error> {
+    let retired = folder.into_iter().flat_map(|folder| &folder.retired).find(|key| keys.contains(key));
+    let Some(retired) = retired else { return Ok(()) };
+    let ca = Ca::open(&args.which.path(&args.primary)?).map_err(ca_error)?;
+    let certificates = ledger::certificates(ca.journal().read().map_err(ca_error)?, verifier::now());
+    let (old, new) = (retired.sha256(), ca.public_key().sha256());
+    match outstanding(&certificates, &old, &new, &BTreeSet::new()).len() {
+        0 => Ok(()),
+        open => {
+            let message =
+                format!("{} may still show certificates of the key {retired}", crate::output::hosts(open));
+            Err(Error::usage("in-use", message).hint(
+                "sshanchor ca roll withdraws it once they have others; hosts that are gone: --skip HOST; if it has \
+                 leaked: --emergency",
+            ))
+        }
+    }
 }
