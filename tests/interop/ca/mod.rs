@@ -1,7 +1,10 @@
-//! CA sets and revoked sets in DNS: `ca publish`, `ca withdraw`, `ca revoke`, `export krl`.
+//! CA sets and revoked sets in DNS: `ca publish`, `ca withdraw`, `ca revoke`, `ca roll`, `export krl`.
 
+mod fleet;
 mod publish;
 mod revoke;
+mod roll;
+mod roll_refusals;
 
 use std::path::Path;
 use std::process::Command;
