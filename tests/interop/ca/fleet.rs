@@ -193,8 +193,12 @@ fn fifty_hosts_are_reached_by_one_record_at_every_step_of_a_roll() {
     assert_eq!(clients.reach("warm"), all());
     let asked = resolver.asked().len();
     eprintln!("{asked} questions for {HOSTS} hosts");
-    assert!(asked <= 5 * HOSTS, "{asked} questions");
-    let names: Vec<String> = resolver.asked().iter().map(|(_, dns)| dns.name.clone()).collect();
+    let names: Vec<String> = resolver.asked().iter().map(|(_, dns)| format!("{:?}", dns.name)).collect();
+    let mut kinds = std::collections::BTreeMap::<String, usize>::new();
+    for (_, dns) in resolver.asked() {
+        *kinds.entry(format!("{:?} {}", dns.name, dns.rtype).replace(|c: char| c.is_ascii_digit() && false, "")).or_default() += 1;
+    }
+    for (k, n) in kinds { if !k.contains("host") || k.contains("host7.") { eprintln!("{n} {k}"); } }
     let of_sets = names.iter().filter(|name| name.contains("_ca._ssh") || name.contains("_revoked._ssh")).count();
     eprintln!("{of_sets} of them for the sets");
     resolver.honest();
