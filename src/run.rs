@@ -208,7 +208,7 @@ mod tests {
     async fn its_output_is_bounded_and_its_errors_are_drained() {
         assert!(matches!(sh("yes", 1000, 10_000).await, Err(RunError::TooLong { limit: 1000, .. })));
         assert_eq!(sh("printf 12345", 5, 10_000).await.unwrap().output, b"12345");
-        let ran = sh("head -c 1000000 /dev/zero >&2; echo end >&2", 5, 10_000).await.unwrap();
+        let ran = sh("head -c 1000000 /dev/zero >&2; printf '\\nend\\n' >&2", 5, 10_000).await.unwrap();
         assert!(ran.said().ends_with("end") && ran.errors.len() <= MAX_ERRORS, "{}", ran.said());
     }
 

@@ -14,10 +14,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::files::{self, Original, ReplaceError};
+use crate::proto::certificate::Certificate;
 use crate::proto::hostkey::KeyType;
-use crate::proto::renewal::{Accepted, Certificate};
+use crate::proto::renewal::{self, Accepted};
 use crate::run::run;
-use crate::ssh::probe::{self, Ask, ProbeError};
+use crate::ssh::probe::{Ask, ProbeError, probe};
 use crate::ssh::sshd::{SignalError, Sshd, hang_up};
 
 /// Behind the name of the certificate's file: the one before, until the new one is proven.
@@ -204,11 +205,12 @@ impl Server {
             Ok(Err(error)) => return Shown::Nothing(format!("cannot connect: {error}")),
             Err(_) => return Shown::Nothing("cannot connect: no answer in time".into()),
         };
-        match probe::probe(stream, &Ask::Certificates(vec![key_type]), deadline).await {
-            Ok(shown) if shown.presented.certificate().is_some_and(|shown| shown.blob() == blob) => {
-                Shown::This
-            }
-            Ok(_) => Shown::Another,
+        match probe(stream, &Ask::Certificates(vec![key_type]), deadline).await {
+            Ok(probed) => match probed.presented.certificate() {
+                Some(shown) if shown.blob() == blob => Shown::This,
+                Some(_) => Shown::Another,
+                None => Shown::None(key_type),
+            },
             Err(ProbeError::NoCommonKeyType { .. }) => Shown::None(key_type),
             Err(error) => Shown::Nothing(error.to_string()),
         }
@@ -289,10 +291,9 @@ struct Before {
 
 impl Before {
     fn replace(path: &Path, new: &Certificate) -> io::Result<Self> {
-        let line = format!("{}\n", new.line());
+        let line = format!("{}\n", renewal::line(new));
         if let Some(old) = Original::read(path, MAX_FILE)? {
-            let blob =
-                std::str::from_utf8(old.octets()).ok().and_then(|text| Certificate::from_text(text).ok());
+            let blob = std::str::from_utf8(old.octets()).ok().and_then(|text| renewal::read(text).ok());
             let copy = old.replace(line.as_bytes(), BEFORE).map_err(|error| match error {
                 ReplaceError::Changed => io::Error::other(ReplaceError::Changed.to_string()),
                 ReplaceError::Io(error) => error,

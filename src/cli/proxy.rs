@@ -24,7 +24,7 @@ use crate::proto::place::Place;
 use crate::ssh::relay::pass::pass;
 use crate::ssh::relay::server::Server;
 use crate::ssh::relay::standard::{stdin, stdout};
-use crate::ssh::relay::{Cause, Refusal, refuse_client, relay_explained};
+use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
 use crate::verifier::{ProbeFailure, Verifier, accepted, connect_passed, now};
 
 /// Be ssh's ProxyCommand: check the key exchange in-line.
@@ -180,14 +180,14 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
         brief(&error)
     };
     let explain = async |cause: Cause| tunnel.explain(cause).await;
-    match relay_explained(stdin(), stdout(), server, verifier.deadline(), decide, explain, tell).await {
+    match relay(stdin(), stdout(), server, verifier.deadline(), decide, explain, tell).await {
         Ok(relayed) => {
             if !relayed.client_is_asyncssh {
                 cx.out.detail(&format!("{host}: the host key is {}", relayed.witness.basis()));
             }
             Ok(())
         }
-        Err(relay) => Err(error(&relay.cause).kind),
+        Err(failed) => Err(error(&failed.cause).kind),
     }
 }
 
@@ -249,7 +249,10 @@ async fn relay_unjudged(target: &Target, tunnel: &mut Tunnel, cx: &Context) -> R
         cx.out.detail(&format!("{place} is not verified, for policy passes it (mode = \"pass\")"));
         voice.iter().for_each(|voice| voice.show(tunnel::show(cx.out)));
     };
-    pass(stdin(), stdout(), server, tell).await;
+    if let Err(e) = pass(stdin(), stdout(), server, tell).await {
+        let place = &target.place;
+        return Err(refuse(cx, Error::failure("io", format!("cannot relay to {place}: {e}"))).await);
+    }
     match tunnel.failure().await {
         None => Ok(()),
         Some(error) if told.get() => {

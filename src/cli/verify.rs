@@ -8,7 +8,7 @@ use super::{BAD_KEY_HINT, Context, handshake_hint, in_grace};
 use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
 use crate::output::{Progress, Report, rfc3339};
-use crate::proto::hostkey::Presented;
+use crate::proto::hostkey::{HostKey, Presented};
 use crate::proto::name::HostName;
 use crate::proto::policy::Mode;
 use crate::proto::rr::Origin;
@@ -54,6 +54,8 @@ pub(super) struct Judged {
     pub(super) message: String,
     pub(super) hint: Option<String>,
     pub(super) key: Option<Key>,
+    /// The CA that has signed the host's certificate, where an accept rests on that.
+    pub(super) ca: Option<Key>,
     pub(super) source: Option<&'static str>,
     /// How old a proof in grace is, in seconds.
     pub(super) age: Option<u64>,
@@ -68,6 +70,12 @@ pub(super) struct Key {
     #[serde(rename = "type")]
     key_type: &'static str,
     sha256: String,
+}
+
+impl From<&HostKey> for Key {
+    fn from(key: &HostKey) -> Self {
+        Key { key_type: key.key_type().name(), sha256: data_encoding::HEXLOWER.encode(&key.sha256()) }
+    }
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
@@ -149,6 +157,7 @@ impl Judged {
             message,
             hint: None,
             key: None,
+            ca: None,
             source: None,
             age: None,
             valid_until: None,
@@ -184,10 +193,7 @@ impl Judged {
         verdict: Verdict,
         presented: Option<&Presented>,
     ) -> Self {
-        let key = presented.map(Presented::key).map(|key| Key {
-            key_type: key.key_type().name(),
-            sha256: data_encoding::HEXLOWER.encode(&key.sha256()),
-        });
+        let key = presented.map(Presented::key).map(Key::from);
         let blank = Judged { key, ..Self::new(host, port, String::new()) };
         let refused = |word, kind, reason: Reason| Judged {
             verdict: Some(word),
@@ -201,6 +207,7 @@ impl Judged {
             Verdict::Accept(anchored) => Judged {
                 verdict: Some("accept"),
                 message: accepted(&anchored),
+                ca: anchored.ca().map(Key::from),
                 valid_until: rfc3339(anchored.valid_until()),
                 ..blank
             },

@@ -7,16 +7,25 @@ use tokio::time::Instant;
 use super::{Doctor, Group, files, no_config};
 use crate::dns::lookup::Lookups;
 use crate::dns::resolver::Resolver;
+use crate::fan_out::in_order;
 use crate::proto::chain::Anchors;
 use crate::proto::doctor::known_hosts::Remembered;
+use crate::proto::doctor::revocation::Sets;
 use crate::proto::doctor::ssh::Config;
 use crate::proto::doctor::{self as judge, Finding};
 use crate::proto::evidence::{Evidence, owners};
 use crate::proto::known_hosts::{entries, lookup_name};
-use crate::proto::name::HostName;
+use crate::proto::message::Question;
+use crate::proto::name::{HostName, Name};
+use crate::proto::policy::Policy;
+use crate::proto::revocation;
+use crate::proto::rr::RrType;
 use crate::proto::sshfp::Sshfp;
 use crate::ssh::config::{self, AskSshError};
 use crate::ssh::known_hosts;
+
+/// Names above a host at which CA sets are looked for.
+const MAX_PLACES: usize = 8;
 
 /// A host, and what ssh makes of its name.
 #[derive(Debug)]
@@ -91,8 +100,28 @@ impl Doctor {
         let mut findings = judge::chain::judge(self.now, host, &host_keys, &port_keys);
         let records = judge::chain::records_of(&host_keys, &port_keys);
         let evidence = Evidence::new(host.clone(), port, host_keys, port_keys);
-        findings.extend(judge::policy::judge(self.now, &evidence, &self.policies.of(&host.to_string())));
+        let policy = self.policies.of(&host.to_string());
+        findings.extend(judge::policy::judge(self.now, &evidence, &policy));
+        findings.extend(self.revocation(&lookups, host, &policy).await);
         (findings, records)
+    }
+
+    /// The CA sets above the host and the revoked sets beside them.
+    async fn revocation(&self, lookups: &Lookups, host: &HostName, policy: &Policy) -> Vec<Finding> {
+        let Ok(Some(zone)) = lookups.zone_of_host(host.name()).await else { return Vec::new() };
+        let places = judge::revocation::places(host, &zone);
+        let sets = in_order(places.into_iter().take(MAX_PLACES), MAX_PLACES, |at: Name| {
+            let lookups = lookups.clone();
+            async move {
+                let question = |owner| Question::new(owner, RrType::SSHFP);
+                let ca = question(revocation::ca_owner(&at).ok()?);
+                let revoked = question(revocation::owner(&at).ok()?);
+                let (ca, revoked) = tokio::join!(lookups.prove(&ca), lookups.prove(&revoked));
+                Some(Sets { at, ca, revoked })
+            }
+        });
+        let sets: Vec<Sets> = sets.await.unwrap_or_default().into_iter().flatten().collect();
+        judge::revocation::judge(self.now, host, &sets, policy)
     }
 }
 

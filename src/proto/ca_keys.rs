@@ -87,7 +87,7 @@ mod tests {
             format!("cert-authority {KEY}"),
             format!("no-pty,cert-authority {KEY}"),
         ] {
-            assert_eq!(of_text(&line).unwrap(), [key.clone()], "{line}");
+            assert_eq!(of_text(&line).unwrap(), std::slice::from_ref(&key), "{line}");
         }
         assert_eq!(of_text(&format!("# mine\n\n{KEY}\n@cert-authority * {KEY}\n")).unwrap().len(), 1);
     }

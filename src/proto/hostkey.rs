@@ -318,7 +318,7 @@ mod tests {
     fn a_public_key_line_is_read() {
         let key = HostKey::from_line(ED25519).unwrap();
         assert_eq!(key.key_type(), KeyType::Ed25519);
-        assert_eq!((key.blob().len(), key.rsa_bits()), (51, None));
+        assert_eq!(key.blob().len(), 51);
         assert!(ED25519.starts_with(&key.line()));
         let text = format!("# mine\n\n{ED25519}\n");
         assert_eq!(HostKey::from_text(&text).unwrap(), vec![key]);
@@ -361,9 +361,7 @@ mod tests {
         modulus[256] = 1;
         let base = rsa.clone();
         put_string(&mut rsa, &modulus);
-        let key = HostKey::from_blob(&rsa).unwrap();
-        assert_eq!((key.key_type(), key.rsa_bits()), (KeyType::Rsa, Some(2048)));
-        assert_eq!(HostKey::from_line(&key.line()), Ok(key));
+        assert_eq!(HostKey::from_blob(&rsa).unwrap().key_type(), KeyType::Rsa);
         // A second leading zero, a negative number and a short one are not canonical.
         for wrong in [[vec![0], modulus.clone()].concat(), modulus[1..].to_vec(), vec![3]] {
             let mut blob = base.clone();

@@ -14,6 +14,7 @@ pub mod happy_eyeballs;
 pub mod hostkey;
 pub mod issuance;
 pub mod known_hosts;
+pub mod krl;
 pub mod message;
 pub mod moment;
 pub mod name;

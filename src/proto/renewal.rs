@@ -5,17 +5,14 @@ mod certificate;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::Display;
 
+use super::certificate::{Certificate, FOREVER, Fault};
 use super::hostkey::HostKey;
 use super::moment;
+use super::name::HostName;
 
-pub use certificate::{Certificate, CertificateError};
-
-/// The `valid_before` of a certificate without an end (OpenSSH's PROTOCOL.certkeys; `forever` to ssh-keygen -V).
-pub const FOREVER: u64 = u64::MAX;
-/// CA keys of RSA with fewer bits prove nothing here.
-const MIN_CA_RSA_BITS: usize = 2048;
+pub use certificate::{CertificateError, line, read};
 
 /// What a host's certificate shall be.
 #[derive(Debug, Clone)]
@@ -23,43 +20,31 @@ pub struct Wanted {
     /// The key that sshd holds.
     pub key: HostKey,
     /// The names that it shall be good for: these and no others.
-    pub principals: BTreeSet<String>,
+    pub principals: BTreeSet<HostName>,
     /// SHA-256 of the CA keys that may sign it. None: they are not known here.
     pub authorities: Option<BTreeSet<[u8; 32]>>,
 }
 
-/// Why a certificate is not what is wanted, whatever the time.
+/// Why a certificate is not what is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// It lets a user in.
-    #[error("it is a certificate of a user, not of a host")]
-    User,
     /// It vouches for a key that sshd does not hold.
     #[error("it is about another key ({0})")]
     Key(HostKey),
-    /// It is good for other names.
-    #[error("its principals are {}, wanted are {}", names(present), names(wanted))]
-    Principals {
-        /// Those that it has.
-        present: BTreeSet<String>,
-        /// Those that it shall have.
-        wanted: BTreeSet<String>,
-    },
-    /// Host certificates know none, so that ssh refuses it.
-    #[error("it has the critical option {0:?}")]
-    CriticalOption(String),
     /// Signed by a CA that clients shall not trust, or not any more.
     #[error("it is signed by another CA ({0})")]
     Authority(HostKey),
-    /// The CA's signature is not of the certificate.
-    #[error("its signature by the CA does not hold")]
-    Signature,
-    /// RSA with SHA-1.
-    #[error("its signature by the CA is RSA with SHA-1, which proves nothing (sign with rsa-sha2-512)")]
-    Sha1,
-    /// An RSA CA key that is too short.
-    #[error("its CA key is RSA of {0} bits (want {MIN_CA_RSA_BITS} or more)")]
-    WeakAuthority(usize),
+    /// It is good for other names.
+    #[error("its principals are {}, wanted are {}", names(present), names(wanted))]
+    Principals {
+        /// Those that it has, each once.
+        present: BTreeSet<String>,
+        /// Those that it shall have.
+        wanted: BTreeSet<HostName>,
+    },
+    /// Clients would refuse it, whoever signed it.
+    #[error("{0}")]
+    Fault(#[from] Fault),
 }
 
 /// Whether a certificate is to be renewed.
@@ -83,21 +68,9 @@ pub enum Why {
     /// The file holds something else.
     #[error("the certificate cannot be read: {0}")]
     Unreadable(CertificateError),
-    /// It is not what is wanted.
+    /// It is not what is wanted, or its time has passed.
     #[error("{0}")]
     Unfit(Unfit),
-    /// Its time has not come.
-    #[error("it is not valid before {}", moment::text(*.valid_after))]
-    NotYet {
-        /// Seconds since 1970.
-        valid_after: u64,
-    },
-    /// Its time has passed.
-    #[error("it expired at {}", moment::text(*.valid_before))]
-    Expired {
-        /// Seconds since 1970.
-        valid_before: u64,
-    },
     /// No more than a third of its life is left.
     #[error("{} of its life are left, no more than a third", moment::span(*.left))]
     Late {
@@ -118,9 +91,6 @@ pub enum Refusal {
     /// It is not what was wanted.
     #[error("{0}")]
     Unfit(#[from] Unfit),
-    /// It is of no use now.
-    #[error("{0}")]
-    Window(Why),
     /// It would be renewed by the next run again.
     #[error("it would be due again at once: it is valid from {} to {}", moment::text(*.valid_after), moment::text(*.valid_before))]
     DueAtOnce {
@@ -168,11 +138,8 @@ pub fn judge(
         Some(Err(error)) => return Judgement::Due(Why::Unreadable(error.clone())),
         Some(Ok(certificate)) => certificate,
     };
-    if let Err(unfit) = fits(certificate, wanted) {
+    if let Err(unfit) = fits(certificate, wanted, now) {
         return Judgement::Due(Why::Unfit(unfit));
-    }
-    if let Err(why) = in_window(certificate, now) {
-        return Judgement::Due(why);
     }
     match due_at(certificate.valid_after(), certificate.valid_before(), jitter) {
         Some(due) if now >= due => {
@@ -192,8 +159,7 @@ pub fn accept(
     now: u64,
 ) -> Result<Accepted, Refusal> {
     let new = new?;
-    fits(&new, wanted)?;
-    in_window(&new, now).map_err(Refusal::Window)?;
+    fits(&new, wanted, now)?;
     let (valid_after, valid_before) = (new.valid_after(), new.valid_before());
     if due_at(valid_after, valid_before, 0).is_some_and(|due| now >= due) {
         return Err(Refusal::DueAtOnce { valid_after, valid_before });
@@ -204,53 +170,28 @@ pub fn accept(
     Ok(Accepted(new))
 }
 
-/// All of it but the time.
-fn fits(certificate: &Certificate, wanted: &Wanted) -> Result<(), Unfit> {
-    if !certificate.is_of_host() {
-        return Err(Unfit::User);
-    }
+fn fits(certificate: &Certificate, wanted: &Wanted, now: u64) -> Result<(), Unfit> {
     if certificate.key() != &wanted.key {
         return Err(Unfit::Key(certificate.key().clone()));
     }
-    let authority = certificate.authority();
-    if wanted.authorities.as_ref().is_some_and(|known| !known.contains(&authority.sha256())) {
-        return Err(Unfit::Authority(authority.clone()));
+    if let (Some(known), Some(ca)) = (&wanted.authorities, certificate.ca())
+        && !known.contains(&ca.sha256())
+    {
+        return Err(Unfit::Authority(ca.clone()));
     }
-    // Without principals a certificate is good for every name: never fit, even where none is wanted.
-    let present = certificate.principals();
-    if present.is_empty() || present != wanted.principals {
-        return Err(Unfit::Principals { present, wanted: wanted.principals.clone() });
+    let present: BTreeSet<String> = certificate.principals().iter().cloned().collect();
+    let is_wanted = present.len() == wanted.principals.len()
+        && wanted.principals.iter().all(|name| present.contains(&name.to_string()));
+    match wanted.principals.first() {
+        // Good for each of its names, for their difference ends here; nothing wanted is not everything wanted.
+        Some(host) if is_wanted => Ok(certificate.check(host, now)?),
+        _ => Err(Unfit::Principals { present, wanted: wanted.principals.clone() }),
     }
-    if let Some(option) = certificate.critical_option() {
-        return Err(Unfit::CriticalOption(option.to_owned()));
-    }
-    if certificate.is_signed_with_sha1() {
-        return Err(Unfit::Sha1);
-    }
-    if let Some(bits) = authority.rsa_bits().filter(|bits| *bits < MIN_CA_RSA_BITS) {
-        return Err(Unfit::WeakAuthority(bits));
-    }
-    if !certificate.signature_holds() {
-        return Err(Unfit::Signature);
-    }
-    Ok(())
 }
 
-/// `valid_after <= now < valid_before` (PROTOCOL.certkeys).
-fn in_window(certificate: &Certificate, now: u64) -> Result<(), Why> {
-    let (valid_after, valid_before) = (certificate.valid_after(), certificate.valid_before());
-    if now < valid_after {
-        return Err(Why::NotYet { valid_after });
-    }
-    if now >= valid_before {
-        return Err(Why::Expired { valid_before });
-    }
-    Ok(())
-}
-
-fn names(names: &BTreeSet<String>) -> impl fmt::Display {
+fn names(names: &BTreeSet<impl Display>) -> String {
     match names.is_empty() {
         true => "none".to_owned(),
-        false => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+        false => names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }

@@ -343,6 +343,143 @@ fn urgent_data_neither_stops_nor_spins() {
 }
 
 #[test]
+fn urgent_data_amid_bulk_loses_nothing() {
+    let down = octets(7);
+    for client in CLIENTS {
+        let World { to, from, mut server, mut proxy } = world(client);
+        let at_client = receive(from);
+        for part in down.chunks(MUCH / 8) {
+            server.write_all(part).unwrap();
+            rustix::net::send(&server, b"u", rustix::net::SendFlags::OOB).unwrap();
+        }
+        drop(server);
+        assert!(proxy.ends().success());
+        drop((proxy, to));
+        let all = at_client.join().unwrap();
+        let mut rest = &all[..];
+        for part in down.chunks(MUCH / 8) {
+            // An urgent octet that another one has overtaken is one of the stream.
+            rest = rest
+                .strip_prefix(part)
+                .or_else(|| rest.strip_prefix(b"u")?.strip_prefix(part))
+                .unwrap_or_else(|| {
+                    panic!("{client:?}: {} octets from the end", rest.len());
+                });
+        }
+        assert!(rest.is_empty() || rest == b"u", "{client:?}");
+    }
+}
+
+/// Clients may have set O_NONBLOCK on the very ends that they hand over.
+#[test]
+fn pipes_that_do_not_block_serve() {
+    use rustix::fs::{OFlags, fcntl_setfl};
+    let (up, down) = (octets(8), octets(9));
+    let ((stdin, to), (from, stdout)) = (io::pipe().unwrap(), io::pipe().unwrap());
+    fcntl_setfl(&stdin, OFlags::NONBLOCK).unwrap();
+    fcntl_setfl(&stdout, OFlags::NONBLOCK).unwrap();
+    let (mut proxy, server) = Proxy::start(stdin, stdout);
+    proxy.rests();
+    let at_server = receive(server.try_clone().unwrap());
+    let serving = send(server, &down);
+    // Nobody reads the one pipe for a while, and the other direction goes on.
+    drop(send(to, &up).join().unwrap());
+    assert!(at_server.join().unwrap() == *up);
+    proxy.rests();
+    let at_client = receive(from);
+    drop(serving.join().unwrap());
+    assert!(proxy.ends().success());
+    drop(proxy);
+    assert!(at_client.join().unwrap() == *down);
+}
+
+#[test]
+fn a_client_that_reads_no_more_ends_it_though_its_upload_is_held_back() {
+    for client in [Client::Pipes, Client::SocketAndPipe] {
+        let World { mut to, from, mut server, mut proxy } = world(client);
+        // The server reads nothing of this, until no more goes.
+        let sending = thread::spawn(move || while to.write_all(&[0; 100_000]).is_ok() {});
+        thread::sleep(Duration::from_millis(300));
+        proxy.rests();
+        drop(from);
+        server.write_all(b"nobody reads this").unwrap();
+        assert_eq!(proxy.ends().signal(), None, "{client:?}");
+        drop(proxy);
+        sending.join().unwrap();
+    }
+}
+
+#[test]
+fn a_hundred_mib_both_ways_at_once_are_what_they_were() {
+    const PIECES: u32 = 1600;
+    // No piece is like another, and both sides know them all.
+    let piece = |seed: u32, number: u32| -> Vec<u8> {
+        (0..16 * 1024u32)
+            .flat_map(|i| (i ^ number.wrapping_mul(seed)).wrapping_mul(2_654_435_761).to_le_bytes())
+            .collect()
+    };
+    let World { mut to, mut from, mut server, mut proxy } = world(Client::Pipes);
+    let (mut from_client, to_server) = (
+        server.try_clone().unwrap(),
+        thread::spawn(move || {
+            (0..PIECES).for_each(|number| to.write_all(&piece(3, number)).unwrap());
+            to.close();
+        }),
+    );
+    let at_server = thread::spawn(move || {
+        let mut read = vec![0; 64 * 1024];
+        for number in 0..PIECES {
+            from_client.read_exact(&mut read).unwrap();
+            assert!(read == piece(3, number), "up, {number}");
+        }
+        assert_eq!(from_client.read(&mut read).unwrap(), 0);
+    });
+    let to_client = thread::spawn(move || {
+        (0..PIECES).for_each(|number| server.write_all(&piece(5, number)).unwrap());
+        server
+    });
+    let mut read = vec![0; 64 * 1024];
+    for number in 0..PIECES {
+        from.read_exact(&mut read).unwrap();
+        assert!(read == piece(5, number), "down, {number}");
+    }
+    to_server.join().unwrap();
+    at_server.join().unwrap();
+    let mut server = to_client.join().unwrap();
+    server.write_all(b"last").unwrap();
+    drop(server);
+    let mut last = Vec::new();
+    from.read_to_end(&mut last).unwrap();
+    assert_eq!(last, b"last");
+    assert!(proxy.ends().success());
+}
+
+/// Answers to so many questions, of this length each; then how much the client's pipe holds.
+fn pipe_after(answers: usize, length: usize) -> usize {
+    let ((stdin, mut to), (mut from, stdout)) = (io::pipe().unwrap(), io::pipe().unwrap());
+    let (_proxy, mut server) = Proxy::start(stdin, stdout);
+    server.set_nodelay(true).unwrap();
+    let (mut question, mut answer) = ([0; 8], vec![0; length]);
+    for number in 0..answers {
+        to.write_all(b"question").unwrap();
+        server.read_exact(&mut question).unwrap();
+        server.write_all(&vec![number as u8; length]).unwrap();
+        from.read_exact(&mut answer).unwrap();
+        assert!(answer.iter().all(|octet| *octet == number as u8));
+    }
+    rustix::pipe::fcntl_getpipe_size(&from).unwrap()
+}
+
+#[test]
+fn the_clients_pipe_is_made_wide_for_bulk_data_and_left_as_it_is_without() {
+    let (usual, _) = io::pipe().unwrap();
+    let usual = rustix::pipe::fcntl_getpipe_size(&usual).unwrap();
+    assert_eq!(pipe_after(100, 4000), usual);
+    assert_eq!(pipe_after(10, 30_000), usual);
+    assert!(pipe_after(100, 30_000) > usual);
+}
+
+#[test]
 fn files_serve_as_standard_input_and_output() {
     let (up, down) = (octets(5), octets(6));
     let (mut stdin, mut stdout) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());

@@ -144,7 +144,8 @@ impl Setting {
             *told.lock().unwrap() = Some(cause.to_string());
             None
         };
-        let relaying = relay(client_in, client_out, near, Instant::now() + self.deadline, decide, tell);
+        let deadline = Instant::now() + self.deadline;
+        let relaying = relay(client_in, client_out, near, deadline, decide, async |cause| cause, tell);
         let serving = tokio::spawn(serve(far, self.turns));
         let obeying = tokio::spawn(obey(client, self.kex));
         assert!(relaying.await.is_err());

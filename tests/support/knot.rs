@@ -88,7 +88,7 @@ fn yaml_keys(keys: &[TsigKey]) -> String {
 }
 
 /// One rule a key: all, or the SSHFP sets of its owners. The first rule allows questions to all.
-fn acls(keys: &[TsigKey]) -> (String, String) {
+pub fn acls(keys: &[TsigKey]) -> (String, String) {
     let mut text = String::from("acl:\n");
     let mut names = Vec::new();
     for key in keys {

@@ -39,7 +39,8 @@ impl TsigKey {
         format!("key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{secret}\";\n}};\n")
     }
 
-    fn grants(&self) -> String {
+    /// Its lines of an update-policy.
+    pub fn grants(&self) -> String {
         let name = &self.name;
         match &self.owners {
             None => format!("    grant \"{name}\" zonesub ANY;\n"),

@@ -63,7 +63,7 @@ impl Report for Listed {
 }
 
 pub(super) fn run(args: &Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let name = args.name.as_deref().map(host_name).transpose()?.map(|name| name.name().to_string());
+    let name = args.name.as_deref().map(host_name).transpose()?.map(|name| name.to_string());
     let ca = args.folder.open()?;
     let now = verifier::now();
     let entries = ca.journal().read().map_err(ca_error)?;

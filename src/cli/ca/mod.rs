@@ -1,6 +1,5 @@
 //! `sshanchor ca`: a CA of one's own, whose key is proven from DNS, so that no host needs a record of its own.
 
-mod folder;
 mod init;
 mod list;
 mod publish;
@@ -70,7 +69,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     match args.command {
         Command::Init(args) => unless_stopped(init::run(args, cx)).await,
         Command::Sign(args) => unless_stopped(sign::run(args, cx)).await,
-        Command::Renew(args) => renew::run(*args, cx).await,
+        Command::Renew(args) => unless_stopped(renew::run(*args, cx)).await,
         Command::List(args) => list::run(&args, cx),
         Command::Show(args) => show::run(&args, cx),
         Command::Publish(args) => publish::run(args, cx).await,

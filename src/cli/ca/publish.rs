@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
-use super::folder::{Digest, Folder, key_form};
-use super::set::{Which, ca_set, keys_of, note, present, revoked_set, zone_of};
+use super::set::{Which, ca_set, keys_of, note, present, revoked_set, told, zone_of};
 use crate::cli::Context;
 use crate::cli::publish::primary::{Primary, Run, Target};
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
+use crate::proto::issuance::KeyState;
+use crate::proto::issuance::journal::Event;
 use crate::proto::name::Name;
 use crate::proto::plan::{Intent, MAX_TTL};
 use crate::proto::revocation;
+use crate::ssh::ca::Ca;
 
 /// Publish CA keys, and the set of revoked keys beside them.
 ///
@@ -47,8 +47,10 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let folder = args.which.folder(&args.primary)?;
     let keys = keys(&args.ca_keys, folder.as_ref())?;
-    if args.prune && folder.as_ref().is_some_and(|folder| !folder.retired.is_empty()) {
-        let error = Error::usage("roll-under-way", "--prune would remove the key that the CA is rolling over from");
+    let is_retired = |ca: &Ca| ca.authority().keys().iter().any(|key| key.state == KeyState::Retired);
+    if args.prune && folder.as_ref().is_some_and(is_retired) {
+        let message = "--prune would remove the key that the CA is rolling over from";
+        let error = Error::usage("roll-under-way", message);
         return Err(error.hint("sshanchor ca roll withdraws it once no host needs it"));
     }
     let names = args.which.names(folder.as_ref(), &args.primary)?;
@@ -56,9 +58,8 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     for at in &names {
         let kind = put(at, &keys, (args.ttl, args.prune), &args.primary, cx).await?;
         if !args.primary.looks_only() && kind.is_none() {
-            let owner = revocation::ca_owner(at).map(|owner| owner.to_string()).ok();
-            let keys: Vec<_> = keys.iter().map(|key| key_form(&Digest::from(key))).collect();
-            note(folder.as_ref(), cx, "publish", json!({ "owner": owner, "keys": keys }));
+            let owner = ca_set(at, &keys, Intent::Withdraw)?.wish.owner;
+            note(folder.as_ref(), cx, Event::other("publish", told(&owner, &keys)));
         }
         kinds.extend(kind);
     }
@@ -66,9 +67,12 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 }
 
 /// The keys of these files, else those of the folder that sign or will.
-pub(super) fn keys(files: &[PathBuf], folder: Option<&Folder>) -> Result<Vec<HostKey>, Error> {
+pub(super) fn keys(files: &[PathBuf], folder: Option<&Ca>) -> Result<Vec<HostKey>, Error> {
     match (files, folder) {
-        ([], Some(folder)) => Ok(folder.keys.clone()),
+        ([], Some(folder)) => {
+            let keys = folder.authority().keys().iter().filter(|key| key.state != KeyState::Retired);
+            Ok(keys.map(|key| key.key.clone()).collect())
+        }
         ([], None) => Err(Error::usage("no-ca", "which CA's keys?")
             .hint("make a CA: sshanchor ca init; or name the public key of one: --ca-key FILE")),
         (files, _) => keys_of(files),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::folder::Folder;
+use super::{CaFolder, Key, ca_error};
 use crate::agent::reconcile::Wish;
 use crate::backend::rfc2136::explain_read;
 use crate::cli::Context;
@@ -12,38 +12,35 @@ use crate::dns::authority::Authority;
 use crate::error::Error;
 use crate::proto::ca_keys;
 use crate::proto::hostkey::HostKey;
+use crate::proto::issuance::journal::{Entry, Event};
 use crate::proto::name::Name;
 use crate::proto::plan::Intent;
 use crate::proto::revocation;
 use crate::proto::sshfp::Sshfp;
+use crate::ssh::ca::{Ca, CaError};
 use crate::ssh::hostkeys;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Which {
-    /// The CA's folder, as ca init makes it [default: ca in the state folder]
-    #[arg(long, value_name = "FOLDER", env = "SSHANCHOR_CA")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    ca: CaFolder,
     /// The name at or below which the hosts are (repeatable) [default: the CA's domains, else --zone]
     #[arg(long, value_name = "NAME", value_parser = zone)]
     at: Vec<Name>,
 }
 
 impl Which {
-    /// The CA's folder, if there is one. One that was named has to be there.
-    pub(super) fn folder(&self, primary: &Primary) -> Result<Option<Folder>, Error> {
-        let path = self.path(primary)?;
-        match Folder::open(&path)? {
-            None if self.ca.is_some() => {
-                let message = format!("{} holds no CA (no ca.json in it)", path.display());
-                Err(Error::usage("ca-folder", message).hint("make one: sshanchor ca init --ca FOLDER"))
-            }
-            found => Ok(found),
+    /// The CA of one's own, if there is one. One that was named has to be there.
+    pub(super) fn folder(&self, primary: &Primary) -> Result<Option<Ca>, Error> {
+        match Ca::open(&self.path(primary)?) {
+            Err(CaError::Absent(_)) if self.ca.ca.is_none() => Ok(None),
+            ca => ca.map(Some).map_err(ca_error),
         }
     }
 
     /// Where the CA's folder is, if there is one.
     pub(super) fn path(&self, primary: &Primary) -> Result<PathBuf, Error> {
-        match &self.ca {
+        match &self.ca.ca {
             Some(path) => Ok(path.clone()),
             None => Ok(primary.state()?.folder().join("ca")),
         }
@@ -55,9 +52,12 @@ impl Which {
     }
 
     /// The names whose sets are meant.
-    pub(super) fn names(&self, folder: Option<&Folder>, primary: &Primary) -> Result<Vec<Name>, Error> {
-        let of_folder =
-            || folder.map(|folder| folder.domains.iter().map(|domain| domain.name().clone()).collect());
+    pub(super) fn names(&self, folder: Option<&Ca>, primary: &Primary) -> Result<Vec<Name>, Error> {
+        let of_folder = || {
+            folder.map(|folder| {
+                folder.authority().domains().iter().map(|domain| domain.name().clone()).collect()
+            })
+        };
         let mut names: Vec<Name> = match self.at.is_empty() {
             false => self.at.clone(),
             true => of_folder().or_else(|| primary.zone.clone().map(|zone| vec![zone])).ok_or_else(|| {
@@ -109,7 +109,7 @@ pub(super) fn read(file: &Path) -> Result<String, Error> {
 pub(super) fn ca_set(at: &Name, keys: &[HostKey], intent: Intent) -> Result<Target, Error> {
     let owner = revocation::ca_owner(at).map_err(|e| too_long(at, &e))?;
     let wanted = keys.iter().map(Sshfp::of_key).collect();
-    Ok(Target { name: at.clone(), role: Role::CaKeys, wish: Wish { owner, wanted, intent } })
+    Ok(Target { name: at.clone(), role: Role::Ca, wish: Wish { owner, wanted, intent } })
 }
 
 /// The revoked set of `at`.
@@ -120,7 +120,7 @@ pub(super) fn revoked_set(
 ) -> Result<Target, Error> {
     let owner = revocation::owner(at).map_err(|e| too_long(at, &e))?;
     let wish = Wish { owner, wanted: wanted.into_iter().collect(), intent };
-    Ok(Target { name: at.clone(), role: Role::RevokedKeys, wish })
+    Ok(Target { name: at.clone(), role: Role::Revoked, wish })
 }
 
 fn too_long(at: &Name, why: &dyn std::fmt::Display) -> Error {
@@ -143,9 +143,15 @@ pub(super) async fn present(authority: &Authority, owner: &Name) -> Result<Vec<S
 
 /// Adds a line about a finished command to the CA's journal. Records in DNS are there whether or not it can be
 /// written: that is told, and no more.
-pub(super) fn note(folder: Option<&Folder>, cx: &Context, event: &str, fields: serde_json::Value) {
+pub(super) fn note(folder: Option<&Ca>, cx: &Context, event: Event) {
     let Some(folder) = folder else { return };
-    if let Err(error) = folder.note(crate::verifier::now(), event, fields) {
-        cx.out.warn(&error.message);
+    if let Err(error) = folder.journal().append(&Entry { time: crate::verifier::now(), event }) {
+        cx.out.warn(&ca_error(error).message);
     }
+}
+
+/// What the journal tells of keys that were published or withdrawn.
+pub(super) fn told(owner: &Name, keys: &[HostKey]) -> serde_json::Value {
+    let keys: Vec<Key> = keys.iter().map(Key::from).collect();
+    serde_json::json!({ "owner": owner.to_string(), "keys": keys })
 }

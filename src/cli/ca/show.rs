@@ -8,6 +8,7 @@ use crate::error::{Error, Kind};
 use crate::output::Report;
 use crate::proto::duration;
 use crate::proto::issuance::{Holder, KeyState};
+use crate::proto::name::HostName;
 use crate::proto::sshfp::Sshfp;
 use crate::ssh::ca::Ca;
 
@@ -73,7 +74,7 @@ impl Shown {
         });
         Ok(Shown {
             folder: ca.folder().display().to_string(),
-            domains: authority.domains().iter().map(|domain| domain.name().to_string()).collect(),
+            domains: authority.domains().iter().map(HostName::to_string).collect(),
             validity: authority.validity().as_secs(),
             max_validity: authority.max_validity().as_secs(),
             keys: keys.collect(),

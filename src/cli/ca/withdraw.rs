@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use super::ca_error;
-use super::folder::{Digest, Folder, key_form};
-use super::set::{Which, ca_set, keys_of, note};
+use super::set::{Which, ca_set, keys_of, note, told};
 use crate::cli::Context;
 use crate::cli::publish::primary::{Primary, Run};
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
-use crate::proto::issuance::ledger;
+use crate::proto::issuance::journal::Event;
+use crate::proto::issuance::{KeyState, ledger};
 use crate::proto::plan::Intent;
 use crate::proto::revocation;
 use crate::proto::rollover::outstanding;
@@ -44,10 +42,13 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let folder = args.which.folder(&args.primary)?;
     let (keys, intent) = match (args.ca_keys.as_slice(), &folder) {
         ([], None) => (Vec::new(), Intent::Withdraw),
-        ([], Some(folder)) => ([folder.keys.as_slice(), &folder.retired].concat(), Intent::Withdraw),
+        ([], Some(folder)) => {
+            let keys = folder.authority().keys().iter().map(|key| key.key.clone());
+            (keys.collect(), Intent::Withdraw)
+        }
         (files, _) => (keys_of(files)?, Intent::Remove { foreign: true }),
     };
-    spare_what_is_in_use(&args, folder.as_ref(), &keys)?;
+    spare_what_is_in_use(folder.as_ref(), &keys)?;
     let mut kinds = Vec::new();
     for at in args.which.names(folder.as_ref(), &args.primary)? {
         let target = ca_set(&at, &keys, intent)?;
@@ -55,8 +56,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         let run = Run { primary: &args.primary, batch: false, together: false };
         let kind = run.carry_out(vec![target], cx).await?;
         if !args.primary.looks_only() && kind.is_none() {
-            let keys: Vec<_> = keys.iter().map(|key| key_form(&Digest::from(key))).collect();
-            note(folder.as_ref(), cx, "withdraw", json!({ "owner": owner.to_string(), "keys": keys }));
+            note(folder.as_ref(), cx, Event::other("withdraw", told(&owner, &keys)));
             let beside = revocation::owner(&at).map(|owner| owner.to_string()).unwrap_or_default();
             cx.out.note(&format!(
                 "hosts that show certificates of these CAs are unproven from now on; {beside} stays as it is"
@@ -68,17 +68,17 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 }
 
 /// While the CA rolls over, hosts may still show certificates of the key that it leaves.
-fn spare_what_is_in_use(args: &Args, folder: Option<&Folder>, keys: &[HostKey]) -> Result<(), Error> {
-    let retired = folder.into_iter().flat_map(|folder| &folder.retired).find(|key| keys.contains(key));
-    let Some(retired) = retired else { return Ok(()) };
-    let ca = Ca::open(&args.which.path(&args.primary)?).map_err(ca_error)?;
+fn spare_what_is_in_use(ca: Option<&Ca>, keys: &[HostKey]) -> Result<(), Error> {
+    let Some(ca) = ca else { return Ok(()) };
+    let mut retired = ca.authority().keys().iter().filter(|key| key.state == KeyState::Retired);
+    let Some(retired) = retired.find(|retired| keys.contains(&retired.key)) else { return Ok(()) };
     let certificates = ledger::certificates(ca.journal().read().map_err(ca_error)?, verifier::now());
-    let (old, new) = (retired.sha256(), ca.public_key().sha256());
+    let (old, new) = (retired.key.sha256(), ca.public_key().sha256());
     match outstanding(&certificates, &old, &new, &BTreeSet::new()).len() {
         0 => Ok(()),
         open => {
-            let message =
-                format!("{} may still show certificates of the key {retired}", crate::output::hosts(open));
+            let hosts = crate::output::hosts(open);
+            let message = format!("{hosts} may still show certificates of the key {}", retired.key);
             Err(Error::usage("in-use", message).hint(
                 "sshanchor ca roll withdraws it once they have others; hosts that are gone: --skip HOST; if it has \
                  leaked: --emergency",

@@ -1,6 +1,7 @@
 //! `sshanchor export`: what is proven of hosts, or what should be published of them, for other programs.
 
 mod keys;
+mod krl;
 mod outcome;
 mod records;
 mod source;
@@ -14,7 +15,7 @@ use crate::error::{Error, Kind};
 ///
 /// Proven keys for SSH clients: known-hosts, plink, ansible. Records for zones and their tools: sshfp, rfc3597,
 /// nsupdate, octodns, dnscontrol, terraform; those of this machine's keys (--name HOST), as publish would have them, or
-/// those that DNSSEC proves of hosts (HOST...). Nothing is written unless every host is proven.
+/// those that DNSSEC proves of hosts (HOST...). Revoked keys: krl. Nothing is written unless every host is proven.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples: sshanchor export known-hosts @fleet -o /etc/ssh/ssh_known_hosts\n          \
@@ -40,6 +41,7 @@ enum Format {
     Octodns(records::Octodns),
     Dnscontrol(records::Dnscontrol),
     Terraform(records::Terraform),
+    Krl(krl::Args),
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
@@ -53,5 +55,6 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         Format::Octodns(args) => records::octodns(args, cx).await,
         Format::Dnscontrol(args) => records::dnscontrol(args, cx).await,
         Format::Terraform(args) => records::terraform(args, cx).await,
+        Format::Krl(args) => krl::run(args, cx).await,
     }
 }

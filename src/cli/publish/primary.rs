@@ -1,4 +1,4 @@
-//! What `publish` and `withdraw` share: the primary to talk to, and the one run against it.
+//! What `publish`, `withdraw` and `ca` share: the primary to talk to, and the one run against it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -82,7 +82,7 @@ impl Target {
         let owner =
             sshfp::owner(name, port).map_err(|e| Error::usage("host-name", format!("{name}: {e}")))?;
         let wish = Wish { owner, wanted, intent };
-        Ok(Target { name: name.name().clone(), role: Role::HostKeys, wish })
+        Ok(Target { name: name.name().clone(), role: Role::Host, wish })
     }
 }
 

@@ -19,11 +19,11 @@ use crate::proto::sshfp::{self, Sshfp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Role {
     /// A host's keys.
-    HostKeys,
+    Host,
     /// The keys of the CAs that vouch for hosts.
-    CaKeys,
+    Ca,
     /// Keys that nobody is to accept any more.
-    RevokedKeys,
+    Revoked,
 }
 
 #[derive(Debug, Serialize)]
@@ -145,10 +145,10 @@ impl Published {
         let records = || self.foreign.iter().map(Sshfp::to_string).collect::<Vec<_>>().join(", ");
         let has_foreign = !self.foreign.is_empty();
         match target.role {
-            Role::HostKeys if has_foreign => {
+            Role::Host if has_foreign => {
                 warnings.push(format!("{owner} has records that are not this machine's ({stay}): {}", records()));
             }
-            Role::CaKeys if has_foreign => warnings.push(format!(
+            Role::Ca if has_foreign => warnings.push(format!(
                 "{owner} has CA keys that were not published from here ({stay}): somebody else's CA vouches for the hosts \
                  of {}: {}",
                 self.name,
@@ -158,7 +158,7 @@ impl Published {
             _ => {}
         }
         if self.foreign.iter().any(|record| record.fingerprint_type() == sshfp::SHA1) {
-            let nothing = if target.role == Role::RevokedKeys { "revoke" } else { "prove" };
+            let nothing = if target.role == Role::Revoked { "revoke" } else { "prove" };
             warnings.push(format!("{owner} has SHA-1 records, which {nothing} nothing"));
         }
         if let Some(proof) = self.proof.as_ref().filter(|proof| !proof.is_secure()) {

@@ -105,16 +105,20 @@ fn time_left(now: u64, rrsig: &Rrsig) -> (u64, u64) {
 /// A record that is withdrawn now can be replayed until its signature expires, whatever its TTL.
 fn replay(now: u64, data: &Proven) -> Finding {
     let (left, life) = time_left(now, data.rrsig());
-    let (until, zone) = (moment::text(now.saturating_add(left)), data.zone().name());
-    let message =
-        format!("a key that is withdrawn now can be replayed until {until} ({})", moment::span(left));
-    match left > LONG_REPLAY {
+    let (until, zone) = (now.saturating_add(left), data.zone().name());
+    let message = format!(
+        "a key that is withdrawn now can be replayed until {} ({})",
+        moment::text(until),
+        moment::span(left)
+    );
+    let finding = match left > LONG_REPLAY {
         true => Finding::warning("replay-window", about(data.set()), message).remedy(format!(
             "have {zone} signed for days (now: {}): BIND's dnssec-policy signatures-validity 7d, Knot's rrsig-lifetime: 7d",
             moment::span(life)
         )),
         false => Finding::ok("replay-window", about(data.set()), message),
-    }
+    };
+    finding.until(until)
 }
 
 /// Every set that the proof rests on.

@@ -6,6 +6,7 @@
 //! | [`clock`] | the clock, by the signatures that are really there |
 //! | [`anchors`] | the trust anchors, by the keys that their zones really have |
 //! | [`chain`] | the proof for one host: lifetimes, digests, keys |
+//! | [`revocation`] | the CA sets above a host and the revoked sets beside them |
 //! | [`policy`] | the proof by what is configured, and the configuration |
 //! | [`ssh`] | the configuration of the ssh client |
 //! | [`known_hosts`] | what ssh remembers of a host, beside what is proven |
@@ -16,6 +17,7 @@ pub mod clock;
 pub mod known_hosts;
 pub mod path;
 pub mod policy;
+pub mod revocation;
 pub mod ssh;
 
 use std::fmt;
@@ -62,6 +64,13 @@ pub struct Finding {
     pub message: String,
     /// What to do about it.
     pub remedy: Option<String>,
+    /// The moment that the finding is about, if there is one, in seconds since 1970; RFC 3339 in JSON.
+    #[serde(serialize_with = "moment", skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+fn moment<S: serde::Serializer>(until: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&until.and_then(super::moment::rfc3339), serializer)
 }
 
 impl Finding {
@@ -73,7 +82,7 @@ impl Finding {
         message: impl Into<String>,
     ) -> Self {
         let (about, message) = (about.to_string(), message.into());
-        Finding { check, severity, host: None, about, message, remedy: None }
+        Finding { check, severity, host: None, about, message, remedy: None, until: None }
     }
 
     /// As it should be.
@@ -100,6 +109,13 @@ impl Finding {
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// With the moment that it is about, in seconds since 1970.
+    #[must_use]
+    pub fn until(mut self, until: u64) -> Self {
+        self.until = Some(until);
         self
     }
 

@@ -52,6 +52,8 @@ pub struct Authority {
     validity: Duration,
     max_validity: Duration,
     keys: Vec<CaKey>,
+    /// The one of `keys` that is current.
+    current: CaKey,
 }
 
 /// Why something is no CA.
@@ -108,12 +110,12 @@ impl Authority {
     /// A CA for what is at or below `domains`, with one key.
     pub fn new(domains: Vec<HostName>, key: HostKey, holder: Holder) -> Result<Self, AuthorityError> {
         let keys = vec![CaKey { key, holder, state: KeyState::Current }];
-        Authority { domains, validity: DEFAULT_VALIDITY, max_validity: DEFAULT_MAX_VALIDITY, keys }.checked()
+        Self::of(domains, DEFAULT_VALIDITY, DEFAULT_MAX_VALIDITY, keys)
     }
 
     /// With other limits: how long a certificate is good unless it is told, and at most.
     pub fn with_validity(self, validity: Duration, max_validity: Duration) -> Result<Self, AuthorityError> {
-        Authority { validity, max_validity, ..self }.checked()
+        Self::of(self.domains, validity, max_validity, self.keys)
     }
 
     /// Reads what [`Authority::text`] has written.
@@ -128,20 +130,19 @@ impl Authority {
         let document: Document = serde_json::from_value(value).map_err(|e| form(&e))?;
         let domains = document.domains.iter().map(|domain| HostName::parse(domain));
         let span = |text: &str| duration::parse(text).map_err(|e| form(&e));
-        Authority {
-            domains: domains.collect::<Result<_, _>>().map_err(|e| form(&e))?,
-            validity: span(&document.validity)?,
-            max_validity: span(&document.max_validity)?,
-            keys: document.keys.into_iter().map(KeyDocument::read).collect::<Result<_, _>>()?,
-        }
-        .checked()
+        Self::of(
+            domains.collect::<Result<_, _>>().map_err(|e| form(&e))?,
+            span(&document.validity)?,
+            span(&document.max_validity)?,
+            document.keys.into_iter().map(KeyDocument::read).collect::<Result<_, _>>()?,
+        )
     }
 
     /// As `ca.json` has it.
     pub fn text(&self) -> Result<String, AuthorityError> {
         let document = Document {
             version: VERSION,
-            domains: self.domains.iter().map(|domain| domain.name().to_string()).collect(),
+            domains: self.domains.iter().map(HostName::to_string).collect(),
             validity: duration::text(self.validity),
             max_validity: duration::text(self.max_validity),
             keys: self.keys.iter().map(KeyDocument::of).collect(),
@@ -151,24 +152,35 @@ impl Authority {
         Ok(text + "\n")
     }
 
-    fn checked(self) -> Result<Self, AuthorityError> {
-        if self.domains.is_empty() {
+    /// The one maker: what is to hold at any time holds of what it makes.
+    fn of(
+        domains: Vec<HostName>,
+        validity: Duration,
+        max_validity: Duration,
+        keys: Vec<CaKey>,
+    ) -> Result<Self, AuthorityError> {
+        if domains.is_empty() {
             return Err(AuthorityError::NoDomain);
         }
-        let current = self.keys.iter().filter(|key| key.state == KeyState::Current).count();
-        if current != 1 {
-            return Err(AuthorityError::Current(current));
-        }
-        for (at, key) in self.keys.iter().enumerate() {
+        for (at, key) in keys.iter().enumerate() {
             check_key(&key.key)?;
-            if self.keys.iter().skip(at + 1).any(|other| other.key == key.key) {
+            if keys.iter().skip(at + 1).any(|other| other.key == key.key) {
                 return Err(AuthorityError::Twice(key.key.clone()));
             }
         }
-        match self.validity.as_secs() > 0 && self.validity <= self.max_validity {
-            true => Ok(self),
-            false => Err(AuthorityError::Validity(self.validity, self.max_validity)),
+        if validity.as_secs() == 0 || validity > max_validity {
+            return Err(AuthorityError::Validity(validity, max_validity));
         }
+        let mut current = keys.iter().filter(|key| key.state == KeyState::Current);
+        match (current.next().cloned(), current.count()) {
+            (Some(current), 0) => Ok(Authority { domains, validity, max_validity, keys, current }),
+            (first, more) => Err(AuthorityError::Current(usize::from(first.is_some()) + more)),
+        }
+    }
+
+    /// The same with other keys.
+    fn with_keys(self, keys: Vec<CaKey>) -> Result<Self, AuthorityError> {
+        Self::of(self.domains, self.validity, self.max_validity, keys)
     }
 
     /// What the CA is for: hosts at or below these.
@@ -202,15 +214,15 @@ impl Authority {
     }
 
     /// The key that signs.
-    #[expect(clippy::indexing_slicing, reason = "exactly one key is current, at any time: see `checked`")]
     pub fn current(&self) -> &CaKey {
-        &self.keys[self.keys.iter().position(|key| key.state == KeyState::Current).unwrap_or_default()]
+        &self.current
     }
 
     /// With one more key, which will sign once it is promoted.
     pub fn with_next(mut self, key: HostKey, holder: Holder) -> Result<Self, AuthorityError> {
-        self.keys.push(CaKey { key, holder, state: KeyState::Next });
-        self.checked()
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.push(CaKey { key, holder, state: KeyState::Next });
+        self.with_keys(keys)
     }
 
     /// The next key `key` signs from now on, and the one that did is retired.
@@ -218,14 +230,15 @@ impl Authority {
         if !self.has(key, KeyState::Next) {
             return Err(AuthorityError::Unknown(key.clone(), KeyState::Next));
         }
-        for known in &mut self.keys {
+        let mut keys = std::mem::take(&mut self.keys);
+        for known in &mut keys {
             match known.state {
                 KeyState::Current => known.state = KeyState::Retired,
                 KeyState::Next if known.key == *key => known.state = KeyState::Current,
                 KeyState::Next | KeyState::Retired => {}
             }
         }
-        self.checked()
+        self.with_keys(keys)
     }
 
     /// Without `key`, which is in `state`; the current one cannot go.
@@ -233,8 +246,9 @@ impl Authority {
         if !self.has(key, state) {
             return Err(AuthorityError::Unknown(key.clone(), state));
         }
-        self.keys.retain(|known| known.key != *key);
-        self.checked()
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.retain(|known| known.key != *key);
+        self.with_keys(keys)
     }
 
     fn has(&self, key: &HostKey, state: KeyState) -> bool {

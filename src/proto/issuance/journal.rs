@@ -7,7 +7,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Issued, KeyDigest};
+use super::{Issued, KeyDigest, RevokedKey};
 use crate::proto::hostkey::KeyType;
 use crate::proto::moment;
 
@@ -43,8 +43,15 @@ pub enum Event {
     /// It revoked a key: of a host, plain or in certificates, or of a CA.
     Revoke {
         /// The key.
-        key: KeyDigest,
+        key: RevokedKey,
         /// Whatever else is told of it, such as the host.
+        more: Map<String, Value>,
+    },
+    /// It took that back.
+    Unrevoke {
+        /// The key.
+        key: RevokedKey,
+        /// Whatever else is told of it.
         more: Map<String, Value>,
     },
     /// Something that needs no form here: `publish`, `withdraw`, `roll`, and what later versions do.
@@ -81,6 +88,15 @@ impl Event {
         Event::Other { name: name.to_owned(), more }
     }
 
+    /// The digest of a key that is revoked from here on (true), or is no more (false).
+    pub fn revokes(&self) -> Option<([u8; 32], bool)> {
+        match self {
+            Self::Revoke { key, .. } => Some((key.sha256, true)),
+            Self::Unrevoke { key, .. } => Some((key.sha256, false)),
+            _ => None,
+        }
+    }
+
     /// The word for it.
     pub fn name(&self) -> &str {
         match self {
@@ -88,6 +104,7 @@ impl Event {
             Self::Sign { is_renewal: false, .. } => "sign",
             Self::Sign { is_renewal: true, .. } => "renew",
             Self::Revoke { .. } => "revoke",
+            Self::Unrevoke { .. } => "unrevoke",
             Self::Other { name, .. } => name,
         }
     }
@@ -99,9 +116,9 @@ impl Entry {
         let mut fields = match &self.event {
             Event::Init { ca, domains } => object(json!({ "ca": KeyForm::from(ca), "domains": domains })),
             Event::Sign { issued, .. } => object(json!(IssuedForm::from(issued))),
-            Event::Revoke { key, more } => {
+            Event::Revoke { key, more } | Event::Unrevoke { key, more } => {
                 let mut fields = more.clone();
-                fields.insert("key".to_owned(), json!(KeyForm::from(key)));
+                fields.insert("key".to_owned(), json!(RevokedForm::from(key)));
                 fields
             }
             Event::Other { more, .. } => more.clone(),
@@ -131,10 +148,13 @@ impl Entry {
                 let issued = typed::<IssuedForm>(fields)?.read()?;
                 Event::Sign { issued, is_renewal: name == "renew" }
             }
-            "revoke" => {
+            name @ ("revoke" | "unrevoke") => {
                 let key = fields.remove("key").ok_or("it has no key")?;
-                let form: KeyForm = serde_json::from_value(key).map_err(|e| e.to_string())?;
-                Event::Revoke { key: form.read()?, more: fields }
+                let form: RevokedForm = serde_json::from_value(key).map_err(|e| e.to_string())?;
+                match name {
+                    "revoke" => Event::Revoke { key: form.read()?, more: fields },
+                    _ => Event::Unrevoke { key: form.read()?, more: fields },
+                }
             }
             name => Event::Other { name: name.to_owned(), more: fields },
         };
@@ -202,6 +222,31 @@ impl KeyForm {
     fn read(self) -> Result<KeyDigest, String> {
         let key_type = KeyType::from_name(&self.key_type).ok_or("its key has no type that is known")?;
         Ok(KeyDigest { key_type, sha256: digest(&self.sha256)? })
+    }
+}
+
+/// Like [`KeyForm`], with null for a type that nobody knows.
+#[derive(Serialize, Deserialize)]
+struct RevokedForm {
+    #[serde(rename = "type")]
+    key_type: Option<String>,
+    sha256: String,
+}
+
+impl From<&RevokedKey> for RevokedForm {
+    fn from(key: &RevokedKey) -> Self {
+        RevokedForm {
+            key_type: key.key_type.map(|known| known.name().to_owned()),
+            sha256: HEXLOWER.encode(&key.sha256),
+        }
+    }
+}
+
+impl RevokedForm {
+    fn read(self) -> Result<RevokedKey, String> {
+        let known = |name: &str| KeyType::from_name(name).ok_or("its key has no type that is known");
+        let key_type = self.key_type.as_deref().map(known).transpose()?;
+        Ok(RevokedKey { key_type, sha256: digest(&self.sha256)? })
     }
 }
 

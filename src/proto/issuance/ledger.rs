@@ -30,13 +30,13 @@ pub struct Standing {
 
 /// All certificates of a journal, as they stand at `now`, in seconds since 1970.
 pub fn certificates(entries: Vec<Entry>, now: u64) -> Vec<Standing> {
-    let revoked: BTreeSet<[u8; 32]> = entries
-        .iter()
-        .filter_map(|entry| match &entry.event {
-            Event::Revoke { key, .. } => Some(key.sha256),
-            _ => None,
-        })
-        .collect();
+    let mut revoked: BTreeSet<[u8; 32]> = BTreeSet::new();
+    for (digest, is_revoked) in entries.iter().filter_map(|entry| entry.event.revokes()) {
+        match is_revoked {
+            true => drop(revoked.insert(digest)),
+            false => drop(revoked.remove(&digest)),
+        }
+    }
     let standing = |entry: Entry| match entry.event {
         Event::Sign { issued, .. } => {
             let is_revoked = revoked.contains(&issued.key.sha256) || revoked.contains(&issued.ca_sha256);

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 
+use super::certificate::{MIN_RSA_BITS, SUFFIX};
 use super::duration;
 use super::hostkey::{HostKey, KeyType};
 use super::moment;
@@ -34,8 +35,6 @@ pub const DEFAULT_MAX_VALIDITY: Duration = Duration::from_secs(90 * 86_400);
 const SKEW: u64 = 300;
 /// Most names in a certificate: OpenSSH's SSHKEY_CERT_MAX_PRINCIPALS.
 const MAX_NAMES: usize = 256;
-/// Smallest RSA key of a host or a CA, in bits.
-const MIN_RSA_BITS: usize = 2048;
 /// Longest key id, in octets.
 const MAX_KEY_ID: usize = 256;
 
@@ -58,6 +57,27 @@ impl From<&HostKey> for KeyDigest {
 impl fmt::Display for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} SHA256:{}", self.key_type, BASE64_NOPAD.encode(&self.sha256))
+    }
+}
+
+/// A key that is revoked; of a digest alone nobody knows the type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RevokedKey {
+    /// The key's type, where it is known.
+    pub key_type: Option<KeyType>,
+    /// SHA-256 of the key's blob.
+    pub sha256: [u8; 32],
+}
+
+impl From<KeyDigest> for RevokedKey {
+    fn from(key: KeyDigest) -> Self {
+        RevokedKey { key_type: Some(key.key_type), sha256: key.sha256 }
+    }
+}
+
+impl From<&HostKey> for RevokedKey {
+    fn from(key: &HostKey) -> Self {
+        KeyDigest::from(key).into()
     }
 }
 
@@ -150,7 +170,7 @@ pub enum Refusal {
 }
 
 fn list(domains: &[HostName]) -> String {
-    let names: Vec<String> = domains.iter().map(|domain| domain.name().to_string()).collect();
+    let names: Vec<String> = domains.iter().map(HostName::to_string).collect();
     names.join(" or ")
 }
 
@@ -219,7 +239,7 @@ impl Issued {
     /// As a line of a `-cert.pub` file; its first name is the comment.
     pub fn line(&self) -> String {
         let comment = self.principals.first().map_or("", String::as_str);
-        format!("{}-cert-v01@openssh.com {} {comment}", self.key.key_type, BASE64.encode(&self.blob))
+        format!("{}{SUFFIX} {} {comment}", self.key.key_type, BASE64.encode(&self.blob))
     }
 }
 
@@ -233,19 +253,18 @@ pub fn draft(
     if now < RELEASED {
         return Err(Refusal::Clock(now));
     }
-    let mut principals: Vec<String> = Vec::with_capacity(request.names.len());
+    let mut names: Vec<HostName> = Vec::with_capacity(request.names.len());
     for name in &request.names {
         if !authority.is_for(name) {
             return Err(Refusal::Outside { name: name.clone(), domains: authority.domains().to_vec() });
         }
-        let name = name.name().to_string();
-        if !principals.contains(&name) {
-            principals.push(name);
+        if !names.contains(name) {
+            names.push(name.clone());
         }
     }
-    let first = principals.first().ok_or(Refusal::NoNames)?;
-    if principals.len() > MAX_NAMES {
-        return Err(Refusal::ManyNames(principals.len()));
+    let first = names.first().ok_or(Refusal::NoNames)?.to_string();
+    if names.len() > MAX_NAMES {
+        return Err(Refusal::ManyNames(names.len()));
     }
     check_key(&request.key)?;
     if authority.keys().iter().any(|own| own.key == request.key) {
@@ -258,7 +277,7 @@ pub fn draft(
     if validity > authority.max_validity() {
         return Err(Refusal::LongValidity { asked: validity, most: authority.max_validity() });
     }
-    let key_id = request.key_id.as_ref().unwrap_or(first).clone();
+    let key_id = request.key_id.clone().unwrap_or(first);
     let is_printable = key_id.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic());
     if !is_printable || !(1..=MAX_KEY_ID).contains(&key_id.len()) {
         return Err(Refusal::KeyId);
@@ -271,7 +290,7 @@ pub fn draft(
     Ok(Draft {
         ca: authority.current().key.clone(),
         key: request.key.clone(),
-        principals,
+        names,
         serial,
         key_id,
         valid_after: now.saturating_sub(SKEW).max(RELEASED),

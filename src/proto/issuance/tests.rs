@@ -179,16 +179,26 @@ fn while_a_ca_rolls_over_exactly_one_key_signs() {
     assert_eq!(ca.keys().len(), 1);
 }
 
+fn revoke(
+    seed: u8,
+    key_type: Option<KeyType>,
+    is_undone: bool,
+    more: serde_json::Map<String, serde_json::Value>,
+) -> Event {
+    let key = RevokedKey { key_type, sha256: key(seed).sha256() };
+    if is_undone { Event::Unrevoke { key, more } } else { Event::Revoke { key, more } }
+}
+
 fn entries() -> Vec<Entry> {
     let sign = |name: &str, is_renewal| Event::Sign { issued: issued(&[name]), is_renewal };
     let more = json!({ "host": "\u{e9}\u{1f600}\n\u{7f}" });
-    let revoke = Event::other("x", more.clone());
-    let Event::Other { more, .. } = revoke.clone() else { panic!() };
+    let Event::Other { more, .. } = Event::other("x", more) else { panic!() };
     [
         Event::Init { ca: KeyDigest::from(&key(1)), domains: vec!["example.com".into()] },
         sign("web1.example.com", false),
         sign("web2.example.com", true),
-        Event::Revoke { key: KeyDigest::from(&key(3)), more },
+        revoke(3, Some(KeyType::Ed25519), false, more),
+        revoke(4, None, true, Default::default()),
         Event::other("publish", json!({ "zone": "example.com", "event": "init", "time": 7 })),
         Event::other("of a later version", json!(null)),
     ]
@@ -249,10 +259,9 @@ fn what_is_no_event_is_an_error() {
 #[test]
 fn certificates_stand_as_their_keys_and_the_time_have_it() {
     let sign = |names| Entry { time: NOW, event: Event::Sign { issued: issued(names), is_renewal: false } };
-    let revoke = |seed| Entry {
-        time: NOW,
-        event: Event::Revoke { key: KeyDigest::from(&key(seed)), more: Default::default() },
-    };
+    let at =
+        |is_undone| move |seed| Entry { time: NOW, event: revoke(seed, None, is_undone, Default::default()) };
+    let (revoke, unrevoke) = (at(false), at(true));
     let states = |entries: Vec<Entry>, now| -> Vec<State> {
         certificates(entries, now).into_iter().map(|standing| standing.state).collect()
     };
@@ -263,6 +272,8 @@ fn certificates_stand_as_their_keys_and_the_time_have_it() {
     assert_eq!(states(vec![one(), revoke(2), one()], NOW), [State::Revoked; 2], "before and after");
     assert_eq!(states(vec![revoke(1), one()], end), [State::Revoked], "with its CA");
     assert_eq!(states(vec![revoke(3), one()], NOW), [State::Valid], "another key");
+    assert_eq!(states(vec![revoke(2), one(), unrevoke(2)], NOW), [State::Valid], "taken back");
+    assert_eq!(states(vec![unrevoke(2), one(), revoke(2)], NOW), [State::Revoked], "the last one counts");
 }
 
 proptest! {

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use ssh_key::certificate::{Builder, CertType};
 use ssh_key::private::{Ed25519Keypair, PrivateKey};
 
+use super::certificate::from_blob;
 use super::*;
 
 const NOW: u64 = 1_800_000_000;
@@ -15,15 +16,15 @@ fn key(seed: u8) -> HostKey {
     HostKey::from_blob(&private(seed).public_key().to_bytes().unwrap()).unwrap()
 }
 
-fn set(names: &[&str]) -> BTreeSet<String> {
-    names.iter().map(|&name| name.to_owned()).collect()
+fn hosts(names: &[&str]) -> BTreeSet<HostName> {
+    names.iter().map(|name| HostName::parse(name).unwrap()).collect()
 }
 
 /// Host key 1, CA key 9.
 fn wanted() -> Wanted {
     Wanted {
         key: key(1),
-        principals: set(&["web1.example.com"]),
+        principals: hosts(&["web1.example.com"]),
         authorities: Some([key(9).sha256()].into()),
     }
 }
@@ -59,7 +60,7 @@ fn sign(case: &Case) -> Certificate {
         builder.critical_option("force-command", "id").unwrap();
     }
     let line = builder.sign(&private(case.ca)).unwrap().to_openssh().unwrap();
-    Certificate::from_text(&line).unwrap()
+    read(&line).unwrap()
 }
 
 fn judged(case: &Case, now: u64) -> Judgement {
@@ -74,11 +75,11 @@ fn a_certificate_is_due_once_no_more_than_a_third_of_its_life_is_left() {
         if due > NOW {
             assert_eq!(judged(&case, due - 1), Judgement::NotDue { until: Some(due) }, "{life}");
         }
-        let at_end = Judgement::Due(Why::Expired { valid_before: NOW + life });
+        let at_end = Judgement::Due(Why::Unfit(Unfit::Fault(Fault::Expired(NOW + life))));
         let late = Judgement::Due(Why::Late { left: life / 3 });
         assert_eq!(judged(&case, due), if life / 3 == 0 { at_end.clone() } else { late }, "{life}");
         assert_eq!(judged(&case, NOW + life), at_end);
-        assert_eq!(judged(&case, NOW - 1), Judgement::Due(Why::NotYet { valid_after: NOW }));
+        assert_eq!(judged(&case, NOW - 1), Judgement::Due(Why::Unfit(Unfit::Fault(Fault::NotYetValid(NOW)))));
     }
     let forever = Case { window: (0, FOREVER), ..GOOD };
     assert_eq!(judged(&forever, u64::MAX - 1), Judgement::NotDue { until: None });
@@ -95,15 +96,18 @@ fn jitter_is_early_and_bounded() {
 
 /// What is wrong with a certificate whatever the time, each but one step away from a good one.
 fn unfit() -> [(Case, Unfit); 7] {
-    let names = |present: &[&str]| Unfit::Principals { present: set(present), wanted: wanted().principals };
+    let names = |present: &[&str]| Unfit::Principals {
+        present: present.iter().map(|&name| name.to_owned()).collect(),
+        wanted: wanted().principals,
+    };
     [
-        (Case { kind: CertType::User, ..GOOD }, Unfit::User),
+        (Case { kind: CertType::User, ..GOOD }, Unfit::Fault(Fault::UserType)),
         (Case { key: 2, ..GOOD }, Unfit::Key(key(2))),
         (Case { ca: 8, ..GOOD }, Unfit::Authority(key(8))),
         (Case { principals: &["web2.example.com"], ..GOOD }, names(&["web2.example.com"])),
         (Case { principals: &["web1.example.com", "*"], ..GOOD }, names(&["*", "web1.example.com"])),
         (Case { principals: &[], ..GOOD }, names(&[])),
-        (Case { option: true, ..GOOD }, Unfit::CriticalOption("force-command".into())),
+        (Case { option: true, ..GOOD }, Unfit::Fault(Fault::CriticalOption("force-command".into()))),
     ]
 }
 
@@ -139,8 +143,8 @@ fn a_new_certificate_is_of_use_now_and_for_longer() {
         |window, why: &Why| accept(Ok(sign(&Case { window, ..GOOD })), Some(&present), why, &wanted(), NOW);
     let (from, to) = GOOD.window;
     assert!(take((from, to), &late).is_ok());
-    assert_eq!(take((NOW + 1, to), &late), Err(Refusal::Window(Why::NotYet { valid_after: NOW + 1 })));
-    assert_eq!(take((from, NOW), &late), Err(Refusal::Window(Why::Expired { valid_before: NOW })));
+    assert_eq!(take((NOW + 1, to), &late), Err(Refusal::Unfit(Unfit::Fault(Fault::NotYetValid(NOW + 1)))));
+    assert_eq!(take((from, NOW), &late), Err(Refusal::Unfit(Unfit::Fault(Fault::Expired(NOW)))));
     let due = Refusal::DueAtOnce { valid_after: NOW - 2 * DAY, valid_before: NOW + DAY };
     assert_eq!(take((NOW - 2 * DAY, NOW + DAY), &late), Err(due));
     assert_eq!(take((NOW, NOW + DAY), &late), Err(Refusal::NotLater { valid_before: NOW + DAY }));
@@ -157,19 +161,22 @@ fn a_signature_over_other_fields_does_not_hold() {
     let at = good.blob().windows(name.len()).position(|w| w == name).unwrap();
     let mut blob = good.blob().to_vec();
     blob[at + 3] = b'2';
-    let forged = Certificate::from_blob(&blob, "ssh-ed25519-cert-v01@openssh.com").unwrap();
-    let wanted = Wanted { principals: set(&["web2.example.com"]), ..wanted() };
-    assert_eq!(judge(Some(&Ok(forged)), &wanted, NOW, 0), Judgement::Due(Why::Unfit(Unfit::Signature)));
+    let forged = from_blob(&blob, "ssh-ed25519-cert-v01@openssh.com").unwrap();
+    let wanted = Wanted { principals: hosts(&["web2.example.com"]), ..wanted() };
+    assert_eq!(
+        judge(Some(&Ok(forged)), &wanted, NOW, 0),
+        Judgement::Due(Why::Unfit(Unfit::Fault(Fault::Signature)))
+    );
     let honest = sign(&Case { principals: &["web2.example.com"], ..GOOD });
     assert!(matches!(judge(Some(&Ok(honest)), &wanted, NOW, 0), Judgement::NotDue { .. }));
 }
 
 #[test]
 fn what_is_no_certificate_is_named() {
-    let line = sign(&GOOD).line();
-    assert_eq!(Certificate::from_text(&format!("# by hand\n\n{line} a comment\n")), Ok(sign(&GOOD)));
-    assert_eq!(sign(&GOOD).line(), line);
-    let case = |text: &str| Certificate::from_text(text).unwrap_err();
+    let line = super::line(&sign(&GOOD));
+    assert_eq!(read(&format!("# by hand\n\n{line} a comment\n")), Ok(sign(&GOOD)));
+    assert_eq!(super::line(&sign(&GOOD)), line);
+    let case = |text: &str| read(text).unwrap_err();
     assert_eq!(case(""), CertificateError::NotOneLine);
     assert_eq!(case("garbage"), CertificateError::NotOneLine);
     assert_eq!(case("Password for ca: "), CertificateError::NotOneLine);
@@ -180,7 +187,7 @@ fn what_is_no_certificate_is_named() {
     let long = format!("ssh-ed25519-cert-v01@openssh.com {}", "A".repeat(MAX_LINE));
     assert_eq!(case(&long), CertificateError::Base64);
     for cut in 40..line.len() {
-        assert!(Certificate::from_text(&line[..cut]).is_err(), "{cut}");
+        assert!(read(&line[..cut]).is_err(), "{cut}");
     }
     let other = line.replacen("ssh-ed25519", "ssh-rsa", 1);
     assert!(matches!(case(&other), CertificateError::Key(_)));
@@ -215,7 +222,7 @@ proptest! {
 
     /// What is taken is not due, so that no timer renews for ever.
     #[test]
-    fn what_is_accepted_is_not_due(from in NOW - 1000..NOW + 1000, life in 0u64..3000) {
+    fn what_is_accepted_is_not_due(from in NOW - 1000..NOW + 1000, life in 1u64..3000) {
         let new = sign(&Case { window: (from, from + life), ..GOOD });
         if let Ok(accepted) = accept(Ok(new), None, &Why::Absent, &wanted(), NOW) {
             let accepted = Ok(accepted.certificate().clone());
@@ -231,7 +238,7 @@ proptest! {
         let mut blob = good.blob().to_vec();
         let at = at.index(blob.len());
         blob[at] ^= 1 << bit;
-        let changed = Certificate::from_blob(&blob, "ssh-ed25519-cert-v01@openssh.com");
+        let changed = from_blob(&blob, "ssh-ed25519-cert-v01@openssh.com");
         prop_assert!(accept(changed, None, &Why::Absent, &wanted(), NOW).is_err());
     }
 }

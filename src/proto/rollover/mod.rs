@@ -130,8 +130,11 @@ pub enum Step {
     Idle,
     /// Write down that it has begun.
     Begin,
-    /// Put the new key into the CA sets.
-    Publish,
+    /// Put the new key into the CA sets; and the old one, should somebody have taken it away while hosts need it.
+    Publish {
+        /// The old one too.
+        old: bool,
+    },
     /// Write down that every server shows the new key.
     Spread,
     /// Write down that a server shows the new key no more.
@@ -193,8 +196,12 @@ pub fn decide(facts: &Facts<'_>) -> Step {
     if !is_switched && roll.spread.is_some() && facts.sights.iter().any(lacking) {
         return Step::Lost;
     }
-    if primaries().any(lacking) {
-        return Step::Publish;
+    let open = outstanding(facts.certificates, &old, &new, &roll.skipped);
+    // In an emergency nobody is to believe it.
+    let is_old_needed = !roll.is_emergency && (!is_switched || !open.is_empty());
+    let has_lost = |sight: &Sight| sight.ca.as_ref().is_ok_and(|set| !set.everywhere.contains(&old));
+    if primaries().any(lacking) || (is_old_needed && primaries().any(has_lost)) {
+        return Step::Publish { old: is_old_needed };
     }
     if roll.is_emergency {
         return emergency(facts, &old, is_switched);
@@ -211,7 +218,6 @@ pub fn decide(facts: &Facts<'_>) -> Step {
             }
         };
     }
-    let open = outstanding(facts.certificates, &old, &new, &roll.skipped);
     if !open.is_empty() {
         return Step::Wait(Wait::Hosts(open));
     }

@@ -86,7 +86,7 @@ fn before_the_switch_each_step_waits_for_the_one_before() {
     assert_eq!(decide(&before(None, &both(&[OLD]))), Step::Begin);
     let other = Roll { new: [3; 32], ..roll() };
     assert_eq!(decide(&before(Some(&other), &both(&[OLD]))), Step::Begin, "another key's roll");
-    assert_eq!(decide(&before(Some(&roll()), &both(&[OLD]))), Step::Publish);
+    assert_eq!(decide(&before(Some(&roll()), &both(&[OLD]))), Step::Publish { old: true });
     let lags = [sight("primary", &[OLD, NEW]), sight("second", &[OLD])];
     assert_eq!(decide(&before(Some(&roll()), &lags)), Step::Wait(Wait::Servers(lagging("second"))));
     let there = both(&[OLD, NEW]);
@@ -176,7 +176,11 @@ fn after_the_switch_the_old_key_stays_until_no_host_needs_it() {
     // The new key has to be everywhere when the old one goes.
     let lags = [sight("primary", &[OLD, NEW]), sight("second", &[OLD])];
     assert_eq!(decide(&after(&roll, &lags, &[])), Step::Wait(Wait::Servers(lagging("second"))));
-    assert_eq!(decide(&after(&roll, &both(&[OLD]), &[])), Step::Publish);
+    assert_eq!(decide(&after(&roll, &both(&[OLD]), &[])), Step::Publish { old: false });
+    // Somebody takes the old one away while hosts need it: nobody does that, `ca revoke` would have been told.
+    let needed = [certificate(OLD, 7, &["web1"], NOW)];
+    assert_eq!(decide(&after(&roll, &both(&[NEW]), &needed)), Step::Publish { old: true });
+    assert_eq!(decide(&before(Some(&roll), &both(&[NEW]))), Step::Publish { old: true });
     let gone = [sight("primary", &[NEW]), sight("second", &[OLD, NEW])];
     assert_eq!(decide(&after(&roll, &gone, &[])), Step::Wait(Wait::Gone(lagging("second"))));
     assert_eq!(decide(&after(&roll, &both(&[NEW]), &[])), Step::Forget);
@@ -198,7 +202,7 @@ fn a_roll_is_given_up_only_before_the_switch() {
 #[test]
 fn in_an_emergency_nothing_but_the_primary_is_waited_for() {
     let roll = Roll { is_emergency: true, ..roll() };
-    assert_eq!(decide(&before(Some(&roll), &both(&[OLD]))), Step::Publish);
+    assert_eq!(decide(&before(Some(&roll), &both(&[OLD]))), Step::Publish { old: false });
     let lags = [sight("primary", &[OLD, NEW]), sight("second", &[OLD])];
     assert_eq!(decide(&before(Some(&roll), &lags)), Step::Switch);
     let old = [certificate(OLD, 7, &["web1"], NOW)];
@@ -367,7 +371,12 @@ impl World {
         match self.decide() {
             Step::Idle | Step::Wait(_) => return false,
             Step::Begin => self.mark(&Mark::Start { at: roll().at, ttl }),
-            Step::Publish => drop(self.servers[0].insert(NEW)),
+            Step::Publish { old } => {
+                self.servers[0].insert(NEW);
+                if old {
+                    self.servers[0].insert(OLD);
+                }
+            }
             Step::Spread => self.mark(&Mark::Spread { ttl }),
             Step::Lost => self.mark(&Mark::Lost { ttl }),
             Step::Switch => {

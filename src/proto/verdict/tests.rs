@@ -6,6 +6,7 @@ use crate::proto::denial::Status;
 use crate::proto::evidence::owners;
 use crate::proto::hostkey::HostKey;
 
+mod ca;
 mod policy;
 mod properties;
 

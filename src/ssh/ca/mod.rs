@@ -11,6 +11,7 @@ mod key;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -206,19 +207,23 @@ impl Ca {
             return Err(CaError::RolledOver(self.public_key().clone()));
         }
         let journal = self.journal();
+        let mut revoked = BTreeSet::new();
         for entry in journal.entries()? {
-            match entry?.event {
-                Event::Sign { issued: other, .. } if other.serial == issued.serial => {
-                    return Err(Refusal::SerialTaken(issued.serial).into());
-                }
-                Event::Revoke { key, .. } if key.sha256 == issued.key.sha256 => {
-                    return Err(Refusal::Revoked(issued.key).into());
-                }
-                Event::Revoke { key, .. } if key.sha256 == issued.ca_sha256 => {
-                    return Err(Refusal::RevokedCa(draft.ca().clone()).into());
-                }
-                _ => {}
+            let event = entry?.event;
+            match event.revokes() {
+                Some((digest, true)) => drop(revoked.insert(digest)),
+                Some((digest, false)) => drop(revoked.remove(&digest)),
+                None => {}
             }
+            if matches!(&event, Event::Sign { issued: other, .. } if other.serial == issued.serial) {
+                return Err(Refusal::SerialTaken(issued.serial).into());
+            }
+        }
+        if revoked.contains(&issued.key.sha256) {
+            return Err(Refusal::Revoked(issued.key).into());
+        }
+        if revoked.contains(&issued.ca_sha256) {
+            return Err(Refusal::RevokedCa(draft.ca().clone()).into());
         }
         let event = Event::Sign { issued: issued.clone(), is_renewal: request.is_renewal };
         journal.append_locked(&Entry { time: now, event })?;

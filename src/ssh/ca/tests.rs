@@ -1,5 +1,5 @@
 use super::*;
-use crate::proto::issuance::KeyState;
+use crate::proto::issuance::{KeyState, RevokedKey};
 use crate::proto::verdict::RELEASED;
 use crate::ssh::identity::Nobody;
 
@@ -60,17 +60,27 @@ async fn what_others_append_is_read_in_its_order() {
     let journal = ca.journal();
     let key = host();
     let publish = Event::other("publish", serde_json::json!({ "zone": "example.com" }));
-    let revoke = Event::Revoke { key: KeyDigest::from(&key), more: serde_json::Map::new() };
+    let revoke = Event::Revoke { key: (&key).into(), more: serde_json::Map::new() };
     for event in [publish, revoke.clone()] {
         journal.append(&Entry { time: NOW, event }).unwrap();
     }
     let names: Vec<String> = journal.read().unwrap().iter().map(|e| e.event.name().to_owned()).collect();
     assert_eq!(names, ["init", "publish", "revoke"]);
-    let refused = ca.sign(&Request::new(key, [name("web1.example.com")]), NOW, ACCESS).await;
+    let request = Request::new(key.clone(), [name("web1.example.com")]);
+    let refused = ca.sign(&request, NOW, ACCESS).await;
+    assert!(matches!(refused, Err(CaError::Refused(Refusal::Revoked(_)))));
+    // What is taken back, by its digest alone, is as if it had not been; until it is revoked again.
+    let by_digest = RevokedKey { key_type: None, sha256: key.sha256() };
+    let undo = Event::Unrevoke { key: by_digest, more: serde_json::Map::new() };
+    journal.append(&Entry { time: NOW, event: undo }).unwrap();
+    assert!(ca.sign(&request, NOW, ACCESS).await.is_ok());
+    let again = Event::Revoke { key: by_digest, more: serde_json::Map::new() };
+    journal.append(&Entry { time: NOW, event: again }).unwrap();
+    let refused = ca.sign(&request, NOW, ACCESS).await;
     assert!(matches!(refused, Err(CaError::Refused(Refusal::Revoked(_)))));
     assert!(ca.sign(&Request::new(host(), [name("web1.example.com")]), NOW, ACCESS).await.is_ok());
     // A CA that is revoked itself signs nothing.
-    let own = Event::Revoke { key: KeyDigest::from(ca.public_key()), more: serde_json::Map::new() };
+    let own = Event::Revoke { key: ca.public_key().into(), more: serde_json::Map::new() };
     journal.append(&Entry { time: NOW, event: own }).unwrap();
     let refused = ca.sign(&Request::new(host(), [name("web1.example.com")]), NOW, ACCESS).await;
     assert!(matches!(refused, Err(CaError::Refused(Refusal::RevokedCa(_)))));

@@ -1,7 +1,9 @@
 //! Octets from one side to the other, once the gate has nothing more to say.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -18,18 +20,26 @@ use super::watched::Side;
 /// the client's octets, or of the server's wish to read them, leaves the other way open, until the server
 /// has been silent for `silence`: a client that was killed can show no other sign, and a server that does
 /// not close then would keep this process for ever.
-pub(super) async fn both_ways<R, W>(client_in: R, client_out: W, server: Server, silence: Duration)
+///
+/// # Errors
+/// The server's socket cannot be watched, and nothing was moved.
+pub(super) async fn both_ways<R, W>(
+    client_in: R,
+    client_out: W,
+    server: Server,
+    silence: Duration,
+) -> io::Result<()>
 where
     R: AsyncRead + Unpin + Side,
     W: AsyncWrite + Unpin + Side,
 {
-    // What is broken is over.
-    let Ok(server) = server.watch() else { return };
+    let server = server.watch()?;
     let (sent, heard) = (AtomicBool::new(false), AtomicBool::new(false));
-    let mut up = pin!(one_way(client_in, &server, &sent));
-    let mut down = pin!(one_way(&server, client_out, &heard));
+    let client = OnceLock::new();
+    let mut up = pin!(one_way(client_in, &server, &sent, &client));
+    let mut down = pin!(one_way(&server, client_out, &heard, &client));
     tokio::select! {
-        () = &mut down => return,
+        () = &mut down => return Ok(()),
         () = &mut up => {}
     }
     // What came before the client's end does not count.
@@ -37,24 +47,32 @@ where
     loop {
         let ended = timeout(silence, &mut down).await.is_ok();
         if ended || !heard.swap(false, Relaxed) {
-            return;
+            return Ok(());
         }
     }
 }
 
-/// Until one of them fails or ends; the writing side is told the end. `alive` is set with each portion.
+/// Until one of them fails or ends; the writing side is told the end. `alive` is set with each portion; `client` is for
+/// whoever can splice.
 async fn one_way(
     mut from: impl AsyncRead + Unpin + Side,
     mut to: impl AsyncWrite + Unpin + Side,
     alive: &AtomicBool,
+    client: &OnceLock<OwnedFd>,
 ) {
-    let _ = transfer(&mut from, &mut to, alive).await;
+    let _ = transfer(&mut from, &mut to, alive, client).await;
     // Standard output's shutdown does not flush.
     let _ = to.flush().await;
     let _ = to.shutdown().await;
 }
 
-async fn transfer<R, W>(from: &mut R, to: &mut W, alive: &AtomicBool) -> io::Result<()>
+#[cfg_attr(not(target_os = "linux"), allow(unused_variables))]
+async fn transfer<R, W>(
+    from: &mut R,
+    to: &mut W,
+    alive: &AtomicBool,
+    client: &OnceLock<OwnedFd>,
+) -> io::Result<()>
 where
     R: AsyncRead + Unpin + Side,
     W: AsyncWrite + Unpin + Side,
@@ -64,7 +82,7 @@ where
         // Asked each time: who wants to see the first octets does not want to see them all.
         #[cfg(target_os = "linux")]
         if may_splice && let (Some(from), Some(to)) = (from.watched(), to.watched()) {
-            match move_all(from, to, alive).await? {
+            match move_all(from, to, alive, client).await? {
                 Moved::All => return Ok(()),
                 Moved::Unable => may_splice = false,
             }
@@ -115,7 +133,7 @@ mod tests {
             far.write_all(b"x").await.unwrap();
             assert_eq!(client.read_u8().await.unwrap(), b'x');
         }
-        timeout(Duration::from_secs(20), copying).await.unwrap().unwrap();
+        timeout(Duration::from_secs(20), copying).await.unwrap().unwrap().unwrap();
         drop((far, client));
     }
 }

@@ -2,6 +2,8 @@
 //! gate ([`crate::proto::handshake`]) between them, and a plain copy once both are encrypted.
 
 mod copy;
+#[cfg(target_os = "linux")]
+mod pace;
 pub mod pass;
 pub mod program;
 pub mod server;
@@ -88,13 +90,16 @@ pub enum Cause {
 }
 
 /// Relays one connection. `client_in` and `client_out` are what a ProxyCommand has as its standard
-/// input and output; `server` is connected: a [`TcpStream`](tokio::net::TcpStream) with TCP_NODELAY set, or a program. `decide` is called once, with what
-/// the server presented, and with whether standard error has to stay silent because asyncssh reads it as the
-/// SSH stream; the witness it gives must be for that key.
+/// input and output; `server` is connected: a [`TcpStream`](tokio::net::TcpStream) with TCP_NODELAY set, or a program.
+/// `decide` is called once, with what the server presented, and with whether standard error has to stay silent because
+/// asyncssh reads it as the SSH stream; the witness it gives must be for that key.
 ///
 /// `deadline` is for the whole handshake up to the server's NEWKEYS, the decision included; what the
 /// client then takes (it may ask its user) is its own affair. On a refusal the client is sent a
 /// DISCONNECT with the reason, and nothing of the held reply; both sides are closed.
+///
+/// `explain` may know better why a connection was not let through, such as what a program said by which the server is
+/// reached; the server's socket is closed by then. It is waited for, before anybody is told.
 ///
 /// `tell` is for the line on standard error, and gives what of it is to be said once more to an OpenSSH client, whose
 /// user has just read it; none if nobody can. It is called before the client learns of the refusal: ssh and dbclient
@@ -103,27 +108,10 @@ pub enum Cause {
 ///
 /// Returns once the server has closed and its octets are delivered, though `client_in` may be open
 /// still: a read of standard input that hangs in its thread is for the caller to leave behind.
-pub async fn relay<R, W, F, Fut, T>(
-    client_in: R,
-    client_out: W,
-    server: impl Into<Server>,
-    deadline: Instant,
-    decide: F,
-    tell: T,
-) -> Result<Relayed, RelayError>
-where
-    R: AsyncRead + Unpin + Side,
-    W: AsyncWrite + Unpin + Side,
-    F: FnOnce(Presented, bool) -> Fut,
-    Fut: Future<Output = Result<Anchored, Refusal>>,
-    T: FnOnce(&Cause) -> Option<String>,
-{
-    relay_explained(client_in, client_out, server, deadline, decide, async |cause| cause, tell).await
-}
-
-/// The same for a server that is reached by a program. `explain` may know better why a connection was not let
-/// through; the server's socket is closed by then. It is waited for, before anybody is told.
-pub async fn relay_explained<R, W, F, Fut, X, T>(
+///
+/// # Errors
+/// The connection was not let through; or it was, and its octets cannot be waited for, which both sides see end.
+pub async fn relay<R, W, F, Fut, X, T>(
     mut client_in: R,
     mut client_out: W,
     server: impl Into<Server>,
@@ -151,9 +139,16 @@ where
     };
     match shell.run(decide).await {
         Ok((witness, negotiated)) => {
-            copy::both_ways(client_in, client_out, server, SILENCE).await;
             let server_version = gate.server_version().unwrap_or_default().to_owned();
             let client_is_asyncssh = gate.client_is_asyncssh();
+            if let Err(e) = copy::both_ways(client_in, client_out, server, SILENCE).await {
+                // The client speaks no plain text any more.
+                let cause = explain(Cause::Server(e)).await;
+                if !client_is_asyncssh {
+                    tell(&cause);
+                }
+                return Err(RelayError { cause, client_is_asyncssh });
+            }
             Ok(Relayed { witness, negotiated, server_version, client_is_asyncssh })
         }
         Err(cause) => {

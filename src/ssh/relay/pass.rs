@@ -16,13 +16,16 @@ use super::watched::{Side, Watched};
 ///
 /// `tell` is for lines on standard error. It is called once the client has named itself, and not at all if that is
 /// asyncssh, which reads standard error as the SSH stream.
-pub async fn pass<R, W, T>(client_in: R, client_out: W, server: impl Into<Server>, tell: T)
+///
+/// # Errors
+/// The server's socket cannot be watched, and nothing was relayed.
+pub async fn pass<R, W, T>(client_in: R, client_out: W, server: impl Into<Server>, tell: T) -> io::Result<()>
 where
     R: AsyncRead + Unpin + Side,
     W: AsyncWrite + Unpin + Side,
     T: FnOnce() + Unpin,
 {
-    copy::both_ways(Naming { client: client_in, tell: Some(tell) }, client_out, server.into(), SILENCE).await;
+    copy::both_ways(Naming { client: client_in, tell: Some(tell) }, client_out, server.into(), SILENCE).await
 }
 
 /// A client whose first octets are looked at, and passed on as they are.
@@ -86,7 +89,8 @@ mod tests {
             assert_eq!(all, begins);
             drop(far);
         };
-        tokio::join!(pass(client_in, client_out, near, || told.set(true)), talk);
+        let (passed, ()) = tokio::join!(pass(client_in, client_out, near, || told.set(true)), talk);
+        passed.unwrap();
         told.get()
     }
 

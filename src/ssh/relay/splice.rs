@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rustix::event::PollFlags;
@@ -9,6 +10,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 
+use super::pace::Pace;
 use super::watched::{Watched, now};
 
 /// What one call may move, in octets. A pipe has room for less.
@@ -25,12 +27,24 @@ pub(super) enum Moved {
     Unable,
 }
 
-/// Moves octets until `from` ends. `alive` is set with each portion.
-pub(super) async fn move_all(from: &Watched, to: &Watched, alive: &AtomicBool) -> io::Result<Moved> {
+/// Moves octets until `from` ends. `alive` is set with each portion. Who moves the client's octets leaves its pipe in
+/// `client`, and who moves the server's looks there.
+pub(super) async fn move_all(
+    from: &Watched,
+    to: &Watched,
+    alive: &AtomicBool,
+    client: &OnceLock<OwnedFd>,
+) -> io::Result<Moved> {
+    // A duplicate of a socket would keep it open where it is closed here.
+    if from.is_pipe()
+        && let Ok(pipe) = from.as_fd().try_clone_to_owned()
+    {
+        let _ = client.set(pipe);
+    }
     if !to.takes_splices() {
         Ok(Moved::Unable)
     } else if from.is_pipe() || to.is_pipe() {
-        directly(from, to, alive).await
+        directly(from, to, alive, client).await
     } else {
         match pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK) {
             Ok((out, into)) => through(from, (&into, out), to, alive).await,
@@ -40,14 +54,23 @@ pub(super) async fn move_all(from: &Watched, to: &Watched, alive: &AtomicBool) -
 }
 
 /// One of the two is a pipe; the other, if it is a socket, is ours and does not block.
-async fn directly(from: &Watched, to: &Watched, alive: &AtomicBool) -> io::Result<Moved> {
+async fn directly(
+    from: &Watched,
+    to: &Watched,
+    alive: &AtomicBool,
+    client: &OnceLock<OwnedFd>,
+) -> io::Result<Moved> {
+    let mut pace = Pace::default();
     loop {
         from.readable().await?;
         to.writable().await?;
         let moved = portion(from, to, MOST);
         match moved {
             Ok(0) => return Ok(Moved::All),
-            Ok(_) => alive.store(true, Relaxed),
+            Ok(length) => {
+                alive.store(true, Relaxed);
+                pace.after(length, from, to, client.get()).await;
+            }
             Err(Errno::INTR) => continue,
             Err(Errno::AGAIN) => {}
             Err(e) if is_inability(e) => return Ok(Moved::Unable),
@@ -174,7 +197,7 @@ mod tests {
             all
         });
         let alive = AtomicBool::new(false);
-        assert_eq!(move_all(&from, &to, &alive).await.unwrap(), Moved::All);
+        assert_eq!(move_all(&from, &to, &alive, &OnceLock::new()).await.unwrap(), Moved::All);
         assert!(alive.into_inner());
         drop((from, to));
         assert!(reading.join().unwrap() == octets());
@@ -196,7 +219,9 @@ mod tests {
         moves(source, reads(from.into()), ours(to), sink).await;
         // Down to a socket that may block: not at all.
         let (from, to) = (pair(), pair());
-        let moved = move_all(&ours(from.0), &writes(to.0.into()), &AtomicBool::new(false)).await.unwrap();
+        let moved = move_all(&ours(from.0), &writes(to.0.into()), &AtomicBool::new(false), &OnceLock::new())
+            .await
+            .unwrap();
         assert_eq!(moved, Moved::Unable);
     }
 

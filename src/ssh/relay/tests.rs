@@ -35,7 +35,7 @@ async fn accepting(deadline: Instant) -> (DuplexStream, TcpStream, JoinHandle<Ou
     let relaying = tokio::spawn(async move {
         let (client_in, client_out) = split(proxy);
         let decide = async |presented: Presented, _| Ok(witness(presented.key()));
-        relay(client_in, client_out, near, deadline, decide, |_| None).await
+        relay(client_in, client_out, near, deadline, decide, async |cause| cause, |_| None).await
     });
     (client, far, relaying)
 }
@@ -159,7 +159,16 @@ async fn a_witness_for_another_key_releases_nothing() {
     let relaying = tokio::spawn(async move {
         let (client_in, client_out) = split(proxy);
         let other = HostKey::from_blob(&samples::ed25519(8)).unwrap();
-        relay(client_in, client_out, near, soon(), async |_, _| Ok(witness(&other)), |_| None).await
+        relay(
+            client_in,
+            client_out,
+            near,
+            soon(),
+            async |_, _| Ok(witness(&other)),
+            async |cause| cause,
+            |_| None,
+        )
+        .await
     });
     offers(&mut client, &mut server).await;
     server.write_all(&frame(&samples::reply(31, &samples::ed25519(9)))).await.unwrap();
@@ -188,7 +197,7 @@ async fn a_buffered_client_gets_its_octets_while_the_server_is_silent() {
         let (client_in, client_out) = split(proxy);
         let client_out = tokio::io::BufWriter::new(client_out);
         let decide = async |presented: Presented, _| Ok(witness(presented.key()));
-        relay(client_in, client_out, near, soon(), decide, |_| None).await
+        relay(client_in, client_out, near, soon(), decide, async |cause| cause, |_| None).await
     });
     through(&mut client, &mut server).await;
     for _ in 0..3 {
@@ -283,7 +292,7 @@ mod with_russh {
                     Err(Refusal { text: "no".into() })
                 }
             };
-            relay(client_in, client_out, server, soon(), decide, |_| None).await
+            relay(client_in, client_out, server, soon(), decide, async |cause| cause, |_| None).await
         });
         let preferred = Preferred { kex: vec![method].into(), ..Preferred::default() };
         let config = Arc::new(client::Config { preferred, ..client::Config::default() });

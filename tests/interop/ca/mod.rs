@@ -1,6 +1,8 @@
 //! CA sets and revoked sets in DNS: `ca publish`, `ca withdraw`, `ca revoke`, `ca roll`, `export krl`.
 
+mod contrib;
 mod fleet;
+mod krl;
 mod publish;
 mod revoke;
 mod roll;

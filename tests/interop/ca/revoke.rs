@@ -1,11 +1,15 @@
 //! `ca revoke`: by key, certificate, host and digest; what is refused; what is told.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use serde_json::Value;
 
 use super::{CA, REVOKED, SENTINEL, ca, command, command_of};
-use crate::interop::primary::{FOREIGN, HOST, LIMIT, Primary, key, list, on_bind_and_knot, record, sorted};
+use crate::interop::primary::{
+    FOREIGN, HOST, LIMIT, Primary, key, list, on_bind_and_knot, private, record, sorted,
+};
 use crate::support::peer::command as peer;
 use crate::support::process::run_ok;
 use crate::support::{Finished, run};
@@ -14,6 +18,7 @@ on_bind_and_knot! {
     keys_are_revoked_and_given_back
     a_cas_own_key_is_not_revoked_by_mistake
     what_others_have_revoked_is_theirs_to_give_back
+    several_at_once_all_get_there
 }
 
 /// `ca revoke --json --at example.test` with these arguments.
@@ -121,38 +126,92 @@ fn what_others_have_revoked_is_theirs_to_give_back(primary: &Primary) {
     assert_eq!(primary.records(REVOKED).0, [SENTINEL]);
 }
 
+/// Three machines revoke, and one publishes a CA, all at once: nobody takes another's record or the sentinel away.
+fn several_at_once_all_get_there(primary: &Primary) {
+    let keys: Vec<_> = (0..4).map(|n| key(primary.sandbox(), &format!("k{n}"))).collect();
+    let running: Vec<_> = (0..4)
+        .map(|n| {
+            let (name, option) = if n == 0 { ("publish", "--ca-key") } else { ("revoke", "--key") };
+            let mut made = command_of(&format!("state{n}"), primary, name, "ca");
+            made.args(["--at", "example.test", "--timeout", "30", option]).arg(&keys[n]);
+            made.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for child in running {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(primary.records(CA).0, [record(&keys[0])]);
+    let revoked = [1, 2, 3].map(|n| record(&keys[n]));
+    assert_eq!(primary.records(REVOKED).0, sorted(&[SENTINEL, &revoked[0], &revoked[1], &revoked[2]]));
+}
+
+/// A key without leave to write the set, a server that is not there: nothing is told to be revoked.
+#[test]
+fn what_failed_is_not_told_as_done() {
+    let primary = Primary::bind();
+    let a = key(primary.sandbox(), "a");
+    let mut made = command(&primary, "revoke", "web1");
+    let refused = run(made.args(["--at", "example.test", "--key"]).arg(&a), LIMIT);
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    assert!(refused.stderr.contains("REFUSED") && !refused.stdout.contains("revoked below"), "{refused:#?}");
+    assert!(primary.records(REVOKED).0.is_empty());
+    let (finished, _) = revoke(&primary, &["--key", text(&a)]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+}
+
+/// The policy that clients have here shortens the window.
+#[test]
+fn the_window_is_reckoned_by_policy() {
+    let primary = Primary::bind();
+    let [a, b] = ["a", "b"].map(|name| key(primary.sandbox(), name));
+    let config = |rule: &str| {
+        let text = format!("version = 1\n[[host]]\nmatch = \"example.test\"\n{rule}\n");
+        private(primary.sandbox().write("config.toml", &text))
+    };
+    let window = |key: &Path, rule: &str| {
+        let mut made = command(&primary, "revoke", "ca");
+        made.arg("--config").arg(config(rule)).args(["--json", "--at", "example.test", "--key"]);
+        let finished = run(made.arg(key), LIMIT);
+        assert_eq!(finished.code, Some(0), "{finished:#?}");
+        finished.json_lines()[1]["window"].clone()
+    };
+    assert_eq!(window(&a, ""), Value::Null, "there was no set before");
+    let whole = window(&b, "")["seconds"].as_u64().unwrap();
+    // named's signatures begin an hour before they are made.
+    let short = window(&b, "max_signature_age = \"2h\"")["seconds"].as_u64().unwrap();
+    assert!(whole > 86_400 && (1..=2 * 3600).contains(&short), "{whole} {short}");
+}
+
 #[test]
 fn a_hosts_keys_are_those_of_its_certificates_and_of_its_records() {
     let primary = Primary::knot();
     let Primary::Knot(knot) = &primary else { panic!("not Knot") };
     let sandbox = primary.sandbox();
-    let [own, a, b, other] = ["ca", "a", "b", "other"].map(|name| key(sandbox, name));
+    let [a, b, other] = ["a", "b", "other"].map(|name| key(sandbox, name));
     primary.publish(&[&b], &[]);
     let folder = sandbox.join("state/ca");
-    std::fs::create_dir_all(&folder).unwrap();
-    let line = std::fs::read_to_string(&own).unwrap();
-    let json = serde_json::json!({
-        "version": 1, "domains": ["example.test"],
-        "keys": [{ "state": "current", "public_key": line.trim(), "key_file": "ca_key" }],
-    });
-    sandbox.write("state/ca/ca.json", &json.to_string());
-    let signed = |public: &Path, name: &str, event: &str| {
-        let sha256 = record(public)[4..].to_owned();
-        serde_json::json!({
-            "time": "2026-11-20T00:00:00Z", "event": event, "serial": "1", "principals": [name, "web.example.test"],
-            "key": { "type": "ssh-ed25519", "sha256": sha256 },
-        })
-        .to_string()
+    let sshanchor = |arguments: &[&str]| {
+        let mut made = sandbox.sshanchor();
+        let finished =
+            run(made.env("SSHANCHOR_STATE", sandbox.join("state")).arg("ca").args(arguments), LIMIT);
+        assert_eq!(finished.code, Some(0), "{finished:#?}");
     };
-    let journal = [signed(&a, HOST, "sign"), signed(&other, "web2.example.test", "renew")];
-    let write = |more: &str| sandbox.write("state/ca/journal.jsonl", &(journal.join("\n") + "\n" + more));
-    // The last line was cut short by a crash.
-    write("{\"time\":\"2026-11-2");
+    sshanchor(&["init", "--domain", "example.test"]);
+    sshanchor(&["sign", "--name", HOST, "--name", "web.example.test", "--host-key", text(&a)]);
+    sshanchor(&["sign", "--name", "web2.example.test", "--host-key", text(&other)]);
+    let append = |text: &str| {
+        let mut journal =
+            std::fs::OpenOptions::new().append(true).open(folder.join("journal.jsonl")).unwrap();
+        journal.write_all(text.as_bytes()).unwrap();
+    };
+    // A line that was cut short by a crash.
+    append("{\"time\":\"2026-11-2");
     let revoke = |arguments: &[&str]| {
         let mut made = command(&primary, "revoke", "ca");
         made.env("SSHANCHOR_RESOLVER", knot.unbound.addr().to_string());
         made.env("SSHANCHOR_TRUST_ANCHOR", knot.tree.anchor()).env("SSHANCHOR_CACHE", "off");
-        run(made.arg("--json").args(arguments), LIMIT)
+        run(made.args(["--json", "--timeout", "3"]).args(arguments), LIMIT)
     };
     let finished = revoke(&["--host", HOST]);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
@@ -167,7 +226,8 @@ fn a_hosts_keys_are_those_of_its_certificates_and_of_its_records() {
     let written = std::fs::read_to_string(folder.join("journal.jsonl")).unwrap();
     let events: Vec<Value> = written.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let revoked = events.iter().filter(|event| event["event"] == "revoke");
-    assert_eq!(revoked.map(|event| event["key"]["type"].as_str().unwrap()).count(), 2, "{written}");
+    assert!(revoked.clone().all(|event| event["key"]["type"] == "ssh-ed25519"), "{written}");
+    assert_eq!(revoked.count(), 2, "{written}");
 
     // A digest alone, of which the journal knows the key.
     let finished = revoke(&["--sha256", &digest(&other)]);
@@ -177,9 +237,18 @@ fn a_hosts_keys_are_those_of_its_certificates_and_of_its_records() {
     let finished = revoke(&["--host", "web9.example.test"]);
     assert_eq!(finished.code, Some(2), "{finished:#?}");
     assert!(finished.stderr.contains("no key of web9.example.test is known"), "{finished:#?}");
-    write("rm -rf\n");
+    // What is taken back may be signed again, and not before.
+    let sign = || {
+        let mut made = sandbox.sshanchor();
+        made.env("SSHANCHOR_STATE", sandbox.join("state")).args(["ca", "sign", "--host-key"]);
+        run(made.arg(&other).args(["--name", "web2.example.test"]), LIMIT).code
+    };
+    assert_eq!(sign(), Some(2));
+    assert_eq!(revoke(&["--undo", "--sha256", &digest(&other)]).code, Some(0));
+    assert_eq!(sign(), Some(0));
+    append("rm -rf\n");
     let finished = revoke(&["--host", HOST]);
-    assert!(finished.code == Some(1) && finished.stderr.contains("line 3"), "{finished:#?}");
+    assert!(finished.code == Some(1) && finished.stderr.contains("journal.jsonl"), "{finished:#?}");
 }
 
 #[test]

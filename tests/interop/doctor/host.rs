@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::support::peer::command;
 use crate::support::run_ok;
 use crate::support::sshd::{keygen, sshfp_lines};
+use crate::support::tree::Plan;
 
 use super::*;
 
@@ -157,4 +158,26 @@ fn a_proof_that_does_not_suffice_by_policy_is_told() {
     let dead = look("mode = \"verify\"\n[[host]]\nmatch = \"web1.example.test\"\nmode = \"pass\"");
     assert_eq!(dead.severity("configuration"), "warning", "{:#?}", dead.finished);
     assert!(doctor(&tree, tree.addr(), &[HOST]).all("policy").is_empty());
+}
+
+#[test]
+fn revoked_sets_are_judged_where_there_are_cas() {
+    let sentinel = format!("1 2 {}", "0".repeat(64));
+    let ca = |plan: Plan| plan.record(&format!("_ca._ssh.example.test. SSHFP 4 2 {DIGEST}"));
+    let revoked =
+        |plan: Plan, record: &str| plan.record(&format!("_revoked._ssh.example.test. SSHFP {record}"));
+    let look = |plan: Plan| {
+        let tree = plan.start();
+        doctor(&tree, tree.addr(), &[HOST])
+    };
+    assert!(look(plan()).all("revoked-set").is_empty(), "a zone without CAs");
+    assert_eq!(look(ca(plan())).severity("revoked-set"), "warning");
+    let other = format!("4 2 {DIGEST}");
+    assert_eq!(look(revoked(ca(plan()), &other)).severity("revoked-set"), "warning", "no sentinel");
+    let well = look(revoked(ca(plan()), &sentinel));
+    assert_eq!((well.severity("revoked-set"), well.severity("revocation-window")), ("ok", "ok"));
+    let window = well.findings.iter().find(|f| f["check"] == "revocation-window").unwrap();
+    assert!(window["until"].as_str().unwrap().ends_with('Z'), "{window}");
+    let long = plan().with("example.test.", |zone| zone.valid("now-3600", "now+2592000"));
+    assert_eq!(look(revoked(ca(long), &sentinel)).severity("revocation-window"), "warning");
 }

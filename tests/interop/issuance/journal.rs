@@ -50,6 +50,14 @@ fn without_a_line_in_the_journal_no_certificate_leaves() {
     assert_eq!(listed(&ca, &[]).len(), 1);
     assert!(fs::read_to_string(&journal).unwrap().starts_with(&(torn + "\n{")));
 
+    // Where only the certificate cannot be written, the journal has it.
+    refused(
+        ca.sign(HOST, &host).arg("--out").arg(ca.sandbox.join("no/folder")),
+        1,
+        "sshanchor ca list --json",
+    );
+    assert_eq!(listed(&ca, &[]).len(), 2);
+
     // A link would have it written elsewhere.
     let kept = ca.sandbox.join("kept");
     fs::rename(&journal, &kept).unwrap();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use ssh_key::{Algorithm, LineEnding, PrivateKey};
 
@@ -14,6 +15,12 @@ use crate::support::peer::command;
 use crate::support::sshd::{Sshd, keygen};
 use crate::support::terminal::at_a_terminal;
 use crate::support::{Sandbox, run, run_ok};
+
+/// `shell` with the words and the environment of `command` as well.
+fn with<'a>(shell: &'a mut Command, command: &Command) -> &'a mut Command {
+    shell.arg(command.get_program()).args(command.get_args()).env_remove("SSH_AUTH_SOCK");
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+}
 
 #[test]
 fn a_new_key_is_a_file_that_ssh_keygen_reads_and_nobody_else() {
@@ -61,6 +68,10 @@ fn a_passphrase_protects_the_key() {
 
     let host = key(&ca.sandbox, "host");
     run_ok(ca.sign(HOST, &host).arg("--passphrase-file").arg(&file));
+    // From a descriptor, which no other process can see.
+    let mut bash = command("bash");
+    bash.args(["-c", "exec \"$@\" --passphrase-file /dev/fd/7 7< <(echo open sesame)", "sign"]);
+    run_ok(with(&mut bash, &ca.sign(HOST, &host)));
     let wrong = private(sandbox.write("wrong", "wrong\n"));
     refused(ca.sign(HOST, &host).arg("--passphrase-file").arg(&wrong), 1, "that is not its passphrase");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
@@ -68,16 +79,22 @@ fn a_passphrase_protects_the_key() {
     // Nobody is there.
     let sign = ca.sign(HOST, &host);
     let mut setsid = command("setsid");
-    setsid.arg("-w").arg(sign.get_program()).args(sign.get_args());
-    setsid.envs(sign.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    refused(&mut setsid, 1, "--passphrase-file FILE");
-    assert_eq!(ca.journal().len(), 2, "init and the one certificate");
+    refused(with(setsid.arg("-w"), &sign), 1, "--passphrase-file FILE");
+    assert_eq!(ca.journal().len(), 3, "init and the two certificates");
 
     // Somebody is.
     let (shown, code) =
         at_a_terminal(&sign, &ca.sandbox, &[("Passphrase for", "wrong"), ("Passphrase for", "open sesame")]);
     assert!(code == Some(0) && !shown.contains("sesame"), "{shown}");
-    assert_eq!(ca.journal().len(), 3);
+    assert_eq!(ca.journal().len(), 4);
+
+    // Whoever thinks better of it has a terminal that shows again what is typed.
+    let mut bash = command("bash");
+    bash.args(["-c", "stty echo; \"$@\"; echo status $?; stty -a", "sign"]);
+    let (shown, _) = at_a_terminal(with(&mut bash, &sign), &ca.sandbox, &[("Passphrase for", "\u{3}")]);
+    assert!(shown.contains("stopped by SIGINT") && shown.contains("status 1"), "{shown}");
+    assert!(shown.contains(" echo ") && !shown.contains("-echo "), "{shown}");
+    assert_eq!(ca.journal().len(), 4);
 }
 
 #[test]

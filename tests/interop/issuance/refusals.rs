@@ -99,6 +99,11 @@ fn what_is_no_ca_is_not_made() {
         assert!(!ca.sandbox.join("new/ca.json").exists() && !ca.sandbox.join("new/ca_key").exists());
     }
     run_ok(&mut init(&domain));
+    // Where none is named, it is in the state folder.
+    let mut state = ca.command("init");
+    state.args(domain).env_remove("SSHANCHOR_CA").env("SSHANCHOR_STATE", ca.sandbox.join("state"));
+    run_ok(&mut state);
+    assert!(ca.sandbox.join("state/ca/ca.json").exists());
     // More than one domain is fine, and so is a long validity that is asked for.
     let mut wide = ca.command("init");
     wide.arg("--ca").arg(ca.sandbox.join("wide")).args(domain).args([

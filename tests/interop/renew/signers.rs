@@ -11,9 +11,9 @@ use crate::support::sshd::keygen;
 /// What a signer does, and why it is refused.
 const BAD: [(&str, &str, &str); 17] = [
     ("another key", "sign -h -n $2 -V +30d $other", "it is about another key"),
-    ("of a user", "sign -n $2 -V +30d $key", "it is a certificate of a user"),
-    ("expired", "sign -h -n $2 -V -30d:-1h $key", "it expired at"),
-    ("not yet valid", "sign -h -n $2 -V +1h:+30d $key", "it is not valid before"),
+    ("of a user", "sign -n $2 -V +30d $key", "it is a user's certificate"),
+    ("expired", "sign -h -n $2 -V -30d:-1h $key", "it was valid until"),
+    ("not yet valid", "sign -h -n $2 -V +1h:+30d $key", "it is valid from"),
     ("due at once", "sign -h -n $2 -V -30d:+6d $key", "it would be due again at once"),
     ("no later", "sign -h -n $2 -V -1h:+4d $key", "no later than the present one"),
     (
@@ -88,9 +88,9 @@ fn a_ca_signature_with_sha1_or_by_a_short_key_is_refused() {
         place.renew_by(&by(ca, script(&place, &name, &sign(algorithm))), &["--force"])
     };
     let short = try_it("short", "rsa-sha2-512");
-    assert!(short.code == Some(1) && short.stderr.contains("RSA of 1024 bits"), "{short:#?}");
+    assert!(short.code == Some(1) && short.stderr.contains("its CA key is of 1024 bits"), "{short:#?}");
     let sha1 = try_it("long", "ssh-rsa");
-    assert!(sha1.code == Some(1) && sha1.stderr.contains("RSA with SHA-1"), "{sha1:#?}");
+    assert!(sha1.code == Some(1) && sha1.stderr.contains("its CA signature is of \"ssh-rsa\""), "{sha1:#?}");
     for good in ["rsa-sha2-256", "rsa-sha2-512"] {
         let renewed = try_it("long", good);
         assert_eq!(renewed.code, Some(0), "{renewed:#?}");

@@ -12,14 +12,16 @@ use self::renewed::{Renewed, Status};
 use self::signer::{Signer, Wish};
 use self::target::Target;
 use super::{CaFolder, Keys, Passphrase};
-use crate::agent::renewal::{self, InstallError, Reload, Server, Shown, StepError};
+use crate::agent::renewal::{InstallError, Reload, Server, Shown, StepError, put, settle};
 use crate::cli::Context;
 use crate::cli::sshfp;
 use crate::error::{Error, Kind};
+use crate::proto::certificate::Certificate;
 use crate::proto::duration;
+use crate::proto::hostkey::HostKey;
 use crate::proto::moment;
 use crate::proto::name::HostName;
-use crate::proto::renewal::{Accepted, Certificate, CertificateError, Judgement, Wanted, Why, accept, judge};
+use crate::proto::renewal::{Accepted, CertificateError, Judgement, Wanted, Why, accept, judge};
 use crate::proto::template::Template;
 use crate::ssh::sshd::{Effective, Sshd, SshdError};
 use crate::verifier::now;
@@ -84,7 +86,7 @@ pub(super) struct Args {
 /// All that one certificate's renewal needs.
 struct Run<'a> {
     args: &'a Args,
-    names: Vec<String>,
+    names: Vec<HostName>,
     authorities: Option<std::collections::BTreeSet<[u8; 32]>>,
     signer: Signer,
     /// None with `--no-reload`.
@@ -96,7 +98,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let names = args.names.iter().map(|name| name_of_host(name)).collect::<Result<_, _>>()?;
     let signer = match &args.signer {
         Some(command) => Signer::command(command)?,
-        None => Signer::Ca(args.folder.open()?, Keys::new(&args.passphrase)?),
+        None => Signer::Ca(Box::new(args.folder.open()?), Keys::new(&args.passphrase)?),
     };
     let authorities = match args.ca_keys.as_slice() {
         [] => signer.authorities(),
@@ -199,14 +201,15 @@ impl Run<'_> {
             )
             .hint("run the signer by hand, and look at what it prints with ssh-keygen -L -f -")
         })?;
-        if let Some(old) = present.filter(|old| old.authority() != new.certificate().authority())
+        if let Some(old) = present.filter(|old| old.ca() != new.certificate().ca())
             && self.authorities.is_none()
         {
+            let ca = |of: &Certificate| of.ca().map_or("another type of CA".to_owned(), HostKey::to_string);
             self.cx.out.warn(&format!(
                 "{} was signed by {}, and now by {}: --ca-key says which it shall be",
                 target.certificate.display(),
-                old.authority(),
-                new.certificate().authority()
+                ca(old),
+                ca(new.certificate())
             ));
         }
         self.install(target, &new, renewed).await
@@ -222,7 +225,7 @@ impl Run<'_> {
                 Ok(())
             }
             server => {
-                renewal::put(path, new).map_err(|error| install_error(error, &self.cx.timeout))?;
+                put(path, new).map_err(|error| install_error(error, &self.cx.timeout))?;
                 renewed.certificate(new.certificate());
                 renewed.status = Status::Written;
                 match server {
@@ -251,7 +254,7 @@ impl Run<'_> {
             server.bring_into_service(certificate).await.map_err(step_error)?;
             renewed.served(Status::Reloaded, server.address);
         }
-        renewal::settle(&target.certificate);
+        settle(&target.certificate);
         Ok(())
     }
 
@@ -259,7 +262,7 @@ impl Run<'_> {
         &self,
         target: &Target,
         present: Option<&Result<Certificate, CertificateError>>,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<HostName>, Error> {
         if !self.names.is_empty() {
             return Ok(self.names.clone());
         }
@@ -271,13 +274,14 @@ impl Run<'_> {
             Some(Err(error)) => return Err(say(format!("{file} has no names to be kept: {error}"))),
             Some(Ok(certificate)) => certificate,
         };
-        let names: Vec<String> = certificate.principals().into_iter().collect();
         // They go to the signer as arguments.
-        let odd = |name: &&String| HostName::parse(name).is_err() && name.parse::<IpAddr>().is_err();
-        match (names.is_empty(), names.iter().find(odd)) {
-            (true, _) => Err(say(format!("{file} is good for every name"))),
-            (_, Some(name)) => Err(say(format!("{file} is good for {name:?}, which is no host name"))),
-            (false, None) => Ok(names),
+        let host = |name: &String| {
+            HostName::parse(name)
+                .map_err(|_| say(format!("{file} is good for {name:?}, which is no host name")))
+        };
+        match certificate.principals() {
+            [] => Err(say(format!("{file} is good for every name"))),
+            names => names.iter().map(host).collect(),
         }
     }
 }
@@ -303,8 +307,8 @@ fn server(args: &Args, sshd: Sshd, effective: &Effective, cx: &Context) -> Resul
     Ok(Server { sshd, reload, address, patience: cx.timeout })
 }
 
-fn name_of_host(text: &str) -> Result<String, Error> {
-    HostName::parse(text).map(|name| name.to_string()).map_err(|e| {
+fn name_of_host(text: &str) -> Result<HostName, Error> {
+    HostName::parse(text).map_err(|e| {
         Error::usage("host-name", e)
             .hint("a certificate is good for host names as clients type them, in full")
     })

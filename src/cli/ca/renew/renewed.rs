@@ -8,8 +8,9 @@ use super::target::Target;
 use crate::cli::ca::Key;
 use crate::error::{Error, Kind};
 use crate::output::{Report, rfc3339};
+use crate::proto::certificate::{Certificate, FOREVER};
 use crate::proto::hostkey::HostKey;
-use crate::proto::renewal::{Certificate, FOREVER, Why, due_at};
+use crate::proto::renewal::{Why, due_at};
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -99,10 +100,10 @@ impl Renewed {
     /// What is in the file now.
     pub(super) fn certificate(&mut self, certificate: &Certificate) {
         let (after, before) = (certificate.valid_after(), certificate.valid_before());
-        self.ca = Some(certificate.authority().into());
+        self.ca = certificate.ca().map(Key::from);
         self.serial = Some(certificate.serial().to_string());
         self.key_id = Some(certificate.key_id().to_owned());
-        self.principals = certificate.principals().into_iter().collect();
+        self.principals = certificate.principals().to_vec();
         self.valid_after = rfc3339(after);
         self.valid_before = (before != FOREVER).then(|| rfc3339(before)).flatten();
         self.due_at = due_at(after, before, 0).and_then(rfc3339);

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use data_encoding::BASE64;
-
+use crate::cli::Context;
 use crate::cli::ca::{Keys, ca_error};
-use crate::cli::{Context, host_name};
 use crate::error::Error;
+use crate::proto::certificate::Certificate;
 use crate::proto::duration;
 use crate::proto::hostkey::{HostKey, MAX_BLOB};
 use crate::proto::issuance::{DEFAULT_VALIDITY, Request};
-use crate::proto::renewal::{Certificate, CertificateError};
+use crate::proto::name::HostName;
+use crate::proto::renewal::{self, CertificateError};
 use crate::proto::template::{Template, TemplateError};
 use crate::run::run;
 use crate::ssh::ca::Ca;
@@ -25,7 +25,7 @@ const MAX_OUTPUT: usize = MAX_BLOB * 2;
 #[derive(Debug)]
 pub(super) struct Wish<'a> {
     pub(super) key: &'a HostKey,
-    pub(super) names: &'a [String],
+    pub(super) names: &'a [HostName],
     /// None: as long as the CA's certificates are.
     pub(super) validity: Option<Duration>,
     /// It takes the place of another one.
@@ -35,7 +35,7 @@ pub(super) struct Wish<'a> {
 /// Who signs it.
 pub(super) enum Signer {
     /// A CA on this machine, or one whose key is in ssh-agent.
-    Ca(Ca, Keys),
+    Ca(Box<Ca>, Keys),
     /// A program that prints the certificate.
     Command(Template),
 }
@@ -80,21 +80,21 @@ impl Signer {
     ) -> Result<Result<Certificate, CertificateError>, Error> {
         match self {
             Self::Ca(ca, keys) => {
-                let names = wish.names.iter().map(|name| host_name(name)).collect::<Result<Vec<_>, _>>()?;
                 let (validity, is_renewal) = (wish.validity, wish.is_renewal);
-                let request = Request { validity, is_renewal, ..Request::new(wish.key.clone(), names) };
+                let request =
+                    Request { validity, is_renewal, ..Request::new(wish.key.clone(), wish.names.to_vec()) };
                 let issued = ca.sign(&request, now(), keys.access(cx)).await.map_err(ca_error)?;
-                Ok(Certificate::from_text(&issued.line()))
+                Ok(renewal::read(&issued.line()))
             }
             Self::Command(command) => {
                 let validity = wish.validity.unwrap_or(DEFAULT_VALIDITY);
                 let arguments = command.arguments(|gap| match gap {
-                    'h' => wish.names.first().cloned().unwrap_or_default(),
-                    'n' => wish.names.join(","),
+                    'h' => wish.names.first().map(HostName::to_string).unwrap_or_default(),
+                    'n' => wish.names.iter().map(HostName::to_string).collect::<Vec<_>>().join(","),
                     's' => validity.as_secs().to_string(),
                     _ => duration::text(validity),
                 });
-                let line = format!("{} {}\n", wish.key.key_type(), BASE64.encode(wish.key.blob()));
+                let line = format!("{}\n", wish.key.line());
                 let program = command.program();
                 let failed = |why: String| {
                     Error::failure("signer", format!("no certificate: the signer ({why}); nothing was changed"))
@@ -106,7 +106,7 @@ impl Signer {
                     return Err(failed(format!("{program} {why}")));
                 }
                 Ok(match std::str::from_utf8(&ran.output) {
-                    Ok(text) => Certificate::from_text(text),
+                    Ok(text) => renewal::read(text),
                     Err(_) => Err(CertificateError::NotOneLine),
                 })
             }

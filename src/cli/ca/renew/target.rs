@@ -9,8 +9,9 @@ use crate::agent::renewal::MAX_FILE;
 use crate::cli::sshfp::keys_error;
 use crate::error::{Error, Kind};
 use crate::ownership;
+use crate::proto::certificate::Certificate;
 use crate::proto::hostkey::HostKey;
-use crate::proto::renewal::{Certificate, CertificateError};
+use crate::proto::renewal::{self, CertificateError};
 use crate::ssh::hostkeys;
 use crate::ssh::sshd::Effective;
 
@@ -110,7 +111,7 @@ fn read(path: &Path) -> io::Result<Option<Result<Certificate, CertificateError>>
         file => file?,
     };
     match hostkeys::read_whole(file, MAX_FILE) {
-        Ok(text) => Ok(Some(Certificate::from_text(&text))),
+        Ok(text) => Ok(Some(renewal::read(&text))),
         Err(e) if e.kind() == io::ErrorKind::InvalidData => Ok(Some(Err(CertificateError::NotOneLine))),
         Err(e) => Err(e),
     }

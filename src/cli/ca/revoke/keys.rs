@@ -1,19 +1,22 @@
 //! Which keys are to be revoked: from files, certificates, hosts and digests, each with where it comes from.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 
 use super::Args;
-use crate::cli::ca::folder::{Digest, Folder};
+use crate::cli::ca::ca_error;
 use crate::cli::ca::set::read;
 use crate::cli::{Context, host_name};
 use crate::error::Error;
 use crate::proto::ca_keys;
 use crate::proto::hostkey::{HostKey, KeyType, Presented};
+use crate::proto::issuance::journal::Event;
+use crate::proto::issuance::{Issued, RevokedKey};
 use crate::proto::revocation;
-use crate::proto::sshfp::{self, Sshfp};
+use crate::proto::sshfp::Sshfp;
 use crate::proto::verdict::Verdict;
+use crate::ssh::ca::{Ca, CaError};
 use crate::verifier::NoKeys;
 
 /// The port of a host's records that are good on every port.
@@ -24,7 +27,7 @@ const UNKNOWN: u8 = 0;
 /// A key that is to be revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Named {
-    pub(super) key: Digest,
+    pub(super) key: RevokedKey,
     /// Its number in SSHFP records.
     pub(super) algorithm: u8,
     /// What it was named by, for people.
@@ -34,7 +37,7 @@ pub(super) struct Named {
 }
 
 impl Named {
-    fn new(key: Digest, by: String) -> Self {
+    fn new(key: RevokedKey, by: String) -> Self {
         let algorithm = key.key_type.map_or(UNKNOWN, KeyType::sshfp_algorithm);
         Named { key, algorithm, by, hosts: Vec::new() }
     }
@@ -46,7 +49,7 @@ impl Named {
 }
 
 /// Every key that was named, each once.
-pub(super) async fn named(args: &Args, folder: Option<&Folder>, cx: &Context) -> Result<Vec<Named>, Error> {
+pub(super) async fn named(args: &Args, folder: Option<&Ca>, cx: &Context) -> Result<Vec<Named>, Error> {
     let mut found = Vec::new();
     for file in &args.keys {
         found.extend(of_key_file(file)?);
@@ -57,14 +60,17 @@ pub(super) async fn named(args: &Args, folder: Option<&Folder>, cx: &Context) ->
     for text in &args.digests {
         found.push(of_digest(text)?);
     }
-    let issued = folder.map(Folder::issued).transpose()?.unwrap_or_default();
+    let issued = match folder {
+        None => Vec::new(),
+        Some(folder) => issued(folder).map_err(ca_error)?,
+    };
     for text in &args.hosts {
         let host = host_name(text)?;
         let name = host.name().to_string();
         let mut of_host: Vec<Named> = issued
             .iter()
-            .filter(|issued| issued.principals.iter().any(|principal| *principal == name))
-            .map(|issued| Named::new(issued.key, format!("a certificate for {name}")))
+            .filter(|issued| issued.principals.contains(&name))
+            .map(|issued| Named::new(issued.key.into(), format!("a certificate for {name}")))
             .collect();
         match cx.verifier()?.proven_records(&host, SSH).await? {
             Ok((sets, _)) => of_host.extend(sets.iter().flat_map(|set| {
@@ -91,7 +97,7 @@ pub(super) async fn named(args: &Args, folder: Option<&Folder>, cx: &Context) ->
         for issued in of_key {
             new.hosts.extend(issued.principals.iter().cloned());
             if new.key.key_type.is_none() {
-                new.key.key_type = issued.key.key_type;
+                new.key.key_type = Some(issued.key.key_type);
                 new.algorithm = new.key.key_type.map_or(new.algorithm, KeyType::sshfp_algorithm);
             }
         }
@@ -110,6 +116,17 @@ pub(super) async fn named(args: &Args, folder: Option<&Folder>, cx: &Context) ->
     }
 }
 
+/// Every certificate of the journal: nothing is done on partial knowledge.
+fn issued(ca: &Ca) -> Result<Vec<Issued>, CaError> {
+    let mut issued = Vec::new();
+    for entry in ca.journal().entries()? {
+        if let Event::Sign { issued: one, .. } = entry?.event {
+            issued.push(one);
+        }
+    }
+    Ok(issued)
+}
+
 fn of_record(record: &Sshfp, by: String) -> Option<Named> {
     let sha256 = record.fingerprint().try_into().ok()?;
     // By its number alone nobody can tell the curves apart.
@@ -118,10 +135,10 @@ fn of_record(record: &Sshfp, by: String) -> Option<Named> {
         4 => Some(KeyType::Ed25519),
         _ => None,
     };
-    Some(Named { algorithm: record.algorithm(), ..Named::new(Digest { key_type, sha256 }, by) })
+    Some(Named { algorithm: record.algorithm(), ..Named::new(RevokedKey { key_type, sha256 }, by) })
 }
 
-fn of_key_file(file: &PathBuf) -> Result<Vec<Named>, Error> {
+fn of_key_file(file: &Path) -> Result<Vec<Named>, Error> {
     let shown = file.display();
     let keys: Vec<HostKey> = match ca_keys::of_text(&read(file)?) {
         Ok(keys) => keys,
@@ -139,12 +156,12 @@ fn of_key_file(file: &PathBuf) -> Result<Vec<Named>, Error> {
     };
     match keys.is_empty() {
         true => Err(Error::usage("host-key", format!("{shown} holds no public key"))),
-        false => Ok(keys.iter().map(|key| Named::new(Digest::from(key), shown.to_string())).collect()),
+        false => Ok(keys.iter().map(|key| Named::new(RevokedKey::from(key), shown.to_string())).collect()),
     }
 }
 
 /// The key in a certificate: `-cert.pub` files, a line each. Serial numbers revoke nothing in DNS.
-fn of_certificates(file: &PathBuf) -> Result<Vec<Named>, Error> {
+fn of_certificates(file: &Path) -> Result<Vec<Named>, Error> {
     let shown = file.display();
     let mut named = Vec::new();
     for (at, line) in read(file)?.lines().enumerate() {
@@ -161,7 +178,7 @@ fn of_certificates(file: &PathBuf) -> Result<Vec<Named>, Error> {
             BASE64.decode(base64.as_bytes()).map_err(|_| wrong("its base64 does not decode".into()))?;
         match Presented::of_type(&blob, name).map_err(|e| wrong(e.to_string()))? {
             Presented::Certificate(certificate) => {
-                named.push(Named::new(Digest::from(certificate.key()), format!("the key in {shown}")));
+                named.push(Named::new(RevokedKey::from(certificate.key()), format!("the key in {shown}")));
             }
             Presented::Plain(_) => {
                 return Err(wrong("a plain key".into()).hint(format!("name it so: --key {shown}")));
@@ -185,7 +202,7 @@ fn of_digest(text: &str) -> Result<Named, Error> {
         Error::usage("digest", format!("{text:?} is no SHA-256 digest"))
             .hint("want 64 hex digits, or SHA256:... as ssh-keygen -l prints it")
     };
-    let key = Digest { key_type: None, sha256: sha256.ok_or_else(wrong)? };
+    let key = RevokedKey { key_type: None, sha256: sha256.ok_or_else(wrong)? };
     Ok(Named::new(key, text.to_owned()))
 }
 
@@ -194,8 +211,6 @@ pub(super) fn all_records(named: &Named) -> impl Iterator<Item = Sshfp> {
     let numbers = KeyType::ALL.into_iter().map(KeyType::sshfp_algorithm).chain([UNKNOWN]);
     numbers.map(|algorithm| Sshfp::sha256_of(algorithm, &named.key.sha256))
 }
-
-const _: () = assert!(sshfp::SHA256 == 2, "what a digest is called here");
 
 #[cfg(test)]
 mod tests {

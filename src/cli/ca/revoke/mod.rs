@@ -5,21 +5,21 @@ mod told;
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use self::keys::{Named, all_records, named};
 use self::told::Revoked;
-use super::folder::{Folder, key_form};
 use super::set::{Which, note, present, revoked_set, zone_of};
 use crate::backend::rfc2136::explain_read;
 use crate::cli::Context;
 use crate::cli::publish::primary::{Primary, Run};
 use crate::dns::authority::Authority;
 use crate::error::{Error, Kind};
+use crate::proto::issuance::KeyState;
+use crate::proto::issuance::journal::Event;
 use crate::proto::name::Name;
 use crate::proto::plan::{Intent, MAX_TTL};
 use crate::proto::revocation::{self, Window};
 use crate::proto::sshfp::Sshfp;
+use crate::ssh::ca::Ca;
 use crate::verifier;
 
 /// Revoke keys: of hosts, in certificates, of CAs.
@@ -90,7 +90,7 @@ async fn at_one(
     args: &Args,
     at: &Name,
     named: &[Named],
-    folder: Option<&Folder>,
+    folder: Option<&Ca>,
     cx: &Context,
 ) -> Result<Option<Kind>, Error> {
     let target = match args.undo {
@@ -111,17 +111,18 @@ async fn at_one(
     let done = !args.primary.looks_only() && kind.is_none_or(|kind| kind == Kind::Unproven);
     if done {
         for named in named {
-            let form = json!({ "owner": owner.to_string(), "key": key_form(&named.key), "by": named.by });
-            // Of a digest alone the journal has no key to tell.
-            let event = match (args.undo, named.key.key_type) {
-                (true, _) => "unrevoke",
-                (false, Some(_)) => "revoke",
-                (false, None) => "revoke-digest",
+            let key = named.key;
+            let told = [("owner", owner.to_string()), ("by", named.by.clone())];
+            let more = told.map(|(field, value)| (field.to_owned(), value.into())).into_iter().collect();
+            let event = match args.undo {
+                true => Event::Unrevoke { key, more },
+                false => Event::Revoke { key, more },
             };
-            note(folder, cx, event, form);
+            note(folder, cx, event);
         }
     }
-    if args.undo {
+    // What failed is told already.
+    if args.undo || !(done || args.primary.looks_only()) {
         return Ok(kind);
     }
     let now = verifier::now();
@@ -133,6 +134,7 @@ async fn at_one(
         was_there,
         keys: named,
         window: Window::of(now, &old, &policy),
+        max_age: policy.max_signature_age,
         now,
         server: authority.server,
     };
@@ -150,13 +152,15 @@ async fn spare_the_ca(
     args: &Args,
     at: &Name,
     named: &[Named],
-    folder: Option<&Folder>,
+    folder: Option<&Ca>,
     authority: &Authority,
 ) -> Result<(), Error> {
     let owner = revocation::ca_owner(at).map_err(|e| Error::usage("ca-name", format!("{at}: {e}")))?;
     let set = present(authority, &owner).await?;
-    let own = folder.into_iter().flat_map(|folder| &folder.keys);
-    let own: Vec<[u8; 32]> = own.map(|key| key.sha256()).collect();
+    // A retired key that nobody publishes any more vouches for nobody.
+    let own = folder.into_iter().flat_map(|folder| folder.authority().keys());
+    let own = own.filter(|key| key.state != KeyState::Retired);
+    let own: Vec<[u8; 32]> = own.map(|key| key.key.sha256()).collect();
     let vouches = |named: &&Named| {
         own.contains(&named.key.sha256) || set.iter().any(|r| r.fingerprint() == named.key.sha256)
     };

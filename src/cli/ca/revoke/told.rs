@@ -1,14 +1,17 @@
 //! What is told of a revocation: which keys, for how long they can still be accepted, what to do next.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::keys::Named;
-use crate::cli::ca::folder::key_form;
 use crate::output::Report;
+use crate::proto::duration;
+use crate::proto::hostkey::KeyType;
 use crate::proto::moment::{rfc3339, span, text};
 use crate::proto::revocation::Window;
 
@@ -27,6 +30,8 @@ pub(super) struct Revoked<'a> {
     pub(super) keys: &'a [Named],
     /// None if the set of before has no signature at the primary.
     pub(super) window: Option<Window>,
+    /// `max_signature_age` of the policy by which the window was reckoned.
+    pub(super) max_age: Option<Duration>,
     /// When it was revoked, in seconds since 1970.
     pub(super) now: u64,
     pub(super) server: SocketAddr,
@@ -59,10 +64,14 @@ impl Revoked<'_> {
             };
         };
         let ahead = |moment: u64| span(moment.saturating_sub(self.now));
+        let policy = match self.max_age {
+            Some(age) => format!("max_signature_age = {} counts", duration::text(age)),
+            None => "no max_signature_age is set".to_owned(),
+        };
         format!(
-            "a client may still accept them for up to {}, until {}: by policy, or because the RRSIG of the old set is valid \
-             for so long, and somebody on the way may replay it; with nobody on the way {} (caches). Shorten it with \
-             max_signature_age in the clients' configuration, or with shorter signature validity in the zone",
+            "a client may still accept them for up to {}, until {}: so long the RRSIG of the old set serves whoever replays \
+             it ({policy}); where nobody does, {} (caches). Shorten it with max_signature_age in the clients' configuration, \
+             or with shorter signature validity in the zone",
             ahead(window.replayed_until),
             text(window.replayed_until),
             ahead(window.cached_until),
@@ -70,16 +79,18 @@ impl Revoked<'_> {
     }
 }
 
-/// Fields: `revoked_at` (the set's owner), `at`, `keys` (type, sha256, by, hosts), `window` (`cached_until`,
+/// Fields: `revoked_at` (the set's owner), `at`, `revoked` (false if it was only looked at), `keys` (type, sha256, by, hosts), `window` (`cached_until`,
 /// `replayed_until`, `seconds`; null if unknown), `next` (commands).
 impl Serialize for Revoked<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let keys: Vec<_> = (self.keys.iter())
             .map(|named| {
-                let mut key = key_form(&named.key);
-                key["by"] = named.by.clone().into();
-                key["hosts"] = named.hosts.clone().into();
-                key
+                json!({
+                    "type": named.key.key_type.map(KeyType::name),
+                    "sha256": HEXLOWER.encode(&named.key.sha256),
+                    "by": named.by,
+                    "hosts": named.hosts,
+                })
             })
             .collect();
         let window = self.window.map(|window| {

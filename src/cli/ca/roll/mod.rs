@@ -20,11 +20,12 @@ use crate::proto::issuance::journal::Event;
 use crate::proto::issuance::{KeyDigest, KeyState};
 use crate::proto::name::Name;
 use crate::proto::rollover::{Facts, Mark, Step, Wait, decide};
-use crate::ssh::ca::{Ca, CaError, KeySource};
+use crate::ssh::ca::{Ca, KeySource};
 use crate::verifier;
 
-/// How long hosts have to load the certificate that was signed last, unless it is told.
-const SETTLE: Duration = Duration::from_secs(3600);
+/// How long hosts have to load the certificate that was signed last, unless it is told: they renew daily, and one that
+/// fails to load it has another day.
+const SETTLE: Duration = Duration::from_secs(2 * 86_400);
 /// Most steps of one run: there are not half as many.
 const MOST_STEPS: usize = 32;
 /// With --wait: how soon it is looked again, at the latest and where no moment is known.
@@ -85,14 +86,14 @@ pub(super) struct Args {
     /// Wait so much longer for caches: for clients that bridge outages of DNS (outage_grace)
     #[arg(long, value_name = "SPAN", default_value = "0", value_parser = span)]
     margin: Duration,
-    /// How long hosts have to load the certificate that was signed last, before the old key is withdrawn [default: 1h]
+    /// How long hosts have to load the certificate that was signed last, before the old key is withdrawn [default: 2d]
     #[arg(long, value_name = "SPAN", value_parser = span)]
     settle: Option<Duration>,
     #[command(flatten)]
     primary: Primary,
 }
 
-const _: () = assert!(SETTLE.as_secs() == 3600, "the help names the default");
+const _: () = assert!(SETTLE.as_secs() == 172_800, "the help names the default");
 
 /// One command's work on one CA.
 struct Run<'a> {
@@ -115,9 +116,8 @@ enum Leg {
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let known = args.which.folder(&args.primary)?;
     let folder = args.which.path(&args.primary)?;
-    let Some(known) = known else { return Err(ca_error(CaError::Absent(folder))) };
+    let known = Ca::open(&folder).map_err(ca_error)?;
     let names = args.which.names(Some(&known), &args.primary)?;
     let run = Run { args: &args, folder, keys: Keys::new(&Passphrase::default())?, cx };
     {

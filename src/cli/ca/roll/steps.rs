@@ -11,7 +11,7 @@ use crate::cli::publish::primary::{self, Target};
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::journal::{Entry, Event};
-use crate::proto::issuance::{KeyDigest, KeyState};
+use crate::proto::issuance::{Authority, AuthorityError, KeyDigest, KeyState};
 use crate::proto::moment;
 use crate::proto::name::Name;
 use crate::proto::plan::Intent;
@@ -34,10 +34,11 @@ impl Run<'_> {
                 self.cx.out.warn("a server shows the new key no more: the wait for caches begins anew");
                 situation.mark(&Mark::Lost { ttl })?;
             }
-            Step::Publish => {
+            Step::Publish { old } => {
+                let old = old.then(|| situation.old().clone());
+                let keys: Vec<HostKey> = old.into_iter().chain([situation.new_key().clone()]).collect();
                 for at in &situation.at {
-                    let new = std::slice::from_ref(situation.new_key());
-                    let kind = put(at, new, (None, false), &self.args.primary, self.cx).await?;
+                    let kind = put(at, &keys, (None, false), &self.args.primary, self.cx).await?;
                     if kind.is_some() {
                         return Ok(kind);
                     }
@@ -90,7 +91,7 @@ impl Run<'_> {
         let old = situation.old();
         if !situation.is_old_revoked {
             let more = Map::from_iter([("by".to_owned(), json!("ca roll --emergency"))]);
-            let event = Event::Revoke { key: KeyDigest::from(old), more };
+            let event = Event::Revoke { key: KeyDigest::from(old).into(), more };
             situation.ca.journal().append(&Entry { time: verifier::now(), event }).map_err(ca_error)?;
         }
         may_crash("revoke", "between");
@@ -131,10 +132,7 @@ impl Run<'_> {
 
     fn update(
         &self,
-        change: impl FnOnce(
-            crate::proto::issuance::Authority,
-        )
-            -> Result<crate::proto::issuance::Authority, crate::proto::issuance::AuthorityError>,
+        change: impl FnOnce(Authority) -> Result<Authority, AuthorityError>,
     ) -> Result<(), Error> {
         let mut ca: Ca = self.open()?;
         ca.update(change).map_err(ca_error)

@@ -55,7 +55,7 @@ pub(super) fn word(step: &Step) -> &'static str {
     match step {
         Step::Idle | Step::Wait(_) => "wait",
         Step::Begin => "begin",
-        Step::Publish => "publish",
+        Step::Publish { .. } => "publish",
         Step::Spread => "spread",
         Step::Lost => "lost",
         Step::Switch => "switch",
