@@ -103,7 +103,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let source = match (&args.public_key, &args.key_file) {
         (Some(file), _) => KeySource::Agent(one_key(file, cx).await?),
         (None, Some(file)) => KeySource::File(file.clone()),
-        (None, None) => KeySource::New(args.key_type.into(), new_passphrase(args.passphrase, &args.known).await?),
+        (None, None) => {
+            KeySource::New(args.key_type.into(), new_passphrase(args.passphrase, &args.known).await?)
+        }
     };
     let is_bare = matches!(source, KeySource::New(_, None));
     let keys = Keys::new(&Passphrase::default())?;

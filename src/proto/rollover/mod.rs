@@ -242,8 +242,7 @@ fn emergency(facts: &Facts<'_>, old: &Digest, is_switched: bool) -> Step {
     if !is_switched {
         return Step::Switch;
     }
-    let is_revoked =
-        |sight: &Sight| sight.revoked.as_ref().is_ok_and(|set| set.everywhere.contains(old));
+    let is_revoked = |sight: &Sight| sight.revoked.as_ref().is_ok_and(|set| set.everywhere.contains(old));
     let vouches = |sight: &Sight| sight.ca.as_ref().is_ok_and(|set| set.anywhere.contains(old));
     let believes = |sight: &Sight| vouches(sight) || !is_revoked(sight);
     if facts.sights.iter().any(|sight| sight.is_primary && believes(sight)) {

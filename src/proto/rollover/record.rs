@@ -90,7 +90,8 @@ impl Mark {
 
     /// For the journal: in the roll from `old` to `new`.
     pub fn event(&self, old: KeyDigest, new: KeyDigest) -> Event {
-        let key = |key: KeyDigest| json!({ "type": key.key_type.name(), "sha256": HEXLOWER.encode(&key.sha256) });
+        let key =
+            |key: KeyDigest| json!({ "type": key.key_type.name(), "sha256": HEXLOWER.encode(&key.sha256) });
         let mut more = Map::new();
         more.insert("step".to_owned(), self.name().into());
         more.insert("old".to_owned(), key(old));

@@ -121,7 +121,11 @@ fn who_says_nothing_is_waited_for() {
         }
         assert_eq!(decide(&after(&spread, &sights, &[])), waits, "{name}: nothing is withdrawn");
     }
-    assert_eq!(decide(&before(Some(&roll()), &[])), Step::Wait(Wait::Servers(Vec::new())), "no server at all");
+    assert_eq!(
+        decide(&before(Some(&roll()), &[])),
+        Step::Wait(Wait::Servers(Vec::new())),
+        "no server at all"
+    );
     // One address of two that lags.
     let present = |keys: &[u8]| Present::new(TTL, keys.iter().map(|key| Sshfp::sha256_of(4, &[*key; 32])));
     let (all, some) = (present(&[1, 2]), present(&[1]));
@@ -149,7 +153,11 @@ fn after_the_switch_the_old_key_stays_until_no_host_needs_it() {
     assert_eq!(decide(&settling), Step::Wait(Wait::Settle { until: NOW + 10 }));
     assert_eq!(decide(&Facts { now: NOW + 10, ..settling }), Step::Withdraw);
     let long = Facts { settle: u64::MAX, ..settling };
-    assert_eq!(decide(&long), Step::Wait(Wait::Settle { until: NOW - 100 + 86_400 }), "no longer than it is good");
+    assert_eq!(
+        decide(&long),
+        Step::Wait(Wait::Settle { until: NOW - 100 + 86_400 }),
+        "no longer than it is good"
+    );
     // Not for another key, not for fewer names, not by another CA, not if that is over itself.
     for other in [
         certificate(NEW, 8, &["web1"], NOW),

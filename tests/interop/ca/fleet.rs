@@ -167,9 +167,8 @@ impl Clients<'_> {
 fn fifty_hosts_are_reached_by_one_record_at_every_step_of_a_roll() {
     let fleet = Fleet::start();
     assert_eq!(fleet.sshd.len(), HOSTS);
-    let plan = (0..HOSTS).fold(Tree::plan(), |plan, host| {
-        plan.record(&format!("{}. A {}", name(host), addr(host, 22).ip()))
-    });
+    let plan = (0..HOSTS)
+        .fold(Tree::plan(), |plan, host| plan.record(&format!("{}. A {}", name(host), addr(host, 22).ip())));
     let primary = Primary::Bind(Box::new(plan.start()));
     let world = World::new(&primary);
     run_ok(world.dns("publish").args(["--ttl", TTL]));
@@ -187,7 +186,11 @@ fn fifty_hosts_are_reached_by_one_record_at_every_step_of_a_roll() {
         run(&mut sign, LIMIT).code == Some(0)
     });
     assert_eq!(signed, all());
-    assert_eq!((primary.records(CA).0.len(), primary.records(REVOKED).0.len()), (1, 1), "one record, and the sentinel");
+    assert_eq!(
+        (primary.records(CA).0.len(), primary.records(REVOKED).0.len()),
+        (1, 1),
+        "one record, and the sentinel"
+    );
     assert!(primary.records(&name(0)).0.is_empty(), "hosts have none");
 
     // What it costs.
@@ -195,7 +198,8 @@ fn fifty_hosts_are_reached_by_one_record_at_every_step_of_a_roll() {
     assert_eq!(clients.reach("warm"), all());
     let asked = resolver.asked().len();
     let names: Vec<String> = resolver.asked().iter().map(|(_, dns)| format!("{:?}", dns.name)).collect();
-    let of_sets = names.iter().filter(|name| name.contains("_ca._ssh") || name.contains("_revoked._ssh")).count();
+    let of_sets =
+        names.iter().filter(|name| name.contains("_ca._ssh") || name.contains("_revoked._ssh")).count();
     eprintln!("{asked} questions for {HOSTS} hosts, {of_sets} of them for the sets");
     assert!(asked <= 7 * HOSTS && of_sets <= HOSTS, "{asked} questions, {of_sets} for the sets");
     resolver.honest();

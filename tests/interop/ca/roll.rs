@@ -20,6 +20,34 @@ on_bind_and_knot! {
     in_an_emergency_the_old_key_is_revoked_at_once
 }
 
+const README: &str = include_str!("../../../README.md");
+
+#[test]
+fn the_lines_of_the_readme_run_as_they_stand() {
+    let primary = Primary::bind();
+    let world = World::new(&primary);
+    world.sign("web7");
+    let lines: Vec<&str> =
+        README.lines().filter_map(|line| line.strip_prefix("    sshanchor ca roll ")).collect();
+    let codes = [5, 5, 5, 0, 0];
+    assert_eq!(lines.len(), codes.len(), "{lines:#?}");
+    for (line, code) in lines.into_iter().zip(codes) {
+        let typed = line.split('#').next().unwrap().replace("example.com", "example.test");
+        let typed = typed.replace("192.0.2.53", &primary.addr().to_string());
+        let typed = typed.replace(" ca.key", &format!(" {}", primary.tsig("ca").display()));
+        let mut made = primary.sandbox().sshanchor();
+        made.env("SSHANCHOR_STATE", primary.sandbox().join("state")).args(["ca", "roll"]);
+        // Its NS record leads to port 53.
+        made.args(typed.split_ascii_whitespace()).args(["--check-server", &primary.addr().to_string()]);
+        let finished = run(&mut made, LIMIT);
+        assert_eq!(finished.code, Some(code), "{line}: {finished:#?}");
+        if line.starts_with("--status") {
+            world.rolls_until(&[], 5, "hosts");
+        }
+    }
+    assert_eq!(world.in_dns(), world.records_of(&["current"]));
+}
+
 /// A CA whose key is published with a TTL of a second.
 pub struct World<'a> {
     pub primary: &'a Primary,
@@ -156,10 +184,7 @@ fn a_roll_from_its_beginning_to_its_end(primary: &Primary) {
     assert_eq!(world.records_of(&["retired"]), first);
     assert_eq!(world.in_dns(), world.records_of(&["current", "retired"]), "both stand there");
     // One renews, as hosts do: due because the CA has changed. Others are signed anew, revoked, gone.
-    let renew = run(
-        world.local("renew").args(["--json", "--no-reload", "--host-key"]).arg(&web4),
-        LIMIT,
-    );
+    let renew = run(world.local("renew").args(["--json", "--no-reload", "--host-key"]).arg(&web4), LIMIT);
     assert_eq!((renew.code, &renew.json()["status"]), (Some(0), &"written".into()), "{renew:#?}");
     world.sign("web1");
     let told = world.rolls(&[], 5, "hosts");
@@ -184,9 +209,22 @@ fn a_roll_from_its_beginning_to_its_end(primary: &Primary) {
     // The next one begins where this one has ended; text is for people.
     let finished = run(world.dns("roll").arg("--start"), LIMIT);
     assert_eq!(finished.code, Some(5), "{finished:#?}");
-    assert!(finished.stdout.contains("done: the new key is published beside the old one; every server shows it"));
+    assert!(
+        finished.stdout.contains("done: the new key is published beside the old one; every server shows it")
+    );
     assert!(finished.stdout.contains("caches may hold the CA set without the new key"), "{finished:#?}");
-    let finished = run(world.dns("roll").args(["--wait", "--settle", "0", "--skip", "web1.example.test", "--skip", "web4.example.test"]), LIMIT);
+    let finished = run(
+        world.dns("roll").args([
+            "--wait",
+            "--settle",
+            "0",
+            "--skip",
+            "web1.example.test",
+            "--skip",
+            "web4.example.test",
+        ]),
+        LIMIT,
+    );
     assert_eq!(finished.code, Some(0), "--wait stays until all is done: {finished:#?}");
     assert!(finished.stdout.contains("only the new key signs"), "{finished:#?}");
     assert_eq!(world.in_dns(), world.records_of(&["current"]));
@@ -228,8 +266,14 @@ fn killed_wherever_it_writes_something_down_it_goes_on(primary: &Primary) {
     what_signs_stands_in_dns(&world, "start:between");
     assert_eq!(world.roll(&["--start"]).code, Some(2), "one is under way");
     for place in [
-        "begin:before", "begin:after", "publish:before", "publish:after", "spread:before", "spread:after",
-        "switch:before", "switch:between",
+        "begin:before",
+        "begin:after",
+        "publish:before",
+        "publish:after",
+        "spread:before",
+        "spread:after",
+        "switch:before",
+        "switch:between",
     ] {
         is_killed(&world, place, &[]);
         what_signs_stands_in_dns(&world, place);
@@ -291,8 +335,14 @@ fn in_an_emergency_the_old_key_is_revoked_at_once(primary: &Primary) {
     assert!(world.journal().contains(&"revoke".to_owned()), "{:?}", world.journal());
     let finished = run(world.dns("roll").args(["--settle", "0"]), LIMIT);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
-    assert!(finished.stdout.contains("2 hosts are refused until they have a certificate of the new key"), "{finished:#?}");
-    assert!(finished.stderr.contains("a client may still accept certificates of the old key"), "{finished:#?}");
+    assert!(
+        finished.stdout.contains("2 hosts are refused until they have a certificate of the new key"),
+        "{finished:#?}"
+    );
+    assert!(
+        finished.stderr.contains("a client may still accept certificates of the old key"),
+        "{finished:#?}"
+    );
     assert_eq!(world.in_dns(), world.records_of(&["current"]));
     assert_eq!(primary.records(REVOKED).0, sorted(&[SENTINEL, &first[0]]));
     assert_eq!(world.journal().iter().filter(|event| *event == "revoke").count(), 1);

@@ -161,7 +161,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
             Leg::Next(_) => return Ok(Some(Kind::Pending)),
             Leg::Waiting(wait) if args.wait => tokio::time::sleep(pause(&wait)).await,
             Leg::Waiting(_) if args.primary.is_dry_run() => return Ok(None),
-            Leg::Waiting(Wait::Servers(lagging)) if lagging.iter().any(|lag| lag.is_primary && lag.silence.is_some()) => {
+            Leg::Waiting(Wait::Servers(lagging))
+                if lagging.iter().any(|lag| lag.is_primary && lag.silence.is_some()) =>
+            {
                 return Ok(Some(Kind::Failure));
             }
             Leg::Waiting(_) => return Ok(Some(Kind::Pending)),
@@ -209,7 +211,8 @@ impl Run<'_> {
             return Err(error.hint("begin one: sshanchor ca roll --start"));
         }
         if args.abort && ca.authority().keys().iter().any(|key| key.state == KeyState::Retired) {
-            let message = format!("the new key {} signs already: hosts show certificates of it", ca.public_key());
+            let message =
+                format!("the new key {} signs already: hosts show certificates of it", ca.public_key());
             return Err(Error::usage("too-late", message)
                 .hint("go on with sshanchor ca roll; afterwards roll over to yet another key"));
         }
@@ -224,7 +227,8 @@ impl Run<'_> {
             for sight in sights(names, &args.primary, cx).await?.iter().filter(|sight| sight.is_primary) {
                 let set = sight.ca.as_ref().map_err(|why| Error::failure("no-answer", why))?;
                 if !set.everywhere.contains(&old) {
-                    let message = format!("_ca._ssh.{} does not hold the CA's key {}", sight.at, ca.public_key());
+                    let message =
+                        format!("_ca._ssh.{} does not hold the CA's key {}", sight.at, ca.public_key());
                     return Err(Error::usage("not-published", message)
                         .hint("publish it first: sshanchor ca publish; if it has leaked: --emergency"));
                 }
@@ -253,7 +257,8 @@ impl Run<'_> {
     async fn leg(&self, names: &[Name], done: &mut Vec<&'static str>) -> Result<(Situation, Leg), Error> {
         for _ in 0..MOST_STEPS {
             let situation = Situation::read(self.open()?, names, &self.args.primary, self.cx).await?;
-            let is_of_others = situation.roll.is_some() && situation.at != names && self.args.which.names_any();
+            let is_of_others =
+                situation.roll.is_some() && situation.at != names && self.args.which.names_any();
             if situation.is_under_way() && is_of_others {
                 let at: Vec<String> = situation.at.iter().map(Name::to_string).collect();
                 let error = Error::usage("ca-name", format!("the roll is at {}", at.join(", ")));
@@ -303,8 +308,11 @@ impl Run<'_> {
             }
             let is_for = |names: &[String]| names.contains(&host);
             if !situation.certificates.iter().any(|standing| is_for(&standing.issued.principals)) {
-                return Err(Error::usage("no-certificate", format!("the CA has signed no certificate for {host}"))
-                    .hint("sshanchor ca list has the names"));
+                return Err(Error::usage(
+                    "no-certificate",
+                    format!("the CA has signed no certificate for {host}"),
+                )
+                .hint("sshanchor ca list has the names"));
             }
             skipped.push(host);
         }

@@ -143,7 +143,8 @@ impl Told {
                 until = Some(*moment);
             }
             Progress::Waiting(Wait::Hosts(places)) => {
-                open = places.iter().filter_map(|at| situation.certificates.get(*at)).map(Host::from).collect();
+                open =
+                    places.iter().filter_map(|at| situation.certificates.get(*at)).map(Host::from).collect();
             }
             _ => {}
         }
@@ -186,7 +187,9 @@ impl Told {
         }
         match progress {
             Progress::Done if self.aborted => lines.push("given up: the old key signs as before".to_owned()),
-            Progress::Done => lines.push("the roll is done: only the new key signs, and stands in DNS".to_owned()),
+            Progress::Done => {
+                lines.push("the roll is done: only the new key signs, and stands in DNS".to_owned())
+            }
             Progress::Failed => lines.push("it stays where it is; run this again".to_owned()),
             Progress::Next(step) => lines.push(format!("next: {}", future(step))),
             Progress::Waiting(Wait::Servers(_)) => {
