@@ -146,7 +146,7 @@ fn after_the_switch_the_old_key_stays_until_no_host_needs_it() {
     let old = certificate(OLD, 7, &["web1"], NOW - 100);
     let new = certificate(NEW, 7, &["web1"], NOW - 50);
     let hosts = Step::Wait(Wait::Hosts(vec![0]));
-    assert_eq!(decide(&after(&roll, &there, &[old.clone()])), hosts);
+    assert_eq!(decide(&after(&roll, &there, std::slice::from_ref(&old))), hosts);
     assert_eq!(decide(&after(&roll, &there, &[old.clone(), new.clone()])), Step::Withdraw, "its twin");
     let certificates = [old.clone(), new.clone()];
     let settling = Facts { settle: 60, ..after(&roll, &there, &certificates) };
@@ -178,7 +178,7 @@ fn after_the_switch_the_old_key_stays_until_no_host_needs_it() {
     let later = certificate(OLD, 7, &["web1"], NOW - 60);
     assert_eq!(decide(&after(&roll, &there, &[old.clone(), later])), Step::Wait(Wait::Hosts(vec![1])));
     let given_up = Roll { skipped: ["web1".to_owned()].into(), ..roll.clone() };
-    assert_eq!(decide(&after(&given_up, &there, &[old.clone()])), Step::Withdraw);
+    assert_eq!(decide(&after(&given_up, &there, std::slice::from_ref(&old))), Step::Withdraw);
     let other = Roll { skipped: ["web2".to_owned()].into(), ..roll.clone() };
     assert_eq!(decide(&after(&other, &there, &[old])), hosts);
     // The new key has to be everywhere when the old one goes.

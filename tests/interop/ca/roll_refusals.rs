@@ -141,7 +141,7 @@ fn what_is_no_roll_is_refused() {
     world.rolls(&["--at", "example.test"], 5, "caches");
     assert_eq!(world.keys().len(), 2);
     let finished = run(command(&primary, "roll", "ca").args(["--ca", "/nowhere"]), LIMIT);
-    assert!(finished.code == Some(2) && finished.stderr.contains("holds no CA"), "{finished:#?}");
+    assert!(finished.code == Some(2) && finished.stderr.contains("there is no CA in"), "{finished:#?}");
 }
 
 #[test]
