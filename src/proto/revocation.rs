@@ -42,6 +42,12 @@ pub fn owner(at: &Name) -> Result<Name, NameError> {
     at.child(b"_ssh")?.child(b"_revoked")
 }
 
+/// X of `_ca._ssh.X` and of `_revoked._ssh.X`; none of other names.
+pub fn domain_of(owner: &Name) -> Option<Name> {
+    let at = owner.parent()?.parent()?;
+    (ca_owner(&at).as_ref() == Ok(owner) || self::owner(&at).as_ref() == Ok(owner)).then_some(at)
+}
+
 /// The digests of a revoked set that had its sentinel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevokedSet {

@@ -256,7 +256,15 @@ pub fn nothing_vouches(evidence: &Evidence, policy: &Policy, now: u64) -> Reason
         return Reason::Clock { now, not_before: RELEASED };
     }
     let counting: Vec<Sshfp> = evidence.counting(policy, now).flat_map(|(_, records)| records).collect();
-    if counting.iter().any(Sshfp::is_usable) && policy.require != Require::Ca {
+    let is_usable = counting.iter().any(Sshfp::is_usable);
+    // Records of the host are not what is missing where a CA has to vouch and none does.
+    if (is_usable || policy.require == Require::Ca)
+        && evidence.ca_sets(policy, now).next().is_none()
+        && let Some(reason) = ca::missing_ca(evidence, policy, now)
+    {
+        return reason;
+    }
+    if is_usable {
         return Reason::NoAllowedType { host, allowed: policy.algorithms.clone() };
     }
     if !counting.is_empty() {

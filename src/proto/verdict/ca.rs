@@ -58,15 +58,20 @@ pub(super) fn by_certificate(
 
 /// Why no CA may vouch for the host.
 fn no_ca(evidence: &Evidence, policy: &Policy, now: u64) -> Reason {
+    missing_ca(evidence, policy, now).unwrap_or_else(|| nothing_vouches(evidence, policy, now))
+}
+
+/// Where policy asks for a CA: why none may vouch for the host.
+pub(super) fn missing_ca(evidence: &Evidence, policy: &Policy, now: u64) -> Option<Reason> {
     let host = evidence.host().clone();
-    if policy.require == Require::Either {
-        return nothing_vouches(evidence, policy, now);
+    if !matches!(policy.require, Require::Ca | Require::Both) {
+        return None;
     }
     match (evidence.host_zone(now), evidence.ca_failure(policy, now), evidence.zone_failure()) {
-        (Some(_), Some(cause), _) => Reason::NoCa { host, cause: Box::new(cause.clone()) },
-        (None, _, Some(cause)) => Reason::NoHostZone { host, cause: Box::new(cause.clone()) },
-        (Some(zone), None, _) => Reason::NoCaCounts { host, zone: zone.clone() },
-        (None, _, None) => nothing_vouches(evidence, policy, now),
+        (Some(_), Some(cause), _) => Some(Reason::NoCa { host, cause: Box::new(cause.clone()) }),
+        (None, _, Some(cause)) => Some(Reason::NoHostZone { host, cause: Box::new(cause.clone()) }),
+        (Some(zone), None, _) => Some(Reason::NoCaCounts { host, zone: zone.clone() }),
+        (None, _, None) => None,
     }
 }
 
