@@ -23,12 +23,13 @@ use zeroize::Zeroizing;
 
 use super::exec::shell::stopped;
 use super::terminal::Terminal;
-use super::{Context, agent_socket};
+use super::{Context, agent_socket, host_name};
 use crate::agent::state::State;
 use crate::error::{Error, Kind};
 use crate::proto::duration;
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::KeyDigest;
+use crate::proto::name::HostName;
 use crate::ssh::ca::{Access, Ca, CaError};
 use crate::ssh::identity::Ask;
 
@@ -196,6 +197,11 @@ pub(super) fn ca_error(error: CaError) -> Error {
     );
     let kind = if is_usage { Kind::Usage } else { Kind::Failure };
     Error { hint: error.hint(), ..Error::new(kind, error.reason(), &error) }
+}
+
+/// A host or domain on the command line. Nothing is proven of it here: an address is a slip like any other.
+fn name(text: &str) -> Result<HostName, Error> {
+    host_name(text).map_err(|error| Error { kind: Kind::Usage, ..error })
 }
 
 /// A span of time on the command line.

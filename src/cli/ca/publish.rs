@@ -68,7 +68,7 @@ pub(super) fn keys(files: &[PathBuf], folder: Option<&Ca>) -> Result<Vec<HostKey
             Ok(keys.map(|key| key.key.clone()).collect())
         }
         ([], None) => Err(Error::usage("no-ca", "which CA's keys?")
-            .hint("make a CA: sshanchor ca init; or name the public key of one: --ca-key FILE")),
+            .hint("make a CA: sshanchor ca init --domain example.com; or name the public key of one that is there: --ca-key FILE; or its folder: --ca FOLDER")),
         (files, _) => keys_of(files),
     }
 }

@@ -51,7 +51,8 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
             note(folder.as_ref(), cx, Event::other("withdraw", told(&owner, &keys)));
             let beside = revocation::owner(&at).map(|owner| owner.to_string()).unwrap_or_default();
             cx.out.note(&format!(
-                "hosts that show certificates of these CAs are unproven from now on; {beside} stays as it is"
+                "hosts that show certificates of these CAs, and have no records of their own, are accepted no more once caches \
+                 let go; {beside} stays as it is"
             ));
         }
         kinds.extend(kind);

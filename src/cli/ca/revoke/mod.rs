@@ -187,7 +187,7 @@ async fn may_undo(args: &Args, at: &Name, named: &[Named], authority: &Authority
     for key in named {
         let found: Vec<&Sshfp> = set.iter().filter(|r| r.fingerprint() == key.key.sha256).collect();
         if found.is_empty() {
-            return Err(Error::usage("not-revoked", format!("{} is not revoked at {owner}", key.by)));
+            return Err(Error::usage("not-revoked", format!("{} ({}) is not revoked at {owner}", key.record().fingerprint_text(), key.by)));
         }
         if !args.prune && !found.iter().all(|record| is_own(record)) {
             let message = format!("{} was revoked at {owner}, and not from here", key.by);
