@@ -8,7 +8,7 @@ use super::{Doctor, Group, files, no_config};
 use crate::dns::lookup::Lookups;
 use crate::dns::resolver::Resolver;
 use crate::fan_out::in_order;
-use crate::proto::chain::{Anchors, Answer};
+use crate::proto::chain::Anchors;
 use crate::proto::doctor::known_hosts::Remembered;
 use crate::proto::doctor::revocation::Sets;
 use crate::proto::doctor::ssh::Config;
@@ -26,7 +26,7 @@ use crate::ssh::known_hosts;
 
 /// Names above a host at which CA sets are looked for.
 const MAX_PLACES: usize = 8;
-/// Rounds of questions about CAs: the host's zone, their sets, what is beside those that lie elsewhere.
+/// Rounds of questions about CAs: the host's zone, its CA sets, what is beside those that lie elsewhere.
 const ROUNDS: usize = 4;
 
 /// A host, and what ssh makes of its name.
@@ -100,47 +100,41 @@ impl Doctor {
         let lookups = Lookups::new(resolver.clone(), anchors.clone(), self.now, deadline);
         let (host_keys, port_keys) = tokio::join!(lookups.prove(&at_host), lookups.prove(&at_port));
         let records = judge::chain::records_of(&host_keys, &port_keys);
+        let mut evidence = Evidence::new(host.clone(), port, host_keys.clone(), port_keys.clone());
         let policy = self.policies.of(&host.to_string());
-        let evidence = Evidence::new(host.clone(), port, host_keys.clone(), port_keys.clone());
-        let evidence = self.with_cas(&lookups, evidence, &policy).await;
-        let cas: Vec<&Answer> = evidence.ca_sets(&policy, self.now).map(|set| set.answer).collect();
-        let mut findings = judge::chain::judge(self.now, host, &host_keys, &port_keys, &cas);
+        for _ in 0..ROUNDS {
+            let needs = evidence.needs(&policy, Scope::Cas, self.now);
+            let asked = in_order(needs, MAX_PLACES, |question: Question| {
+                let lookups = lookups.clone();
+                async move { (question.clone(), lookups.prove(&question).await) }
+            });
+            for (question, outcome) in asked.await.unwrap_or_default() {
+                evidence.add(question, outcome);
+            }
+        }
+        let sufficient = evidence.sufficient_ca_sets(&policy, self.now);
+        let (sets, lacking) = match sufficient {
+            Ok(sets) => (sets, None),
+            Err(lacking) => (Vec::new(), Some(lacking)),
+        };
+        let mut findings = match (evidence.key_failure(), lacking) {
+            (Some(unproven), _) if !sets.is_empty() => {
+                judge::ca::judge_alone(self.now, host, unproven, &sets)
+            }
+            (Some(_), Some(lacking)) => vec![judge::ca::judge_lacking(host, lacking)],
+            _ => {
+                let mut findings = judge::chain::judge(self.now, host, &host_keys, &port_keys);
+                findings.extend(judge::ca::judge(host, &sets));
+                findings
+            }
+        };
         findings.extend(judge::policy::judge(self.now, &evidence, &policy));
-        let has_keys = !evidence.key_types(&policy, self.now).is_empty();
-        findings.extend(self.revocation(&lookups, host, &policy, has_keys).await);
+        findings.extend(self.revocation(&lookups, host, &policy).await);
         (findings, records)
     }
 
-    /// With the CA sets that may vouch for the host.
-    async fn with_cas(&self, lookups: &Lookups, mut evidence: Evidence, policy: &Policy) -> Evidence {
-        for _ in 0..ROUNDS {
-            let needs = evidence.needs(policy, Scope::Cas, self.now);
-            let asked = in_order(needs, MAX_PLACES, |question: Question| {
-                let lookups = lookups.clone();
-                async move {
-                    let outcome = lookups.prove(&question).await;
-                    (question, outcome)
-                }
-            });
-            match asked.await {
-                Ok(asked) if !asked.is_empty() => {
-                    asked.into_iter().for_each(|(question, outcome)| evidence.add(question, outcome));
-                }
-                _ => break,
-            }
-        }
-        evidence
-    }
-
     /// The CA sets above the host and the revoked sets beside them.
-    /// `has_keys`: the host is accepted by records of its own as well.
-    async fn revocation(
-        &self,
-        lookups: &Lookups,
-        host: &HostName,
-        policy: &Policy,
-        has_keys: bool,
-    ) -> Vec<Finding> {
+    async fn revocation(&self, lookups: &Lookups, host: &HostName, policy: &Policy) -> Vec<Finding> {
         let Ok(Some(zone)) = lookups.zone_of_host(host.name()).await else { return Vec::new() };
         let places = judge::revocation::places(host, &zone);
         let sets = in_order(places.into_iter().take(MAX_PLACES), MAX_PLACES, |at: Name| {
@@ -154,7 +148,7 @@ impl Doctor {
             }
         });
         let sets: Vec<Sets> = sets.await.unwrap_or_default().into_iter().flatten().collect();
-        judge::revocation::judge(self.now, host, &sets, policy, has_keys)
+        judge::revocation::judge(self.now, host, &sets, policy)
     }
 }
 

@@ -24,8 +24,10 @@ enum Source {
     Stored,
     /// What is stored, and DNS for what is not.
     Either,
-    /// DNS.
+    /// DNS, and in its outage what policy lets serve.
     Live,
+    /// DNS, and nothing else.
+    Fresh,
     /// What is stored, be it past its TTL: DNS has just been found not to answer.
     Grace,
 }
@@ -84,6 +86,17 @@ impl Verifier {
         }
     }
 
+    /// Everything that DNS proves about a host, now, be it of use or not: its keys, the CAs that may vouch for it, what is
+    /// revoked. Nothing that is stored serves.
+    pub async fn whole_evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
+        let [at_host, at_port] = owners(host, port)?;
+        let (host_keys, port_keys) =
+            tokio::join!(self.lookups.prove_live(&at_host), self.lookups.prove_live(&at_port));
+        let evidence = Evidence::new(host.clone(), port, host_keys, port_keys);
+        let evidence = self.complete(evidence, Scope::Keys, Source::Fresh).await;
+        Ok(self.complete(evidence, Scope::Cas, Source::Fresh).await)
+    }
+
     /// The same, with all that is to be known of the CAs that may vouch for the host.
     pub(super) async fn with_cas(&self, evidence: Evidence) -> Evidence {
         self.complete(evidence, Scope::Cas, Source::Either).await
@@ -135,17 +148,23 @@ impl Verifier {
             Source::Grace => {
                 self.stored(asked).or_else(|none| self.lookups.in_grace(asked, grace).ok_or(none))
             }
-            Source::Live => Err(Unproven::unanswered(asked.clone(), "it has yet to be asked for")),
+            Source::Live | Source::Fresh => {
+                Err(Unproven::unanswered(asked.clone(), "it has yet to be asked for"))
+            }
         };
         let is_live = match source {
             // A zone that had revoked keys is asked for them again once the TTL is over.
             Source::Stored => scope == Scope::Keys && self.lookups.has_grace(asked, u64::MAX),
             Source::Grace => false,
-            Source::Either | Source::Live => true,
+            Source::Either | Source::Live | Source::Fresh => true,
         };
         match stored {
             Err(_) if is_live => {
-                live(&self.lookups.with_patience(Instant::now() + self.left() / 2), asked, grace).await
+                let lookups = self.lookups.with_patience(Instant::now() + self.left() / 2);
+                match source {
+                    Source::Fresh => lookups.prove_live(asked).await,
+                    _ => live(&lookups, asked, grace).await,
+                }
             }
             stored => stored,
         }

@@ -98,7 +98,7 @@ fn configuration(folder: &Path, zones: &[Zone], keys: &[TsigKey], port: u16) -> 
   directory \"{folder}\"; key-directory \"{folder}\"; managed-keys-directory \"{folder}\";
   pid-file none; lock-file none; session-keyfile \"{folder}/session.key\"; geoip-directory none;
   listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
-  recursion no; notify no; dnssec-validation no; minimal-responses yes; allow-transfer {{ any; }};
+  check-names primary ignore; recursion no; notify no; dnssec-validation no; minimal-responses yes; allow-transfer {{ any; }};
 }};
 controls {{ }};\n"
     )

@@ -20,6 +20,10 @@ pub const KEY_TYPES: [(&str, &[&str]); 5] = [
     ("ed25519", &["-t", "ed25519"]),
 ];
 
+/// Those that are too small to prove anything.
+pub const WEAK_KEYS: [(&str, &[&str]); 2] =
+    [("rsa1024", &["-t", "rsa", "-b", "1024"]), ("rsa2047", &["-t", "rsa", "-b", "2047"])];
+
 /// A running sshd and the one key that it lets in.
 #[derive(Debug)]
 pub struct Sshd {
@@ -32,7 +36,7 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// An sshd with fresh host keys of `types` (of [`KEY_TYPES`]).
+    /// An sshd with fresh host keys of `types` (of [`KEY_TYPES`] or [`WEAK_KEYS`]).
     pub fn start(types: &[&str]) -> Sshd {
         Sshd::start_with(types, "")
     }
@@ -173,7 +177,7 @@ pub fn keygen(arguments: &[&str], file: &Path) {
 }
 
 fn host_key(sandbox: &Sandbox, name: &str) {
-    let (_, arguments) = KEY_TYPES.iter().find(|(n, _)| *n == name).unwrap();
+    let (_, arguments) = KEY_TYPES.iter().chain(&WEAK_KEYS).find(|(n, _)| *n == name).unwrap();
     keygen(arguments, &sandbox.join(&format!("host_{name}")));
 }
 

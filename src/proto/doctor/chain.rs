@@ -17,43 +17,33 @@ const LONG_TTL: u32 = 86_400;
 /// RSA zone keys below this, in bits, are weak (RFC 8624 leaves it to NIST SP 800-57, which says 2048).
 const MIN_RSA_BITS: usize = 2048;
 
-/// Judges at `now` (seconds since 1970) what was proven for `host`: at its own name, under its port label, and of the CAs
-/// that may vouch for it.
+/// Judges at `now` (seconds since 1970) what was proven for `host`: at its own name, and under its port label.
 pub fn judge(
     now: u64,
     host: &HostName,
     host_keys: &Result<Answer, Unproven>,
     port_keys: &Result<Answer, Unproven>,
-    cas: &[&Answer],
 ) -> Vec<Finding> {
     let proven: Vec<&Answer> = [host_keys, port_keys].into_iter().flatten().collect();
     let mut findings = Vec::new();
     match (host_keys, port_keys) {
-        (Err(unproven), Err(_)) if cas.is_empty() => findings.push(failure(host, unproven)),
-        (Err(unproven), Err(_)) => {
-            findings.extend(beside("chain", host, unproven));
-            findings.push(by_ca_alone(host, cas));
-        }
+        (Err(unproven), Err(_)) => findings.push(failure(host, unproven)),
         (Ok(_), Err(unproven)) => findings.extend(beside("port-label", host, unproven)),
         (Err(unproven), Ok(_)) => findings.extend(beside("chain", host, unproven)),
         (Ok(_), Ok(_)) => {}
     }
     for answer in &proven {
-        findings.push(chain(answer));
-        findings.push(replay(now, answer.data()));
-        findings.push(ends(now, answer));
-        findings.push(ttl(answer));
-        findings.push(zone_keys(answer));
-    }
-    for answer in cas {
-        findings.push(chain(answer));
-        findings.push(ends(now, answer));
-        findings.push(zone_keys(answer));
+        findings.extend(of_answer(now, answer));
     }
     if !proven.is_empty() {
         findings.push(fingerprints(host, &records(&proven)));
     }
     findings.into_iter().map(|finding| finding.of(host)).collect()
+}
+
+/// Judges at `now`, in seconds since 1970, one proof that holds: the way, how long it can be replayed, what is weak in it.
+pub(super) fn of_answer(now: u64, answer: &Answer) -> [Finding; 5] {
+    [chain(answer), replay(now, answer.data()), ends(now, answer), ttl(answer), zone_keys(answer)]
 }
 
 /// The usable SSHFP records that are proven for a host; none if no set is.
@@ -73,15 +63,6 @@ fn records(proven: &[&Answer]) -> Vec<Sshfp> {
 fn failure(host: &HostName, unproven: &Unproven) -> Finding {
     let message = format!("nothing vouches for {host} ({}): {unproven}", status_code(unproven));
     Finding::error("chain", host, message).remedy(hint_for(host.name(), unproven))
-}
-
-fn by_ca_alone(host: &HostName, cas: &[&Answer]) -> Finding {
-    let places: Vec<String> = cas.iter().map(|answer| answer.asked().name.to_string()).collect();
-    let message = format!(
-        "it has no proven record of its own, and needs none: it has to show a certificate of a CA at {}",
-        places.join(" or ")
-    );
-    Finding::ok("chain", host, message)
 }
 
 /// One of the two places is proven. Most hosts have nothing at the other; more than a plain absence is worth

@@ -1,7 +1,7 @@
 //! The CA sets above a host and the revoked sets beside them: are they there, and for how long can a revoked key still
 //! be accepted?
 
-use super::{Finding, Severity};
+use super::Finding;
 use crate::proto::chain::Answer;
 use crate::proto::denial::{Status, Unproven};
 use crate::proto::duration;
@@ -33,19 +33,18 @@ pub fn places(host: &HostName, zone: &Name) -> Vec<Name> {
 }
 
 /// Judges at `now`, in seconds since 1970, under the host's policy. The first of the sets are those of the host zone's
-/// apex. Nothing is said of a zone that has neither. `has_keys`: records of its own vouch for the host as well, so that it
-/// can do without a CA.
-pub fn judge(now: u64, host: &HostName, sets: &[Sets], policy: &Policy, has_keys: bool) -> Vec<Finding> {
+/// apex. Nothing is said of a zone that has neither.
+pub fn judge(now: u64, host: &HostName, sets: &[Sets], policy: &Policy) -> Vec<Finding> {
     let is_used = sets.iter().any(|sets| sets.ca.is_ok());
     let mut findings = Vec::new();
     for (at, sets) in sets.iter().enumerate() {
         // Accepts by a CA rest on the set of the apex and on those beside the CA sets.
         let is_needed = sets.ca.is_ok() || (at == 0 && is_used);
         match &sets.revoked {
-            Ok(answer) => findings.extend(proven(now, sets, answer, policy, has_keys)),
-            Err(unproven) if is_needed => findings.push(missing(sets, &unproven.to_string(), has_keys)),
+            Ok(answer) => findings.extend(proven(now, sets, answer, policy)),
+            Err(unproven) if is_needed => findings.push(missing(sets, &unproven.to_string())),
             Err(unproven) if unproven.status == Status::Bogus => {
-                findings.push(missing(sets, &unproven.to_string(), has_keys));
+                findings.push(missing(sets, &unproven.to_string()));
             }
             Err(_) => {}
         }
@@ -57,19 +56,16 @@ fn about(at: &Name) -> String {
     revocation::owner(at).map_or_else(|_| at.to_string(), |owner| format!("{owner} SSHFP"))
 }
 
-fn missing(sets: &Sets, why: &str, has_keys: bool) -> Finding {
+fn missing(sets: &Sets, why: &str) -> Finding {
     let message = format!("nobody is accepted by a CA, for the revoked keys are not proven: {why}");
-    let severity = if has_keys { Severity::Warning } else { Severity::Error };
-    Finding::new(severity, "revoked-set", about(&sets.at), message).remedy(format!(
-        "sshanchor ca publish --at {} --server PRIMARY --key-file KEY (it keeps the set)",
-        sets.at
-    ))
+    Finding::warning("revoked-set", about(&sets.at), message)
+        .remedy(format!("sshanchor ca publish --at {} --server PRIMARY --key-file KEY (it keeps the set)", sets.at))
 }
 
-fn proven(now: u64, sets: &Sets, answer: &Answer, policy: &Policy, has_keys: bool) -> Vec<Finding> {
+fn proven(now: u64, sets: &Sets, answer: &Answer, policy: &Policy) -> Vec<Finding> {
     let revoked = match RevokedSet::from_rdatas(answer.data().set().rdatas()) {
         Ok(revoked) => revoked,
-        Err(no_sentinel) => return vec![missing(sets, &no_sentinel.to_string(), has_keys)],
+        Err(no_sentinel) => return vec![missing(sets, &no_sentinel.to_string())],
     };
     let count = match revoked.digests().len() {
         0 => "no key is revoked".to_owned(),
