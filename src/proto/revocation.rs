@@ -91,6 +91,17 @@ impl RevokedSet {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_names_of_sets_lead_to_their_domain() {
+        let name = |text: &str| Name::from_text(text).unwrap();
+        for owner in ["_ca._ssh.example.test", "_revoked._ssh.example.test", "_CA._ssh.example.test"] {
+            assert_eq!(domain_of(&name(owner)), Some(name("example.test")), "{owner}");
+        }
+        for other in ["example.test", "_22._ssh.example.test", "_ca.example.test", "_ca", "."] {
+            assert_eq!(domain_of(&name(other)), None, "{other}");
+        }
+    }
+
     fn set(rdatas: &[&[u8]]) -> Result<RevokedSet, NoSentinel> {
         RevokedSet::from_rdatas(rdatas.iter().copied())
     }

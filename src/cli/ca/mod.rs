@@ -43,8 +43,12 @@ const MAX_PASSPHRASE: u64 = 1024;
 ///
 /// The CA lives in a folder (--ca): ca.json, what it is; ca_key, its private key, unless ssh-agent or a token holds that;
 /// journal.jsonl, what it has signed. Keep it on a machine of its own.
+///
+/// The way from nothing is that of the examples: init, publish, sign; then, on the host, a line HostCertificate in
+/// sshd_config, and ca renew daily.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: sshanchor ca init --domain example.com --passphrase\n         \
+#[command(after_help = "Examples: sshanchor ca init --domain example.com --passphrase\n          \
+    sshanchor ca publish --server 192.0.2.1 --key-file ca.key\n          \
     sshanchor ca sign --name web1.example.com --host-key ssh_host_ed25519_key.pub")]
 pub(super) struct Args {
     #[command(subcommand)]

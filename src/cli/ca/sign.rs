@@ -159,7 +159,8 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         cx.out.result(&Signed { file, issued: Told::from(&issued), text })?;
     }
     if is_written {
-        cx.out.note("the host shows it once sshd_config has a line HostCertificate FILE, and sshd is reloaded");
+        cx.out
+            .note("the host shows it once sshd_config has a line HostCertificate FILE, and sshd is reloaded");
     }
     Ok(None)
 }

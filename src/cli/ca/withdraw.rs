@@ -18,7 +18,7 @@ use crate::proto::revocation;
 /// be replayed until its signature expires: revoke the key of a CA that is no longer to be trusted (ca revoke).
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples: sshanchor ca withdraw --ca-key old_ca.pub --at example.com --server 192.0.2.1 --key-file ca.key\n          \
+    after_help = "Examples: sshanchor ca withdraw --ca-key old_ca.pub --at example.com \\\n            --server 192.0.2.1 --key-file ca.key\n          \
     sshanchor ca withdraw --server 192.0.2.1 --key-file ca.key --dry-run"
 )]
 pub(super) struct Args {

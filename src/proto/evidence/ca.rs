@@ -185,7 +185,8 @@ impl Evidence {
     /// What stands at the host's name is made from a wildcard, which tells no zone.
     pub(in crate::proto) fn wildcard(&self, now: u64) -> Option<&Unproven> {
         let is_wildcard = |cause: &&Unproven| matches!(cause.error, ChainError::Wildcard { .. });
-        let asked = || self.host_questions().filter_map(|question| self.others.get(&question)?.as_ref().err());
+        let asked =
+            || self.host_questions().filter_map(|question| self.others.get(&question)?.as_ref().err());
         self.host_zone(now).is_none().then(|| asked().find(is_wildcard)).flatten()
     }
 
