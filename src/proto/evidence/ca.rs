@@ -136,6 +136,34 @@ impl Evidence {
 
     /// The CA sets that count for the host at `now`, in seconds since 1970. None if policy takes no CA.
     pub fn ca_sets(&self, policy: &Policy, now: u64) -> impl Iterator<Item = CaSet<'_>> {
+        self.holding_ca_sets(policy, now).filter(move |set| policy.suffices(set.answer, now).is_ok())
+    }
+
+    /// The CA sets that suffice for an accept, with the revoked sets that have to be proven beside them; or of sets that
+    /// count, none of which suffices, what the first of them lacks. Empty if there are none.
+    pub fn sufficient_ca_sets(&self, policy: &Policy, now: u64) -> Result<Vec<CaSet<'_>>, (Name, Gap)> {
+        let (mut sufficient, mut lacking) = (Vec::new(), None);
+        for set in self.ca_sets(policy, now) {
+            let revoked =
+                self.revoked_of_zone(policy, now).and_then(|_| self.revoked_beside(&set, policy, now));
+            match revoked {
+                Ok(_) => sufficient.push(set),
+                Err(gap) => lacking = lacking.or(Some(gap)),
+            }
+        }
+        match lacking {
+            Some(gap) if sufficient.is_empty() => Err(gap),
+            _ => Ok(sufficient),
+        }
+    }
+
+    /// Why a CA set that holds at `now` and may speak for the host does not count.
+    pub(in crate::proto) fn ca_shortfall(&self, policy: &Policy, now: u64) -> Option<Shortfall> {
+        self.holding_ca_sets(policy, now).find_map(|set| policy.suffices(set.answer, now).err())
+    }
+
+    /// The CA sets that hold at `now` and may speak for the host, whether or not they suffice by policy.
+    fn holding_ca_sets(&self, policy: &Policy, now: u64) -> impl Iterator<Item = CaSet<'_>> {
         let zone = self.host_zone(now).filter(|_| policy.require != Require::Hostkey);
         let places = zone.map(|zone| (zone.clone(), self.places(policy, zone)));
         let places = places
@@ -143,9 +171,7 @@ impl Evidence {
             .flat_map(|(zone, places)| places.into_iter().map(move |at| (zone.clone(), at)));
         places.filter_map(move |(zone, at)| {
             let answer = self.answer_at(&at, revocation::ca_owner)?.as_ref().ok()?;
-            let counts = now <= answer.expires()
-                && speaks_for(answer, &at, &zone, revocation::ca_owner)
-                && policy.suffices(answer, now).is_ok();
+            let counts = now <= answer.expires() && speaks_for(answer, &at, &zone, revocation::ca_owner);
             let records = answer.data().set().rdatas().filter_map(|rdata| Sshfp::from_rdata(rdata).ok());
             let keys: Vec<Sshfp> = records.filter(Sshfp::is_usable).collect();
             (counts && !keys.is_empty()).then_some(CaSet { answer, keys })

@@ -1,372 +1,271 @@
-use proptest::prelude::*;
+mod world;
 
 use super::*;
 use crate::proto::hostkey::KeyType;
+use crate::proto::issuance::journal::{Entry, Line, read};
+use crate::proto::issuance::ledger::State;
 use crate::proto::issuance::{Issued, KeyDigest};
+use crate::proto::name::Name;
+use crate::proto::sshfp::Sshfp;
 
-const OLD: Key = Key([1; 32]);
-const NEW: Key = Key([2; 32]);
+const OLD: Digest = [1; 32];
+const NEW: Digest = [2; 32];
 const NOW: u64 = 1_800_000_000;
-const TTL: u32 = 3600;
+const TTL: u32 = 300;
 
-fn set(old: bool, new: bool) -> Seen {
-    Seen::Set { old, new, ttl: TTL }
-}
-
-/// All servers alike.
-fn seen(server: Seen, signing: Key, needed: usize) -> Observation {
-    let until = if needed > 0 { NOW + 999_999 } else { 0 };
-    Observation { primary: server, others: vec![server], signing, needed: Needed { count: needed, until } }
-}
-
-fn at(at: Stage) -> State {
-    State { at, ..start(None, OLD, NEW, DEFAULT_SETTLE, NOW).unwrap() }
-}
-
-#[test]
-fn a_roll_goes_from_stage_to_stage() {
-    let mut state = start(None, OLD, NEW, DEFAULT_SETTLE, NOW).unwrap();
-    let (both, signed) = (set(true, true), NOW + u64::from(TTL));
-    let lagging = Observation { primary: both, ..seen(set(true, false), OLD, 3) };
-    let settled = signed + 20 + DEFAULT_SETTLE;
-    let lagging_end = Observation { primary: set(false, true), ..seen(both, NEW, 0) };
-    for (observation, now, action, stage) in [
-        (seen(set(true, false), OLD, 3), NOW, Action::Publish, Stage::Publishing),
-        (lagging, NOW, Action::WaitForServers { left: 1 }, Stage::Publishing),
-        (seen(both, OLD, 3), NOW, Action::WaitUntil(signed), Stage::Propagating { until: signed }),
-        (seen(both, OLD, 3), signed - 1, Action::WaitUntil(signed), Stage::Propagating { until: signed }),
-        (seen(both, OLD, 3), signed, Action::SwitchSigning, Stage::Switching),
-        (
-            seen(both, NEW, 3),
-            signed + 1,
-            Action::WaitForReissue { left: 3, until: NOW + 999_999 },
-            Stage::Reissuing,
-        ),
-        (
-            seen(both, NEW, 1),
-            signed + 9,
-            Action::WaitForReissue { left: 1, until: NOW + 999_999 },
-            Stage::Reissuing,
-        ),
-        (seen(both, NEW, 0), signed + 20, Action::WaitUntil(settled), Stage::Settling { until: settled }),
-        (seen(both, NEW, 0), settled, Action::Withdraw, Stage::Withdrawing),
-        (lagging_end, settled + 1, Action::WaitForServers { left: 1 }, Stage::Withdrawing),
-        (seen(set(false, true), NEW, 0), settled + 2, Action::Done, Stage::Done),
-        (seen(set(false, true), NEW, 0), settled + 3, Action::Done, Stage::Done),
-    ] {
-        let (next, next_action) = step(&state, &observation, now).unwrap();
-        assert_eq!((next_action, next.at), (action, stage));
-        // Looked at again it is the same, and what is written down is read again.
-        assert_eq!(step(&next, &observation, now).unwrap(), (next.clone(), action));
-        let text = serde_json::to_string(&next).unwrap();
-        assert_eq!(serde_json::from_str::<State>(&text).unwrap(), next, "{text}");
-        assert!(!next.explain(&action).is_empty());
-        state = next;
+fn roll() -> Roll {
+    Roll {
+        new: NEW,
+        at: vec![Name::from_text("example.com").unwrap()],
+        began: NOW,
+        ttl: TTL,
+        spread: None,
+        is_emergency: false,
+        is_aborted: false,
+        skipped: BTreeSet::new(),
     }
-    let other = Key([3; 32]);
-    assert_eq!(start(Some(&state), NEW, other, 0, NOW).unwrap().at, Stage::Publishing);
 }
 
-#[test]
-fn what_goes_wrong_meanwhile_is_mended_or_waited_for() {
-    let both = set(true, true);
-    let step = |stage, seen: &Observation| {
-        let (state, action) = step(&at(stage), seen, NOW).unwrap();
-        (state.at, action)
-    };
-    let propagating = Stage::Propagating { until: NOW };
-    assert_eq!(step(propagating, &seen(set(true, false), OLD, 1)), (Stage::Publishing, Action::Publish));
-    let silent = Observation { others: vec![Seen::Silent], ..seen(both, OLD, 1) };
-    let wait = Action::WaitForServers { left: 1 };
-    assert_eq!(step(propagating, &silent), (Stage::Publishing, wait));
-    assert_eq!(step(Stage::Switching, &silent), (Stage::Publishing, wait));
-    let silent = Observation { primary: Seen::Silent, ..seen(both, OLD, 1) };
-    assert_eq!(step(Stage::Publishing, &silent), (Stage::Publishing, wait));
-    // A backup of the CA's folder brought the old key back.
-    assert_eq!(step(Stage::Reissuing, &seen(both, OLD, 0)), (Stage::Switching, Action::SwitchSigning));
-    let settling = Stage::Settling { until: NOW };
-    assert_eq!(step(settling, &seen(both, OLD, 0)), (Stage::Switching, Action::SwitchSigning));
-    // The set was put back to what it was.
-    for old in [true, false] {
-        let lost = set(old, !old);
-        assert_eq!(step(settling, &seen(lost, NEW, 0)), (Stage::Reissuing, Action::Publish));
+fn shown(keys: &[Digest]) -> Shown {
+    let keys: BTreeSet<Digest> = keys.iter().copied().collect();
+    Shown { everywhere: keys.clone(), anywhere: keys, ttl: TTL }
+}
+
+fn sight(server: &str, keys: &[Digest]) -> Sight {
+    Sight {
+        at: "example.com".into(),
+        server: server.into(),
+        is_primary: server == "primary",
+        ca: Ok(shown(keys)),
+        revoked: Ok(shown(&[[0; 32]])),
     }
-    assert!(matches!(step(settling, &seen(both, NEW, 1)), (Stage::Reissuing, Action::WaitForReissue { .. })));
-    assert_eq!(step(Stage::Withdrawing, &seen(both, NEW, 0)), (Stage::Withdrawing, Action::Withdraw));
-    assert!(matches!(step(Stage::Withdrawing, &seen(both, NEW, 1)).1, Action::WaitForReissue { .. }));
-    assert_eq!(
-        step(Stage::Withdrawing, &seen(set(false, true), NEW, 1)),
-        (Stage::Reissuing, Action::Publish)
-    );
 }
 
-#[test]
-fn a_ttl_that_was_longer_before_counts() {
-    let long = Seen::Set { old: true, new: false, ttl: 9 * TTL };
-    let (state, action) = step(&at(Stage::Publishing), &seen(long, OLD, 1), NOW).unwrap();
-    assert_eq!(action, Action::Publish);
-    let (_, action) = step(&state, &seen(set(true, true), OLD, 1), NOW).unwrap();
-    assert_eq!(action, Action::WaitUntil(NOW + 9 * u64::from(TTL)));
+fn both(keys: &[Digest]) -> Vec<Sight> {
+    vec![sight("primary", keys), sight("second", keys)]
 }
 
-#[test]
-fn what_is_unsafe_is_refused() {
-    let both = set(true, true);
-    assert_eq!(start(None, OLD, OLD, 0, NOW), Err(Refusal::SameKey(OLD)));
-    let present = at(Stage::Reissuing);
-    assert_eq!(start(Some(&present), NEW, OLD, 0, NOW), Err(Refusal::UnderWay { old: OLD, new: NEW }));
-    let newer = State { version: 2, ..at(Stage::Publishing) };
-    assert_eq!(step(&newer, &seen(both, OLD, 0), NOW), Err(Refusal::Version(2)));
-
-    let withdraw = |stage, observation: &Observation| may_withdraw(&at(stage), observation, NOW);
-    assert_eq!(withdraw(Stage::Settling { until: NOW }, &seen(both, NEW, 0)), Ok(()));
-    let late = Stage::Settling { until: NOW + 1 };
-    assert_eq!(withdraw(late, &seen(both, NEW, 0)), Err(Refusal::Settling(NOW + 1)));
-    let unsettled = Err(Refusal::Settling(NOW + DEFAULT_SETTLE));
-    assert_eq!(withdraw(Stage::Reissuing, &seen(both, NEW, 0)), unsettled);
-    assert_eq!(withdraw(Stage::Withdrawing, &seen(both, OLD, 0)), Err(Refusal::Signing(OLD)));
-    let in_use = Refusal::InUse(Needed { count: 2, until: NOW + 999_999 });
-    assert_eq!(withdraw(Stage::Withdrawing, &seen(both, NEW, 2)), Err(in_use));
-    assert_eq!(withdraw(Stage::Withdrawing, &seen(set(true, false), NEW, 0)), Err(Refusal::NoOther));
-    let silent = Observation { others: vec![Seen::Silent], ..seen(both, NEW, 0) };
-    assert_eq!(withdraw(Stage::Withdrawing, &silent), Err(Refusal::NoOther));
-
-    let forget = |observation: &Observation| may_forget(&at(Stage::Publishing), observation);
-    assert_eq!(forget(&seen(set(true, false), OLD, 5)), Ok(()));
-    assert_eq!(forget(&seen(both, OLD, 0)), Err(Refusal::Published(NEW)));
-    assert_eq!(forget(&seen(set(true, false), NEW, 0)), Err(Refusal::Signing(NEW)));
-    let silent = Observation { others: vec![Seen::Silent], ..seen(set(true, false), OLD, 0) };
-    assert_eq!(forget(&silent), Err(Refusal::Published(NEW)));
-}
-
-fn certificate(ca: Key, key: u8, names: &[&str], state: ledger::State) -> Standing {
+/// A certificate for this host's key, good for a day.
+fn certificate(ca: Digest, host: u8, names: &[&str], time: u64) -> Standing {
     let issued = Issued {
         serial: 1,
         key_id: "x".into(),
-        principals: names.iter().map(|&name| name.to_owned()).collect(),
-        key: KeyDigest { key_type: KeyType::Ed25519, sha256: [key; 32] },
-        ca_sha256: ca.0,
-        valid_after: NOW,
-        valid_before: NOW + u64::from(key),
+        principals: names.iter().map(|name| (*name).to_owned()).collect(),
+        key: KeyDigest { key_type: KeyType::Ed25519, sha256: [host; 32] },
+        ca_sha256: ca,
+        valid_after: time,
+        valid_before: time + 86_400,
         blob: Vec::new(),
     };
-    Standing { time: NOW, issued, state }
+    Standing { time, issued, state: State::Valid }
+}
+
+/// Before the switch.
+fn before<'a>(roll: Option<&'a Roll>, sights: &'a [Sight]) -> Facts<'a> {
+    let (current, next, retired) = (OLD, Some(NEW), None);
+    Facts { now: NOW, current, next, retired, roll, sights, certificates: &[], margin: 0, settle: 0 }
+}
+
+/// After it.
+fn after<'a>(roll: &'a Roll, sights: &'a [Sight], certificates: &'a [Standing]) -> Facts<'a> {
+    let (current, next, retired) = (NEW, None, Some(OLD));
+    Facts { now: NOW, current, next, retired, roll: Some(roll), sights, certificates, margin: 0, settle: 0 }
+}
+
+fn lagging(server: &str) -> Vec<Lag> {
+    let (at, server, is_primary) = ("example.com".into(), server.to_owned(), server == "primary");
+    vec![Lag { at, server, is_primary, silence: None }]
 }
 
 #[test]
-fn a_certificate_is_needed_until_one_for_its_key_and_names_is_there() {
-    use ledger::State::{Expired, Revoked, Valid};
-    let needed = |all: &[Standing]| needed(all, OLD, NEW);
-    let none = Needed::default();
-    let one = Needed { count: 1, until: NOW + 7 };
-    let old = certificate(OLD, 7, &["a", "b"], Valid);
-    assert_eq!(needed(&[]), none);
-    assert_eq!(needed(std::slice::from_ref(&old)), one);
-    for (other, expected) in [
-        (certificate(NEW, 7, &["b", "c", "a"], Valid), none),
-        (certificate(NEW, 7, &["a"], Valid), one),
-        (certificate(NEW, 8, &["a", "b"], Valid), one),
-        (certificate(NEW, 7, &["a", "b"], Expired), one),
-        (certificate(OLD, 8, &["c"], Expired), one),
-        (certificate(OLD, 8, &["c"], Revoked), one),
-        (certificate(OLD, 8, &["c"], Valid), Needed { count: 2, until: NOW + 8 }),
+fn before_the_switch_each_step_waits_for_the_one_before() {
+    let idle = Facts { next: None, ..before(None, &[]) };
+    assert_eq!(decide(&idle), Step::Idle);
+    assert_eq!(decide(&before(None, &both(&[OLD]))), Step::Begin);
+    let other = Roll { new: [3; 32], ..roll() };
+    assert_eq!(decide(&before(Some(&other), &both(&[OLD]))), Step::Begin, "another key's roll");
+    assert_eq!(decide(&before(Some(&roll()), &both(&[OLD]))), Step::Publish { old: true });
+    let lags = [sight("primary", &[OLD, NEW]), sight("second", &[OLD])];
+    assert_eq!(decide(&before(Some(&roll()), &lags)), Step::Wait(Wait::Servers(lagging("second"))));
+    let there = both(&[OLD, NEW]);
+    assert_eq!(decide(&before(Some(&roll()), &there)), Step::Spread);
+    let spread = Roll { spread: Some(NOW), ..roll() };
+    let until = NOW + u64::from(TTL) + SLACK;
+    let facts = before(Some(&spread), &there);
+    assert_eq!(decide(&facts), Step::Wait(Wait::Caches { until }));
+    assert_eq!(decide(&Facts { now: until - 1, ..facts }), Step::Wait(Wait::Caches { until }));
+    assert_eq!(decide(&Facts { now: until, ..facts }), Step::Switch);
+    let margin = Facts { now: until, margin: 10, ..facts };
+    assert_eq!(decide(&margin), Step::Wait(Wait::Caches { until: until + 10 }));
+    // Whoever falls back begins the wait anew, however long it has lasted.
+    assert_eq!(decide(&Facts { now: until, ..before(Some(&spread), &lags) }), Step::Lost);
+    let back = both(&[OLD]);
+    assert_eq!(decide(&Facts { now: until, ..before(Some(&spread), &back) }), Step::Lost);
+    // A clock that goes back only makes it longer.
+    assert!(matches!(decide(&Facts { now: 0, ..facts }), Step::Wait(Wait::Caches { .. })));
+}
+
+#[test]
+fn who_says_nothing_is_waited_for() {
+    let spread = Roll { spread: Some(NOW), ..roll() };
+    for server in [0, 1] {
+        let mut sights = both(&[OLD, NEW]);
+        sights[server].ca = Err("no reply".into());
+        let name = ["primary", "second"][server];
+        let silent = Lag { silence: Some("no reply".into()), ..lagging(name).remove(0) };
+        let waits = Step::Wait(Wait::Servers(vec![silent]));
+        for roll in [&roll(), &spread] {
+            assert_eq!(decide(&Facts { now: NOW + 10_000, ..before(Some(roll), &sights) }), waits, "{name}");
+        }
+        assert_eq!(decide(&after(&spread, &sights, &[])), waits, "{name}: nothing is withdrawn");
+    }
+    assert_eq!(
+        decide(&before(Some(&roll()), &[])),
+        Step::Wait(Wait::Servers(Vec::new())),
+        "no server at all"
+    );
+    // One address of two that lags.
+    let present = |keys: &[u8]| Present::new(TTL, keys.iter().map(|key| Sshfp::sha256_of(4, &[*key; 32])));
+    let (all, some) = (present(&[1, 2]), present(&[1]));
+    let mut sights = both(&[OLD, NEW]);
+    sights[1].ca = Ok(Shown::of([&all, &some]));
+    assert_eq!(decide(&before(Some(&roll()), &sights)), Step::Wait(Wait::Servers(lagging("second"))));
+    sights[1].ca = Ok(Shown::of([&all, &all]));
+    assert_eq!(decide(&before(Some(&roll()), &sights)), Step::Spread);
+    // SHA-1 proves nothing.
+    let sha1 = Present::new(TTL, [Sshfp::from_rdata(&[&[4, 1], [2; 20].as_slice()].concat()).unwrap()]);
+    assert!(Shown::of([&sha1]).anywhere.is_empty());
+}
+
+#[test]
+fn after_the_switch_the_old_key_stays_until_no_host_needs_it() {
+    let roll = Roll { spread: Some(NOW), ..roll() };
+    let there = both(&[OLD, NEW]);
+    let old = certificate(OLD, 7, &["web1"], NOW - 100);
+    let new = certificate(NEW, 7, &["web1"], NOW - 50);
+    let hosts = Step::Wait(Wait::Hosts(vec![0]));
+    assert_eq!(decide(&after(&roll, &there, std::slice::from_ref(&old))), hosts);
+    assert_eq!(decide(&after(&roll, &there, &[old.clone(), new.clone()])), Step::Withdraw, "its twin");
+    let certificates = [old.clone(), new.clone()];
+    let settling = Facts { settle: 60, ..after(&roll, &there, &certificates) };
+    assert_eq!(decide(&settling), Step::Wait(Wait::Settle { until: NOW + 10 }));
+    assert_eq!(decide(&Facts { now: NOW + 10, ..settling }), Step::Withdraw);
+    let long = Facts { settle: u64::MAX, ..settling };
+    assert_eq!(
+        decide(&long),
+        Step::Wait(Wait::Settle { until: NOW - 100 + 86_400 }),
+        "no longer than it is good"
+    );
+    // Not for another key, not for fewer names, not by another CA, not if that is over itself.
+    for other in [
+        certificate(NEW, 8, &["web1"], NOW),
+        certificate(NEW, 7, &["www"], NOW),
+        certificate([3; 32], 7, &["web1"], NOW),
+        Standing { state: State::Expired, ..new.clone() },
+        Standing { state: State::Revoked, ..new.clone() },
     ] {
-        assert_eq!(needed(&[old.clone(), other.clone()]), expected, "{other:?}");
+        assert_eq!(decide(&after(&roll, &there, &[old.clone(), other])), hosts);
     }
+    for state in [State::Expired, State::Revoked] {
+        let over = Standing { state, ..old.clone() };
+        assert_eq!(decide(&after(&roll, &there, &[over])), Step::Withdraw, "{state:?}");
+    }
+    let more = certificate(NEW, 7, &["www", "web1"], NOW);
+    assert_eq!(decide(&after(&roll, &there, &[old.clone(), more])), Step::Withdraw);
+    // An old certificate that a later one of the same CA has replaced is not waited for twice.
+    let later = certificate(OLD, 7, &["web1"], NOW - 60);
+    assert_eq!(decide(&after(&roll, &there, &[old.clone(), later])), Step::Wait(Wait::Hosts(vec![1])));
+    let given_up = Roll { skipped: ["web1".to_owned()].into(), ..roll.clone() };
+    assert_eq!(decide(&after(&given_up, &there, std::slice::from_ref(&old))), Step::Withdraw);
+    let other = Roll { skipped: ["web2".to_owned()].into(), ..roll.clone() };
+    assert_eq!(decide(&after(&other, &there, &[old])), hosts);
+    // The new key has to be everywhere when the old one goes.
+    let lags = [sight("primary", &[OLD, NEW]), sight("second", &[OLD])];
+    assert_eq!(decide(&after(&roll, &lags, &[])), Step::Wait(Wait::Servers(lagging("second"))));
+    assert_eq!(decide(&after(&roll, &both(&[OLD]), &[])), Step::Publish { old: false });
+    // Somebody takes the old one away while hosts need it: nobody does that, `ca revoke` would have been told.
+    let needed = [certificate(OLD, 7, &["web1"], NOW)];
+    assert_eq!(decide(&after(&roll, &both(&[NEW]), &needed)), Step::Publish { old: true });
+    assert_eq!(decide(&before(Some(&roll), &both(&[NEW]))), Step::Publish { old: true });
+    let gone = [sight("primary", &[NEW]), sight("second", &[OLD, NEW])];
+    assert_eq!(decide(&after(&roll, &gone, &[])), Step::Wait(Wait::Gone(lagging("second"))));
+    assert_eq!(decide(&after(&roll, &both(&[NEW]), &[])), Step::Forget);
 }
 
-/// A zone with servers that lag, caches that keep what they had for its TTL, hosts that renew now and then, and a
-/// process that is killed wherever it is.
-struct World {
-    now: u64,
-    /// Old and new at the primary, then at the others.
-    servers: Vec<(bool, bool)>,
-    /// What caches may still hold, and until when.
-    cached: Vec<((bool, bool), u64)>,
-    signing: Key,
-    /// What each host has got, a CA key and an expiry each.
-    issued: Vec<Vec<(Key, u64)>>,
-    /// What each host shows, and by when it shows what it got last.
-    shown: Vec<(Key, u64, u64)>,
-    state: State,
+#[test]
+fn a_roll_is_given_up_only_before_the_switch() {
+    let aborted = Roll { is_aborted: true, spread: Some(NOW), ..roll() };
+    assert_eq!(decide(&before(Some(&aborted), &both(&[OLD, NEW]))), Step::Unpublish);
+    assert_eq!(decide(&before(Some(&aborted), &both(&[OLD]))), Step::Forget);
+    let old = certificate(OLD, 7, &["web1"], NOW);
+    let there = both(&[OLD, NEW]);
+    assert_eq!(decide(&after(&aborted, &there, &[old])), Step::Wait(Wait::Hosts(vec![0])), "it goes on");
+    let mut silent = both(&[OLD, NEW]);
+    silent[0].ca = Err("no reply".into());
+    assert!(matches!(decide(&before(Some(&aborted), &silent)), Step::Wait(Wait::Servers(_))));
 }
 
-const SETTLE: u64 = 5000;
-const LIFE: u64 = 40_000;
-
-impl World {
-    fn new(hosts: usize, others: usize) -> World {
-        let first = (OLD, NOW + LIFE);
-        World {
-            now: NOW,
-            servers: vec![(true, false); others + 1],
-            cached: Vec::new(),
-            signing: OLD,
-            issued: vec![vec![first]; hosts],
-            shown: vec![(OLD, NOW + LIFE, u64::MAX); hosts],
-            state: start(None, OLD, NEW, SETTLE, NOW).unwrap(),
-        }
-    }
-
-    fn observe(&self) -> Observation {
-        let as_seen = |&(old, new): &(bool, bool)| Seen::Set { old, new, ttl: TTL };
-        let mut needed = Needed::default();
-        for issued in &self.issued {
-            let has_new = issued.iter().any(|(ca, end)| *ca == NEW && *end > self.now);
-            for (_, end) in issued.iter().filter(|(ca, end)| *ca == OLD && *end > self.now && !has_new) {
-                needed = Needed { count: needed.count + 1, until: needed.until.max(*end) };
-            }
-        }
-        Observation {
-            primary: as_seen(&self.servers[0]),
-            others: self.servers[1..].iter().map(as_seen).collect(),
-            signing: self.signing,
-            needed,
-        }
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Publish => self.servers[0] = (true, true),
-            Action::Withdraw => self.servers[0] = (false, true),
-            Action::SwitchSigning => self.signing = NEW,
-            _ => {}
-        }
-    }
-
-    /// Every cache may have asked every server just now.
-    fn remember(&mut self) {
-        for server in self.servers.clone() {
-            self.cached.push((server, self.now + u64::from(TTL)));
-        }
-        let now = self.now;
-        self.cached.retain(|(_, end)| *end > now);
-        self.cached.dedup();
-    }
-
-    /// Whatever a client has, it vouches for what each host shows.
-    fn holds(&self) -> bool {
-        let sets = self.servers.iter().chain(self.cached.iter().map(|(set, _)| set));
-        let vouched = |ca: Key, (old, new): &(bool, bool)| if ca == OLD { *old } else { *new };
-        let shown = self.shown.iter().filter(|(_, end, _)| *end > self.now);
-        shown.clone().all(|(ca, ..)| sets.clone().all(|set| vouched(*ca, set)))
-    }
+#[test]
+fn in_an_emergency_nothing_but_the_primary_is_waited_for() {
+    let roll = Roll { is_emergency: true, ..roll() };
+    assert_eq!(decide(&before(Some(&roll), &both(&[OLD]))), Step::Publish { old: false });
+    let lags = [sight("primary", &[OLD, NEW]), sight("second", &[OLD])];
+    assert_eq!(decide(&before(Some(&roll), &lags)), Step::Switch);
+    let old = [certificate(OLD, 7, &["web1"], NOW)];
+    assert_eq!(decide(&after(&roll, &lags, &old)), Step::Revoke);
+    let mut sights = both(&[NEW]);
+    assert_eq!(decide(&after(&roll, &sights, &old)), Step::Revoke, "withdrawn is not revoked");
+    sights[0].revoked = Ok(shown(&[[0; 32], OLD]));
+    assert_eq!(decide(&after(&roll, &sights, &old)), Step::Wait(Wait::Gone(lagging("second"))));
+    sights[1].revoked = Ok(shown(&[[0; 32], OLD]));
+    assert_eq!(decide(&after(&roll, &sights, &old)), Step::Forget);
+    sights[0].ca = Ok(shown(&[OLD, NEW]));
+    assert_eq!(decide(&after(&roll, &sights, &old)), Step::Revoke, "revoked is not withdrawn");
+    sights[0].revoked = Err("no reply".into());
+    assert!(matches!(decide(&after(&roll, &sights, &old)), Step::Wait(Wait::Servers(_))));
 }
 
-#[derive(Debug, Clone)]
-enum Happening {
-    /// A whole step.
-    Step,
-    /// Killed before the state is written, or after it and before the action; or the action is done twice.
-    KilledBefore,
-    KilledBetween,
-    Twice,
-    /// One of the other servers catches up.
-    Transfer(prop::sample::Index),
-    /// A host asks for a certificate; and shows it within the time that hosts have.
-    Renew(prop::sample::Index),
-    Show(prop::sample::Index),
-    Wait(u64),
-}
-
-fn happening() -> impl Strategy<Value = Happening> {
-    prop_oneof![
-        4 => Just(Happening::Step),
-        1 => Just(Happening::KilledBefore),
-        1 => Just(Happening::KilledBetween),
-        1 => Just(Happening::Twice),
-        3 => any::<prop::sample::Index>().prop_map(Happening::Transfer),
-        3 => any::<prop::sample::Index>().prop_map(Happening::Renew),
-        3 => any::<prop::sample::Index>().prop_map(Happening::Show),
-        4 => (1u64..4000).prop_map(Happening::Wait),
-    ]
-}
-
-impl World {
-    fn happens(&mut self, happening: &Happening) {
-        match happening {
-            Happening::Step | Happening::KilledBefore | Happening::KilledBetween | Happening::Twice => {
-                let (state, action) = step(&self.state, &self.observe(), self.now).unwrap();
-                if matches!(happening, Happening::KilledBefore) {
-                    return;
-                }
-                self.state = state;
-                if !matches!(happening, Happening::KilledBetween) {
-                    self.act(action);
-                }
-                if matches!(happening, Happening::Twice) {
-                    self.act(action);
-                }
-            }
-            Happening::Transfer(which) if self.servers.len() > 1 => {
-                let at = 1 + which.index(self.servers.len() - 1);
-                self.servers[at] = self.servers[0];
-            }
-            Happening::Transfer(_) => {}
-            Happening::Renew(which) => {
-                let at = which.index(self.issued.len());
-                self.issued[at].push((self.signing, self.now + LIFE));
-                // From the first by another CA on, there is so much time to show it.
-                let (ca, _, by) = &mut self.shown[at];
-                if *ca != self.signing && *by == u64::MAX {
-                    *by = self.now + SETTLE - 1;
-                }
-            }
-            Happening::Show(which) => {
-                let at = which.index(self.issued.len());
-                self.show(at);
-            }
-            Happening::Wait(time) => {
-                for second in [time / 2, time - time / 2] {
-                    self.now += second;
-                    for at in 0..self.shown.len() {
-                        if self.now >= self.shown[at].2 {
-                            self.show(at);
-                        }
-                    }
-                    self.remember();
-                }
-            }
+#[test]
+fn marks_are_read_as_they_were_written() {
+    let key = |sha256| KeyDigest { key_type: KeyType::Ed25519, sha256 };
+    let at = vec![Name::from_text("example.com").unwrap(), Name::from_text("example.org").unwrap()];
+    let entry = |time, mark: &Mark| {
+        let entry = Entry { time, event: mark.event(key(OLD), key(NEW)) };
+        match read(entry.line().trim_end().as_bytes()).unwrap() {
+            Line::Entry(read) => read,
+            Line::Torn => panic!("torn"),
         }
-        self.remember();
+    };
+    let start = Mark::Start { at: at.clone(), ttl: 60 };
+    let mut entries = vec![entry(1, &start)];
+    let roll = |entries: &[Entry]| Roll::read(entries, &NEW).unwrap().unwrap();
+    assert_eq!(roll(&entries), Roll { at, began: 1, ttl: 60, ..crate::proto::rollover::tests::roll() });
+    assert_eq!(Roll::read(&entries, &OLD), Ok(None));
+    entries.push(entry(5, &Mark::Spread { ttl: 30 }));
+    entries.push(entry(6, &Mark::Spread { ttl: 90 }));
+    assert_eq!((roll(&entries).spread, roll(&entries).ttl), (Some(5), 90));
+    entries.push(entry(7, &Mark::Lost { ttl: 100 }));
+    assert_eq!((roll(&entries).spread, roll(&entries).ttl), (None, 100));
+    entries.push(entry(8, &Mark::Skip(vec!["web1".into()])));
+    entries.push(entry(8, &Mark::Skip(vec!["web2".into()])));
+    entries.push(entry(9, &Mark::Emergency));
+    for mark in [Mark::Switch, Mark::Withdraw, Mark::Done] {
+        entries.push(entry(10, &mark));
     }
-
-    fn show(&mut self, at: usize) {
-        let (ca, end) = *self.issued[at].last().unwrap();
-        self.shown[at] = (ca, end, u64::MAX);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
-    /// Whatever is in caches, and whenever the process ends, every certificate that is shown is vouched for.
-    #[test]
-    fn every_served_certificate_is_vouched_for_at_every_moment(
-        hosts in 1usize..4,
-        others in 0usize..3,
-        happenings in prop::collection::vec(happening(), 0..200),
-    ) {
-        let mut world = World::new(hosts, others);
-        for happening in &happenings {
-            world.happens(happening);
-            prop_assert!(world.holds(), "{:?} at {:?}: {:?} {:?}", happening, world.state.at, world.servers, world.shown);
+    assert_eq!(roll(&entries).skipped.len(), 2);
+    assert!(roll(&entries).is_emergency && !roll(&entries).is_aborted);
+    entries.push(entry(11, &Mark::Abort));
+    assert!(roll(&entries).is_aborted);
+    // Once more with the same key.
+    entries.push(entry(12, &start));
+    assert_eq!((roll(&entries).is_aborted, roll(&entries).began), (false, 12));
+    // What nobody can read is not passed over.
+    assert!(Roll::read(&[entry(1, &Mark::Abort)], &NEW).is_err(), "without a beginning");
+    for (field, value) in [("step", "later"), ("new", "x"), ("ttl", "x"), ("at", "x")] {
+        let mut bad = entry(1, &start);
+        if let crate::proto::issuance::journal::Event::Other { more, .. } = &mut bad.event {
+            more.insert(field.into(), value.into());
         }
-        // And it ends, once all do their part.
-        for _ in 0..100 {
-            world.happens(&Happening::Step);
-            for server in 1..world.servers.len() {
-                world.servers[server] = world.servers[0];
-            }
-            world.happens(&Happening::Wait(4000));
-            for host in 0..hosts {
-                let signing = world.signing;
-                world.issued[host].push((signing, world.now + LIFE));
-                world.show(host);
-            }
-            prop_assert!(world.holds());
-        }
-        prop_assert_eq!(world.state.at, Stage::Done);
-        prop_assert!(world.servers.iter().all(|server| *server == (false, true)));
+        assert!(Roll::read(&[entry(1, &start), bad], &NEW).is_err(), "{field}");
     }
 }
