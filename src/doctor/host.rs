@@ -112,9 +112,16 @@ impl Doctor {
                 evidence.add(question, outcome);
             }
         }
-        let sets = evidence.sufficient_ca_sets(&policy, self.now).unwrap_or_default();
-        let mut findings = match evidence.key_failure() {
-            Some(unproven) if !sets.is_empty() => judge::ca::judge_alone(self.now, host, unproven, &sets),
+        let sufficient = evidence.sufficient_ca_sets(&policy, self.now);
+        let (sets, lacking) = match sufficient {
+            Ok(sets) => (sets, None),
+            Err(lacking) => (Vec::new(), Some(lacking)),
+        };
+        let mut findings = match (evidence.key_failure(), lacking) {
+            (Some(unproven), _) if !sets.is_empty() => {
+                judge::ca::judge_alone(self.now, host, unproven, &sets)
+            }
+            (Some(_), Some(lacking)) => vec![judge::ca::judge_lacking(host, lacking)],
             _ => {
                 let mut findings = judge::chain::judge(self.now, host, &host_keys, &port_keys);
                 findings.extend(judge::ca::judge(host, &sets));

@@ -290,6 +290,13 @@ fn no_key(evidence: &Evidence, policy: &Policy, now: u64) -> Reason {
     if policy.port_labels == PortLabels::Required && cause.status == Status::Absent {
         return Reason::PortLabelRequired { host, port, cause: cause.error };
     }
+    // A CA may be published for it, and not count.
+    if policy.require == Require::Either
+        && cause.status == Status::Absent
+        && let Some(wildcard) = evidence.wildcard(now)
+    {
+        return Reason::NoHostZone { host, cause: Box::new(wildcard.clone()) };
+    }
     Reason::NoProof { host, cause: Box::new(cause) }
 }
 

@@ -7,9 +7,9 @@ use clap::ValueEnum;
 use zeroize::Zeroizing;
 
 use super::show::Shown;
-use super::{CaFolder, Keys, Passphrase, ca_error, span};
+use super::{CaFolder, Keys, Passphrase, ca_error, name, span};
 use crate::cli::terminal::Terminal;
-use crate::cli::{Context, host_name, sshfp};
+use crate::cli::{Context, sshfp};
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::{DEFAULT_MAX_VALIDITY, DEFAULT_VALIDITY};
@@ -85,7 +85,7 @@ impl From<Type> for NewKey {
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let mut domains = Vec::new();
     for domain in &args.domains {
-        let domain = host_name(domain)?;
+        let domain = name(domain)?;
         if !domains.contains(&domain) {
             domains.push(domain);
         }
@@ -118,7 +118,8 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     }
     let ca_option = args.folder.ca.as_ref().map_or(String::new(), |ca| format!(" --ca {}", ca.display()));
     cx.out.note(&format!(
-        "next: put the records into DNS (sshanchor ca publish), then for each host:\n  \
+        "next: put its key into DNS, then sign each host's key:\n  \
+         sshanchor ca publish{ca_option} --server PRIMARY --key-file TSIG-KEY\n  \
          sshanchor ca sign{ca_option} --name HOST --host-key ssh_host_ed25519_key.pub"
     ));
     Ok(None)

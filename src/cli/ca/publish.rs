@@ -23,9 +23,12 @@ use crate::ssh::ca::Ca;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples: sshanchor ca publish --server 192.0.2.1 --key-file ca.key --dry-run\n          \
-    sshanchor ca publish --ca-key /etc/step-ca/ssh_host_ca_key.pub --at example.com --server 192.0.2.1 --key-file ca.key\n\
+    sshanchor ca publish --ca-key /etc/step-ca/ssh_host_ca_key.pub --at example.com \\\n            --server 192.0.2.1 --key-file ca.key\n\
     Give the CA a TSIG key of its own, and hosts none that reaches these names; in BIND's zone:\n  \
-    update-policy { grant ca name _ca._ssh.example.com SSHFP; grant ca name _revoked._ssh.example.com SSHFP; };"
+    update-policy {\n    \
+    grant ca name _ca._ssh.example.com SSHFP;\n    \
+    grant ca name _revoked._ssh.example.com SSHFP;\n  };\n\
+    Knot's acl is in contrib/knot/ca-acl.conf."
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -74,7 +77,7 @@ pub(super) fn keys(files: &[PathBuf], folder: Option<&Ca>) -> Result<Vec<HostKey
             Ok(keys.map(|key| key.key.clone()).collect())
         }
         ([], None) => Err(Error::usage("no-ca", "which CA's keys?")
-            .hint("make a CA: sshanchor ca init; or name the public key of one: --ca-key FILE")),
+            .hint("make a CA: sshanchor ca init --domain example.com; or name the public key of one that is there: --ca-key FILE; or its folder: --ca FOLDER")),
         (files, _) => keys_of(files),
     }
 }

@@ -102,7 +102,10 @@ pub(super) fn read(file: &Path) -> Result<String, Error> {
         true => hostkeys::read_whole(std::io::stdin(), hostkeys::MAX_FILE),
         false => std::fs::File::open(file).and_then(|open| hostkeys::read_whole(open, hostkeys::MAX_FILE)),
     };
-    text.map_err(|e| Error::failure("ca-key", format!("cannot read {}: {e}", file.display())))
+    text.map_err(|e| {
+        Error::failure("ca-key", format!("cannot read {}: {e}", file.display()))
+            .hint("give a public key file: ca_key.pub and its like")
+    })
 }
 
 /// The CA set of `at`.

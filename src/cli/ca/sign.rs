@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::init::one_key;
-use super::{CaFolder, Key, Keys, Passphrase, ca_error, span};
-use crate::cli::{Context, host_name};
+use super::{CaFolder, Key, Keys, Passphrase, ca_error, name, span};
+use crate::cli::Context;
 use crate::error::{Error, Kind};
 use crate::files::{self, Original};
 use crate::output::{Report, rfc3339};
@@ -106,7 +106,7 @@ impl Report for Signed {
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let names = args.names.iter().map(|name| host_name(name)).collect::<Result<Vec<_>, _>>()?;
+    let names = args.names.iter().map(|text| name(text)).collect::<Result<Vec<_>, _>>()?;
     if args.host_keys.len() > 1 {
         let one = |option: &str| {
             Error::usage("usage", format!("{option} is for one certificate, and there are several keys"))
@@ -141,6 +141,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         ca.check(request, verifier::now()).map_err(ca_error)?;
     }
     let keys = Keys::new(&args.passphrase)?;
+    let is_written = wanted.iter().any(|(out, _)| out.is_some());
     for (out, request) in wanted {
         let issued = ca.sign(&request, verifier::now(), keys.access(cx)).await.map_err(ca_error)?;
         let line = issued.line();
@@ -163,6 +164,10 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         };
         let file = out.map(|path| path.display().to_string());
         cx.out.result(&Signed { file, issued: Told::from(&issued), text })?;
+    }
+    if is_written {
+        cx.out
+            .note("the host shows it once sshd_config has a line HostCertificate FILE, and sshd is reloaded");
     }
     Ok(None)
 }

@@ -25,7 +25,7 @@ use crate::verifier;
 /// be replayed until its signature expires: revoke the key of a CA that is no longer to be trusted (ca revoke).
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples: sshanchor ca withdraw --ca-key old_ca.pub --at example.com --server 192.0.2.1 --key-file ca.key\n          \
+    after_help = "Examples: sshanchor ca withdraw --ca-key old_ca.pub --at example.com \\\n            --server 192.0.2.1 --key-file ca.key\n          \
     sshanchor ca withdraw --server 192.0.2.1 --key-file ca.key --dry-run"
 )]
 pub(super) struct Args {
@@ -59,7 +59,8 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
             note(folder.as_ref(), cx, Event::other("withdraw", told(&owner, &keys)));
             let beside = revocation::owner(&at).map(|owner| owner.to_string()).unwrap_or_default();
             cx.out.note(&format!(
-                "hosts that show certificates of these CAs are unproven from now on; {beside} stays as it is"
+                "hosts that show certificates of these CAs, and have no records of their own, are accepted no more once caches \
+                 let go; {beside} stays as it is"
             ));
         }
         kinds.extend(kind);

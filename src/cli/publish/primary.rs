@@ -162,6 +162,10 @@ impl Primary {
                 LoadError::Key(_) => {
                     told.hint("make a key file with tsig-keygen -a hmac-sha256 NAME, or keymgr -t NAME")
                 }
+                LoadError::Io(_) if !path.exists() => told.hint(format!(
+                    "make one, and have the primary know it: tsig-keygen -a hmac-sha256 NAME >{}",
+                    path.display()
+                )),
                 LoadError::Io(_) => told,
             }
         })?;
@@ -292,7 +296,7 @@ impl Run<'_> {
             (seen, proofs) = tokio::join!(self.seen(authority, zone, &expected, cx), proving);
         }
         let (mut seen, mut proofs) = (seen.into_iter(), proofs.into_iter());
-        let mut kinds = Vec::new();
+        let (mut kinds, mut advice) = (Vec::new(), None);
         let mut pending: BTreeMap<String, Vec<(String, Option<String>)>> = BTreeMap::new();
         for (target, outcome) in targets.iter().zip(outcomes) {
             let (done, proven) = (is_done(&outcome), is_proven(target, &outcome));
@@ -304,6 +308,13 @@ impl Run<'_> {
                 published.proof = proofs.next().flatten();
             }
             published.warnings(target).iter().for_each(|warning| cx.out.warn(warning));
+            // One update fails once: of several sets the same advice is given once.
+            if let Some(error) = published.error.as_mut().filter(|_| !cx.out.json) {
+                match error.hint.is_some() && error.hint == advice {
+                    true => error.hint = None,
+                    false => advice = error.hint.clone(),
+                }
+            }
             published.print(&cx.out)?;
             for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
                 pending

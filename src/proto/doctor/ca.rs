@@ -2,9 +2,10 @@
 
 use super::{Finding, chain};
 use crate::proto::denial::{Status, Unproven};
-use crate::proto::evidence::CaSet;
-use crate::proto::name::HostName;
+use crate::proto::evidence::{CaSet, Gap};
+use crate::proto::name::{HostName, Name};
 use crate::proto::sshfp::Sshfp;
+use crate::proto::verdict::Reason;
 
 /// Most keys of one set that are shown.
 const SHOWN: usize = 4;
@@ -31,6 +32,13 @@ pub fn judge_alone(now: u64, host: &HostName, unproven: &Unproven, sets: &[CaSet
     }
     findings.extend(judge(host, sets));
     findings
+}
+
+/// Tells of a host that nothing but a CA could vouch for, and none does for want of a revoked set.
+pub fn judge_lacking(host: &HostName, (owner, gap): (Name, Gap)) -> Finding {
+    let reason = Reason::RevocationUnproven { host: host.clone(), owner, gap: Box::new(gap) };
+    let message = format!("its CAs do not count: {reason}");
+    Finding::error("chain", host, message).remedy(reason.hint()).of(host)
 }
 
 fn told(set: &CaSet<'_>) -> Finding {

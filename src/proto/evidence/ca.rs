@@ -4,7 +4,7 @@
 //! with it have to be proven to exist, so that whoever withholds or replays data can but take accepts away.
 
 use super::Evidence;
-use crate::proto::chain::{Answer, Proven};
+use crate::proto::chain::{Answer, ChainError, Proven};
 use crate::proto::denial::Unproven;
 use crate::proto::hostkey::HostKey;
 use crate::proto::message::Question;
@@ -188,6 +188,14 @@ impl Evidence {
     pub(in crate::proto) fn zone_failure(&self) -> Option<&Unproven> {
         let asked = self.host_questions().filter_map(|question| self.others.get(&question)?.as_ref().err());
         asked.chain(self.host_keys.as_ref().err()).next()
+    }
+
+    /// What stands at the host's name is made from a wildcard, which tells no zone.
+    pub(in crate::proto) fn wildcard(&self, now: u64) -> Option<&Unproven> {
+        let is_wildcard = |cause: &&Unproven| matches!(cause.error, ChainError::Wildcard { .. });
+        let asked =
+            || self.host_questions().filter_map(|question| self.others.get(&question)?.as_ref().err());
+        self.host_zone(now).is_none().then(|| asked().find(is_wildcard)).flatten()
     }
 
     /// The proven record that revokes this key, in whichever revoked set that was asked for.

@@ -196,7 +196,11 @@ impl Ca {
                 let path = self.folder.join(path);
                 let open = || async { key::file(&path, self.public_key()) };
                 let file = self.key.get_or_try_init(open).await?;
-                key::sign(file, &path, &octets, access.ask).await?
+                // Nobody types a passphrase for a key that ssh-add was given.
+                match file.is_locked() && agent::look(self.public_key(), access).await.is_ok() {
+                    true => agent::sign(self.public_key(), &octets, access).await?,
+                    false => key::sign(file, &path, &octets, access.ask).await?,
+                }
             }
         };
         let issued = draft.signed(&signature)?;

@@ -265,6 +265,10 @@ fn a_ca_set_vouches_for_hosts_of_its_own_zone_and_where_that_zone_says_so() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let finished = world.is("web1.wild.example.test", &world.cas.zone, CA_ALONE, "no-host-zone");
     assert!(finished.stderr.contains("wildcards do not count"), "{finished:#?}");
+    // That is why, whatever is required; and a set that is missing is made by what the hint says.
+    world.is("web1.wild.example.test", &world.cas.zone, "", "no-host-zone");
+    let finished = world.is("web1.norevoked.test", &world.cas.other, "", "revocation-unproven");
+    assert!(finished.stderr.contains("sshanchor ca publish --at norevoked.test --server"), "{finished:#?}");
     // Where CAs may stand.
     for (pinned, host, other, wanted) in [
         ("\"example.test\"", "web.lab.example.test", false, ""),

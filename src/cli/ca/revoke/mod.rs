@@ -31,8 +31,8 @@ use crate::verifier;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples: sshanchor ca revoke --host web7.example.com --server 192.0.2.1 --key-file ca.key\n          \
-    sshanchor ca revoke --certificate ssh_host_ed25519_key-cert.pub --at example.com --server 192.0.2.1 --key-file ca.key\n          \
-    sshanchor ca revoke --undo --sha256 SHA256:... --at example.com --server 192.0.2.1 --key-file ca.key\n\
+    sshanchor ca revoke --certificate ssh_host_ed25519_key-cert.pub --at example.com \\\n            --server 192.0.2.1 --key-file ca.key\n          \
+    sshanchor ca revoke --undo --sha256 SHA256:... --at example.com \\\n            --server 192.0.2.1 --key-file ca.key\n\
     A plain key is vouched for by its SSHFP record as well: take that away too (sshanchor withdraw)."
 )]
 #[group(id = "what", required = true, multiple = true, args = ["keys", "certificates", "hosts", "digests"])]
@@ -187,7 +187,10 @@ async fn may_undo(args: &Args, at: &Name, named: &[Named], authority: &Authority
     for key in named {
         let found: Vec<&Sshfp> = set.iter().filter(|r| r.fingerprint() == key.key.sha256).collect();
         if found.is_empty() {
-            return Err(Error::usage("not-revoked", format!("{} is not revoked at {owner}", key.by)));
+            return Err(Error::usage(
+                "not-revoked",
+                format!("{} ({}) is not revoked at {owner}", key.record().fingerprint_text(), key.by),
+            ));
         }
         if !args.prune && !found.iter().all(|record| is_own(record)) {
             let message = format!("{} was revoked at {owner}, and not from here", key.by);
