@@ -126,6 +126,7 @@ impl Verifier {
         }
         // Where no CA is needed, a revoked set is asked for in case that it speaks against a key.
         let is_courtesy = scope == Scope::Keys
+            && !matches!(source, Source::Fresh)
             && policy.revocation == Revocation::Ca
             && matches!(policy.require, Require::Either | Require::Hostkey);
         for _ in 0..ROUNDS {
@@ -144,11 +145,11 @@ impl Verifier {
                     (question, outcome)
                 });
             }
-            let knew_zone = evidence.host_zone(now()).is_some();
+            let wants_all = matches!(source, Source::Fresh) || evidence.host_zone(now()).is_some();
             let mut until = self.deadline;
             while let Ok(Some(Ok((question, outcome)))) = timeout_at(until, asking.join_next()).await {
                 evidence.add(question, outcome);
-                if !knew_zone && evidence.host_zone(now()).is_some() {
+                if !wants_all && evidence.host_zone(now()).is_some() {
                     until = until.min(Instant::now() + COURTESY);
                 }
             }
