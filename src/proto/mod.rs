@@ -25,6 +25,7 @@ pub mod plan;
 pub mod policy;
 pub mod renewal;
 pub mod revocation;
+pub mod rollover;
 pub mod rr;
 pub mod ssh_config;
 pub mod sshfp;

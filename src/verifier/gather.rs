@@ -52,7 +52,8 @@ impl Verifier {
         }
         let evidence = self.complete(evidence, Scope::Cas, Source::Stored).await;
         match self.offer(&evidence).is_empty() {
-            true => self.live_evidence(host, port).await,
+            // Sets of CAs serve many hosts: what another host's proof has left of them is good within its TTL.
+            true => self.evidence_by(host, port, Source::Either).await,
             false => Ok(evidence),
         }
     }
@@ -60,6 +61,11 @@ impl Verifier {
     /// Everything that DNS proves about a host's keys, now; where it does not answer and the grace for outages
     /// is not over, what it proved before.
     pub async fn live_evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
+        self.evidence_by(host, port, Source::Live).await
+    }
+
+    /// The same; what is to be known of CAs comes from `of_cas`.
+    async fn evidence_by(&self, host: &HostName, port: u16, of_cas: Source) -> Result<Evidence, Error> {
         let [at_host, at_port] = owners(host, port)?;
         let policy = self.policy(host);
         let grace = policy.outage_grace.as_secs();
@@ -81,7 +87,7 @@ impl Verifier {
         };
         let evidence = self.complete(evidence, Scope::Keys, source).await;
         match self.offer(&evidence).is_empty() && policy.mode == Mode::Verify {
-            true => Ok(self.complete(evidence, Scope::Cas, Source::Live).await),
+            true => Ok(self.complete(evidence, Scope::Cas, of_cas).await),
             false => Ok(evidence),
         }
     }

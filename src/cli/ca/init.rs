@@ -64,7 +64,7 @@ const _: () = assert!(
 
 /// Types of keys that are made here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Type {
+pub(super) enum Type {
     Ed25519,
     #[value(name = "ecdsa-p256")]
     EcdsaP256,
@@ -103,7 +103,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let source = match (&args.public_key, &args.key_file) {
         (Some(file), _) => KeySource::Agent(one_key(file, cx).await?),
         (None, Some(file)) => KeySource::File(file.clone()),
-        (None, None) => KeySource::New(args.key_type.into(), new_passphrase(&args).await?),
+        (None, None) => {
+            KeySource::New(args.key_type.into(), new_passphrase(args.passphrase, &args.known).await?)
+        }
     };
     let is_bare = matches!(source, KeySource::New(_, None));
     let keys = Keys::new(&Passphrase::default())?;
@@ -123,9 +125,13 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     Ok(None)
 }
 
-async fn new_passphrase(args: &Args) -> Result<Option<Zeroizing<String>>, Error> {
-    if !args.passphrase {
-        return args.known.read();
+/// The passphrase of a new key: typed twice, or what is `known`.
+pub(super) async fn new_passphrase(
+    is_asked: bool,
+    known: &Passphrase,
+) -> Result<Option<Zeroizing<String>>, Error> {
+    if !is_asked {
+        return known.read();
     }
     let hint = "without a terminal: --passphrase-file FILE";
     match Terminal::new_passphrase("the CA's key").await {

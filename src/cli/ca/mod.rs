@@ -5,6 +5,7 @@ mod list;
 mod publish;
 mod renew;
 mod revoke;
+mod roll;
 mod set;
 mod show;
 mod sign;
@@ -66,6 +67,7 @@ enum Command {
     Publish(publish::Args),
     Withdraw(withdraw::Args),
     Revoke(Box<revoke::Args>),
+    Roll(Box<roll::Args>),
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
@@ -78,6 +80,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         Command::Publish(args) => publish::run(args, cx).await,
         Command::Withdraw(args) => withdraw::run(args, cx).await,
         Command::Revoke(args) => revoke::run(*args, cx).await,
+        Command::Roll(args) => unless_stopped(roll::run(*args, cx)).await,
     }
 }
 
@@ -126,6 +129,11 @@ pub(super) struct Passphrase {
 }
 
 impl Passphrase {
+    /// A file was named.
+    fn is_given(&self) -> bool {
+        self.passphrase_file.is_some()
+    }
+
     /// What the file says, if one was named.
     pub(super) fn read(&self) -> Result<Option<Zeroizing<String>>, Error> {
         self.passphrase_file.as_deref().map(first_line).transpose()

@@ -50,6 +50,12 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let folder = args.which.folder(&args.primary)?;
     let keys = keys(&args.ca_keys, folder.as_ref())?;
+    let is_retired = |ca: &Ca| ca.authority().keys().iter().any(|key| key.state == KeyState::Retired);
+    if args.prune && folder.as_ref().is_some_and(is_retired) {
+        let message = "--prune would remove the key that the CA is rolling over from";
+        let error = Error::usage("roll-under-way", message);
+        return Err(error.hint("sshanchor ca roll withdraws it once no host needs it"));
+    }
     let names = args.which.names(folder.as_ref(), &args.primary)?;
     let mut kinds = Vec::new();
     for at in &names {

@@ -32,14 +32,23 @@ pub(super) struct Which {
 impl Which {
     /// The CA of one's own, if there is one. One that was named has to be there.
     pub(super) fn folder(&self, primary: &Primary) -> Result<Option<Ca>, Error> {
-        let path = match &self.ca.ca {
-            Some(path) => path.clone(),
-            None => primary.state()?.folder().join("ca"),
-        };
-        match Ca::open(&path) {
+        match Ca::open(&self.path(primary)?) {
             Err(CaError::Absent(_)) if self.ca.ca.is_none() => Ok(None),
             ca => ca.map(Some).map_err(ca_error),
         }
+    }
+
+    /// Where the CA's folder is, if there is one.
+    pub(super) fn path(&self, primary: &Primary) -> Result<PathBuf, Error> {
+        match &self.ca.ca {
+            Some(path) => Ok(path.clone()),
+            None => Ok(primary.state()?.folder().join("ca")),
+        }
+    }
+
+    /// Names were given.
+    pub(super) fn names_any(&self) -> bool {
+        !self.at.is_empty()
     }
 
     /// The names whose sets are meant.

@@ -100,6 +100,10 @@ impl Primary {
         self.state()?.read().map_err(state_error)
     }
 
+    pub(in crate::cli) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     pub(in crate::cli) fn looks_only(&self) -> bool {
         self.dry_run || self.check
     }
@@ -110,6 +114,27 @@ impl Primary {
         // One exchange may take half of it, so that a dead server leaves time to look at what was done.
         let patience = cx.timeout / 2;
         Authority { server: self.server, patience, deadline: Instant::now() + cx.timeout * times }
+    }
+
+    /// Every server of `zone`, the primary first: those that were named, else those of its NS records.
+    pub(in crate::cli) async fn servers(
+        &self,
+        authority: &Authority,
+        zone: &Name,
+        cx: &Context,
+    ) -> Result<Vec<Server>, Error> {
+        let others = match self.check_servers.as_slice() {
+            [] => {
+                let resolver = Resolver::new(cx.resolver.clone()).ok();
+                readback::every_name_server(authority, zone, resolver.as_ref()).await.map_err(explain_read)?
+            }
+            named => self.named_servers(named),
+        };
+        Ok([Server::from(authority.server)].into_iter().chain(others).collect())
+    }
+
+    fn named_servers(&self, named: &[SocketAddr]) -> Vec<Server> {
+        named.iter().copied().filter(|server| *server != self.server).map(Server::from).collect()
     }
 
     fn key(&self, cx: &Context) -> Result<Option<Key>, Error> {
@@ -331,7 +356,7 @@ impl Run<'_> {
                 let resolver = Resolver::new(cx.resolver.clone()).ok();
                 readback::name_servers(authority, zone, resolver.as_ref()).await
             }
-            named => named.iter().copied().filter(|s| *s != authority.server).map(Server::from).collect(),
+            named => self.primary.named_servers(named),
         };
         let mut seen = readback::read_back(&servers, expected, authority).await;
         seen.iter_mut().for_each(|seen| seen.insert(0, Seen::current(authority.server)));
