@@ -1,7 +1,9 @@
 //! Evidence about one host: what is stored, else what DNS says, question by question.
 
+use std::time::Duration;
+
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Verifier, now, owners};
 use crate::dns::lookup::Lookups;
@@ -11,11 +13,14 @@ use crate::proto::denial::Unproven;
 use crate::proto::evidence::{Evidence, Scope};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
-use crate::proto::policy::{Mode, PortLabels, Require};
+use crate::proto::policy::{Mode, PortLabels, Require, Revocation};
 use crate::proto::rr::Origin;
 
 /// Most rounds of questions after the first: the host's zone, the CA sets, and what is beside those that lie elsewhere.
 const ROUNDS: usize = 4;
+/// How long an accept waits for what it does not need: the revoked set of a zone that may have none, and a second word
+/// on the zone that a host is in. A server that leaves such questions unanswered is not to take half of the time.
+const COURTESY: Duration = Duration::from_secs(2);
 
 /// Whom further questions are put to.
 #[derive(Clone, Copy)]
@@ -119,22 +124,33 @@ impl Verifier {
         if scope == Scope::Cas && policy.require == Require::Hostkey {
             return evidence;
         }
+        // Where no CA is needed, a revoked set is asked for in case that it speaks against a key.
+        let is_courtesy = scope == Scope::Keys
+            && policy.revocation == Revocation::Ca
+            && matches!(policy.require, Require::Either | Require::Hostkey);
         for _ in 0..ROUNDS {
             let needs = evidence.needs(&policy, scope, now());
             if needs.is_empty() {
                 break;
             }
             let grace = policy.outage_grace.as_secs();
+            let half = self.left() / 2;
+            let patience = if is_courtesy { half.min(COURTESY) } else { half };
             let mut asking = JoinSet::new();
             for question in needs {
                 let verifier = self.clone();
                 asking.spawn(async move {
-                    let outcome = verifier.ask(&question, scope, source, grace).await;
+                    let outcome = verifier.ask(&question, scope, source, grace, patience).await;
                     (question, outcome)
                 });
             }
-            for (question, outcome) in asking.join_all().await {
+            let knew_zone = evidence.host_zone(now()).is_some();
+            let mut until = self.deadline;
+            while let Ok(Some(Ok((question, outcome)))) = timeout_at(until, asking.join_next()).await {
                 evidence.add(question, outcome);
+                if !knew_zone && evidence.host_zone(now()).is_some() {
+                    until = until.min(Instant::now() + COURTESY);
+                }
             }
         }
         evidence
@@ -148,6 +164,7 @@ impl Verifier {
         scope: Scope,
         source: Source,
         grace: u64,
+        patience: Duration,
     ) -> Result<Answer, Unproven> {
         let stored = match source {
             Source::Stored | Source::Either => self.stored(asked),
@@ -166,7 +183,7 @@ impl Verifier {
         };
         match stored {
             Err(_) if is_live => {
-                let lookups = self.lookups.with_patience(Instant::now() + self.left() / 2);
+                let lookups = self.lookups.with_patience(Instant::now() + patience);
                 match source {
                     Source::Fresh => lookups.prove_live(asked).await,
                     _ => live(&lookups, asked, grace).await,

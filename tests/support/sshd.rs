@@ -1,7 +1,7 @@
 //! OpenSSH's server on a loopback port, as root or as anybody, and its client.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -121,6 +121,10 @@ impl Sshd {
     /// Ends it and starts it again; the log goes on.
     pub fn restart(&mut self) {
         self.process.kill();
+        // A child that it has just made for a client may still hold the socket: the next one could not bind it, and would
+        // seem to be there all the same.
+        let is_free = || TcpListener::bind(self.port.addr()).is_ok();
+        assert!(super::process::wait_until(Duration::from_secs(20), is_free), "the port is not let go");
         self.process = launch(&self.sandbox, &self.port, &self.types, &self.extra, self.options);
     }
 

@@ -9,13 +9,17 @@ use super::init::one_key;
 use super::{CaFolder, Key, Keys, Passphrase, ca_error, name, span};
 use crate::cli::Context;
 use crate::error::{Error, Kind};
-use crate::files;
+use crate::files::{self, Original};
 use crate::output::{Report, rfc3339};
+use crate::proto::certificate::SUFFIX;
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::{Issued, Request};
 use crate::proto::moment;
 use crate::ssh::hostkeys;
 use crate::verifier;
+
+/// Largest file that is looked at before a certificate takes its place, in octets.
+const MAX_REPLACED: u64 = 1024 * 1024;
 
 /// Sign host certificates.
 ///
@@ -128,6 +132,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         let (validity, serial) = (args.validity, args.serial);
         wanted.push((out, Request { key, names: names.clone(), validity, serial, key_id, is_renewal }));
     }
+    for path in wanted.iter().filter_map(|(out, _)| out.as_deref()) {
+        spare(path)?;
+    }
     let ca = args.folder.open()?;
     // All of them, or none.
     for (_, request) in &wanted {
@@ -163,6 +170,18 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
             .note("the host shows it once sshd_config has a line HostCertificate FILE, and sshd is reloaded");
     }
     Ok(None)
+}
+
+/// Nothing but a certificate is replaced: least of all the private key, whose name is so near.
+fn spare(path: &Path) -> Result<(), Error> {
+    let io = |e: std::io::Error| Error::failure("io", format!("{}: {e}", path.display()));
+    let Some(there) = Original::read(path, MAX_REPLACED).map_err(io)? else { return Ok(()) };
+    let first = there.octets().split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    match first.is_empty() || first.ends_with(SUFFIX.as_bytes()) {
+        true => Ok(()),
+        false => Err(Error::usage("out", format!("{} is there, and is no certificate", path.display()))
+            .hint("name another file with --out, or take this one away")),
+    }
 }
 
 fn from_stdin() -> Result<HostKey, Error> {

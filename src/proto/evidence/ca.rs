@@ -82,6 +82,12 @@ impl Evidence {
         zones.all(|other| other == zone).then_some(zone)
     }
 
+    /// The zone that signed what is under the port label. It never counts as the host's.
+    fn port_zone(&self) -> Option<&Name> {
+        let answer = self.port_keys.as_ref().ok()?;
+        Some(answer.aliases().first().unwrap_or(answer.data()).zone().name())
+    }
+
     /// What may tell the host's zone where its SSHFP set does not.
     fn host_questions(&self) -> impl Iterator<Item = Question> {
         [RrType::A, RrType::AAAA, RrType::CNAME]
@@ -93,10 +99,12 @@ impl Evidence {
     pub fn needs(&self, policy: &Policy, scope: Scope, now: u64) -> Vec<Question> {
         let sshfp = |name: Result<Name, NameError>| name.ok().map(|name| Question::new(name, RrType::SSHFP));
         let mut needs: Vec<Question> = match self.host_zone(now) {
-            None if scope == Scope::Cas || policy.revocation == Revocation::Always => {
-                self.host_questions().collect()
+            None => {
+                let is_zone_needed = scope == Scope::Cas || policy.revocation == Revocation::Always;
+                // Whoever signs for the port's keys may revoke them all the same: a hit takes an accept away.
+                let revoked = self.port_zone().and_then(|zone| sshfp(revocation::owner(zone)));
+                self.host_questions().filter(|_| is_zone_needed).chain(revoked).collect()
             }
-            None => Vec::new(),
             Some(zone) if scope == Scope::Keys => sshfp(revocation::owner(zone)).into_iter().collect(),
             Some(zone) => {
                 let places = self.places(policy, zone);

@@ -282,7 +282,10 @@ impl Reason {
                 "do not connect. If this CA may vouch for {host}, publish it: sshanchor ca publish --ca-key PUBFILE --at DOMAIN --server PRIMARY --key-file KEY"
             ),
             Self::Certificate { host, fault } => fault.hint(host),
-            Self::CertificateRequired { host, .. } | Self::NoCertificateOffered { host, .. } => format!(
+            Self::CertificateRequired { host, .. } => format!(
+                "do not connect. If it is {host}, have it show a certificate (HostCertificate in sshd_config; sshanchor ca sign makes one), and the client ask for one; for a client that knows none (dbclient, paramiko) publish the plain key as well"
+            ),
+            Self::NoCertificateOffered { host, .. } => format!(
                 "do not connect. If it is {host}, have it show a certificate (HostCertificate in sshd_config; sshanchor ca sign makes one)"
             ),
             Self::RevocationUnproven { owner, gap, .. } => match &**gap {

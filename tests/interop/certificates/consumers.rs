@@ -377,6 +377,7 @@ fn clients_without_certificates_are_told_that_one_is_needed() {
         let finished = told(client);
         assert_ne!(finished.code, Some(0), "{name} {finished:#?}");
         assert!(finished.stderr.contains(REQUIRED), "{name} {finished:#?}");
+        assert!(finished.stderr.contains("a client that knows none"), "{name} {finished:#?}");
         assert!(!world.sshd.saw_userauth(mark), "{name}");
     }
     // asyncssh knows certificates, and asks for them first.

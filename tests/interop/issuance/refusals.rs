@@ -75,6 +75,25 @@ fn what_is_no_plain_host_key_gets_no_certificate() {
 }
 
 #[test]
+fn nothing_but_a_certificate_is_replaced() {
+    let ca = Ca::init(&[]);
+    let host = key(&ca.sandbox, "host");
+    let private = ca.sandbox.join("host");
+    let before = fs::read(&private).unwrap();
+    refused(ca.sign(HOST, &host).arg("--out").arg(&private), 2, "is no certificate");
+    assert_eq!(fs::read(&private).unwrap(), before);
+    // Where a link of somebody else's leads, beside the key.
+    let notes = ca.sandbox.write("notes", "to be kept\n");
+    std::os::unix::fs::symlink(&notes, ca.sandbox.join("host-cert.pub")).unwrap();
+    refused(&mut ca.sign(HOST, &host), 2, "is no certificate");
+    assert_eq!(fs::read_to_string(&notes).unwrap(), "to be kept\n");
+    assert_eq!(ca.journal().len(), 1, "only init");
+    fs::remove_file(ca.sandbox.join("host-cert.pub")).unwrap();
+    run_ok(&mut ca.sign(HOST, &host));
+    run_ok(&mut ca.sign(HOST, &host));
+}
+
+#[test]
 fn what_is_no_ca_is_not_made() {
     let ca = Ca::init(&[]);
     keygen(&["-t", "rsa", "-b", "1024"], &ca.sandbox.join("small"));

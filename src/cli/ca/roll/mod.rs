@@ -210,12 +210,6 @@ impl Run<'_> {
             let error = Error::usage("no-roll", "no roll is under way");
             return Err(error.hint("begin one: sshanchor ca roll --start"));
         }
-        if args.abort && ca.authority().keys().iter().any(|key| key.state == KeyState::Retired) {
-            let message =
-                format!("the new key {} signs already: hosts show certificates of it", ca.public_key());
-            return Err(Error::usage("too-late", message)
-                .hint("go on with sshanchor ca roll; afterwards roll over to yet another key"));
-        }
         Ok(())
     }
 
@@ -293,6 +287,12 @@ impl Run<'_> {
     /// What was asked for and does not stand in the journal yet.
     fn marks(&self, situation: &Situation) -> Result<Option<Vec<Mark>>, Error> {
         let (Some(roll), false) = (&situation.roll, self.looks_only()) else { return Ok(None) };
+        if self.args.abort && situation.is_switched() {
+            let message =
+                format!("the new key {} signs already: hosts show certificates of it", situation.new_key());
+            return Err(Error::usage("too-late", message)
+                .hint("go on with sshanchor ca roll; afterwards roll over to yet another key"));
+        }
         let mut marks = Vec::new();
         if self.args.abort && !roll.is_aborted {
             marks.push(Mark::Abort);
