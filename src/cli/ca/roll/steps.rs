@@ -120,6 +120,7 @@ impl Run<'_> {
                 ));
             }
         }
+        situation.mark(&Mark::Revoked)?;
         may_crash("revoke", "after");
         Ok(None)
     }
