@@ -15,7 +15,6 @@ use super::stored::Stored;
 use crate::proto::chain::{Anchors, Answer, Budget, ChainError, Fetched, Halt, Material, Prover};
 use crate::proto::denial::{Status, Unproven};
 use crate::proto::message::{NOERROR, Question};
-use crate::proto::name::Name;
 use crate::proto::rr::{RrSet, RrType};
 
 /// Questions that one lookup may ask, aliases and classification included: all in all, and before another
@@ -128,25 +127,6 @@ impl Lookups {
             Some(answer) => Ok(answer),
             None => self.prove_live(asked).await,
         }
-    }
-
-    /// The zone that a host is in: the signer of a proven set that stands at its very name, be it an alias there, else
-    /// its keys' records, else an address. Where an alias leads to does not decide it; none if there is only one above
-    /// it (DNAME).
-    pub async fn zone_of_host(&self, host: &Name) -> Result<Option<Name>, Unproven> {
-        let mut failure = None;
-        for rtype in [RrType::SSHFP, RrType::A, RrType::AAAA] {
-            match self.prove(&Question::new(host.clone(), rtype)).await {
-                Ok(answer) => {
-                    let at_host = answer.aliases().first().unwrap_or(answer.data());
-                    if at_host.set().owner() == host {
-                        return Ok(Some(at_host.zone().name().clone()));
-                    }
-                }
-                Err(unproven) => failure = failure.or(Some(unproven)),
-            }
-        }
-        failure.map_or(Ok(None), Err)
     }
 
     /// The proof for `asked` from what is stored, without a question.

@@ -24,8 +24,8 @@ use crate::proto::sshfp::Sshfp;
 use crate::ssh::config::{self, AskSshError};
 use crate::ssh::known_hosts;
 
-/// Names above a host at which CA sets are looked for.
-const MAX_PLACES: usize = 8;
+/// Questions about one host that are asked at the same time.
+const AT_ONCE: usize = 8;
 /// Rounds of questions about CAs: the host's zone, its CA sets, what is beside those that lie elsewhere.
 const ROUNDS: usize = 4;
 
@@ -104,7 +104,7 @@ impl Doctor {
         let policy = self.policies.of(&host.to_string());
         for _ in 0..ROUNDS {
             let needs = evidence.needs(&policy, Scope::Cas, self.now);
-            let asked = in_order(needs, MAX_PLACES, |question: Question| {
+            let asked = in_order(needs, AT_ONCE, |question: Question| {
                 let lookups = lookups.clone();
                 async move { (question.clone(), lookups.prove(&question).await) }
             });
@@ -129,15 +129,14 @@ impl Doctor {
             }
         };
         findings.extend(judge::policy::judge(self.now, &evidence, &policy));
-        findings.extend(self.revocation(&lookups, host, &policy).await);
+        findings.extend(self.revocation(&lookups, &evidence, &policy).await);
         (findings, records)
     }
 
     /// The CA sets above the host and the revoked sets beside them.
-    async fn revocation(&self, lookups: &Lookups, host: &HostName, policy: &Policy) -> Vec<Finding> {
-        let Ok(Some(zone)) = lookups.zone_of_host(host.name()).await else { return Vec::new() };
-        let places = judge::revocation::places(host, &zone);
-        let sets = in_order(places.into_iter().take(MAX_PLACES), MAX_PLACES, |at: Name| {
+    async fn revocation(&self, lookups: &Lookups, evidence: &Evidence, policy: &Policy) -> Vec<Finding> {
+        let places = evidence.places(policy, self.now);
+        let sets = in_order(places, AT_ONCE, |at: Name| {
             let lookups = lookups.clone();
             async move {
                 let question = |owner| Question::new(owner, RrType::SSHFP);
@@ -148,7 +147,7 @@ impl Doctor {
             }
         });
         let sets: Vec<Sets> = sets.await.unwrap_or_default().into_iter().flatten().collect();
-        judge::revocation::judge(self.now, host, &sets, policy)
+        judge::revocation::judge(self.now, evidence.host(), &sets, policy)
     }
 }
 

@@ -65,26 +65,30 @@ struct Done {
     valid_until: Option<String>,
 }
 
+/// The port of what stands at a host's name.
+const SSH: u16 = 22;
+
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let verifier = cx.verifier()?;
+    let (verifier, now) = (cx.verifier()?, verifier::now());
     let mut names = args.at.clone();
     for host in &args.hosts {
         let host = host_name(host)?;
-        let zone = verifier.lookups().zone_of_host(host.name()).await;
-        let zone = zone.map_err(|why| unproven(host.name(), &why, &args.output))?;
-        names.push(zone.ok_or_else(|| {
-            Error::usage(
-                "no-zone",
-                format!("{host} is in no zone of its own: an alias above it (DNAME) leads away"),
-            )
-            .hint("name the set: --at NAME")
-        })?);
+        let evidence = verifier.whole_evidence(&host, SSH).await?;
+        match (evidence.host_zone(now), evidence.zone_failure()) {
+            (Some(zone), _) => names.push(zone.clone()),
+            (None, Some(why)) => return Err(unproven(host.name(), why, &args.output)),
+            (None, None) => {
+                let message = format!(
+                    "{host} is in no zone of its own: what stands at its name tells none, or several"
+                );
+                return Err(Error::usage("no-zone", message).hint("name the set: --at NAME"));
+            }
+        }
     }
     names.sort();
     names.dedup();
     let (mut digests, mut owners, mut origins) = (BTreeSet::new(), Vec::new(), Vec::new());
     let (mut version, mut valid_until) = (u64::MAX, u64::MAX);
-    let now = verifier::now();
     for at in &names {
         let (owner, set, signed, expires) = proven(&verifier, at, now, &args.output).await?;
         digests.extend(set.digests().copied());

@@ -107,7 +107,7 @@ impl Evidence {
             }
             Some(zone) if scope == Scope::Keys => sshfp(revocation::owner(zone)).into_iter().collect(),
             Some(zone) => {
-                let places = self.places(policy, zone);
+                let places = self.places_in(policy, zone);
                 let beside = self.ca_sets(policy, now).filter_map(|set| place_of(set.answer.data()));
                 let revoked =
                     std::iter::once(zone.clone()).chain(beside).map(|at| sshfp(revocation::owner(&at)));
@@ -120,9 +120,14 @@ impl Evidence {
         needs
     }
 
+    /// Where CA sets that count may stand, the apex of the host's zone first; none while its zone is not known.
+    pub fn places(&self, policy: &Policy, now: u64) -> Vec<Name> {
+        self.host_zone(now).map(|zone| self.places_in(policy, zone)).unwrap_or_default()
+    }
+
     /// Where CA sets for the host may stand: at its zone's apex and below, down to the name above its own; its own only
     /// where that is the apex.
-    fn places(&self, policy: &Policy, zone: &Name) -> Vec<Name> {
+    fn places_in(&self, policy: &Policy, zone: &Name) -> Vec<Name> {
         let host = self.host.name();
         let first = if host == zone { Some(host.clone()) } else { host.parent() };
         let mut places: Vec<Name> = std::iter::successors(first, Name::parent)
@@ -165,7 +170,7 @@ impl Evidence {
     /// The CA sets that hold at `now` and may speak for the host, whether or not they suffice by policy.
     fn holding_ca_sets(&self, policy: &Policy, now: u64) -> impl Iterator<Item = CaSet<'_>> {
         let zone = self.host_zone(now).filter(|_| policy.require != Require::Hostkey);
-        let places = zone.map(|zone| (zone.clone(), self.places(policy, zone)));
+        let places = zone.map(|zone| (zone.clone(), self.places_in(policy, zone)));
         let places = places
             .into_iter()
             .flat_map(|(zone, places)| places.into_iter().map(move |at| (zone.clone(), at)));
@@ -180,12 +185,12 @@ impl Evidence {
 
     /// Why no CA set counts, of the first place that was asked.
     pub(in crate::proto) fn ca_failure(&self, policy: &Policy, now: u64) -> Option<&Unproven> {
-        let places = self.places(policy, self.host_zone(now)?);
+        let places = self.places_in(policy, self.host_zone(now)?);
         places.iter().find_map(|at| self.answer_at(at, revocation::ca_owner)?.as_ref().err())
     }
 
     /// Why nothing says which zone the host is in.
-    pub(in crate::proto) fn zone_failure(&self) -> Option<&Unproven> {
+    pub fn zone_failure(&self) -> Option<&Unproven> {
         let asked = self.host_questions().filter_map(|question| self.others.get(&question)?.as_ref().err());
         asked.chain(self.host_keys.as_ref().err()).next()
     }

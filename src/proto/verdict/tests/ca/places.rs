@@ -191,3 +191,18 @@ fn what_stands_at_the_hosts_name_tells_its_zone() {
     label.publish(ZONE, "_22._ssh.host.example.test", RrType::SSHFP, &[&sha256(&ecdsa())]);
     assert_ne!(by_ca(&label, HOST), "accept");
 }
+
+#[test]
+fn sets_are_sought_from_the_apex_down_to_above_the_host() {
+    let places = |of: &str, policy: &Policy| {
+        let evidence = gather(&bare(), of, policy, Scope::Cas);
+        evidence.places(policy, NOW).iter().map(|at| at.to_string()).collect::<Vec<_>>()
+    };
+    let any = Policy::default();
+    assert_eq!(places("web.lab.example.test", &any), [ZONE, "lab.example.test"]);
+    assert_eq!(places(ZONE, &any), [ZONE]);
+    assert_eq!(places(IN_CHILD, &any), [CHILD]);
+    assert!(places("nowhere.example.test", &any).is_empty());
+    let pinned = Policy { ca_at: Some(vec![name("lab.example.test")]), ..Policy::default() };
+    assert_eq!(places("web.lab.example.test", &pinned), ["lab.example.test"]);
+}
