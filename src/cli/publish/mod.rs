@@ -1,6 +1,7 @@
 //! `sshanchor publish`: this machine's SSHFP records, as they should be. What it shares with `withdraw`
 //! lies beside it: the run against a primary, the proof afterwards, the result.
 
+mod place;
 pub(super) mod primary;
 mod proof;
 pub(super) mod published;
