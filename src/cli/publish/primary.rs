@@ -36,7 +36,7 @@ const HOSTS_A_TIMEOUT: usize = 100;
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Primary {
     #[command(flatten)]
-    place: Place,
+    place: Box<Place>,
     /// The zone [default: the one that the server names for the host; --zone-file and --exec need it]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub(in crate::cli) zone: Option<Name>,
