@@ -22,8 +22,6 @@ const ROUNDS: u32 = 12;
 const PAUSE: Duration = Duration::from_millis(120);
 /// Where the pauses stop growing: the number of a round.
 const LONGEST: u32 = 5;
-/// How many owners are read at a time.
-const READS: usize = 32;
 /// Without compare-and-swap another publisher may undo a change that was seen to be there. That happens between its own
 /// look and its own change, milliseconds apart: after this long it is looked at again.
 const SETTLE: Duration = Duration::from_millis(400);
@@ -196,7 +194,7 @@ impl<B: Backend> Reconciliation<B> {
 
     async fn read(&self, owners: Vec<Name>) -> Vec<Result<Present, Error>> {
         let all = owners.len();
-        let found = in_order(owners, READS, |owner| {
+        let found = in_order(owners, self.backend.capabilities().reads, |owner| {
             let backend = self.backend.clone();
             async move { backend.read(&owner).await }
         });

@@ -23,6 +23,8 @@ const VERSION: u32 = 1;
 const MAX_REPLY: usize = 1024 * 1024;
 /// Most owners in one request, whatever the program says.
 const MOST: usize = 1000;
+/// How many programs run at a time.
+const READS: usize = 4;
 /// Longest pause between two changes that a program may ask for.
 const LONGEST_PACE: Duration = Duration::from_secs(60);
 
@@ -101,6 +103,7 @@ impl Program {
             min_ttl: can.min_ttl.unwrap_or(0),
             max_ttl: can.max_ttl.unwrap_or(MAX_TTL),
             batch: can.batch.min(MOST),
+            reads: READS,
             pace: Duration::from_millis(can.pace_ms.unwrap_or(0)),
         };
         let whole = capabilities.batch > 0

@@ -15,6 +15,9 @@ use crate::error::Error;
 use crate::proto::name::Name;
 use crate::proto::plan::{MAX_TTL, Plan, Present};
 
+/// How many owners are read at a time, where that is cheap.
+const READS: usize = 32;
+
 /// What a backend can do, and what it cannot; whoever uses it adapts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Capabilities {
@@ -27,6 +30,8 @@ pub struct Capabilities {
     pub max_ttl: u32,
     /// Most owners in one change.
     pub batch: usize,
+    /// How many owners may be read at a time.
+    pub reads: usize,
     /// Least time from the end of one change to the next, in milliseconds: for quotas.
     #[serde(rename = "pace_ms", serialize_with = "millis")]
     pub pace: Duration,
@@ -44,6 +49,7 @@ impl Default for Capabilities {
             min_ttl: 0,
             max_ttl: MAX_TTL,
             batch: usize::MAX,
+            reads: READS,
             pace: Duration::ZERO,
         }
     }

@@ -35,6 +35,7 @@ impl PdnsTree {
         let tree = plan.with(ZONE, |zone| Zone { signing: Signing::Elsewhere, ..zone }).start();
         let (dns, api) = (Port::free(), Port::free());
         let key = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>());
+        private(tree.sandbox.write("api.key", &format!("{key}\n")));
         let folder = tree.sandbox.path().display();
         tree.sandbox.write(
             "pdns.conf",
@@ -83,13 +84,18 @@ impl PdnsTree {
 
     /// A file with the API key.
     pub fn key_file(&self) -> PathBuf {
-        self.tree.sandbox.write("api.key", &format!("{}\n", self.key))
+        self.tree.sandbox.join("api.key")
     }
 
     /// `pdnsutil` for this server.
     pub fn util(&self) -> Command {
         util(&self.tree)
     }
+}
+
+fn private(file: PathBuf) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 fn util(tree: &Tree) -> Command {

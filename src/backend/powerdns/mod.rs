@@ -147,6 +147,8 @@ fn refusal(error: ApiError) -> ApplyError {
     match &error {
         // What it does not like about the records: of one owner perhaps.
         ApiError::Status { status: 400 | 403 | 409 | 422, .. } => ApplyError::Refused(explain(error)),
+        // Another change is in the way, as with a database that one client at a time may write: look and try again.
+        ApiError::Status { status: 500 | 503, .. } => ApplyError::LostRace(explain(error)),
         _ => ApplyError::Failed(explain(error)),
     }
 }

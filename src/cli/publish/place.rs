@@ -31,7 +31,8 @@ const MAX_KEY: u64 = 4096;
 const MAX_CERTIFICATES: u64 = 4 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
-#[group(id = "place", required = true, multiple = false, args = ["server", "powerdns", "zone_file", "exec"])]
+#[group(skip)]
+#[command(group = clap::ArgGroup::new("place").required(true).args(["server", "powerdns", "zone_file", "exec"]))]
 pub(super) struct Place {
     /// The zone's primary name server, which takes dynamic updates (RFC 2136)
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server)]

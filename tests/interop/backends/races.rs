@@ -57,8 +57,9 @@ fn site(place: &Place) -> Site {
         }
         // Its aws takes the environment of this process, which is not for tests to change.
         Place::Exec(_) => {
-            let words = ["env".to_owned()].into_iter().chain(environment(place)).chain([options[3].clone()]);
-            let words: Vec<String> = words.map(|word| word.replace('%', "%%")).collect();
+            let mut words = vec!["env".to_owned(), environment(place)];
+            words.extend(shlex::split(&options[3]).unwrap());
+            let words: Vec<String> = words.iter().map(|word| word.replace('%', "%%")).collect();
             let command = shlex::try_join(words.iter().map(String::as_str)).unwrap();
             Site::Exec(Program {
                 command: Arc::new(Template::parse(&command, &[]).unwrap()),
@@ -69,13 +70,10 @@ fn site(place: &Place) -> Site {
     }
 }
 
-fn environment(place: &Place) -> Vec<String> {
+fn environment(place: &Place) -> String {
     let command = place.command(PUBLISH, &[], "zone");
-    let wanted = |name: &str| {
-        let value = command.get_envs().find(|(found, _)| *found == name).unwrap().1.unwrap();
-        format!("{name}={}", value.to_str().unwrap())
-    };
-    vec![wanted("PATH"), wanted("AWS_TEST")]
+    let test = command.get_envs().find(|(name, _)| *name == "AWS_TEST").unwrap().1.unwrap();
+    format!("AWS_TEST={}", test.to_str().unwrap())
 }
 
 type Meddle = Box<dyn FnOnce() + Send>;
