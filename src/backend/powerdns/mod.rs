@@ -1,5 +1,5 @@
 //! PowerDNS by its HTTP API. It changes whole RRsets and knows no conditions: what stands there is read right before a
-//! change, and again afterwards. A server that takes dynamic updates as well (`dnsupdate=yes`) is better asked so.
+//! change, and again afterwards.
 
 mod api;
 
