@@ -1,6 +1,6 @@
 //! The one file that prints. Its rules: results to stdout, all else to stderr; messages in lower
 //! case without a full stop; peers' octets are sanitised before a terminal can see them (JSON is
-//! exact, its strings escaped); a closed pipe ends quietly.
+//! exact, its strings escaped to ASCII); a closed pipe ends quietly.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::proto::ascii_json::ascii;
 
 pub use crate::proto::moment::rfc3339;
 
@@ -60,7 +61,7 @@ impl Output {
     pub fn json_line(&self, value: &impl Serialize) -> Result<(), Error> {
         let line = serde_json::to_string(value)
             .map_err(|e| Error::failure("internal", format!("cannot write JSON: {e}")))?;
-        write_out(&line)
+        write_out(&ascii(&line))
     }
 
     /// A warning, to stderr.
@@ -94,7 +95,7 @@ impl Output {
     /// An error and its hint, to stderr in either form: for commands whose stdout is not ours.
     pub fn refusal(&self, error: &Error) {
         match serde_json::to_string(&Failed::from(error)) {
-            Ok(line) if self.json => write_err(&line),
+            Ok(line) if self.json => write_err(&ascii(&line)),
             _ => self.error_text(error),
         }
     }

@@ -18,6 +18,7 @@ mod interop {
     mod bundle;
     mod ca;
     mod cache;
+    mod certificates;
     mod config_ssh;
     mod doctor;
     mod exec;

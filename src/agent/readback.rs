@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
 use crate::dns::addresses;
-use crate::dns::authority::Authority;
+use crate::dns::authority::{Authority, AuthorityError};
 use crate::dns::resolver::Resolver;
 use crate::fan_out::in_order;
 use crate::proto::message::Question;
@@ -80,7 +80,7 @@ pub async fn names_by_resolver(zone: &Name, resolver: Option<&Resolver>, until: 
 }
 
 /// The servers of these names, without the one that is asked anyway. Their addresses come from `resolver`, or else
-/// from the system.
+/// from the system. None if they cannot be had.
 pub async fn name_servers(
     mut names: Vec<Name>,
     asked: Option<SocketAddr>,
@@ -89,8 +89,34 @@ pub async fn name_servers(
 ) -> Vec<Server> {
     names.sort();
     names.dedup();
+    names.truncate(MAX_SERVERS);
+    addressed(names, asked, resolver, until).await
+}
+
+/// The servers that the zone's NS records name, without the primary itself, for those who have to know all of them:
+/// every server, or an error. One without an address is among them.
+pub async fn every_name_server(
+    primary: &Authority,
+    zone: &Name,
+    resolver: Option<&Resolver>,
+) -> Result<Vec<Server>, AuthorityError> {
+    let names = primary.name_servers(zone).await?;
+    match names.is_empty() {
+        true => Err(AuthorityError::NoZone { server: primary.server, name: zone.clone() }),
+        false => Ok(addressed(names, Some(primary.server), resolver, primary.until()).await),
+    }
+}
+
+async fn addressed(
+    names: Vec<Name>,
+    asked: Option<SocketAddr>,
+    resolver: Option<&Resolver>,
+    until: Instant,
+) -> Vec<Server> {
     let resolver = resolver.cloned();
-    let found = in_order(names.into_iter().take(MAX_SERVERS), WIDTH, |name: Name| {
+    let unknown: Vec<Server> =
+        names.iter().map(|name| Server { label: name.to_string(), addresses: Vec::new() }).collect();
+    let found = in_order(names, WIDTH, |name: Name| {
         let resolver = resolver.clone();
         async move {
             let (found, _) = addresses::of(resolver.as_ref(), &name, until).await.unwrap_or_default();
@@ -98,9 +124,22 @@ pub async fn name_servers(
             Server { label: name.to_string(), addresses }
         }
     });
-    let mut servers: Vec<Server> = found.await.unwrap_or_default();
+    let mut servers: Vec<Server> = found.await.unwrap_or(unknown);
     servers.retain(|server| asked.is_none_or(|asked| !server.addresses.contains(&asked)));
     servers
+}
+
+/// What `server` shows at `owner` now: the answer of each of its addresses that gives one; why, if none does.
+pub async fn glance(server: &Server, owner: &Name, like: &Authority) -> Result<Vec<Present>, String> {
+    let mut answers = Vec::new();
+    let mut why = "its name has no address".to_owned();
+    for &address in &server.addresses {
+        match (Authority { server: address, ..*like }).sshfp(owner).await {
+            Ok(present) => answers.push(present),
+            Err(error) => why = error.to_string(),
+        }
+    }
+    if answers.is_empty() { Err(why) } else { Ok(answers) }
 }
 
 /// Asks every server about every owner until it shows what is expected or time is up. The results are by

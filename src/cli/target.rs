@@ -57,6 +57,12 @@ pub(super) fn hint_for(text: &str) -> Option<String> {
     if text.starts_with('@') {
         return Some("no file of hosts is read here: give their names".to_owned());
     }
+    if text.contains(',') && text.split(',').all(is_name) {
+        return Some(
+            "one name at a time: give each in a word of its own, an option that takes names once for each"
+                .to_owned(),
+        );
+    }
     if text.contains("://") {
         return Some("give the host alone, HOST or HOST:PORT, and not a URL".to_owned());
     }

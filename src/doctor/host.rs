@@ -13,7 +13,7 @@ use crate::proto::doctor::known_hosts::Remembered;
 use crate::proto::doctor::revocation::Sets;
 use crate::proto::doctor::ssh::Config;
 use crate::proto::doctor::{self as judge, Finding};
-use crate::proto::evidence::{Evidence, owners};
+use crate::proto::evidence::{Evidence, Scope, owners};
 use crate::proto::known_hosts::{entries, lookup_name};
 use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
@@ -26,6 +26,8 @@ use crate::ssh::known_hosts;
 
 /// Names above a host at which CA sets are looked for.
 const MAX_PLACES: usize = 8;
+/// Rounds of questions about CAs: the host's zone, its CA sets, what is beside those that lie elsewhere.
+const ROUNDS: usize = 4;
 
 /// A host, and what ssh makes of its name.
 #[derive(Debug)]
@@ -97,10 +99,35 @@ impl Doctor {
         let deadline = Instant::now() + self.timeout;
         let lookups = Lookups::new(resolver.clone(), anchors.clone(), self.now, deadline);
         let (host_keys, port_keys) = tokio::join!(lookups.prove(&at_host), lookups.prove(&at_port));
-        let mut findings = judge::chain::judge(self.now, host, &host_keys, &port_keys);
         let records = judge::chain::records_of(&host_keys, &port_keys);
-        let evidence = Evidence::new(host.clone(), port, host_keys, port_keys);
+        let mut evidence = Evidence::new(host.clone(), port, host_keys.clone(), port_keys.clone());
         let policy = self.policies.of(&host.to_string());
+        for _ in 0..ROUNDS {
+            let needs = evidence.needs(&policy, Scope::Cas, self.now);
+            let asked = in_order(needs, MAX_PLACES, |question: Question| {
+                let lookups = lookups.clone();
+                async move { (question.clone(), lookups.prove(&question).await) }
+            });
+            for (question, outcome) in asked.await.unwrap_or_default() {
+                evidence.add(question, outcome);
+            }
+        }
+        let sufficient = evidence.sufficient_ca_sets(&policy, self.now);
+        let (sets, lacking) = match sufficient {
+            Ok(sets) => (sets, None),
+            Err(lacking) => (Vec::new(), Some(lacking)),
+        };
+        let mut findings = match (evidence.key_failure(), lacking) {
+            (Some(unproven), _) if !sets.is_empty() => {
+                judge::ca::judge_alone(self.now, host, unproven, &sets)
+            }
+            (Some(_), Some(lacking)) => vec![judge::ca::judge_lacking(host, lacking)],
+            _ => {
+                let mut findings = judge::chain::judge(self.now, host, &host_keys, &port_keys);
+                findings.extend(judge::ca::judge(host, &sets));
+                findings
+            }
+        };
         findings.extend(judge::policy::judge(self.now, &evidence, &policy));
         findings.extend(self.revocation(&lookups, host, &policy).await);
         (findings, records)

@@ -14,6 +14,8 @@ use super::wire::{Reader, put_string};
 pub const SUFFIX: &str = "-cert-v01@openssh.com";
 /// The least size of an RSA key in a certificate or of a CA, in bits.
 pub const MIN_RSA_BITS: usize = 2048;
+/// Most principals that OpenSSH reads (SSHKEY_CERT_MAX_PRINCIPALS).
+pub const MAX_PRINCIPALS: usize = 256;
 /// The end of a certificate that has none (PROTOCOL.certkeys).
 pub const FOREVER: u64 = u64::MAX;
 
@@ -62,6 +64,9 @@ pub enum Fault {
     /// It would be good for any host.
     #[error("it names no host at all (no principals)")]
     NoPrincipals,
+    /// OpenSSH does not even read it.
+    #[error("it has {0} names (principals; want {MAX_PRINCIPALS} at most)")]
+    TooManyPrincipals(usize),
     /// The host is not among its names.
     #[error("it is for {}", .0.join(", "))]
     OtherName(Vec<String>),
@@ -83,6 +88,7 @@ impl Fault {
             | Self::SignatureAlgorithm(_)
             | Self::NotCanonical
             | Self::Signature
+            | Self::TooManyPrincipals(_)
             | Self::CriticalOption(_) => "bad-certificate",
         }
     }
@@ -170,7 +176,7 @@ impl Certificate {
 
     /// Everything that has to hold of a certificate for `host` at `now`, in seconds since 1970, besides that somebody
     /// vouches for its CA: a host's, signed by the CA that it names, neither of the two keys a small RSA key, no SHA-1,
-    /// its time, the host among its principals word for word (no wildcards; one without principals is nobody's), and no
+    /// its time, the host among its principals word for word (no wildcards; one without principals is nobody's, and one with more than OpenSSH reads), and no
     /// critical options, of which there are none for hosts.
     pub fn check(&self, host: &HostName, now: u64) -> Result<(), Fault> {
         if self.parsed.cert_type() != CertType::Host {
@@ -199,6 +205,9 @@ impl Certificate {
         }
         if self.principals().is_empty() {
             return Err(Fault::NoPrincipals);
+        }
+        if self.principals().len() > MAX_PRINCIPALS {
+            return Err(Fault::TooManyPrincipals(self.principals().len()));
         }
         let name = host.to_string();
         if !self.principals().contains(&name) {

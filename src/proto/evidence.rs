@@ -99,6 +99,17 @@ impl Evidence {
         [&self.host_keys, &self.port_keys].into_iter().chain(self.others.values())
     }
 
+    /// Everything that is proven, whether or not it counts.
+    pub fn proofs(&self) -> impl Iterator<Item = &Answer> {
+        self.answers().filter_map(|answer| answer.as_ref().ok())
+    }
+
+    /// Why no set of the host's own keys is proven, if none is.
+    pub fn key_failure(&self) -> Option<&Unproven> {
+        let is_proven = self.host_keys.is_ok() || self.port_keys.is_ok();
+        self.host_keys.as_ref().err().filter(|_| !is_proven)
+    }
+
     /// Where the proofs came from, of several the one to be told of; none if nothing is proven.
     pub fn origin(&self) -> Option<Origin> {
         let others = self.others.values().filter_map(|answer| answer.as_ref().ok());

@@ -293,10 +293,11 @@ fn blob_type(reader: &mut Reader<'_>) -> Result<String, HostKeyError> {
 }
 
 fn unsupported(name: &str) -> HostKeyError {
-    if name.starts_with("sk-") {
-        HostKeyError::SecurityKey(name.into())
-    } else if name.contains("-cert-v0") {
+    // One on a token is a certificate all the same: whoever reads on meets whatever is inside.
+    if name.contains("-cert-v0") {
         HostKeyError::Certificate(name.into())
+    } else if name.starts_with("sk-") {
+        HostKeyError::SecurityKey(name.into())
     } else {
         HostKeyError::Unsupported(name.chars().take(64).collect())
     }

@@ -54,6 +54,15 @@ pub fn version_of(octets: &[u8]) -> Option<u64> {
     is_list.then_some(version)
 }
 
+/// The comment of the list in a file; none if it is no list, of another format, or if its comment is no text.
+pub fn comment_of(octets: &[u8]) -> Option<&str> {
+    version_of(octets)?;
+    let mut reader = Reader::new(octets);
+    let _head = reader.take(MAGIC.len() + 4 + 3 * 8)?;
+    let _reserved = reader.string()?;
+    std::str::from_utf8(reader.string()?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,10 +76,13 @@ mod tests {
         let rest = [0, 0, 0, 0, 0, 0, 0, 1, b'c', 5, 0, 0, 0, 72, 0, 0, 0, 32, 1];
         assert!(octets.starts_with(&[head.concat().as_slice(), &rest].concat()), "sorted: {octets:?}");
         assert_eq!(octets.len(), 8 + 4 + 24 + 4 + 5 + 5 + 72);
-        assert_eq!(version_of(&octets), Some(7));
+        assert_eq!((version_of(&octets), comment_of(&octets)), (Some(7), Some("c")));
         assert_eq!(Krl { digests: BTreeSet::new(), ..krl }.octets().len(), 45, "no section");
         for cut in 0..20 {
             assert_eq!(version_of(&octets[..cut]), None);
+        }
+        for cut in 0..45 {
+            assert_eq!(comment_of(&octets[..cut]), None, "{cut}");
         }
         assert_eq!(version_of(b"ssh-ed25519 AAAA one key a line is a list too"), None);
     }

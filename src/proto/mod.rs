@@ -1,5 +1,6 @@
 //! Decisions, and nothing else: no I/O, no async, no clock, no environment. Time is an argument.
 
+pub mod ascii_json;
 pub mod bundle;
 pub mod ca_keys;
 pub mod certificate;
@@ -25,6 +26,7 @@ pub mod plan;
 pub mod policy;
 pub mod renewal;
 pub mod revocation;
+pub mod rollover;
 pub mod rr;
 pub mod ssh_config;
 pub mod sshfp;

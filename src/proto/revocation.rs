@@ -42,6 +42,12 @@ pub fn owner(at: &Name) -> Result<Name, NameError> {
     at.child(b"_ssh")?.child(b"_revoked")
 }
 
+/// X of `_ca._ssh.X` and of `_revoked._ssh.X`; none of other names.
+pub fn domain_of(owner: &Name) -> Option<Name> {
+    let at = owner.parent()?.parent()?;
+    (ca_owner(&at).as_ref() == Ok(owner) || self::owner(&at).as_ref() == Ok(owner)).then_some(at)
+}
+
 /// The digests of a revoked set that had its sentinel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevokedSet {
@@ -84,6 +90,17 @@ impl RevokedSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_names_of_sets_lead_to_their_domain() {
+        let name = |text: &str| Name::from_text(text).unwrap();
+        for owner in ["_ca._ssh.example.test", "_revoked._ssh.example.test", "_CA._ssh.example.test"] {
+            assert_eq!(domain_of(&name(owner)), Some(name("example.test")), "{owner}");
+        }
+        for other in ["example.test", "_22._ssh.example.test", "_ca.example.test", "_ca", "."] {
+            assert_eq!(domain_of(&name(other)), None, "{other}");
+        }
+    }
 
     fn set(rdatas: &[&[u8]]) -> Result<RevokedSet, NoSentinel> {
         RevokedSet::from_rdatas(rdatas.iter().copied())

@@ -215,7 +215,7 @@ fn by_host_key(evidence: &Evidence, key: &HostKey, policy: &Policy, now: u64) ->
     } else if !published.is_empty() {
         Verdict::Reject(Reason::KeyTypeNotPublished { host, presented, published })
     } else {
-        Verdict::Unproven(nothing_vouches(evidence, policy, now))
+        Verdict::Unproven(no_key(evidence, policy, now))
     })
 }
 
@@ -248,13 +248,28 @@ pub fn published(evidence: &Evidence, policy: &Policy, now: u64) -> Result<Vec<P
 
 /// Why nothing vouches for whatever key the host might show, at `now` in seconds since 1970.
 pub fn nothing_vouches(evidence: &Evidence, policy: &Policy, now: u64) -> Reason {
-    let (host, port) = (evidence.host().clone(), evidence.port());
+    let host = evidence.host().clone();
     if policy.mode == Mode::Pass {
         return Reason::Passed { host };
     }
     if now < RELEASED {
         return Reason::Clock { now, not_before: RELEASED };
     }
+    let has_key = || evidence.counting(policy, now).any(|(_, records)| records.iter().any(Sshfp::is_usable));
+    let is_for_want_of_a_ca = match policy.require {
+        Require::Ca => true,
+        Require::Both => has_key(),
+        Require::Either | Require::Hostkey => false,
+    };
+    match is_for_want_of_a_ca && evidence.ca_sets(policy, now).next().is_none() {
+        true => ca::no_ca(evidence, policy, now),
+        false => no_key(evidence, policy, now),
+    }
+}
+
+/// Why nothing vouches for a plain key.
+fn no_key(evidence: &Evidence, policy: &Policy, now: u64) -> Reason {
+    let (host, port) = (evidence.host().clone(), evidence.port());
     let counting: Vec<Sshfp> = evidence.counting(policy, now).flat_map(|(_, records)| records).collect();
     if counting.iter().any(Sshfp::is_usable) && policy.require != Require::Ca {
         return Reason::NoAllowedType { host, allowed: policy.algorithms.clone() };
@@ -274,6 +289,13 @@ pub fn nothing_vouches(evidence: &Evidence, policy: &Policy, now: u64) -> Reason
     });
     if policy.port_labels == PortLabels::Required && cause.status == Status::Absent {
         return Reason::PortLabelRequired { host, port, cause: cause.error };
+    }
+    // A CA may be published for it, and not count.
+    if policy.require == Require::Either
+        && cause.status == Status::Absent
+        && let Some(wildcard) = evidence.wildcard(now)
+    {
+        return Reason::NoHostZone { host, cause: Box::new(wildcard.clone()) };
     }
     Reason::NoProof { host, cause: Box::new(cause) }
 }

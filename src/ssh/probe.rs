@@ -142,6 +142,11 @@ impl From<russh::Error> for ProbeError {
             },
             // Before the exchange ends, russh has these two from one place: reading K_S.
             Error::Keys(_) => Self::BadHostKey(HostKeyError::Malformed("host".into(), "it cannot be parsed")),
+            // And these from reading a certificate, or the signature of the exchange.
+            Error::SshKey(_) => {
+                let what = "the certificate, or the signature of the exchange, cannot be parsed";
+                Self::BadHostKey(HostKeyError::Malformed("host".into(), what))
+            }
             other => Self::Protocol(printable(&other.to_string(), MAX_TEXT)),
         }
     }
@@ -233,6 +238,7 @@ pub(super) async fn exchange(
     let handle = timeout_at(deadline, connecting).await;
     let timeout = ProbeError::Timeout { version: tether.server_version().is_some() };
     let handle = handle.map_err(|_| timeout)??;
+
     let silent = || ProbeError::Protocol("no outcome of the key exchange".into());
     let Agreed { kex, signs_as, strict_kex } = outcome.try_recv().map_err(|_| silent())?;
     // The octets of K_S that went into the exchange hash. russh parses them leniently: it lets octets

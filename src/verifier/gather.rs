@@ -1,7 +1,9 @@
 //! Evidence about one host: what is stored, else what DNS says, question by question.
 
+use std::time::Duration;
+
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Verifier, now, owners};
 use crate::dns::lookup::Lookups;
@@ -11,11 +13,14 @@ use crate::proto::denial::Unproven;
 use crate::proto::evidence::{Evidence, Scope};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
-use crate::proto::policy::{Mode, PortLabels, Require};
+use crate::proto::policy::{Mode, PortLabels, Require, Revocation};
 use crate::proto::rr::Origin;
 
 /// Most rounds of questions after the first: the host's zone, the CA sets, and what is beside those that lie elsewhere.
 const ROUNDS: usize = 4;
+/// How long an accept waits for what it does not need: the revoked set of a zone that may have none, and a second word
+/// on the zone that a host is in. A server that leaves such questions unanswered is not to take half of the time.
+const COURTESY: Duration = Duration::from_secs(2);
 
 /// Whom further questions are put to.
 #[derive(Clone, Copy)]
@@ -24,8 +29,10 @@ enum Source {
     Stored,
     /// What is stored, and DNS for what is not.
     Either,
-    /// DNS.
+    /// DNS, and in its outage what policy lets serve.
     Live,
+    /// DNS, and nothing else.
+    Fresh,
     /// What is stored, be it past its TTL: DNS has just been found not to answer.
     Grace,
 }
@@ -50,7 +57,8 @@ impl Verifier {
         }
         let evidence = self.complete(evidence, Scope::Cas, Source::Stored).await;
         match self.offer(&evidence).is_empty() {
-            true => self.live_evidence(host, port).await,
+            // Sets of CAs serve many hosts: what another host's proof has left of them is good within its TTL.
+            true => self.evidence_by(host, port, Source::Either).await,
             false => Ok(evidence),
         }
     }
@@ -58,6 +66,11 @@ impl Verifier {
     /// Everything that DNS proves about a host's keys, now; where it does not answer and the grace for outages
     /// is not over, what it proved before.
     pub async fn live_evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
+        self.evidence_by(host, port, Source::Live).await
+    }
+
+    /// The same; what is to be known of CAs comes from `of_cas`.
+    async fn evidence_by(&self, host: &HostName, port: u16, of_cas: Source) -> Result<Evidence, Error> {
         let [at_host, at_port] = owners(host, port)?;
         let policy = self.policy(host);
         let grace = policy.outage_grace.as_secs();
@@ -79,9 +92,20 @@ impl Verifier {
         };
         let evidence = self.complete(evidence, Scope::Keys, source).await;
         match self.offer(&evidence).is_empty() && policy.mode == Mode::Verify {
-            true => Ok(self.complete(evidence, Scope::Cas, Source::Live).await),
+            true => Ok(self.complete(evidence, Scope::Cas, of_cas).await),
             false => Ok(evidence),
         }
+    }
+
+    /// Everything that DNS proves about a host, now, be it of use or not: its keys, the CAs that may vouch for it, what is
+    /// revoked. Nothing that is stored serves.
+    pub async fn whole_evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
+        let [at_host, at_port] = owners(host, port)?;
+        let (host_keys, port_keys) =
+            tokio::join!(self.lookups.prove_live(&at_host), self.lookups.prove_live(&at_port));
+        let evidence = Evidence::new(host.clone(), port, host_keys, port_keys);
+        let evidence = self.complete(evidence, Scope::Keys, Source::Fresh).await;
+        Ok(self.complete(evidence, Scope::Cas, Source::Fresh).await)
     }
 
     /// The same, with all that is to be known of the CAs that may vouch for the host.
@@ -100,22 +124,34 @@ impl Verifier {
         if scope == Scope::Cas && policy.require == Require::Hostkey {
             return evidence;
         }
+        // Where no CA is needed, a revoked set is asked for in case that it speaks against a key.
+        let is_courtesy = scope == Scope::Keys
+            && !matches!(source, Source::Fresh)
+            && policy.revocation == Revocation::Ca
+            && matches!(policy.require, Require::Either | Require::Hostkey);
         for _ in 0..ROUNDS {
             let needs = evidence.needs(&policy, scope, now());
             if needs.is_empty() {
                 break;
             }
             let grace = policy.outage_grace.as_secs();
+            let half = self.left() / 2;
+            let patience = if is_courtesy { half.min(COURTESY) } else { half };
             let mut asking = JoinSet::new();
             for question in needs {
                 let verifier = self.clone();
                 asking.spawn(async move {
-                    let outcome = verifier.ask(&question, scope, source, grace).await;
+                    let outcome = verifier.ask(&question, scope, source, grace, patience).await;
                     (question, outcome)
                 });
             }
-            for (question, outcome) in asking.join_all().await {
+            let wants_all = matches!(source, Source::Fresh) || evidence.host_zone(now()).is_some();
+            let mut until = self.deadline;
+            while let Ok(Some(Ok((question, outcome)))) = timeout_at(until, asking.join_next()).await {
                 evidence.add(question, outcome);
+                if !wants_all && evidence.host_zone(now()).is_some() {
+                    until = until.min(Instant::now() + COURTESY);
+                }
             }
         }
         evidence
@@ -129,23 +165,30 @@ impl Verifier {
         scope: Scope,
         source: Source,
         grace: u64,
+        patience: Duration,
     ) -> Result<Answer, Unproven> {
         let stored = match source {
             Source::Stored | Source::Either => self.stored(asked),
             Source::Grace => {
                 self.stored(asked).or_else(|none| self.lookups.in_grace(asked, grace).ok_or(none))
             }
-            Source::Live => Err(Unproven::unanswered(asked.clone(), "it has yet to be asked for")),
+            Source::Live | Source::Fresh => {
+                Err(Unproven::unanswered(asked.clone(), "it has yet to be asked for"))
+            }
         };
         let is_live = match source {
             // A zone that had revoked keys is asked for them again once the TTL is over.
             Source::Stored => scope == Scope::Keys && self.lookups.has_grace(asked, u64::MAX),
             Source::Grace => false,
-            Source::Either | Source::Live => true,
+            Source::Either | Source::Live | Source::Fresh => true,
         };
         match stored {
             Err(_) if is_live => {
-                live(&self.lookups.with_patience(Instant::now() + self.left() / 2), asked, grace).await
+                let lookups = self.lookups.with_patience(Instant::now() + patience);
+                match source {
+                    Source::Fresh => lookups.prove_live(asked).await,
+                    _ => live(&lookups, asked, grace).await,
+                }
             }
             stored => stored,
         }

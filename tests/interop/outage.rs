@@ -194,6 +194,43 @@ fn what_serves_in_place_of_an_answer_has_half_the_time() {
     assert!(finished.elapsed < Duration::from_secs(6), "{finished:#?}");
 }
 
+/// A server, or something on the way to it, may never answer questions for names that begin with an underscore, or for
+/// types that it does not know.
+#[test]
+fn what_an_accept_does_not_need_takes_little_of_its_time() {
+    let world = world();
+    let verdict = |code: i32| {
+        let target = format!("{HOST}:{}", world.sshd.port());
+        let mut verify = world.sshanchor("version = 1\n");
+        verify.env("SSHANCHOR_CACHE", "off");
+        let finished = run(verify.args(["verify", &target, "--json", "--timeout", "12"]), LIMIT);
+        assert_eq!(finished.code, Some(code), "{finished:#?}");
+        // Half of the time is six seconds.
+        assert!(finished.elapsed < Duration::from_secs(5), "{finished:#?}");
+        finished.json()["reason"].clone()
+    };
+    let honest = |exchange: &Exchange| vec![Forged::Send(exchange.reply.clone())];
+    // No revoked set is needed for a plain key.
+    world.resolver.rule(move |exchange| {
+        let is_revoked = exchange.message().name.0.starts_with(b"\x08_revoked");
+        if is_revoked { Vec::new() } else { honest(exchange) }
+    });
+    verdict(0);
+    // The address tells the zone; of a second one and of an alias nothing is heard. sshd has no certificate.
+    let hex = "7".repeat(64);
+    world.tree.update(&format!(
+        "update delete {OWNER} SSHFP\nupdate add _ca._ssh.example.test. 60 SSHFP 4 2 {hex}\n\
+         update add _revoked._ssh.example.test. 60 SSHFP 1 2 {}",
+        "0".repeat(64)
+    ));
+    world.resolver.rule(move |exchange| {
+        let message = exchange.message();
+        let is_host = message.name.0.starts_with(b"\x04web1\x07example") && [28, 5].contains(&message.rtype);
+        if is_host { Vec::new() } else { honest(exchange) }
+    });
+    assert_eq!(verdict(3), "certificate-required");
+}
+
 #[test]
 fn what_an_alias_led_to_and_is_gone_is_gone_by_its_own_name_too() {
     let world = world();

@@ -127,7 +127,25 @@ pub async fn start(lies: Lies) -> SocketAddr {
     address
 }
 
-/// The same in a thread of its own.
+/// The same for any number of clients, one after the other, in a thread that ends with the test's process.
+pub fn start_for_many(lies: Lies) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            listener.set_nonblocking(true).unwrap();
+            let listener = TcpListener::from_std(listener).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                let lies = lies.clone();
+                tokio::spawn(async move { serve(stream, keypair(1), lies).await });
+            }
+        });
+    });
+    address
+}
+
+/// The same for one client.
 pub fn start_in_thread(lies: Lies) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -5,6 +5,7 @@ pub mod agent;
 pub mod ask;
 pub mod blackhole;
 pub mod ca;
+pub mod certificate;
 pub mod dropbear;
 pub mod forge;
 pub mod forger;

@@ -11,6 +11,7 @@ use super::ask::{ask, is_signed};
 use super::peer::command;
 use super::port::Port;
 use super::process::Process;
+use super::sandbox::Sandbox;
 use super::zone::{Signing, Zone};
 
 /// A TSIG key and what it may change in the dynamic zones.
@@ -98,7 +99,7 @@ fn configuration(folder: &Path, zones: &[Zone], keys: &[TsigKey], port: u16) -> 
   directory \"{folder}\"; key-directory \"{folder}\"; managed-keys-directory \"{folder}\";
   pid-file none; lock-file none; session-keyfile \"{folder}/session.key\"; geoip-directory none;
   listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
-  recursion no; notify no; dnssec-validation no; minimal-responses yes; allow-transfer {{ any; }};
+  check-names primary ignore; recursion no; notify no; dnssec-validation no; minimal-responses yes; allow-transfer {{ any; }};
 }};
 controls {{ }};\n"
     )
@@ -129,4 +130,58 @@ pub fn signing_policy(zone: &Zone) -> String {
     let keys = if zone.combined { key("csk") } else { format!("{} {}", key("ksk"), key("zsk")) };
     let nsec3 = if zone.nsec3 { "nsec3param iterations 0 optout no salt-length 0; " } else { "" };
     format!("dnssec-policy \"{}\" {{ keys {{ {keys} }}; dnskey-ttl 60; {nsec3}}};\n", zone.file_stem())
+}
+
+/// A second server of a zone, which takes it over when it starts and knows of no change afterwards.
+#[derive(Debug)]
+pub struct Secondary {
+    process: Process,
+    port: Port,
+    sandbox: Sandbox,
+    zone: String,
+}
+
+impl Secondary {
+    /// Of `zone` as `primary` has it now.
+    pub fn start(primary: SocketAddr, zone: &str) -> Secondary {
+        let (sandbox, port) = (Sandbox::new(), Port::free());
+        let folder = sandbox.path().display();
+        let text = format!(
+            "options {{
+  directory \"{folder}\"; managed-keys-directory \"{folder}\";
+  pid-file none; lock-file none; session-keyfile \"{folder}/session.key\"; geoip-directory none;
+  listen-on port {} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+  recursion no; notify no; dnssec-validation no; minimal-responses yes;
+}};
+controls {{ }};
+zone \"{zone}\" {{ type secondary; file \"copy.db\"; primaries {{ {} port {}; }}; allow-notify {{ none; }}; }};\n",
+            port.number(),
+            primary.ip(),
+            primary.port()
+        );
+        sandbox.write("named.conf", &text);
+        let process = launch(&sandbox, &port, zone);
+        Secondary { process, port, sandbox, zone: zone.to_owned() }
+    }
+
+    /// Takes the zone over anew.
+    pub fn refresh(&mut self) {
+        self.process.kill();
+        std::fs::remove_file(self.sandbox.join("copy.db")).unwrap();
+        self.process = launch(&self.sandbox, &self.port, &self.zone);
+    }
+
+    /// Where it answers.
+    pub fn addr(&self) -> SocketAddr {
+        self.port.addr()
+    }
+}
+
+fn launch(sandbox: &Sandbox, port: &Port, zone: &str) -> Process {
+    let mut named = command("named");
+    named.args(["-g", "-n", "1", "-U", "1", "-c"]).arg(sandbox.join("named.conf"));
+    let copy = sandbox.join("copy.db");
+    Process::start("named", named, sandbox.path(), || {
+        copy.exists() && is_signed(port.addr(), zone, RecordType::SOA)
+    })
 }

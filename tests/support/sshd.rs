@@ -1,7 +1,7 @@
 //! OpenSSH's server on a loopback port, as root or as anybody, and its client.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -20,6 +20,10 @@ pub const KEY_TYPES: [(&str, &[&str]); 5] = [
     ("ed25519", &["-t", "ed25519"]),
 ];
 
+/// Those that are too small to prove anything.
+pub const WEAK_KEYS: [(&str, &[&str]); 2] =
+    [("rsa1024", &["-t", "rsa", "-b", "1024"]), ("rsa2047", &["-t", "rsa", "-b", "2047"])];
+
 /// A running sshd and the one key that it lets in.
 #[derive(Debug)]
 pub struct Sshd {
@@ -32,7 +36,7 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// An sshd with fresh host keys of `types` (of [`KEY_TYPES`]).
+    /// An sshd with fresh host keys of `types` (of [`KEY_TYPES`] or [`WEAK_KEYS`]).
     pub fn start(types: &[&str]) -> Sshd {
         Sshd::start_with(types, "")
     }
@@ -117,6 +121,10 @@ impl Sshd {
     /// Ends it and starts it again; the log goes on.
     pub fn restart(&mut self) {
         self.process.kill();
+        // A child that it has just made for a client may still hold the socket: the next one could not bind it, and would
+        // seem to be there all the same.
+        let is_free = || TcpListener::bind(self.port.addr()).is_ok();
+        assert!(super::process::wait_until(Duration::from_secs(20), is_free), "the port is not let go");
         self.process = launch(&self.sandbox, &self.port, &self.types, &self.extra, self.options);
     }
 
@@ -173,7 +181,7 @@ pub fn keygen(arguments: &[&str], file: &Path) {
 }
 
 fn host_key(sandbox: &Sandbox, name: &str) {
-    let (_, arguments) = KEY_TYPES.iter().find(|(n, _)| *n == name).unwrap();
+    let (_, arguments) = KEY_TYPES.iter().chain(&WEAK_KEYS).find(|(n, _)| *n == name).unwrap();
     keygen(arguments, &sandbox.join(&format!("host_{name}")));
 }
 

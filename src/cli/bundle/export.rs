@@ -12,17 +12,17 @@ use crate::fan_out::fan_out;
 use crate::output::{self, Progress, Report, rfc3339};
 use crate::proto::bundle::Bundle;
 use crate::proto::chain::Answer;
-use crate::proto::denial::Unproven;
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
 use crate::proto::rr::RrType;
-use crate::proto::verdict::{hint_for, status_code};
-use crate::verifier::{Verifier, now, owners};
+use crate::proto::verdict::{Reason, hint_for, status_code};
+use crate::verifier::{Verifier, now};
 
 /// Prove hosts' keys and write the proofs to a file.
 ///
-/// Proves the SSHFP records of each host, and those for its port, and writes what proves them to FILE. Nothing is
-/// written unless every host is proven: an outage does not replace a good file by an empty one.
+/// Proves the SSHFP records of each host, those for its port, the CAs that may vouch for it and what is revoked, and
+/// writes what proves them to FILE. Nothing is written unless every host is proven, by keys or by a CA: an outage does
+/// not replace a good file by an empty one.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: sshanchor bundle export web1.example.com db1.example.com:2222 @more-hosts -o fleet.bundle\n\
@@ -89,16 +89,10 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     // In the order in which the hosts were named.
     outcomes.sort_by_key(|(place, _)| *place);
     let (mut proven, mut unproven): (Vec<Answer>, Vec<Missing>) = Default::default();
-    for ((host, port), (_, outcome)) in hosts.iter().zip(outcomes) {
+    for (_, outcome) in outcomes {
         match outcome {
             Ok(answers) => proven.extend(answers),
-            Err(cause) => unproven.push(Missing {
-                host: host.to_string(),
-                port: *port,
-                reason: status_code(&cause),
-                message: cause.to_string(),
-                hint: hint_for(host.name(), &cause),
-            }),
+            Err(missing) => unproven.push(missing),
         }
     }
     for Missing { host, port, message, hint, .. } in &unproven {
@@ -131,25 +125,34 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     Ok((!unproven.is_empty()).then_some(Kind::Unproven))
 }
 
-/// The answers that prove a host's keys: at its own name and for its port, one of which is enough.
+/// The answers that prove a host's keys, at its own name or for its port, or the CAs that may vouch for it; or why
+/// there are none.
 async fn prove(
     verifier: &Verifier,
     host: &HostName,
     port: u16,
     addresses: bool,
-) -> Result<Result<Vec<Answer>, Unproven>, Error> {
-    let [at_host, at_port] = owners(host, port)?;
-    let lookups = verifier.lookups();
-    let (host_keys, port_keys) = tokio::join!(lookups.prove_live(&at_host), lookups.prove_live(&at_port));
-    let mut answers: Vec<Answer> = port_keys.into_iter().collect();
-    match host_keys {
-        Ok(answer) => answers.push(answer),
-        Err(cause) if answers.is_empty() => return Ok(Err(cause)),
-        Err(_) => {}
+) -> Result<Result<Vec<Answer>, Missing>, Error> {
+    let evidence = verifier.whole_evidence(host, port).await?;
+    if let Some(cause) = evidence.key_failure() {
+        let missing =
+            |reason, message, hint| Ok(Err(Missing { host: host.to_string(), port, reason, message, hint }));
+        match evidence.sufficient_ca_sets(&verifier.policy(host), now()) {
+            Ok(sets) if sets.is_empty() => {
+                return missing(status_code(cause), cause.to_string(), hint_for(host.name(), cause));
+            }
+            Ok(_) => {}
+            Err((owner, gap)) => {
+                let reason = Reason::RevocationUnproven { host: host.clone(), owner, gap: Box::new(gap) };
+                return missing(reason.code(), reason.to_string(), reason.hint());
+            }
+        }
     }
+    let mut answers: Vec<Answer> = evidence.proofs().cloned().collect();
     if addresses {
         let of = |rtype| Question::new(host.name().clone(), rtype);
         let (v6, v4) = (of(RrType::AAAA), of(RrType::A));
+        let lookups = verifier.lookups();
         let (v6, v4) = tokio::join!(lookups.prove_live(&v6), lookups.prove_live(&v4));
         answers.extend([v6, v4].into_iter().flatten());
     }

@@ -7,9 +7,9 @@ use clap::ValueEnum;
 use zeroize::Zeroizing;
 
 use super::show::Shown;
-use super::{CaFolder, Keys, Passphrase, ca_error, span};
+use super::{CaFolder, Keys, Passphrase, ca_error, name, span};
 use crate::cli::terminal::Terminal;
-use crate::cli::{Context, host_name, sshfp};
+use crate::cli::{Context, sshfp};
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::{DEFAULT_MAX_VALIDITY, DEFAULT_VALIDITY};
@@ -64,7 +64,7 @@ const _: () = assert!(
 
 /// Types of keys that are made here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Type {
+pub(super) enum Type {
     Ed25519,
     #[value(name = "ecdsa-p256")]
     EcdsaP256,
@@ -85,7 +85,7 @@ impl From<Type> for NewKey {
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let mut domains = Vec::new();
     for domain in &args.domains {
-        let domain = host_name(domain)?;
+        let domain = name(domain)?;
         if !domains.contains(&domain) {
             domains.push(domain);
         }
@@ -103,7 +103,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let source = match (&args.public_key, &args.key_file) {
         (Some(file), _) => KeySource::Agent(one_key(file, cx).await?),
         (None, Some(file)) => KeySource::File(file.clone()),
-        (None, None) => KeySource::New(args.key_type.into(), new_passphrase(&args).await?),
+        (None, None) => {
+            KeySource::New(args.key_type.into(), new_passphrase(args.passphrase, &args.known).await?)
+        }
     };
     let is_bare = matches!(source, KeySource::New(_, None));
     let keys = Keys::new(&Passphrase::default())?;
@@ -116,15 +118,20 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     }
     let ca_option = args.folder.ca.as_ref().map_or(String::new(), |ca| format!(" --ca {}", ca.display()));
     cx.out.note(&format!(
-        "next: put the records into DNS (sshanchor ca publish), then for each host:\n  \
+        "next: put its key into DNS, then sign each host's key:\n  \
+         sshanchor ca publish{ca_option} --server PRIMARY --key-file TSIG-KEY\n  \
          sshanchor ca sign{ca_option} --name HOST --host-key ssh_host_ed25519_key.pub"
     ));
     Ok(None)
 }
 
-async fn new_passphrase(args: &Args) -> Result<Option<Zeroizing<String>>, Error> {
-    if !args.passphrase {
-        return args.known.read();
+/// The passphrase of a new key: typed twice, or what is `known`.
+pub(super) async fn new_passphrase(
+    is_asked: bool,
+    known: &Passphrase,
+) -> Result<Option<Zeroizing<String>>, Error> {
+    if !is_asked {
+        return known.read();
     }
     let hint = "without a terminal: --passphrase-file FILE";
     match Terminal::new_passphrase("the CA's key").await {

@@ -16,6 +16,8 @@ use crate::verifier;
 /// Lists, by the CA's journal, the certificates that are good, and those that are revoked and not expired: state, end,
 /// names, key, serial number.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples: sshanchor ca list --name web1.example.com\n          \
+    sshanchor ca list --expired --json")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     folder: CaFolder,

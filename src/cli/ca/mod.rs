@@ -5,6 +5,7 @@ mod list;
 mod publish;
 mod renew;
 mod revoke;
+mod roll;
 mod set;
 mod show;
 mod sign;
@@ -23,12 +24,13 @@ use zeroize::Zeroizing;
 
 use super::exec::shell::stopped;
 use super::terminal::Terminal;
-use super::{Context, agent_socket};
+use super::{Context, agent_socket, host_name};
 use crate::agent::state::State;
 use crate::error::{Error, Kind};
 use crate::proto::duration;
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::KeyDigest;
+use crate::proto::name::HostName;
 use crate::ssh::ca::{Access, Ca, CaError};
 use crate::ssh::identity::Ask;
 
@@ -42,8 +44,12 @@ const MAX_PASSPHRASE: u64 = 1024;
 ///
 /// The CA lives in a folder (--ca): ca.json, what it is; ca_key, its private key, unless ssh-agent or a token holds that;
 /// journal.jsonl, what it has signed. Keep it on a machine of its own.
+///
+/// The way from nothing is that of the examples: init, publish, sign; then, on the host, a line HostCertificate in
+/// sshd_config, and ca renew daily.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: sshanchor ca init --domain example.com --passphrase\n         \
+#[command(after_help = "Examples: sshanchor ca init --domain example.com --passphrase\n          \
+    sshanchor ca publish --server 192.0.2.1 --key-file ca.key\n          \
     sshanchor ca sign --name web1.example.com --host-key ssh_host_ed25519_key.pub")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -61,6 +67,7 @@ enum Command {
     Publish(publish::Args),
     Withdraw(withdraw::Args),
     Revoke(Box<revoke::Args>),
+    Roll(Box<roll::Args>),
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
@@ -73,6 +80,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         Command::Publish(args) => publish::run(args, cx).await,
         Command::Withdraw(args) => withdraw::run(args, cx).await,
         Command::Revoke(args) => revoke::run(*args, cx).await,
+        Command::Roll(args) => unless_stopped(roll::run(*args, cx)).await,
     }
 }
 
@@ -121,6 +129,11 @@ pub(super) struct Passphrase {
 }
 
 impl Passphrase {
+    /// A file was named.
+    fn is_given(&self) -> bool {
+        self.passphrase_file.is_some()
+    }
+
     /// What the file says, if one was named.
     pub(super) fn read(&self) -> Result<Option<Zeroizing<String>>, Error> {
         self.passphrase_file.as_deref().map(first_line).transpose()
@@ -196,6 +209,11 @@ pub(super) fn ca_error(error: CaError) -> Error {
     );
     let kind = if is_usage { Kind::Usage } else { Kind::Failure };
     Error { hint: error.hint(), ..Error::new(kind, error.reason(), &error) }
+}
+
+/// A host or domain on the command line. Nothing is proven of it here: an address is a slip like any other.
+fn name(text: &str) -> Result<HostName, Error> {
+    host_name(text).map_err(|error| Error { kind: Kind::Usage, ..error })
 }
 
 /// A span of time on the command line.

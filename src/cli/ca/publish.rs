@@ -23,9 +23,12 @@ use crate::ssh::ca::Ca;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples: sshanchor ca publish --server 192.0.2.1 --key-file ca.key --dry-run\n          \
-    sshanchor ca publish --ca-key /etc/step-ca/ssh_host_ca_key.pub --at example.com --server 192.0.2.1 --key-file ca.key\n\
+    sshanchor ca publish --ca-key /etc/step-ca/ssh_host_ca_key.pub --at example.com \\\n            --server 192.0.2.1 --key-file ca.key\n\
     Give the CA a TSIG key of its own, and hosts none that reaches these names; in BIND's zone:\n  \
-    update-policy { grant ca name _ca._ssh.example.com SSHFP; grant ca name _revoked._ssh.example.com SSHFP; };"
+    update-policy {\n    \
+    grant ca name _ca._ssh.example.com SSHFP;\n    \
+    grant ca name _revoked._ssh.example.com SSHFP;\n  };\n\
+    Knot's acl is in contrib/knot/ca-acl.conf."
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -47,6 +50,12 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let folder = args.which.folder(&args.primary)?;
     let keys = keys(&args.ca_keys, folder.as_ref())?;
+    let is_retired = |ca: &Ca| ca.authority().keys().iter().any(|key| key.state == KeyState::Retired);
+    if args.prune && folder.as_ref().is_some_and(is_retired) {
+        let message = "--prune would remove the key that the CA is rolling over from";
+        let error = Error::usage("roll-under-way", message);
+        return Err(error.hint("sshanchor ca roll withdraws it once no host needs it"));
+    }
     let names = args.which.names(folder.as_ref(), &args.primary)?;
     let mut kinds = Vec::new();
     for at in &names {
@@ -68,7 +77,7 @@ pub(super) fn keys(files: &[PathBuf], folder: Option<&Ca>) -> Result<Vec<HostKey
             Ok(keys.map(|key| key.key.clone()).collect())
         }
         ([], None) => Err(Error::usage("no-ca", "which CA's keys?")
-            .hint("make a CA: sshanchor ca init; or name the public key of one: --ca-key FILE")),
+            .hint("make a CA: sshanchor ca init --domain example.com; or name the public key of one that is there: --ca-key FILE; or its folder: --ca FOLDER")),
         (files, _) => keys_of(files),
     }
 }
@@ -88,7 +97,7 @@ pub(super) async fn put(
     };
     let ca = ca_set(at, keys, intent)?;
     let mut targets = vec![sentinel_at(at, ttl)?];
-    let site = primary.site(cx, 2)?;
+    let site = primary.site_to_read(cx, 2)?;
     let apex = zone_of(primary, &site, &ca.wish.owner).await?;
     if apex != *at && at.is_at_or_below(&apex) {
         targets.push(sentinel_at(&apex, None)?);

@@ -31,14 +31,23 @@ pub(super) struct Which {
 impl Which {
     /// The CA of one's own, if there is one. One that was named has to be there.
     pub(super) fn folder(&self, primary: &Primary) -> Result<Option<Ca>, Error> {
-        let path = match &self.ca.ca {
-            Some(path) => path.clone(),
-            None => primary.state()?.folder().join("ca"),
-        };
-        match Ca::open(&path) {
+        match Ca::open(&self.path(primary)?) {
             Err(CaError::Absent(_)) if self.ca.ca.is_none() => Ok(None),
             ca => ca.map(Some).map_err(ca_error),
         }
+    }
+
+    /// Where the CA's folder is, if there is one.
+    pub(super) fn path(&self, primary: &Primary) -> Result<PathBuf, Error> {
+        match &self.ca.ca {
+            Some(path) => Ok(path.clone()),
+            None => Ok(primary.state()?.folder().join("ca")),
+        }
+    }
+
+    /// Names were given.
+    pub(super) fn names_any(&self) -> bool {
+        !self.at.is_empty()
     }
 
     /// The names whose sets are meant.
@@ -92,7 +101,10 @@ pub(super) fn read(file: &Path) -> Result<String, Error> {
         true => hostkeys::read_whole(std::io::stdin(), hostkeys::MAX_FILE),
         false => std::fs::File::open(file).and_then(|open| hostkeys::read_whole(open, hostkeys::MAX_FILE)),
     };
-    text.map_err(|e| Error::failure("ca-key", format!("cannot read {}: {e}", file.display())))
+    text.map_err(|e| {
+        Error::failure("ca-key", format!("cannot read {}: {e}", file.display()))
+            .hint("give a public key file: ca_key.pub and its like")
+    })
 }
 
 /// The CA set of `at`.

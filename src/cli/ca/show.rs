@@ -17,6 +17,9 @@ use crate::ssh::ca::Ca;
 /// Shows the CA's public keys, the hosts that it is for, and the SSHFP records that have clients accept its certificates,
 /// as a zone file has them.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: sshanchor ca show --ca /var/lib/sshanchor/ca\n\
+    sshanchor ca publish puts the records into DNS. Where the zone is kept in files, the set of revoked keys has to stand \
+    beside them:\n  _revoked._ssh.example.com. IN SSHFP 1 2 (64 zeros)")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     folder: CaFolder,

@@ -6,16 +6,20 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::init::one_key;
-use super::{CaFolder, Key, Keys, Passphrase, ca_error, span};
-use crate::cli::{Context, host_name};
+use super::{CaFolder, Key, Keys, Passphrase, ca_error, name, span};
+use crate::cli::Context;
 use crate::error::{Error, Kind};
-use crate::files;
+use crate::files::{self, Original};
 use crate::output::{Report, rfc3339};
+use crate::proto::certificate::SUFFIX;
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::{Issued, Request};
 use crate::proto::moment;
 use crate::ssh::hostkeys;
 use crate::verifier;
+
+/// Largest file that is looked at before a certificate takes its place, in octets.
+const MAX_REPLACED: u64 = 1024 * 1024;
 
 /// Sign host certificates.
 ///
@@ -102,7 +106,7 @@ impl Report for Signed {
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let names = args.names.iter().map(|name| host_name(name)).collect::<Result<Vec<_>, _>>()?;
+    let names = args.names.iter().map(|text| name(text)).collect::<Result<Vec<_>, _>>()?;
     if args.host_keys.len() > 1 {
         let one = |option: &str| {
             Error::usage("usage", format!("{option} is for one certificate, and there are several keys"))
@@ -128,12 +132,16 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         let (validity, serial) = (args.validity, args.serial);
         wanted.push((out, Request { key, names: names.clone(), validity, serial, key_id, is_renewal }));
     }
+    for path in wanted.iter().filter_map(|(out, _)| out.as_deref()) {
+        spare(path)?;
+    }
     let ca = args.folder.open()?;
     // All of them, or none.
     for (_, request) in &wanted {
         ca.check(request, verifier::now()).map_err(ca_error)?;
     }
     let keys = Keys::new(&args.passphrase)?;
+    let is_written = wanted.iter().any(|(out, _)| out.is_some());
     for (out, request) in wanted {
         let issued = ca.sign(&request, verifier::now(), keys.access(cx)).await.map_err(ca_error)?;
         let line = issued.line();
@@ -157,7 +165,23 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         let file = out.map(|path| path.display().to_string());
         cx.out.result(&Signed { file, issued: Told::from(&issued), text })?;
     }
+    if is_written {
+        cx.out
+            .note("the host shows it once sshd_config has a line HostCertificate FILE, and sshd is reloaded");
+    }
     Ok(None)
+}
+
+/// Nothing but a certificate is replaced: least of all the private key, whose name is so near.
+fn spare(path: &Path) -> Result<(), Error> {
+    let io = |e: std::io::Error| Error::failure("io", format!("{}: {e}", path.display()));
+    let Some(there) = Original::read(path, MAX_REPLACED).map_err(io)? else { return Ok(()) };
+    let first = there.octets().split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    match first.is_empty() || first.ends_with(SUFFIX.as_bytes()) {
+        true => Ok(()),
+        false => Err(Error::usage("out", format!("{} is there, and is no certificate", path.display()))
+            .hint("name another file with --out, or take this one away")),
+    }
 }
 
 fn from_stdin() -> Result<HostKey, Error> {

@@ -23,6 +23,8 @@ use crate::verifier::{self, Verifier};
 
 /// Largest list that is read to see what is to be replaced, in octets: a million keys take 36 MB.
 const MAX_KRL: u64 = 256 * 1024 * 1024;
+/// What the comment of a list from here begins with.
+const OWN: &str = "sshanchor: ";
 
 /// Revoked keys for OpenSSH: a KRL for RevokedHostKeys.
 ///
@@ -80,18 +82,18 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     }
     names.sort();
     names.dedup();
-    let (mut digests, mut owners) = (BTreeSet::new(), Vec::new());
+    let (mut digests, mut owners, mut origins) = (BTreeSet::new(), Vec::new(), Vec::new());
     let (mut version, mut valid_until) = (u64::MAX, u64::MAX);
     let now = verifier::now();
     for at in &names {
         let (owner, set, signed, expires) = proven(&verifier, at, now, &args.output).await?;
         digests.extend(set.digests().copied());
         owners.push(owner.to_string());
+        origins.push((owner.to_string(), signed));
         (version, valid_until) = (version.min(signed), valid_until.min(expires));
     }
-    let comment = format!("sshanchor: {}", owners.join(", "));
-    let krl = Krl { version, generated: now, comment, digests };
-    refuse_older(&krl, &args.output)?;
+    let krl = Krl { version, generated: now, comment: comment(&origins), digests };
+    refuse_worse(&krl, &origins, &args.output)?;
     let io = |e: std::io::Error| Error::failure("io", format!("{}: {e}", args.output.display()));
     files::write(&args.output, &krl.octets()).map_err(io)?;
     cx.out.result(&Done {
@@ -137,24 +139,55 @@ fn unproven(name: &Name, why: &Unproven, file: &Path) -> Error {
     Error::new(Kind::Unproven, status_code(why), message).hint(hint_for(name, why))
 }
 
-/// A set that was signed before the one in the file is what somebody replays, or a server that lags shows.
-fn refuse_older(krl: &Krl, file: &Path) -> Result<(), Error> {
+/// The comment of a list of these sets, each with the moment at which its signature began, in seconds since 1970.
+fn comment(origins: &[(String, u64)]) -> String {
+    let sets: Vec<String> = origins.iter().map(|(owner, signed)| format!("{owner} of {signed}")).collect();
+    format!("{OWN}{}", sets.join(", "))
+}
+
+/// The sets in such a comment.
+fn origins(sets: &str) -> impl Iterator<Item = (&str, u64)> {
+    sets.split(", ").filter_map(|set| {
+        let (owner, signed) = set.split_once(" of ")?;
+        Some((owner, signed.parse().ok()?))
+    })
+}
+
+/// What is in the file is not replaced by less: a list that somebody else keeps there (ssh reads one key a line too), nor
+/// one of a later set; that a set is older is what a replay looks like, or a server that lags.
+fn refuse_worse(krl: &Krl, new: &[(String, u64)], file: &Path) -> Result<(), Error> {
     let told = |e: std::io::Error| Error::failure("io", format!("{}: {e}", file.display()));
     let Some(original) = Original::read(file, MAX_KRL).map_err(told)? else { return Ok(()) };
-    match krl::version_of(original.octets()) {
-        Some(version) if version > krl.version => {
+    if original.octets().is_empty() {
+        return Ok(());
+    }
+    let sets = krl::comment_of(original.octets()).and_then(|comment| comment.strip_prefix(OWN));
+    let (Some(sets), Some(version)) = (sets, krl::version_of(original.octets())) else {
+        let message =
+            format!("{} holds something that sshanchor has not written: it was not replaced", file.display());
+        return Err(
+            Error::usage("not-own", message).hint("name another file: -o FILE; or take this one away")
+        );
+    };
+    let of = |owner: &str| new.iter().find(|(new, _)| new == owner).map(|(_, signed)| *signed);
+    let older = origins(sets).find_map(|(owner, before)| {
+        let now = of(owner).filter(|now| *now < before)?;
+        Some((now, before))
+    });
+    match older.or((version > krl.version).then_some((krl.version, version))) {
+        Some((now, before)) => {
             let message = format!(
                 "the set that was proven was signed at {}, and the one in {} at {}: it was not written",
-                moment::text(krl.version),
+                moment::text(now),
                 file.display(),
-                moment::text(version)
+                moment::text(before)
             );
             Err(Error::new(Kind::Unproven, "older-set", message).hint(
                 "a server lags, or somebody replays: try again, or ask another resolver (--resolver); remove the file to \
                  begin anew",
             ))
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -162,5 +195,45 @@ impl Report for Done {
     fn text(&self) -> String {
         let keys = if self.sha256.len() == 1 { "key" } else { "keys" };
         format!("{}: krl of {} revoked {keys} ({})", self.file, self.sha256.len(), self.owners.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(sets: &[(&str, u64)]) -> (Krl, Vec<(String, u64)>) {
+        let origins: Vec<_> = sets.iter().map(|(owner, signed)| ((*owner).to_owned(), *signed)).collect();
+        let version = sets.iter().map(|(_, signed)| *signed).min().unwrap();
+        (Krl { version, generated: 1, comment: comment(&origins), digests: BTreeSet::new() }, origins)
+    }
+
+    #[test]
+    fn what_is_there_is_not_replaced_by_less() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("krl");
+        let put = |sets: &[(&str, u64)]| {
+            let (krl, origins) = list(sets);
+            refuse_worse(&krl, &origins, &file).map_err(|error| error.reason)
+        };
+        assert_eq!(put(&[("a", 10)]), Ok(()), "none is there");
+        let foreign = Krl { version: 0, generated: 0, comment: String::new(), digests: BTreeSet::new() };
+        for octets in [b"ssh-ed25519 AAAA one key a line is a list too\n".to_vec(), foreign.octets()] {
+            std::fs::write(&file, octets).unwrap();
+            assert_eq!(put(&[("a", 10)]), Err("not-own"));
+        }
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(put(&[("a", 10)]), Ok(()));
+        // The oldest of several sets hides none of the others.
+        std::fs::write(&file, list(&[("a", 10), ("b", 20)]).0.octets()).unwrap();
+        for (sets, wanted) in [
+            ([("a", 10), ("b", 20)], Ok(())),
+            ([("a", 11), ("b", 25)], Ok(())),
+            ([("a", 9), ("b", 25)], Err("older-set")),
+            ([("a", 10), ("b", 19)], Err("older-set")),
+            ([("a", 30), ("b", 19)], Err("older-set")),
+        ] {
+            assert_eq!(put(&sets), wanted, "{sets:?}");
+        }
     }
 }

@@ -197,8 +197,13 @@ pub(super) async fn of_handshakes(verifier: Verifier, host: HostName, port: u16)
         Err(why) => return Ok(Err(why)),
     };
     let keys = proven.keys.into_iter().map(|(key, _)| key).collect();
-    Ok(match verifier.published(&proven.evidence) {
-        Ok(sets) => Ok((keys, sets, proven.evidence)),
-        Err(reason) => Err(reason.into()),
-    })
+    match verifier.published(&proven.evidence) {
+        Ok(sets) => Ok(Ok((keys, sets, proven.evidence))),
+        // A CA has sufficed so far, and what is stored says nothing of the host's own records.
+        Err(_) if proven.evidence.is_stored() => {
+            let published = verifier.proven_records(&host, port).await?;
+            Ok(published.map(|(sets, evidence)| (keys, sets, evidence)))
+        }
+        Err(reason) => Ok(Err(reason.into())),
+    }
 }

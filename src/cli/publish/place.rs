@@ -65,6 +65,17 @@ pub(super) struct Place {
     exec: Option<Template>,
 }
 
+/// What a place is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be looked at before the run proper, which tells what is wrong with keys.
+    Read,
+    /// To be looked at.
+    Look,
+    /// To be changed.
+    Change,
+}
+
 fn base(text: &str) -> Result<String, String> {
     powerdns::base(text).map_err(|e| e.to_string())
 }
@@ -82,18 +93,22 @@ impl Place {
     pub(super) fn site(
         &self,
         cx: &Context,
-        looks_only: bool,
+        purpose: Purpose,
         patience: Duration,
         deadline: Instant,
     ) -> Result<Site, Error> {
         if let Some(server) = self.server {
             let primary = Authority { server, patience, deadline };
-            return Ok(Site::Rfc2136 { primary, key: self.tsig_key(cx, looks_only)?, clock: verifier::now });
+            let key = if purpose == Purpose::Read { None } else { self.tsig_key(cx, purpose)? };
+            return Ok(Site::Rfc2136 { primary, key, clock: verifier::now });
         }
         if let (Some(base), Some(key)) = (&self.powerdns, &self.api_key_file) {
             let roots = self.roots(base)?;
-            warn_of_plain(base, cx);
-            let api = Api::new(base.clone(), &self.server_id, Some(api_key(key, cx)?), roots);
+            let (key, warning) = api_key(key)?;
+            if purpose != Purpose::Read {
+                warning.into_iter().chain(warning_of_plain(base)).for_each(|warning| cx.out.warn(&warning));
+            }
+            let api = Api::new(base.clone(), &self.server_id, Some(key), roots);
             return Ok(Site::PowerDns(Access { api, patience, deadline }));
         }
         if let (Some(file), Some(reload)) = (&self.zone_file, &self.reload) {
@@ -126,10 +141,14 @@ impl Place {
         }
     }
 
-    fn tsig_key(&self, cx: &Context, looks_only: bool) -> Result<Option<Key>, Error> {
+    fn tsig_key(&self, cx: &Context, purpose: Purpose) -> Result<Option<Key>, Error> {
         let Some(path) = &self.key_file else {
             let error = Error::usage("no-key", "an update needs a TSIG key");
-            return if looks_only { Ok(None) } else { Err(error.hint("give its file: --key-file FILE")) };
+            return if purpose == Purpose::Look {
+                Ok(None)
+            } else {
+                Err(error.hint("give its file: --key-file FILE"))
+            };
         };
         let (key, weaknesses) = Key::load(path).map_err(|error| {
             let told = Error::usage("key-file", format!("TSIG key file {}: {error}", path.display()));
@@ -147,6 +166,10 @@ impl Place {
                 LoadError::Key(_) => {
                     told.hint("make a key file with tsig-keygen -a hmac-sha256 NAME, or keymgr -t NAME")
                 }
+                LoadError::Io(_) if !path.exists() => told.hint(format!(
+                    "make one, and have the primary know it: tsig-keygen -a hmac-sha256 NAME >{}",
+                    path.display()
+                )),
                 LoadError::Io(_) => told,
             }
         })?;
@@ -179,19 +202,19 @@ impl Place {
 }
 
 /// Whoever reads the API key on its way can change every zone of the server.
-fn warn_of_plain(base: &str, cx: &Context) {
+fn warning_of_plain(base: &str) -> Option<String> {
     let uri: Option<Uri> = base.parse().ok();
     let host = uri.as_ref().and_then(Uri::host).unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let is_here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if base.starts_with("http://") && !is_here {
-        cx.out.warn(&format!(
+    (base.starts_with("http://") && !is_here).then(|| {
+        format!(
             "the API key goes to {host} unencrypted, and whoever reads it can change every zone there: use https"
-        ));
-    }
+        )
+    })
 }
 
-/// The API key in a file that nobody else can read.
-fn api_key(path: &Path, cx: &Context) -> Result<HeaderValue, Error> {
+/// The API key in a file that nobody else can read, and what there is to be said of the file.
+fn api_key(path: &Path) -> Result<(HeaderValue, Option<String>), Error> {
     use std::os::unix::fs::MetadataExt;
     let wrong = |why: &dyn std::fmt::Display| {
         Error::usage("api-key-file", format!("API key file {}: {why}", path.display()))
@@ -203,9 +226,8 @@ fn api_key(path: &Path, cx: &Context) -> Result<HeaderValue, Error> {
         return Err(wrong(&format!("everybody can read it (mode {:04o})", metadata.mode() & 0o7777))
             .hint(format!("chmod 0600 {}, and make a new key", path.display())));
     }
-    if metadata.mode() & 0o040 != 0 {
-        cx.out.warn(&format!("API key file {} can be read by its group", path.display()));
-    }
+    let is_shared = metadata.mode() & 0o040 != 0;
+    let warning = is_shared.then(|| format!("API key file {} can be read by its group", path.display()));
     let mut text = Zeroizing::new(String::with_capacity(MAX_KEY as usize + 1));
     file.take(MAX_KEY + 1).read_to_string(&mut text).map_err(|e| wrong(&e))?;
     let key = text.trim();
@@ -214,5 +236,5 @@ fn api_key(path: &Path, cx: &Context) -> Result<HeaderValue, Error> {
     }
     let mut key = HeaderValue::from_str(key).map_err(|_| wrong(&"it does not hold a key"))?;
     key.set_sensitive(true);
-    Ok(key)
+    Ok((key, warning))
 }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::place::Place;
+use super::place::{Place, Purpose};
 use super::proof::{self, Proof};
 use super::published::{Published, Role};
 use crate::agent::readback::{self, Seen, Server, Status};
@@ -96,15 +97,61 @@ impl Primary {
         self.state()?.read().map_err(state_error)
     }
 
+    pub(in crate::cli) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     pub(in crate::cli) fn looks_only(&self) -> bool {
         self.dry_run || self.check
     }
 
     /// Where the records are kept, for a run over so many sets.
     pub(in crate::cli) fn site(&self, cx: &Context, targets: usize) -> Result<Site, Error> {
-        let times = u32::try_from(1 + targets / HOSTS_A_TIMEOUT).unwrap_or(u32::MAX);
-        // One exchange may take half of it, so that a dead server leaves time to look at what was done.
-        self.place.site(cx, self.looks_only(), cx.timeout / 2, Instant::now() + cx.timeout * times)
+        let purpose = if self.looks_only() { Purpose::Look } else { Purpose::Change };
+        let (patience, deadline) = limits(cx, targets);
+        self.place.site(cx, purpose, patience, deadline)
+    }
+
+    /// The same to be read beforehand: what is wrong with keys the run itself tells.
+    pub(in crate::cli) fn site_to_read(&self, cx: &Context, targets: usize) -> Result<Site, Error> {
+        let (patience, deadline) = limits(cx, targets);
+        self.place.site(cx, Purpose::Read, patience, deadline)
+    }
+
+    /// The name server, for a command that has to watch it and its secondaries.
+    pub(in crate::cli) fn authority(&self, cx: &Context, targets: usize) -> Result<Authority, Error> {
+        match self.site_to_read(cx, targets)? {
+            Site::Rfc2136 { primary, .. } => Ok(primary),
+            other => {
+                let message = format!(
+                    "ca roll waits for what name servers show: it takes --server, and no {}",
+                    other.kind()
+                );
+                Err(Error::usage("usage", message).hint("give it: --server ADDR --key-file FILE"))
+            }
+        }
+    }
+
+    /// Every server of `zone`, the primary first: those that were named, else those of its NS records.
+    pub(in crate::cli) async fn every_server(
+        &self,
+        authority: &Authority,
+        zone: &Name,
+        cx: &Context,
+    ) -> Result<Vec<Server>, Error> {
+        let others = match self.check_servers.is_empty() {
+            true => {
+                let resolver = Resolver::new(cx.resolver.clone()).ok();
+                readback::every_name_server(authority, zone, resolver.as_ref()).await.map_err(explain_read)?
+            }
+            false => self.named_servers(Some(authority.server)),
+        };
+        Ok([Server::from(authority.server)].into_iter().chain(others).collect())
+    }
+
+    fn named_servers(&self, asked: Option<SocketAddr>) -> Vec<Server> {
+        let named = self.check_servers.iter().copied();
+        named.filter(|server| Some(*server) != asked).map(Server::from).collect()
     }
 
     /// The options that lead to the same place, for a command that is suggested.
@@ -113,11 +160,10 @@ impl Primary {
     }
 
     /// The zone's servers, but for the one that is asked for the records anyway.
-    pub(in crate::cli) async fn servers(&self, site: &Site, zone: &Name, cx: &Context) -> Vec<Server> {
+    async fn servers(&self, site: &Site, zone: &Name, cx: &Context) -> Vec<Server> {
         let asked = site.server();
         if !self.check_servers.is_empty() {
-            let named = self.check_servers.iter().copied();
-            return named.filter(|server| Some(*server) != asked).map(Server::from).collect();
+            return self.named_servers(asked);
         }
         let resolver = Resolver::new(cx.resolver.clone()).ok();
         let (patience, deadline) = site.limits();
@@ -149,6 +195,13 @@ impl Primary {
         }
         Ok(Vec::new())
     }
+}
+
+/// How long one exchange may take, and when all of a run over so many sets have to be over.
+fn limits(cx: &Context, targets: usize) -> (Duration, Instant) {
+    let times = u32::try_from(1 + targets / HOSTS_A_TIMEOUT).unwrap_or(u32::MAX);
+    // One exchange may take half of it, so that a dead server leaves time to look at what was done.
+    (cx.timeout / 2, Instant::now() + cx.timeout * times)
 }
 
 /// What to do at the primary.
@@ -263,7 +316,7 @@ impl Run<'_> {
             (seen, proofs) = tokio::join!(self.seen(site, zone, &expected, cx), proving);
         }
         let (mut seen, mut proofs) = (seen.into_iter(), proofs.into_iter());
-        let mut kinds = Vec::new();
+        let (mut kinds, mut advice) = (Vec::new(), None);
         let mut pending: BTreeMap<String, Vec<(String, Option<String>)>> = BTreeMap::new();
         for (target, outcome) in targets.iter().zip(outcomes) {
             let (done, proven) = (is_done(&outcome), is_proven(target, &outcome));
@@ -275,6 +328,13 @@ impl Run<'_> {
                 published.proof = proofs.next().flatten();
             }
             published.warnings(target).iter().for_each(|warning| cx.out.warn(warning));
+            // One update fails once: of several sets the same advice is given once.
+            if let Some(error) = published.error.as_mut().filter(|_| !cx.out.json) {
+                match error.hint.is_some() && error.hint == advice {
+                    true => error.hint = None,
+                    false => advice = error.hint.clone(),
+                }
+            }
             published.print(&cx.out)?;
             for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
                 pending

@@ -33,16 +33,17 @@ pub fn judge(
         (Ok(_), Ok(_)) => {}
     }
     for answer in &proven {
-        findings.push(chain(answer));
-        findings.push(replay(now, answer.data()));
-        findings.push(ends(now, answer));
-        findings.push(ttl(answer));
-        findings.push(zone_keys(answer));
+        findings.extend(of_answer(now, answer));
     }
     if !proven.is_empty() {
         findings.push(fingerprints(host, &records(&proven)));
     }
     findings.into_iter().map(|finding| finding.of(host)).collect()
+}
+
+/// Judges at `now`, in seconds since 1970, one proof that holds: the way, how long it can be replayed, what is weak in it.
+pub(super) fn of_answer(now: u64, answer: &Answer) -> [Finding; 5] {
+    [chain(answer), replay(now, answer.data()), ends(now, answer), ttl(answer), zone_keys(answer)]
 }
 
 /// The usable SSHFP records that are proven for a host; none if no set is.

@@ -7,11 +7,13 @@
 //! | [`anchors`] | the trust anchors, by the keys that their zones really have |
 //! | [`chain`] | the proof for one host: lifetimes, digests, keys |
 //! | [`revocation`] | the CA sets above a host and the revoked sets beside them |
+//! | [`ca`] | the CAs that may vouch for a host |
 //! | [`policy`] | the proof by what is configured, and the configuration |
 //! | [`ssh`] | the configuration of the ssh client |
 //! | [`known_hosts`] | what ssh remembers of a host, beside what is proven |
 
 pub mod anchors;
+pub mod ca;
 pub mod chain;
 pub mod clock;
 pub mod known_hosts;

@@ -17,10 +17,10 @@ pub fn judge(now: u64, evidence: &Evidence, policy: &Policy) -> Option<Finding> 
         let finding = Finding::info("policy", host, reason().to_string());
         return Some(finding.remedy(reason().hint()).of(host));
     }
-    if evidence.key_types(&Policy::default(), now).is_empty() {
+    if evidence.offer(&Policy::default(), now).is_empty() {
         return None;
     }
-    let finding = match evidence.key_types(policy, now).is_empty() {
+    let finding = match evidence.offer(policy, now).is_empty() {
         true => {
             let message = format!("what is proven does not suffice by policy: {}", reason());
             Finding::error("policy", host, message).remedy(reason().hint())

@@ -58,8 +58,10 @@ fn about(at: &Name) -> String {
 
 fn missing(sets: &Sets, why: &str) -> Finding {
     let message = format!("nobody is accepted by a CA, for the revoked keys are not proven: {why}");
-    Finding::warning("revoked-set", about(&sets.at), message)
-        .remedy(format!("sshanchor ca publish --at {} ... (it keeps the set)", sets.at))
+    Finding::warning("revoked-set", about(&sets.at), message).remedy(format!(
+        "sshanchor ca publish --at {} --server PRIMARY --key-file KEY (it keeps the set)",
+        sets.at
+    ))
 }
 
 fn proven(now: u64, sets: &Sets, answer: &Answer, policy: &Policy) -> Vec<Finding> {

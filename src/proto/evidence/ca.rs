@@ -4,7 +4,7 @@
 //! with it have to be proven to exist, so that whoever withholds or replays data can but take accepts away.
 
 use super::Evidence;
-use crate::proto::chain::{Answer, Proven};
+use crate::proto::chain::{Answer, ChainError, Proven};
 use crate::proto::denial::Unproven;
 use crate::proto::hostkey::HostKey;
 use crate::proto::message::Question;
@@ -82,6 +82,12 @@ impl Evidence {
         zones.all(|other| other == zone).then_some(zone)
     }
 
+    /// The zone that signed what is under the port label. It never counts as the host's.
+    fn port_zone(&self) -> Option<&Name> {
+        let answer = self.port_keys.as_ref().ok()?;
+        Some(answer.aliases().first().unwrap_or(answer.data()).zone().name())
+    }
+
     /// What may tell the host's zone where its SSHFP set does not.
     fn host_questions(&self) -> impl Iterator<Item = Question> {
         [RrType::A, RrType::AAAA, RrType::CNAME]
@@ -93,10 +99,12 @@ impl Evidence {
     pub fn needs(&self, policy: &Policy, scope: Scope, now: u64) -> Vec<Question> {
         let sshfp = |name: Result<Name, NameError>| name.ok().map(|name| Question::new(name, RrType::SSHFP));
         let mut needs: Vec<Question> = match self.host_zone(now) {
-            None if scope == Scope::Cas || policy.revocation == Revocation::Always => {
-                self.host_questions().collect()
+            None => {
+                let is_zone_needed = scope == Scope::Cas || policy.revocation == Revocation::Always;
+                // Whoever signs for the port's keys may revoke them all the same: a hit takes an accept away.
+                let revoked = self.port_zone().and_then(|zone| sshfp(revocation::owner(zone)));
+                self.host_questions().filter(|_| is_zone_needed).chain(revoked).collect()
             }
-            None => Vec::new(),
             Some(zone) if scope == Scope::Keys => sshfp(revocation::owner(zone)).into_iter().collect(),
             Some(zone) => {
                 let places = self.places(policy, zone);
@@ -128,6 +136,34 @@ impl Evidence {
 
     /// The CA sets that count for the host at `now`, in seconds since 1970. None if policy takes no CA.
     pub fn ca_sets(&self, policy: &Policy, now: u64) -> impl Iterator<Item = CaSet<'_>> {
+        self.holding_ca_sets(policy, now).filter(move |set| policy.suffices(set.answer, now).is_ok())
+    }
+
+    /// The CA sets that suffice for an accept, with the revoked sets that have to be proven beside them; or of sets that
+    /// count, none of which suffices, what the first of them lacks. Empty if there are none.
+    pub fn sufficient_ca_sets(&self, policy: &Policy, now: u64) -> Result<Vec<CaSet<'_>>, (Name, Gap)> {
+        let (mut sufficient, mut lacking) = (Vec::new(), None);
+        for set in self.ca_sets(policy, now) {
+            let revoked =
+                self.revoked_of_zone(policy, now).and_then(|_| self.revoked_beside(&set, policy, now));
+            match revoked {
+                Ok(_) => sufficient.push(set),
+                Err(gap) => lacking = lacking.or(Some(gap)),
+            }
+        }
+        match lacking {
+            Some(gap) if sufficient.is_empty() => Err(gap),
+            _ => Ok(sufficient),
+        }
+    }
+
+    /// Why a CA set that holds at `now` and may speak for the host does not count.
+    pub(in crate::proto) fn ca_shortfall(&self, policy: &Policy, now: u64) -> Option<Shortfall> {
+        self.holding_ca_sets(policy, now).find_map(|set| policy.suffices(set.answer, now).err())
+    }
+
+    /// The CA sets that hold at `now` and may speak for the host, whether or not they suffice by policy.
+    fn holding_ca_sets(&self, policy: &Policy, now: u64) -> impl Iterator<Item = CaSet<'_>> {
         let zone = self.host_zone(now).filter(|_| policy.require != Require::Hostkey);
         let places = zone.map(|zone| (zone.clone(), self.places(policy, zone)));
         let places = places
@@ -135,9 +171,7 @@ impl Evidence {
             .flat_map(|(zone, places)| places.into_iter().map(move |at| (zone.clone(), at)));
         places.filter_map(move |(zone, at)| {
             let answer = self.answer_at(&at, revocation::ca_owner)?.as_ref().ok()?;
-            let counts = now <= answer.expires()
-                && speaks_for(answer, &at, &zone, revocation::ca_owner)
-                && policy.suffices(answer, now).is_ok();
+            let counts = now <= answer.expires() && speaks_for(answer, &at, &zone, revocation::ca_owner);
             let records = answer.data().set().rdatas().filter_map(|rdata| Sshfp::from_rdata(rdata).ok());
             let keys: Vec<Sshfp> = records.filter(Sshfp::is_usable).collect();
             (counts && !keys.is_empty()).then_some(CaSet { answer, keys })
@@ -154,6 +188,14 @@ impl Evidence {
     pub(in crate::proto) fn zone_failure(&self) -> Option<&Unproven> {
         let asked = self.host_questions().filter_map(|question| self.others.get(&question)?.as_ref().err());
         asked.chain(self.host_keys.as_ref().err()).next()
+    }
+
+    /// What stands at the host's name is made from a wildcard, which tells no zone.
+    pub(in crate::proto) fn wildcard(&self, now: u64) -> Option<&Unproven> {
+        let is_wildcard = |cause: &&Unproven| matches!(cause.error, ChainError::Wildcard { .. });
+        let asked =
+            || self.host_questions().filter_map(|question| self.others.get(&question)?.as_ref().err());
+        self.host_zone(now).is_none().then(|| asked().find(is_wildcard)).flatten()
     }
 
     /// The proven record that revokes this key, in whichever revoked set that was asked for.

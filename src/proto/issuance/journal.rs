@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{Issued, KeyDigest, RevokedKey};
+use crate::proto::ascii_json::ascii;
 use crate::proto::hostkey::KeyType;
 use crate::proto::moment;
 
@@ -186,23 +187,6 @@ fn object(value: Value) -> Map<String, Value> {
 
 fn typed<T: serde::de::DeserializeOwned>(fields: Map<String, Value>) -> Result<T, String> {
     serde_json::from_value(Value::Object(fields)).map_err(|e| e.to_string())
-}
-
-/// JSON in ASCII alone.
-fn ascii(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    let mut units = [0; 2];
-    for c in json.chars() {
-        match c.is_ascii() && c != '\u{7f}' {
-            true => text.push(c),
-            false => {
-                for unit in c.encode_utf16(&mut units) {
-                    text += &format!("\\u{unit:04x}");
-                }
-            }
-        }
-    }
-    text
 }
 
 #[derive(Serialize, Deserialize)]

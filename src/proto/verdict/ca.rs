@@ -1,6 +1,6 @@
 //! The verdict by a certificate and the CA sets.
 
-use super::{Basis, Reason, Sufficient, Verdict, nothing_vouches};
+use super::{Basis, Reason, Sufficient, Verdict, no_key};
 use crate::proto::chain::Answer;
 use crate::proto::evidence::{CaSet, Evidence, Gap};
 use crate::proto::hostkey::Presented;
@@ -57,16 +57,19 @@ pub(super) fn by_certificate(
 }
 
 /// Why no CA may vouch for the host.
-fn no_ca(evidence: &Evidence, policy: &Policy, now: u64) -> Reason {
+pub(super) fn no_ca(evidence: &Evidence, policy: &Policy, now: u64) -> Reason {
     let host = evidence.host().clone();
+    if let Some(shortfall) = evidence.ca_shortfall(policy, now) {
+        return Reason::NotSufficient { host, shortfall: Box::new(shortfall) };
+    }
     if policy.require == Require::Either {
-        return nothing_vouches(evidence, policy, now);
+        return no_key(evidence, policy, now);
     }
     match (evidence.host_zone(now), evidence.ca_failure(policy, now), evidence.zone_failure()) {
         (Some(_), Some(cause), _) => Reason::NoCa { host, cause: Box::new(cause.clone()) },
         (None, _, Some(cause)) => Reason::NoHostZone { host, cause: Box::new(cause.clone()) },
         (Some(zone), None, _) => Reason::NoCaCounts { host, zone: zone.clone() },
-        (None, _, None) => nothing_vouches(evidence, policy, now),
+        (None, _, None) => no_key(evidence, policy, now),
     }
 }
 
@@ -81,7 +84,7 @@ pub(super) fn graver(by_key: Verdict, by_ca: Verdict) -> Verdict {
         Verdict::Reject(Reason::Certificate { .. }) => 5,
         Verdict::Reject(Reason::KeyMismatch { .. } | Reason::KeyTypeNotPublished { .. }) => 4,
         Verdict::Reject(_) => 3,
-        Verdict::Unproven(Reason::RevocationUnproven { .. }) => 2,
+        Verdict::Unproven(Reason::RevocationUnproven { .. } | Reason::NotSufficient { .. }) => 2,
         Verdict::Unproven(_) | Verdict::Accept(_) => 1,
     };
     if weight(&by_ca) > weight(&by_key) { by_ca } else { by_key }

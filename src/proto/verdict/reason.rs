@@ -10,6 +10,7 @@ use crate::proto::message::NXDOMAIN;
 use crate::proto::moment;
 use crate::proto::name::{HostName, Name};
 use crate::proto::policy::Shortfall;
+use crate::proto::revocation;
 use crate::proto::rr::RrType;
 use crate::proto::sshfp::Sshfp;
 
@@ -278,20 +279,27 @@ impl Reason {
                 format!("do not connect. Have {host} show a certificate of another CA: sshanchor ca renew, run on it")
             }
             Self::UnknownCa { host, .. } => format!(
-                "do not connect. If this CA may vouch for {host}, publish it: sshanchor ca publish --ca-key PUBFILE --server PRIMARY --key-file KEY"
+                "do not connect. If this CA may vouch for {host}, publish it: sshanchor ca publish --ca-key PUBFILE --at DOMAIN --server PRIMARY --key-file KEY"
             ),
             Self::Certificate { host, fault } => fault.hint(host),
-            Self::CertificateRequired { host, .. } | Self::NoCertificateOffered { host, .. } => format!(
+            Self::CertificateRequired { host, .. } => format!(
+                "do not connect. If it is {host}, have it show a certificate (HostCertificate in sshd_config; sshanchor ca sign makes one), and the client ask for one; for a client that knows none (dbclient, paramiko) publish the plain key as well"
+            ),
+            Self::NoCertificateOffered { host, .. } => format!(
                 "do not connect. If it is {host}, have it show a certificate (HostCertificate in sshd_config; sshanchor ca sign makes one)"
             ),
             Self::RevocationUnproven { owner, gap, .. } => match &**gap {
                 Gap::Unproven(cause) if cause.status != Status::Absent => hint_for(owner, cause),
                 Gap::Shortfall(shortfall) => shortfall.hint(),
-                _ => "no CA counts without its revoked set: sshanchor ca publish keeps one beside each CA set".to_owned(),
+                _ => format!("no CA counts without the revoked set beside it; this makes it: {}", publish_ca(owner)),
             },
             Self::NoCa { host, cause } => match cause.status {
                 Status::Absent => format!(
-                    "publish the CA's key: sshanchor ca publish --server PRIMARY --key-file KEY; sshanchor config show {host} tells why one is needed"
+                    "publish the CA's key: {}; sshanchor config show {host} tells why one is needed",
+                    match &cause.error {
+                        ChainError::Denied { question, .. } => publish_ca(&question.name),
+                        _ => publish_ca(host.name()),
+                    }
                 ),
                 _ => hint_for(host.name(), cause),
             },
@@ -343,6 +351,12 @@ pub fn status_code(cause: &Unproven) -> &'static str {
     }
 }
 
+/// How CA keys get to this place, which may be the name of a CA set, or of the revoked set beside it.
+fn publish_ca(owner: &Name) -> String {
+    let at = revocation::domain_of(owner).map_or_else(|| "DOMAIN".to_owned(), |at| at.to_string());
+    format!("sshanchor ca publish --at {at} --server PRIMARY --key-file KEY")
+}
+
 /// What to do about a failed lookup of `name`.
 pub fn hint_for(name: &Name, cause: &Unproven) -> String {
     match (cause.status, &cause.error) {
@@ -353,11 +367,15 @@ pub fn hint_for(name: &Name, cause: &Unproven) -> String {
         }
         (Status::Absent, ChainError::Denied { question, rcode }) if question.rtype == RrType::SSHFP => {
             let publish = format!("run on it sshanchor publish --name {name} --server PRIMARY --key-file KEY");
+            let with_ca = "; or, if it shows a certificate, publish its CA: sshanchor ca publish";
             match *rcode {
+                _ if revocation::domain_of(name).is_some() => {
+                    format!("publish a CA there, with the set of revoked keys: {}", publish_ca(name))
+                }
                 NXDOMAIN => {
                     format!("the name is not in DNS at all: check it; if it is right, publish the host's keys: {publish}")
                 }
-                _ => format!("publish the host's keys: {publish}"),
+                _ => format!("publish the host's keys: {publish}{with_ca}"),
             }
         }
         (Status::Absent, _) => "check the name; the zone proves that it has no such record".to_owned(),

@@ -44,6 +44,9 @@ pub enum CaError {
         /// What is wrong with it.
         why: String,
     },
+    /// While somebody was asked for a passphrase, another key took over.
+    #[error("the CA has rolled over meanwhile: {0} signs no more")]
+    RolledOver(HostKey),
     /// It must not be signed.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -108,6 +111,7 @@ impl CaError {
             Self::Io { .. } => "io",
             Self::Untrusted(_) => "untrusted",
             Self::Locked(_) => "locked",
+            Self::RolledOver(_) => "rolled-over",
             Self::Description(..) => "ca",
             Self::Journal { .. } => "journal",
             Self::Refused(refusal) => refusal.reason(),
@@ -147,6 +151,7 @@ impl CaError {
                 "ssh-add -l tells what it holds; add the CA's key: ssh-add FILE, a token's: ssh-add -s PROVIDER.so".into()
             }
             Self::AgentRefuses(..) => "is the agent locked (ssh-add -X), or did it want a consent (ssh-add -c)?".into(),
+            Self::RolledOver(_) => "try again: the new key signs".into(),
             Self::Locked(_) => "try again once the other sshanchor is done".into(),
             Self::Journal { path, .. } => {
                 format!("nothing is signed on a journal that is spoilt: compare {} with a backup", path.display())

@@ -40,6 +40,8 @@ pub use self::key::NewKey;
 
 const DESCRIPTION: &str = "ca.json";
 const LOCK: &str = "lock";
+/// Held for as long as a roll takes steps, while others sign.
+const ROLL_LOCK: &str = "roll.lock";
 /// The private key in the folder; further ones get a number, so that none is ever renamed.
 const KEY: &str = "ca_key";
 /// Largest description that is read, in octets.
@@ -163,6 +165,20 @@ impl Ca {
         Ok(key)
     }
 
+    /// Nobody else rolls the CA over until what is returned is dropped.
+    pub fn lock_roll(&self) -> Result<File, CaError> {
+        lock_named(&self.folder, ROLL_LOCK)
+    }
+
+    /// The private half of `key`, which is one of the CA's, is at hand: in its file, or with the agent.
+    pub async fn look_for(&self, key: &HostKey, access: Access<'_>) -> Result<(), CaError> {
+        match self.authority.keys().iter().find(|own| own.key == *key).map(|own| &own.holder) {
+            Some(Holder::Agent) => agent::look(key, access).await,
+            Some(Holder::File(path)) => key::file(&self.folder.join(path), key).map(|_| ()),
+            None => Err(CaError::OtherKey(self.folder.clone(), key.clone())),
+        }
+    }
+
     /// Nothing that can be told beforehand stands against this request.
     pub fn check(&self, request: &Request, now: u64) -> Result<(), CaError> {
         let _ = issuance::draft(&self.authority, request, &random()?, now)?;
@@ -180,13 +196,20 @@ impl Ca {
                 let path = self.folder.join(path);
                 let open = || async { key::file(&path, self.public_key()) };
                 let file = self.key.get_or_try_init(open).await?;
-                key::sign(file, &path, &octets, access.ask).await?
+                // Nobody types a passphrase for a key that ssh-add was given.
+                match file.is_locked() && agent::look(self.public_key(), access).await.is_ok() {
+                    true => agent::sign(self.public_key(), &octets, access).await?,
+                    false => key::sign(file, &path, &octets, access.ask).await?,
+                }
             }
         };
         let issued = draft.signed(&signature)?;
 
         // Somebody may have taken time to be asked: others were not to wait for that.
         let _lock = lock(&self.folder)?;
+        if read(&self.folder)?.current().key != *self.public_key() {
+            return Err(CaError::RolledOver(self.public_key().clone()));
+        }
         let journal = self.journal();
         let mut revoked = BTreeSet::new();
         for entry in journal.entries()? {
@@ -299,7 +322,11 @@ fn sync(folder: &Path) -> Result<(), CaError> {
 }
 
 fn lock(folder: &Path) -> Result<File, CaError> {
-    let path = folder.join(LOCK);
+    lock_named(folder, LOCK)
+}
+
+fn lock_named(folder: &Path, name: &str) -> Result<File, CaError> {
+    let path = folder.join(name);
     Folder::open(folder).map_err(CaError::open(folder))?;
     files::lock(&path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => CaError::Locked(path.clone()),

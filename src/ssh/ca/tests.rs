@@ -117,3 +117,24 @@ async fn a_line_that_is_cut_anywhere_costs_that_line_alone() {
     );
     assert_eq!(fs::read(&file).unwrap(), whole);
 }
+
+#[tokio::test]
+async fn who_was_at_it_while_the_ca_rolled_over_signs_nothing_with_the_old_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ca = ca(folder.path()).await;
+    let request = Request::new(host(), [name("web1.example.com")]);
+    let other = Ca::open(folder.path()).unwrap();
+    let old = ca.public_key().clone();
+    let second = ca.add_next(new(), ACCESS).await.unwrap();
+    assert!(other.sign(&request, NOW, ACCESS).await.is_ok(), "a next key does not matter yet");
+    ca.update(|authority| authority.promoted(&second)).unwrap();
+    let lines = ca.journal().read().unwrap().len();
+    assert!(matches!(other.sign(&request, NOW, ACCESS).await, Err(CaError::RolledOver(key)) if key == old));
+    assert_eq!(ca.journal().read().unwrap().len(), lines);
+    assert!(ca.sign(&request, NOW, ACCESS).await.is_ok());
+    // Whose private half is not where it was does not take over.
+    assert!(ca.look_for(&second, ACCESS).await.is_ok());
+    fs::remove_file(folder.path().join("ca_key-2")).unwrap();
+    assert!(ca.look_for(&second, ACCESS).await.is_err());
+    assert!(ca.look_for(&host(), ACCESS).await.is_err(), "nobody's");
+}

@@ -127,7 +127,7 @@ impl KeyFile {
     }
 
     /// Somebody will be asked for its passphrase.
-    pub(super) fn is_locked(&self) -> bool {
+    pub(in super::super) fn is_locked(&self) -> bool {
         self.is_locked
     }
 

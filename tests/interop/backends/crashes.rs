@@ -84,4 +84,10 @@ fn exactly_one_place_is_named() {
     ] {
         attempt(wrong);
     }
+    // A roll waits for what name servers show.
+    let ca = |arguments: &[&str]| run(sandbox.sshanchor().arg("ca").args(arguments), super::LIMIT);
+    assert_eq!(ca(&["init", "--domain", ZONE]).code, Some(0));
+    let rolled = ca(&["roll", "--start", "--exec", "false", "--zone", ZONE]);
+    assert!(rolled.code == Some(2) && rolled.stderr.contains("--server"), "{rolled:#?}");
+    assert!(!ca(&["list"]).stdout.contains("next"));
 }

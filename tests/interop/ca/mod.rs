@@ -1,9 +1,12 @@
-//! CA sets and revoked sets in DNS: `ca publish`, `ca withdraw`, `ca revoke`, `export krl`.
+//! CA sets and revoked sets in DNS: `ca publish`, `ca withdraw`, `ca revoke`, `ca roll`, `export krl`.
 
 mod contrib;
+mod fleet;
 mod krl;
 mod publish;
 mod revoke;
+mod roll;
+mod roll_refusals;
 
 use std::path::Path;
 use std::process::Command;

@@ -174,6 +174,11 @@ fn revoked_sets_are_judged_where_there_are_cas() {
     assert_eq!(look(ca(plan())).severity("revoked-set"), "warning");
     let other = format!("4 2 {DIGEST}");
     assert_eq!(look(revoked(ca(plan()), &other)).severity("revoked-set"), "warning", "no sentinel");
+    // What nothing but a CA could vouch for is told why none does.
+    let bare = ca(plan()).record("bare.example.test. A 127.0.0.1").start();
+    let bare = doctor(&bare, bare.addr(), &["bare.example.test"]);
+    assert_eq!((bare.severity("chain"), bare.finished.code), ("error", Some(1)));
+    assert!(bare.message("chain").contains("_revoked._ssh.example.test"), "{:#?}", bare.finished);
     let well = look(revoked(ca(plan()), &sentinel));
     assert_eq!((well.severity("revoked-set"), well.severity("revocation-window")), ("ok", "ok"));
     let window = well.findings.iter().find(|f| f["check"] == "revocation-window").unwrap();

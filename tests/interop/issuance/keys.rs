@@ -97,6 +97,36 @@ fn a_passphrase_protects_the_key() {
     assert_eq!(ca.journal().len(), 4);
 }
 
+/// What is told where nobody is there to be asked: ssh-add, which asks once, for all that follow.
+#[test]
+fn a_key_with_a_passphrase_signs_through_the_agent_that_has_it() {
+    let sandbox = Sandbox::new();
+    let file = private(sandbox.write("passphrase", "open sesame\n"));
+    let ca = Ca::init(&["--passphrase-file", file.to_str().unwrap()]);
+    let host = key(&ca.sandbox, "host");
+    let agent = Agent::start();
+    let sign = || {
+        let mut sign = ca.sign(HOST, &host);
+        sign.env("SSH_AUTH_SOCK", agent.socket());
+        sign
+    };
+    let mut setsid = command("setsid");
+    refused(with(setsid.arg("-w"), &sign()), 1, "ssh-add ");
+    let open = ca.sandbox.join("open");
+    fs::copy(ca.folder().join("ca_key"), &open).unwrap();
+    run_ok(command("ssh-keygen").args(["-q", "-p", "-P", "open sesame", "-N", "", "-f"]).arg(&open));
+    agent.add(&open);
+    let mut setsid = command("setsid");
+    run_ok(with(setsid.arg("-w"), &sign()));
+    assert!(inspect(&ca.sandbox.join("host-cert.pub")).contains(HOST));
+    // An agent that holds other keys is no help.
+    agent.remove_all();
+    agent.add(&ca.sandbox.join("host"));
+    let mut setsid = command("setsid");
+    refused(with(setsid.arg("-w"), &sign()), 1, "ssh-add ");
+    run_ok(sign().arg("--passphrase-file").arg(&file));
+}
+
 #[test]
 fn a_new_passphrase_is_asked_for_twice() {
     let ca = Ca { sandbox: Sandbox::new() };

@@ -23,13 +23,13 @@ fn what_must_not_be_signed_is_not() {
         (["--name", "badexample.test"], "is not at or below example.test"),
         (["--name", "*.example.test"], "is not a host name"),
         (["--name", "192.0.2.1"], "is an address"),
+        (["--name", "web1.example.test,web2.example.test"], "one name at a time"),
         (["--validity", "61d"], "--validity 60d"),
         (["--validity", "0"], "good for no time"),
         (["--serial", "0"], "1 or more"),
         (["--key-id", "a\x1b[31m"], "printable ASCII"),
     ] {
-        let code = if words == "is an address" { 4 } else { 2 };
-        refused(&mut sign(&more), code, words);
+        refused(&mut sign(&more), 2, words);
     }
     assert!(!ca.sandbox.join("host-cert.pub").exists());
     assert_eq!(ca.journal().len(), 1, "only init");
@@ -72,6 +72,25 @@ fn what_is_no_plain_host_key_gets_no_certificate() {
         "--serial is for one",
     );
     assert_eq!(ca.journal().len(), 2, "init and the one certificate");
+}
+
+#[test]
+fn nothing_but_a_certificate_is_replaced() {
+    let ca = Ca::init(&[]);
+    let host = key(&ca.sandbox, "host");
+    let private = ca.sandbox.join("host");
+    let before = fs::read(&private).unwrap();
+    refused(ca.sign(HOST, &host).arg("--out").arg(&private), 2, "is no certificate");
+    assert_eq!(fs::read(&private).unwrap(), before);
+    // Where a link of somebody else's leads, beside the key.
+    let notes = ca.sandbox.write("notes", "to be kept\n");
+    std::os::unix::fs::symlink(&notes, ca.sandbox.join("host-cert.pub")).unwrap();
+    refused(&mut ca.sign(HOST, &host), 2, "is no certificate");
+    assert_eq!(fs::read_to_string(&notes).unwrap(), "to be kept\n");
+    assert_eq!(ca.journal().len(), 1, "only init");
+    fs::remove_file(ca.sandbox.join("host-cert.pub")).unwrap();
+    run_ok(&mut ca.sign(HOST, &host));
+    run_ok(&mut ca.sign(HOST, &host));
 }
 
 #[test]

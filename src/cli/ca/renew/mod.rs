@@ -37,7 +37,7 @@ const SSH: u16 = 22;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples: sshanchor ca renew --ca /var/lib/sshanchor/ca --check\n          \
     sshanchor ca renew --name web1.example.com --signer 'ssh ca@issuer sign %n %v'\n\
-    The signer gets the public key line on standard input and prints the certificate line; in its arguments %h is the\n\
+    The signer gets the public key line on standard input and prints the certificate line; in its arguments %h is the \
     first name, %n all names with commas between them, %v the validity (30d), %s the same in seconds. No shell sees it.\n\
     Scripts for ssh-keygen, step-ca and Vault, and a systemd timer, are in contrib/ca and contrib/systemd.")]
 pub(super) struct Args {

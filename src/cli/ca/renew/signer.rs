@@ -54,6 +54,9 @@ impl Signer {
         Template::parse(text, &['h', 'n', 'v', 's']).map(Self::Command).map_err(|e| {
             let told = Error::usage("signer", format!("--signer {text:?}: {e}"));
             match e {
+                TemplateError::NoProgram => {
+                    told.hint("give the command that prints the certificate: --signer 'ssh ca@issuer sign %n %v'")
+                }
                 TemplateError::Percent(_) => told.hint(
                     "%h is the first name, %n all names with commas between them, %v the validity (30d), %s the same in \
                      seconds, %% a percent sign",

@@ -10,12 +10,13 @@ use crate::cli::ca::set::read;
 use crate::cli::{Context, host_name};
 use crate::error::Error;
 use crate::proto::ca_keys;
+use crate::proto::denial::Status;
 use crate::proto::hostkey::{HostKey, KeyType, Presented};
 use crate::proto::issuance::journal::Event;
 use crate::proto::issuance::{Issued, RevokedKey};
 use crate::proto::revocation;
 use crate::proto::sshfp::Sshfp;
-use crate::proto::verdict::Verdict;
+use crate::proto::verdict::{Reason, Verdict};
 use crate::ssh::ca::{Ca, CaError};
 use crate::verifier::NoKeys;
 
@@ -78,7 +79,14 @@ pub(super) async fn named(args: &Args, folder: Option<&Ca>, cx: &Context) -> Res
                 usable.filter_map(|record| of_record(record, format!("the SSHFP record of {}", set.owner)))
             })),
             Err(NoKeys::Verdict(Verdict::Unproven(why) | Verdict::Reject(why))) => {
-                cx.out.detail(&format!("{name} has no proven SSHFP records: {why}"));
+                // That there are none is known; else some may be left out.
+                let is_certain =
+                    matches!(&why, Reason::NoProof { cause, .. } if cause.status == Status::Absent);
+                let told = format!("{name} has no proven SSHFP records: {why}");
+                match is_certain {
+                    true => cx.out.detail(&told),
+                    false => cx.out.warn(&format!("{told}; keys that stand there are not revoked by this")),
+                }
             }
             Err(_) => {}
         }

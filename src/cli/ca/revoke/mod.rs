@@ -30,8 +30,8 @@ use crate::verifier;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples: sshanchor ca revoke --host web7.example.com --server 192.0.2.1 --key-file ca.key\n          \
-    sshanchor ca revoke --certificate ssh_host_ed25519_key-cert.pub --at example.com --server 192.0.2.1 --key-file ca.key\n          \
-    sshanchor ca revoke --undo --sha256 SHA256:... --at example.com --server 192.0.2.1 --key-file ca.key\n\
+    sshanchor ca revoke --certificate ssh_host_ed25519_key-cert.pub --at example.com \\\n            --server 192.0.2.1 --key-file ca.key\n          \
+    sshanchor ca revoke --undo --sha256 SHA256:... --at example.com \\\n            --server 192.0.2.1 --key-file ca.key\n\
     A plain key is vouched for by its SSHFP record as well: take that away too (sshanchor withdraw)."
 )]
 #[group(id = "what", required = true, multiple = true, args = ["keys", "certificates", "hosts", "digests"])]
@@ -70,7 +70,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let folder = args.which.folder(&args.primary)?;
     let names = args.which.names(folder.as_ref(), &args.primary)?;
     let named = named(&args, folder.as_ref(), cx).await?;
-    let site = args.primary.site(cx, names.len())?;
+    let site = args.primary.site_to_read(cx, names.len())?;
     // Before anything is changed anywhere.
     for at in &names {
         match args.undo {
@@ -100,7 +100,7 @@ async fn at_one(
         }
     };
     let owner = target.wish.owner.clone();
-    let site = args.primary.site(cx, 1)?;
+    let site = args.primary.site_to_read(cx, 1)?;
     let apex = zone_of(&args.primary, &site, &owner).await?;
     // The signatures over the set as it is before: what can be replayed afterwards.
     let old = args.primary.signatures(&site, &apex, &owner, cx).await?;
@@ -186,7 +186,10 @@ async fn may_undo(args: &Args, at: &Name, named: &[Named], site: &Site) -> Resul
     for key in named {
         let found: Vec<&Sshfp> = set.iter().filter(|r| r.fingerprint() == key.key.sha256).collect();
         if found.is_empty() {
-            return Err(Error::usage("not-revoked", format!("{} is not revoked at {owner}", key.by)));
+            return Err(Error::usage(
+                "not-revoked",
+                format!("{} ({}) is not revoked at {owner}", key.record().fingerprint_text(), key.by),
+            ));
         }
         if !args.prune && !found.iter().all(|record| is_own(record)) {
             let message = format!("{} was revoked at {owner}, and not from here", key.by);

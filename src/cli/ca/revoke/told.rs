@@ -120,9 +120,10 @@ impl Report for Revoked<'_> {
         let next = self.next();
         if !next.is_empty() {
             lines.push(
-                "if the host is gone, take its SSHFP records away too; if it goes on, make a new key first:"
+                "if the host goes on, it needs a new key (ssh-keygen -t ed25519), signed or published anew"
                     .to_owned(),
             );
+            lines.push("take the records away, if there are any, that vouch for the old one:".to_owned());
             lines.extend(next.into_iter().map(|command| format!("  {command}")));
         }
         lines.join("\n")

@@ -1,6 +1,7 @@
 //! What is wrong with a certificate whose CA is proven.
 
 use super::*;
+use crate::proto::wire::put_string;
 
 /// The verdict on a certificate that was changed in one thing.
 fn changed(change: impl FnOnce(&mut Draft)) -> Verdict {
@@ -88,4 +89,50 @@ fn the_ca_that_it_names_has_signed_it() {
     // Signed by another one than it names.
     let other = Draft { ca: secret(3), ..Draft::of(HOST) };
     assert_eq!(judged(&other.blob()), "ca-not-published");
+}
+
+/// A certificate whose CA key is a certificate of this type, whose CA key is one, and so on: as deep as fits.
+fn nested(name: &str, key: &[&[u8]]) -> Vec<u8> {
+    let mut ca = Vec::new();
+    loop {
+        let mut blob = Vec::new();
+        put_string(&mut blob, name.as_bytes());
+        put_string(&mut blob, b"");
+        key.iter().for_each(|field| put_string(&mut blob, field));
+        // Serial number 0, of a host; key id, principals; from 0 to 0; options, extensions, reserved: all empty.
+        blob.extend([0; 11]);
+        blob.push(2);
+        blob.extend([0; 8 + 16 + 12]);
+        put_string(&mut blob, &ca);
+        put_string(&mut blob, b"");
+        match blob.len() < 60_000 {
+            true => ca = blob,
+            false => break,
+        }
+    }
+    let mut blob = Vec::new();
+    put_string(&mut blob, b"ssh-ed25519-cert-v01@openssh.com");
+    put_string(&mut blob, b"");
+    put_string(&mut blob, &[7; 32]);
+    blob.extend([0; 11]);
+    blob.push(2);
+    blob.extend([0; 8 + 16 + 12]);
+    put_string(&mut blob, &ca);
+    put_string(&mut blob, b"");
+    blob
+}
+
+#[test]
+fn a_ca_that_is_a_certificate_is_read_no_deeper() {
+    for (name, key) in [
+        ("ssh-ed25519-cert-v01@openssh.com", &[&[7; 32][..]][..]),
+        ("sk-ssh-ed25519-cert-v01@openssh.com", &[&[7; 32], b"ssh:"]),
+        ("sk-a-cert-v01@b", &[b""]),
+        ("a-cert-v01@b", &[b""]),
+        ("a-cert-v01@sk-b", &[b""]),
+    ] {
+        let read = Presented::of_type(&nested(name, key), "ssh-ed25519-cert-v01@openssh.com");
+        let why = read.unwrap_err().to_string();
+        assert!(why.contains("its CA key is a certificate"), "{name}: {why}");
+    }
 }

@@ -115,6 +115,23 @@ fn another_ca_is_told_from_none() {
 }
 
 #[test]
+fn what_is_published_for_a_port_alone_can_be_revoked_too() {
+    // No record at the host's own name is proven: its zone is not known, and nobody asks for it.
+    let mut paper = Paper::tree(&[".", "test", ZONE]);
+    paper.publish(ZONE, &format!("_22._ssh.{HOST}"), RrType::SSHFP, &[&sha256(&public(KEY))]);
+    let told = |paper: &Paper| {
+        let evidence = gather(paper, HOST, &Policy::default(), Scope::Keys);
+        assert_eq!(evidence.host_zone(NOW), None);
+        code(&decide(&evidence, &Presented::Plain(public(KEY)), &Policy::default(), NOW))
+    };
+    assert_eq!(told(&paper), "accept");
+    paper.revoke(ZONE, ZONE, &[public(9)]);
+    assert_eq!(told(&paper), "accept");
+    paper.revoke(ZONE, ZONE, &[public(KEY)]);
+    assert_eq!(told(&paper), "revoked");
+}
+
+#[test]
 fn ca_sets_may_be_pinned_to_places() {
     let at = |place: &str| Policy { ca_at: Some(vec![name(place)]), ..Policy::default() };
     let presented = certificate(HOST);
