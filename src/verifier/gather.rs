@@ -22,6 +22,9 @@ const ROUNDS: usize = 4;
 /// on the zone that a host is in. A server that leaves such questions unanswered is not to take half of the time.
 const COURTESY: Duration = Duration::from_secs(2);
 
+/// How long a DNS that has given no answer about a host's keys is asked whether they are revoked.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// Whom further questions are put to.
 #[derive(Clone, Copy)]
 enum Source {
@@ -33,7 +36,7 @@ enum Source {
     Live,
     /// DNS, and nothing else.
     Fresh,
-    /// What is stored, be it past its TTL: DNS has just been found not to answer.
+    /// DNS, which has just been found not to answer, for a moment; then what is stored, be it past its TTL.
     Grace,
 }
 
@@ -170,7 +173,18 @@ impl Verifier {
         let stored = match source {
             Source::Stored | Source::Either => self.stored(asked),
             Source::Grace => {
-                self.stored(asked).or_else(|none| self.lookups.in_grace(asked, grace).ok_or(none))
+                // What is revoked now outranks what was proven before.
+                let live = self
+                    .lookups
+                    .with_patience(Instant::now() + patience.min(LAST_WORD))
+                    .prove_live(asked)
+                    .await;
+                match live {
+                    Err(unproven) if unproven.is_outage() => {
+                        self.stored(asked).or_else(|_| self.lookups.in_grace(asked, grace).ok_or(unproven))
+                    }
+                    live => live,
+                }
             }
             Source::Live | Source::Fresh => {
                 Err(Unproven::unanswered(asked.clone(), "it has yet to be asked for"))

@@ -27,6 +27,8 @@ pub struct Roll {
     pub spread: Option<u64>,
     /// The old key has leaked.
     pub is_emergency: bool,
+    /// The primary has vouched, by TSIG, that the old key is revoked and withdrawn.
+    pub is_revoked: bool,
     /// It was given up.
     pub is_aborted: bool,
     /// Names of hosts that are not waited for.
@@ -55,6 +57,8 @@ pub enum Mark {
     },
     /// The old key has leaked.
     Emergency,
+    /// In an emergency: the primary has vouched that the old key is revoked and withdrawn.
+    Revoked,
     /// It is given up.
     Abort,
     /// These hosts are not waited for.
@@ -80,6 +84,7 @@ impl Mark {
             Self::Spread { .. } => "spread",
             Self::Lost { .. } => "lost",
             Self::Emergency => "emergency",
+            Self::Revoked => "revoked",
             Self::Abort => "abort",
             Self::Skip(_) => "skip",
             Self::Switch => "switch",
@@ -107,7 +112,7 @@ impl Mark {
             Self::Skip(hosts) => {
                 more.insert("hosts".to_owned(), hosts.clone().into());
             }
-            Self::Emergency | Self::Abort | Self::Switch | Self::Withdraw | Self::Done => {}
+            Self::Emergency | Self::Revoked | Self::Abort | Self::Switch | Self::Withdraw | Self::Done => {}
         }
         Event::Other { name: EVENT.to_owned(), more }
     }
@@ -134,6 +139,7 @@ impl Roll {
                     ttl: ttl(more)?,
                     spread: None,
                     is_emergency: false,
+                    is_revoked: false,
                     is_aborted: false,
                     skipped: BTreeSet::new(),
                 });
@@ -150,6 +156,7 @@ impl Roll {
                     roll.spread = None;
                 }
                 "emergency" => roll.is_emergency = true,
+                "revoked" => roll.is_revoked = true,
                 "abort" => roll.is_aborted = true,
                 "skip" => roll.skipped.extend(texts(more, "hosts").ok_or(BadRecord("names no hosts"))?),
                 // Where it stands is seen from the keys and from DNS.

@@ -21,6 +21,7 @@ fn roll() -> Roll {
         ttl: TTL,
         spread: None,
         is_emergency: false,
+        is_revoked: false,
         is_aborted: false,
         skipped: BTreeSet::new(),
     }
@@ -216,6 +217,8 @@ fn in_an_emergency_nothing_but_the_primary_is_waited_for() {
     let mut sights = both(&[NEW]);
     assert_eq!(decide(&after(&roll, &sights, &old)), Step::Revoke, "withdrawn is not revoked");
     sights[0].revoked = Ok(shown(&[[0; 32], OLD]));
+    assert_eq!(decide(&after(&roll, &sights, &old)), Step::Revoke, "what servers show is not proven");
+    let roll = Roll { is_revoked: true, ..roll };
     assert_eq!(decide(&after(&roll, &sights, &old)), Step::Wait(Wait::Gone(lagging("second"))));
     sights[1].revoked = Ok(shown(&[[0; 32], OLD]));
     assert_eq!(decide(&after(&roll, &sights, &old)), Step::Forget);
@@ -249,11 +252,12 @@ fn marks_are_read_as_they_were_written() {
     entries.push(entry(8, &Mark::Skip(vec!["web1".into()])));
     entries.push(entry(8, &Mark::Skip(vec!["web2".into()])));
     entries.push(entry(9, &Mark::Emergency));
-    for mark in [Mark::Switch, Mark::Withdraw, Mark::Done] {
+    assert!(!roll(&entries).is_revoked);
+    for mark in [Mark::Revoked, Mark::Switch, Mark::Withdraw, Mark::Done] {
         entries.push(entry(10, &mark));
     }
     assert_eq!(roll(&entries).skipped.len(), 2);
-    assert!(roll(&entries).is_emergency && !roll(&entries).is_aborted);
+    assert!(roll(&entries).is_emergency && roll(&entries).is_revoked && !roll(&entries).is_aborted);
     entries.push(entry(11, &Mark::Abort));
     assert!(roll(&entries).is_aborted);
     // Once more with the same key.

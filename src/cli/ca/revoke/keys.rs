@@ -14,11 +14,12 @@ use crate::proto::denial::Status;
 use crate::proto::hostkey::{HostKey, KeyType, Presented};
 use crate::proto::issuance::journal::Event;
 use crate::proto::issuance::{Issued, RevokedKey};
+use crate::proto::policy::Policy;
 use crate::proto::revocation;
 use crate::proto::sshfp::Sshfp;
-use crate::proto::verdict::{Reason, Verdict};
+use crate::proto::verdict::{Reason, published};
 use crate::ssh::ca::{Ca, CaError};
-use crate::verifier::NoKeys;
+use crate::verifier::now;
 
 /// The port of a host's records that are good on every port.
 const SSH: u16 = 22;
@@ -73,12 +74,14 @@ pub(super) async fn named(args: &Args, folder: Option<&Ca>, cx: &Context) -> Res
             .filter(|issued| issued.principals.contains(&name))
             .map(|issued| Named::new(issued.key.into(), format!("a certificate for {name}")))
             .collect();
-        match cx.verifier()?.proven_records(&host, SSH).await? {
-            Ok((sets, _)) => of_host.extend(sets.iter().flat_map(|set| {
+        // As DNS has it now, whatever is stored here and whatever policy asks for besides.
+        let evidence = cx.verifier()?.whole_evidence(&host, SSH).await?;
+        match published(&evidence, &Policy::default(), now()) {
+            Ok(sets) => of_host.extend(sets.iter().flat_map(|set| {
                 let usable = set.records.iter().filter(|record| record.is_usable());
                 usable.filter_map(|record| of_record(record, format!("the SSHFP record of {}", set.owner)))
             })),
-            Err(NoKeys::Verdict(Verdict::Unproven(why) | Verdict::Reject(why))) => {
+            Err(why) => {
                 // That there are none is known; else some may be left out.
                 let is_certain =
                     matches!(&why, Reason::NoProof { cause, .. } if cause.status == Status::Absent);
@@ -88,7 +91,6 @@ pub(super) async fn named(args: &Args, folder: Option<&Ca>, cx: &Context) -> Res
                     false => cx.out.warn(&format!("{told}; keys that stand there are not revoked by this")),
                 }
             }
-            Err(_) => {}
         }
         if of_host.is_empty() {
             let message = format!(

@@ -121,6 +121,7 @@ impl Run<'_> {
                 ));
             }
         }
+        situation.mark(&Mark::Revoked)?;
         may_crash("revoke", "after");
         Ok(None)
     }
