@@ -14,6 +14,7 @@
 mod support;
 
 mod interop {
+    mod backends;
     mod bundle;
     mod ca;
     mod cache;

@@ -11,8 +11,10 @@ use crate::dns::addresses;
 use crate::dns::authority::{Authority, AuthorityError};
 use crate::dns::resolver::Resolver;
 use crate::fan_out::in_order;
+use crate::proto::message::Question;
 use crate::proto::name::Name;
 use crate::proto::plan::Present;
+use crate::proto::rr::RrType;
 
 /// The port of name servers that are known by name alone.
 const PORT: u16 = 53;
@@ -68,14 +70,31 @@ impl Seen {
     }
 }
 
-/// The servers that the zone's NS records name, without the primary itself. Their addresses come from
-/// `resolver`, or else from the system. None if they cannot be had.
-pub async fn name_servers(primary: &Authority, zone: &Name, resolver: Option<&Resolver>) -> Vec<Server> {
-    let names = primary.name_servers(zone).await.unwrap_or_default();
-    addressed(names.into_iter().take(MAX_SERVERS).collect(), primary, resolver).await
+/// The names of the servers of `zone`, as a resolver tells them: `resolver`, or else the system's.
+pub async fn names_by_resolver(zone: &Name, resolver: Option<&Resolver>, until: Instant) -> Vec<Name> {
+    let Some(resolver) = resolver.cloned().or_else(|| Resolver::system().ok()) else { return Vec::new() };
+    let asked = Question::new(zone.clone(), RrType::NS);
+    let Ok(answer) = resolver.ask(&asked, true, until).await else { return Vec::new() };
+    let servers = answer.answer.iter().filter(|r| r.rtype == RrType::NS && r.owner == *zone);
+    servers.filter_map(|r| Name::from_wire(&r.rdata).ok()).collect()
 }
 
-/// The same for those who have to know all of them: every server, or an error. One without an address is among them.
+/// The servers of these names, without the one that is asked anyway. Their addresses come from `resolver`, or else
+/// from the system. None if they cannot be had.
+pub async fn name_servers(
+    mut names: Vec<Name>,
+    asked: Option<SocketAddr>,
+    resolver: Option<&Resolver>,
+    until: Instant,
+) -> Vec<Server> {
+    names.sort();
+    names.dedup();
+    names.truncate(MAX_SERVERS);
+    addressed(names, asked, resolver, until).await
+}
+
+/// The servers that the zone's NS records name, without the primary itself, for those who have to know all of them:
+/// every server, or an error. One without an address is among them.
 pub async fn every_name_server(
     primary: &Authority,
     zone: &Name,
@@ -84,12 +103,16 @@ pub async fn every_name_server(
     let names = primary.name_servers(zone).await?;
     match names.is_empty() {
         true => Err(AuthorityError::NoZone { server: primary.server, name: zone.clone() }),
-        false => Ok(addressed(names, primary, resolver).await),
+        false => Ok(addressed(names, Some(primary.server), resolver, primary.until()).await),
     }
 }
 
-async fn addressed(names: Vec<Name>, primary: &Authority, resolver: Option<&Resolver>) -> Vec<Server> {
-    let until = primary.until();
+async fn addressed(
+    names: Vec<Name>,
+    asked: Option<SocketAddr>,
+    resolver: Option<&Resolver>,
+    until: Instant,
+) -> Vec<Server> {
     let resolver = resolver.cloned();
     let unknown: Vec<Server> =
         names.iter().map(|name| Server { label: name.to_string(), addresses: Vec::new() }).collect();
@@ -102,7 +125,7 @@ async fn addressed(names: Vec<Name>, primary: &Authority, resolver: Option<&Reso
         }
     });
     let mut servers: Vec<Server> = found.await.unwrap_or(unknown);
-    servers.retain(|server| !server.addresses.contains(&primary.server));
+    servers.retain(|server| asked.is_none_or(|asked| !server.addresses.contains(&asked)));
     servers
 }
 
@@ -120,29 +143,39 @@ pub async fn glance(server: &Server, owner: &Name, like: &Authority) -> Result<V
 }
 
 /// Asks every server about every owner until it shows what is expected or time is up. The results are by
-/// owner, in the order of `expected`. `like` gives patience and deadline.
-pub async fn read_back(servers: &[Server], expected: &[(Name, Present)], like: &Authority) -> Vec<Vec<Seen>> {
-    let like = *like;
+/// owner, in the order of `expected`. One exchange may take `patience`.
+pub async fn read_back(
+    servers: &[Server],
+    expected: &[(Name, Present)],
+    patience: Duration,
+    deadline: Instant,
+) -> Vec<Vec<Seen>> {
     let pairs: Vec<(Server, (Name, Present))> =
         expected.iter().flat_map(|e| servers.iter().map(|s| (s.clone(), e.clone()))).collect();
     let seen = in_order(pairs, WIDTH, |(server, (owner, present))| async move {
-        watch(&server, &owner, &present, &like).await
+        watch(&server, &owner, &present, patience, deadline).await
     });
     let mut seen = seen.await.unwrap_or_default().into_iter();
     expected.iter().map(|_| seen.by_ref().take(servers.len()).collect()).collect()
 }
 
-async fn watch(server: &Server, owner: &Name, expected: &Present, like: &Authority) -> Seen {
+async fn watch(
+    server: &Server,
+    owner: &Name,
+    expected: &Present,
+    patience: Duration,
+    deadline: Instant,
+) -> Seen {
     let seen = |status, detail: String| Seen { server: server.label.clone(), status, detail: Some(detail) };
     if server.addresses.is_empty() {
         return seen(Status::Unreachable, "its name has no address".to_owned());
     }
     let mut pause = PAUSE.0;
     let mut last = seen(Status::Pending, "not asked in time".to_owned());
-    while Instant::now() < like.deadline {
+    while Instant::now() < deadline {
         let mut answered = false;
         for &address in &server.addresses {
-            match (Authority { server: address, ..*like }).sshfp(owner).await {
+            match (Authority { server: address, patience, deadline }).sshfp(owner).await {
                 Ok(found) if found == *expected => return Seen::current(&server.label),
                 Ok(found) => {
                     answered = true;
@@ -156,7 +189,7 @@ async fn watch(server: &Server, owner: &Name, expected: &Present, like: &Authori
         if !answered {
             return last;
         }
-        sleep_until(like.deadline.min(Instant::now() + pause)).await;
+        sleep_until(deadline.min(Instant::now() + pause)).await;
         pause = (pause * 2).min(PAUSE.1);
     }
     last

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until};
+
 use super::state::{Own, State, StateError};
-use crate::backend::{ApplyError, Backend};
+use crate::backend::{ApplyError, Backend, Capabilities};
 use crate::error::Error;
 use crate::fan_out::in_order;
 use crate::proto::name::Name;
-use crate::proto::plan::{Intent, Plan, Present};
+use crate::proto::plan::{DEFAULT_TTL, Intent, Plan, Present};
 use crate::proto::sshfp::Sshfp;
 
 /// How often a lost race is run again.
@@ -20,8 +22,9 @@ const ROUNDS: u32 = 12;
 const PAUSE: Duration = Duration::from_millis(120);
 /// Where the pauses stop growing: the number of a round.
 const LONGEST: u32 = 5;
-/// How many owners are read at a time.
-const READS: usize = 32;
+/// Without compare-and-swap another publisher may undo a change that was seen to be there. That happens between its own
+/// look and its own change, milliseconds apart: after this long it is looked at again.
+const SETTLE: Duration = Duration::from_millis(400);
 /// After that many refusals of single owners and no success, the rest of a batch is not tried one by one.
 const REFUSALS: usize = 64;
 
@@ -55,6 +58,18 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Nothing is known of `owner` yet.
+    pub fn open(owner: &Name) -> Self {
+        Outcome {
+            owner: owner.clone(),
+            plan: None,
+            added: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            changed: false,
+            error: None,
+        }
+    }
+
     fn is_open(&self) -> bool {
         self.error.is_none() && self.plan.as_ref().is_some_and(|plan| !plan.is_empty())
     }
@@ -82,17 +97,7 @@ impl<B: Backend> Reconciliation<B> {
     /// Reads and plans, and changes nothing.
     pub async fn plan(&self, wishes: &[Wish]) -> Result<Vec<Outcome>, StateError> {
         let own = self.state.read()?;
-        let mut outcomes: Vec<Outcome> = wishes
-            .iter()
-            .map(|wish| Outcome {
-                owner: wish.owner.clone(),
-                plan: None,
-                added: BTreeSet::new(),
-                removed: BTreeSet::new(),
-                changed: false,
-                error: None,
-            })
-            .collect();
+        let mut outcomes: Vec<Outcome> = wishes.iter().map(|wish| Outcome::open(&wish.owner)).collect();
         self.look(wishes, &own, &mut outcomes, |_| true).await;
         Ok(outcomes)
     }
@@ -100,6 +105,10 @@ impl<B: Backend> Reconciliation<B> {
     /// Reads, plans, applies, and looks again until nothing is left to do; a lost race is run again a few
     /// times. An owner that fails does not hold up the others.
     pub async fn run(&self, wishes: &[Wish]) -> Result<Vec<Outcome>, StateError> {
+        if let Err(error) = self.backend.prepare().await {
+            let failed = |wish: &Wish| Outcome { error: Some(error.clone()), ..Outcome::open(&wish.owner) };
+            return Ok(wishes.iter().map(failed).collect());
+        }
         let mut outcomes = self.plan(wishes).await?;
         let own = self.state.read()?;
         // One owner that cannot be read holds up those that go with it.
@@ -117,6 +126,7 @@ impl<B: Backend> Reconciliation<B> {
                 own.entry(wish.owner.clone()).or_default().extend(wish.wanted.iter().cloned());
             }
         })?;
+        let mut next = Instant::now();
         for round in 0..ROUNDS {
             let mut open: Vec<bool> = outcomes.iter().map(Outcome::is_open).collect();
             if !open.contains(&true) {
@@ -129,10 +139,14 @@ impl<B: Backend> Reconciliation<B> {
                 let most = f64::from(round.min(LONGEST));
                 tokio::time::sleep(PAUSE.mul_f64(most * rand::random_range(0.1..1.0))).await;
             }
-            let lost = self.apply(&mut outcomes, &open, round + 1 == ROUNDS).await;
+            let lost = self.apply(&mut outcomes, &open, round + 1 == ROUNDS, &mut next).await;
             let again = |at: usize| open.get(at) == Some(&true) && !lost.contains(&at);
             self.look(wishes, &own, &mut outcomes, again).await;
             self.look(wishes, &own, &mut outcomes, |at| lost.contains(&at)).await;
+            if !self.backend.capabilities().compare_and_swap {
+                tokio::time::sleep(SETTLE).await;
+                self.look(wishes, &own, &mut outcomes, again).await;
+            }
         }
         for outcome in outcomes.iter_mut().filter(|o| o.is_open()) {
             let message = format!("the records at {} are not as the update left them", outcome.owner);
@@ -156,13 +170,15 @@ impl<B: Backend> Reconciliation<B> {
             .filter(|at| chosen(*at) && outcomes.get(*at).is_some_and(|o| o.error.is_none()))
             .collect();
         let owners = chosen.iter().filter_map(|at| wishes.get(*at)).map(|w| w.owner.clone()).collect();
+        let limits = self.backend.capabilities();
         let found = self.read(owners).await;
         for (at, present) in chosen.into_iter().zip(found) {
             let (Some(wish), Some(outcome)) = (wishes.get(at), outcomes.get_mut(at)) else { continue };
             let none = BTreeSet::new();
             let own = own.get(&wish.owner).unwrap_or(&none);
             let planned = present.and_then(|present| {
-                Plan::new(&wish.owner, &present, &wish.wanted, own, wish.intent)
+                let intent = within(wish.intent, &present, &limits)?;
+                Plan::new(&wish.owner, &present, &wish.wanted, own, intent)
                     .map_err(|e| Error::usage("no-keys", e))
             });
             match planned {
@@ -178,7 +194,7 @@ impl<B: Backend> Reconciliation<B> {
 
     async fn read(&self, owners: Vec<Name>) -> Vec<Result<Present, Error>> {
         let all = owners.len();
-        let found = in_order(owners, READS, |owner| {
+        let found = in_order(owners, self.backend.capabilities().reads, |owner| {
             let backend = self.backend.clone();
             async move { backend.read(&owner).await }
         });
@@ -187,7 +203,14 @@ impl<B: Backend> Reconciliation<B> {
 
     /// Applies all open plans, as many at once as fit; gives the places of those that lost a race. In the
     /// last round a lost race is an error.
-    async fn apply(&self, outcomes: &mut [Outcome], open: &[bool], last: bool) -> Vec<usize> {
+    /// `next` is when the backend may be asked to change something again.
+    async fn apply(
+        &self,
+        outcomes: &mut [Outcome],
+        open: &[bool],
+        last: bool,
+        next: &mut Instant,
+    ) -> Vec<usize> {
         let open: Vec<(usize, Plan)> = outcomes
             .iter()
             .enumerate()
@@ -200,6 +223,7 @@ impl<B: Backend> Reconciliation<B> {
         // halved, so that one owner does not hold up the others.
         let mut parts = vec![(places.as_slice(), plans.as_slice())];
         let (mut refusals, mut successes) = (0, 0);
+        let pace = self.backend.capabilities().pace;
         while let Some((places, plans)) = parts.pop() {
             let fits = self.backend.fitting(plans);
             if fits < plans.len() && !self.together {
@@ -212,7 +236,10 @@ impl<B: Backend> Reconciliation<B> {
             if plans.is_empty() {
                 continue;
             }
-            match self.backend.apply(plans).await {
+            sleep_until(*next).await;
+            let outcome = self.backend.apply(plans).await;
+            *next = Instant::now() + pace;
+            match outcome {
                 Ok(()) => {
                     successes += 1;
                     places.iter().filter_map(|at| outcomes.get_mut(*at).map(Outcome::applied)).collect()
@@ -241,6 +268,27 @@ impl<B: Backend> Reconciliation<B> {
         }
         lost
     }
+}
+
+/// The same intent with a TTL that the backend takes: one that was asked for is right or an error.
+fn within(intent: Intent, present: &Present, limits: &Capabilities) -> Result<Intent, Error> {
+    let (min, max) = (limits.min_ttl, limits.max_ttl);
+    let fit = |ttl: Option<u32>| match ttl {
+        Some(ttl) if ttl < min || ttl > max => {
+            let message = format!("a TTL of {ttl} is not possible there: it takes {min} to {max} seconds");
+            Err(Error::usage("ttl", message).hint(format!("give another: --ttl {}", ttl.clamp(min, max))))
+        }
+        // One that stands there is left as it is.
+        None if present.ttl.is_none() && DEFAULT_TTL.clamp(min, max) != DEFAULT_TTL => {
+            Ok(Some(DEFAULT_TTL.clamp(min, max)))
+        }
+        asked => Ok(asked),
+    };
+    Ok(match intent {
+        Intent::Publish { ttl, prune } => Intent::Publish { ttl: fit(ttl)?, prune },
+        Intent::Add { ttl } => Intent::Add { ttl: fit(ttl)? },
+        other => other,
+    })
 }
 
 /// An error, and how the records stand after it: seen, not supposed. `changed`: the server has said before

@@ -1,6 +1,6 @@
 //! Dynamic updates to a zone's primary: BIND, Knot and whatever else speaks RFC 2136 with TSIG.
 
-use crate::backend::{ApplyError, Backend};
+use crate::backend::{ApplyError, Backend, check_zone};
 use crate::dns::authority::{Authority, AuthorityError};
 use crate::dns::transport::TransportError;
 use crate::dns::tsig::Key;
@@ -129,12 +129,7 @@ impl Backend for Rfc2136 {
             let error = Error::usage("no-key", "an update needs a TSIG key");
             return Err(ApplyError::Failed(error.hint("give the key file: --key-file FILE")));
         };
-        if let Some(outside) = plans.iter().find(|plan| !plan.owner.is_at_or_below(&self.zone)) {
-            let message = format!("{} does not lie in zone {}", outside.owner, self.zone);
-            return Err(ApplyError::Failed(
-                Error::usage("notzone", message).hint("leave --zone out, or give the right one"),
-            ));
-        }
+        check_zone(plans, &self.zone)?;
         let (server, now) = (self.primary.server, (self.clock)());
         update::send(server, &self.zone, key, plans, now, self.primary.until())
             .await

@@ -72,22 +72,7 @@ impl Primary {
 
     /// Presentation forms of what stands at `owner`, sorted, and their TTL.
     pub fn records(&self, owner: &str) -> (Vec<String>, Option<u32>) {
-        let reply = ask(self.addr(), owner, RecordType::SSHFP).unwrap();
-        let mut ttl = None;
-        let mut records: Vec<String> = reply
-            .answers
-            .iter()
-            .filter_map(|record| match &record.data {
-                RData::SSHFP(sshfp) => {
-                    ttl = Some(record.ttl);
-                    let (algorithm, kind): (u8, u8) = (sshfp.algorithm.into(), sshfp.fingerprint_type.into());
-                    Some(format!("{algorithm} {kind} {}", data_encoding::HEXLOWER.encode(&sshfp.fingerprint)))
-                }
-                _ => None,
-            })
-            .collect();
-        records.sort();
-        (records, ttl)
+        records_at(self.addr(), owner)
     }
 
     pub fn serial(&self) -> u32 {
@@ -119,6 +104,26 @@ impl Primary {
         let json = finished.json();
         (finished, json)
     }
+}
+
+/// Presentation forms of what `server` shows at `owner`, sorted, and their TTL.
+pub fn records_at(server: SocketAddr, owner: &str) -> (Vec<String>, Option<u32>) {
+    let reply = ask(server, owner, RecordType::SSHFP).unwrap();
+    let mut ttl = None;
+    let mut records: Vec<String> = reply
+        .answers
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::SSHFP(sshfp) => {
+                ttl = Some(record.ttl);
+                let (algorithm, kind): (u8, u8) = (sshfp.algorithm.into(), sshfp.fingerprint_type.into());
+                Some(format!("{algorithm} {kind} {}", data_encoding::HEXLOWER.encode(&sshfp.fingerprint)))
+            }
+            _ => None,
+        })
+        .collect();
+    records.sort();
+    (records, ttl)
 }
 
 pub fn private(file: PathBuf) -> PathBuf {

@@ -11,7 +11,7 @@ use super::peer::command;
 use super::port::Port;
 use super::process::{Process, run_ok};
 use super::tree::{Tree, update_at};
-use super::unbound::{Unbound, stubs};
+use super::unbound::{Unbound, stubs_with};
 use super::zone::{Signing, Zone};
 
 /// The zone that Knot serves and signs.
@@ -39,10 +39,7 @@ impl KnotTree {
         let tree = plan.with(ZONE, |zone| Zone { signing: Signing::Elsewhere, ..zone }).start();
         let port = Port::free();
         let knot = start_knot(&tree, &port);
-        let mut stubs = stubs(&tree);
-        stubs.retain(|(zone, _)| zone != ZONE);
-        stubs.push((ZONE.to_owned(), port.addr()));
-        let unbound = Unbound::start(&stubs, Some(&tree.anchor()));
+        let unbound = Unbound::start(&stubs_with(&tree, ZONE, port.addr()), Some(&tree.anchor()));
         KnotTree { knot, unbound, tree, port }
     }
 

@@ -108,7 +108,7 @@ controls {{ }};\n"
     for zone in zones.iter().filter(|zone| zone.signing != Signing::Elsewhere) {
         let (name, stem) = (&zone.name, zone.file_stem());
         if zone.signing == Signing::Dynamic {
-            text += &policy(zone);
+            text += &signing_policy(zone);
             write!(
                 text,
                 "zone \"{name}\" {{ type primary; file \"{stem}.db\"; key-directory \"{folder}/{stem}\";
@@ -124,7 +124,7 @@ controls {{ }};\n"
 }
 
 /// Signs with the keys that lie ready, and never rolls them.
-fn policy(zone: &Zone) -> String {
+pub fn signing_policy(zone: &Zone) -> String {
     let size = if zone.algorithm.contains("RSA") { " 2048" } else { "" };
     let key = |role: &str| format!("{role} lifetime unlimited algorithm {}{size};", zone.algorithm);
     let keys = if zone.combined { key("csk") } else { format!("{} {}", key("ksk"), key("zsk")) };

@@ -74,6 +74,14 @@ pub fn stubs(tree: &Tree) -> Vec<(String, SocketAddr)> {
     tree.zones.iter().map(|zone| (zone.name.clone(), tree.addr())).collect()
 }
 
+/// The same, but `zone` is served at `addr`.
+pub fn stubs_with(tree: &Tree, zone: &str, addr: SocketAddr) -> Vec<(String, SocketAddr)> {
+    let mut stubs = stubs(tree);
+    stubs.retain(|(name, _)| name != zone);
+    stubs.push((zone.to_owned(), addr));
+    stubs
+}
+
 fn configuration(
     sandbox: &Sandbox,
     port: u16,

@@ -17,15 +17,28 @@ struct Server {
     /// Takes records where they are never seen, as in a zone above the one that answers.
     occluded: bool,
     updates: Mutex<usize>,
+    can: Capabilities,
+    /// At this read, counted down, somebody else has put x in the place of what stood there.
+    overwritten_at: Mutex<usize>,
 }
 
 impl Backend for Server {
+    fn capabilities(&self) -> Capabilities {
+        self.can.clone()
+    }
+
     async fn read(&self, owner: &Name) -> Result<Present, Error> {
+        let mut left = self.overwritten_at.lock().unwrap();
+        if *left == 1 {
+            self.records.lock().unwrap().insert(owner.clone(), Present::new(300, set("x")));
+        }
+        *left = left.saturating_sub(1);
+        drop(left);
         Ok(self.records.lock().unwrap().get(owner).cloned().unwrap_or_default())
     }
 
     fn fitting(&self, plans: &[Plan]) -> usize {
-        plans.len().min(3)
+        plans.len().min(3).min(self.can.batch)
     }
 
     async fn apply(&self, plans: &[Plan]) -> Result<(), ApplyError> {
@@ -235,4 +248,47 @@ async fn what_is_added_is_own_beside_what_was() {
     let outcomes = run.run(&with("bx", Intent::Remove { foreign: false })).await.unwrap();
     assert_eq!(outcomes[0].removed, set("b"));
     assert_eq!((shown(&server, 1), &run.state.read().unwrap()[&name(1)]), (set("ax"), &set("a")));
+}
+
+#[tokio::test]
+async fn without_compare_and_swap_what_is_undone_a_little_later_is_done_again() {
+    let blind = Capabilities { compare_and_swap: false, ..Capabilities::default() };
+    for (can, after) in [(blind, "ax"), (Capabilities::default(), "a")] {
+        // Read, change, read: as it should be. Then the other one, who had read before, replaces the whole set.
+        let server = Arc::new(Server { can, overwritten_at: Mutex::new(3), ..Server::default() });
+        let folder = tempfile::tempdir().unwrap();
+        let outcome = publisher(&server, &folder).run(&[wish(1, "a")]).await.unwrap();
+        assert!(outcome[0].error.is_none() && outcome[0].changed, "{outcome:?}");
+        assert_eq!(shown(&server, 1), set(after));
+    }
+}
+
+#[tokio::test]
+async fn a_ttl_is_one_that_the_backend_takes() {
+    let can = Capabilities { min_ttl: 60, max_ttl: 600, ..Capabilities::default() };
+    let server = Arc::new(Server { can, ..Server::default() });
+    let folder = tempfile::tempdir().unwrap();
+    let run = publisher(&server, &folder);
+    let publish = |at, ttl| Wish { intent: Intent::Publish { ttl, prune: false }, ..wish(at, "a") };
+    let wishes = [publish(1, None), publish(2, Some(601)), publish(3, Some(59)), publish(4, Some(60))];
+    let outcomes = run.run(&wishes).await.unwrap();
+    let reasons: Vec<_> = outcomes.iter().map(|o| o.error.as_ref().map(|e| e.reason)).collect();
+    assert_eq!(reasons, [None, Some("ttl"), Some("ttl"), None]);
+    let ttl = |at| server.records.lock().unwrap().get(&name(at)).and_then(|set| set.ttl);
+    assert_eq!([ttl(1), ttl(2), ttl(3), ttl(4)], [Some(600), None, None, Some(60)]);
+}
+
+#[tokio::test]
+async fn changes_are_paced_and_of_the_size_that_is_taken() {
+    let pace = Duration::from_millis(60);
+    let server = Arc::new(Server {
+        can: Capabilities { pace, batch: 1, ..Capabilities::default() },
+        ..Server::default()
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let started = Instant::now();
+    let wishes: Vec<Wish> = (0..4).map(|at| wish(at, "a")).collect();
+    let outcomes = publisher(&server, &folder).run(&wishes).await.unwrap();
+    assert!(outcomes.iter().all(|o| o.error.is_none()) && *server.updates.lock().unwrap() == 4);
+    assert!(started.elapsed() >= 3 * pace);
 }

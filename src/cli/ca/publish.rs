@@ -97,13 +97,13 @@ pub(super) async fn put(
     };
     let ca = ca_set(at, keys, intent)?;
     let mut targets = vec![sentinel_at(at, ttl)?];
-    let authority = primary.authority(cx, 2);
-    let apex = zone_of(primary, &authority, &ca.wish.owner).await?;
+    let site = primary.site_to_read(cx, 2)?;
+    let apex = zone_of(primary, &site, &ca.wish.owner).await?;
     if apex != *at && at.is_at_or_below(&apex) {
         targets.push(sentinel_at(&apex, None)?);
     }
     for target in &targets {
-        let revoked = present(&authority, &target.wish.owner).await?;
+        let revoked = present(primary, &site, &target.wish.owner).await?;
         let is_revoked = |key: &&HostKey| revoked.iter().any(|r| r.fingerprint() == key.sha256());
         if let Some(key) = keys.iter().find(is_revoked) {
             let message = format!("the CA key {key} is revoked at {}", target.wish.owner);

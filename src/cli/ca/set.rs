@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::{CaFolder, Key, ca_error};
 use crate::agent::reconcile::Wish;
-use crate::backend::rfc2136::explain_read;
+use crate::backend::site::Site;
 use crate::cli::Context;
 use crate::cli::publish::primary::{Primary, Target, zone};
 use crate::cli::publish::published::Role;
-use crate::dns::authority::Authority;
 use crate::error::Error;
 use crate::proto::ca_keys;
 use crate::proto::hostkey::HostKey;
@@ -130,18 +129,18 @@ fn too_long(at: &Name, why: &dyn std::fmt::Display) -> Error {
     Error::usage("ca-name", format!("{at} leaves no room for _revoked._ssh: {why}"))
 }
 
-/// The zone that holds the sets of `at`, and that name if it is another.
-pub(super) async fn zone_of(primary: &Primary, authority: &Authority, owner: &Name) -> Result<Name, Error> {
+/// The zone that holds `owner`: the one that was given, or else the one that the place of the records names.
+pub(super) async fn zone_of(primary: &Primary, site: &Site, owner: &Name) -> Result<Name, Error> {
     match &primary.zone {
         Some(zone) => Ok(zone.clone()),
-        None => authority.zone_of(owner).await.map_err(explain_read),
+        None => site.zone_of(owner, None).await,
     }
 }
 
-/// What stands at `owner` at the primary.
-pub(super) async fn present(authority: &Authority, owner: &Name) -> Result<Vec<Sshfp>, Error> {
-    let found = authority.sshfp(owner).await.map_err(explain_read)?;
-    Ok(found.records.into_iter().collect())
+/// What stands at `owner` where the records are kept.
+pub(super) async fn present(primary: &Primary, site: &Site, owner: &Name) -> Result<Vec<Sshfp>, Error> {
+    let zone = zone_of(primary, site, owner).await?;
+    Ok(site.read(&zone, owner).await?.records.into_iter().collect())
 }
 
 /// Adds a line about a finished command to the CA's journal. Records in DNS are there whether or not it can be

@@ -1,6 +1,7 @@
 //! `sshanchor publish`: this machine's SSHFP records, as they should be. What it shares with `withdraw`
 //! lies beside it: the run against a primary, the proof afterwards, the result.
 
+mod place;
 pub(super) mod primary;
 mod proof;
 pub(super) mod published;
@@ -27,12 +28,14 @@ const MAX_BATCH: u64 = 64 * 1024 * 1024;
 /// Publish this machine's host keys as SSHFP records.
 ///
 /// Publishes this machine's host keys as SSHFP records: adds what is missing and removes its own records
-/// whose key is gone, in one signed update (RFC 2136) that takes effect only if nobody was faster. Other
+/// whose key is gone, in one change that takes effect only if nobody was faster: a signed update (RFC 2136) as a rule. Other
 /// machines' records at the same name stay. Then reads everything back.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples: sshanchor publish --name web1.example.com --server 192.0.2.1 --key-file web1.key --dry-run\n          \
-    sshanchor publish --name web1.example.com --server 192.0.2.1 --key-file web1.key\n\
+    sshanchor publish --name web1.example.com --server 192.0.2.1 --key-file web1.key\n          \
+    sshanchor publish --name web1.example.com --powerdns http://127.0.0.1:8081 --api-key-file pdns.key\n          \
+    sshanchor publish --name web1.example.com --zone-file example.com.inc --reload \"reload-bind %z /etc/bind/example.com.zone\" --zone example.com\n\
     Allow the key as little as possible; in BIND's zone: update-policy { grant web1 name web1.example.com SSHFP; };\n\
     What is own is kept in the state folder; use one for each view of a zone."
 )]

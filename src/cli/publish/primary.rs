@@ -1,31 +1,33 @@
-//! What `publish`, `withdraw` and `ca` share: the primary to talk to, and the one run against it.
+//! What `publish`, `withdraw` and `ca` share: where the records go, and the one run against it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::place::{Place, Purpose};
 use super::proof::{self, Proof};
 use super::published::{Published, Role};
 use crate::agent::readback::{self, Seen, Server, Status};
 use crate::agent::reconcile::{Outcome, Reconciliation, Wish};
 use crate::agent::state::{Own, State, StateError};
-use crate::backend::rfc2136::{Rfc2136, explain_read};
+use crate::backend::rfc2136::explain_read;
+use crate::backend::site::Site;
+use crate::backend::{Backend, Capabilities};
 use crate::cli::Context;
-use crate::dns::authority::{Authority, AuthorityError};
+use crate::dns::authority::Authority;
 use crate::dns::dns_server;
 use crate::dns::resolver::Resolver;
-use crate::dns::tsig::{Key, LoadError, TsigKeyError};
 use crate::error::{Error, Kind};
 use crate::fan_out::in_order;
 use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
-use crate::proto::plan::{Intent, Plan};
-use crate::proto::rr::RrType;
+use crate::proto::plan::{Intent, Plan, Present};
+use crate::proto::rr::{RrType, Rrsig};
 use crate::proto::sshfp::{self, Sshfp};
-use crate::verifier;
 
 /// How many zones are asked for at a time.
 const WIDTH: usize = 32;
@@ -34,16 +36,11 @@ const HOSTS_A_TIMEOUT: usize = 100;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Primary {
-    /// The zone's primary name server
-    #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server)]
-    server: SocketAddr,
-    /// The zone [default: the one that the server names for the host]
+    #[command(flatten)]
+    place: Box<Place>,
+    /// The zone [default: the one that the server names for the host; --zone-file and --exec need it]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub(in crate::cli) zone: Option<Name>,
-    /// The TSIG key that signs the update: a file as tsig-keygen or keymgr -t makes it, or one line
-    /// ALGORITHM:NAME:SECRET. Not needed to look only
-    #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
     /// Print what would change, and change nothing
     #[arg(long, conflicts_with = "check")]
     dry_run: bool,
@@ -108,72 +105,103 @@ impl Primary {
         self.dry_run || self.check
     }
 
-    /// The server, for a run over so many sets.
-    pub(in crate::cli) fn authority(&self, cx: &Context, targets: usize) -> Authority {
-        let times = u32::try_from(1 + targets / HOSTS_A_TIMEOUT).unwrap_or(u32::MAX);
-        // One exchange may take half of it, so that a dead server leaves time to look at what was done.
-        let patience = cx.timeout / 2;
-        Authority { server: self.server, patience, deadline: Instant::now() + cx.timeout * times }
+    /// Where the records are kept, for a run over so many sets.
+    pub(in crate::cli) fn site(&self, cx: &Context, targets: usize) -> Result<Site, Error> {
+        let purpose = if self.looks_only() { Purpose::Look } else { Purpose::Change };
+        let (patience, deadline) = limits(cx, targets);
+        self.place.site(cx, purpose, patience, deadline)
+    }
+
+    /// The same to be read beforehand: what is wrong with keys the run itself tells.
+    pub(in crate::cli) fn site_to_read(&self, cx: &Context, targets: usize) -> Result<Site, Error> {
+        let (patience, deadline) = limits(cx, targets);
+        self.place.site(cx, Purpose::Read, patience, deadline)
+    }
+
+    /// The name server, for a command that has to watch it and its secondaries.
+    pub(in crate::cli) fn authority(&self, cx: &Context, targets: usize) -> Result<Authority, Error> {
+        match self.site_to_read(cx, targets)? {
+            Site::Rfc2136 { primary, .. } => Ok(primary),
+            other => {
+                let message = format!(
+                    "ca roll waits for what name servers show: it takes --server, and no {}",
+                    other.kind()
+                );
+                Err(Error::usage("usage", message).hint("give it: --server ADDR --key-file FILE"))
+            }
+        }
     }
 
     /// Every server of `zone`, the primary first: those that were named, else those of its NS records.
-    pub(in crate::cli) async fn servers(
+    pub(in crate::cli) async fn every_server(
         &self,
         authority: &Authority,
         zone: &Name,
         cx: &Context,
     ) -> Result<Vec<Server>, Error> {
-        let others = match self.check_servers.as_slice() {
-            [] => {
+        let others = match self.check_servers.is_empty() {
+            true => {
                 let resolver = Resolver::new(cx.resolver.clone()).ok();
                 readback::every_name_server(authority, zone, resolver.as_ref()).await.map_err(explain_read)?
             }
-            named => self.named_servers(named),
+            false => self.named_servers(Some(authority.server)),
         };
         Ok([Server::from(authority.server)].into_iter().chain(others).collect())
     }
 
-    fn named_servers(&self, named: &[SocketAddr]) -> Vec<Server> {
-        named.iter().copied().filter(|server| *server != self.server).map(Server::from).collect()
+    fn named_servers(&self, asked: Option<SocketAddr>) -> Vec<Server> {
+        let named = self.check_servers.iter().copied();
+        named.filter(|server| Some(*server) != asked).map(Server::from).collect()
     }
 
-    fn key(&self, cx: &Context) -> Result<Option<Key>, Error> {
-        let Some(path) = &self.key_file else {
-            let error = Error::usage("no-key", "an update needs a TSIG key");
-            return if self.looks_only() {
-                Ok(None)
-            } else {
-                Err(error.hint("give its file: --key-file FILE"))
-            };
-        };
-        let (key, weaknesses) = Key::load(path).map_err(|error| {
-            let told = Error::usage("key-file", format!("TSIG key file {}: {error}", path.display()));
-            match error {
-                // Somebody gave the key itself: it is not repeated.
-                LoadError::Io(_) if path.to_str().is_some_and(|text| Key::from_text(text).is_ok()) => {
-                    let message =
-                        "--key-file wants a file, and not the key itself: others can read a command line";
-                    Error::usage("key-file", message)
-                        .hint("put it into a file of mode 0600, and make a new key")
-                }
-                LoadError::Key(TsigKeyError::WeakAlgorithm(_) | TsigKeyError::Algorithm(_)) => {
-                    told.hint("make a key with hmac-sha256, -384 or -512: tsig-keygen -a hmac-sha256 NAME")
-                }
-                LoadError::Key(_) => {
-                    told.hint("make a key file with tsig-keygen -a hmac-sha256 NAME, or keymgr -t NAME")
-                }
-                LoadError::Io(_) if !path.exists() => told.hint(format!(
-                    "make one, and have the primary know it: tsig-keygen -a hmac-sha256 NAME >{}",
-                    path.display()
-                )),
-                LoadError::Io(_) => told,
-            }
-        })?;
-        for weakness in weaknesses {
-            cx.out.warn(&format!("TSIG key file {} {weakness}", path.display()));
-        }
-        Ok(Some(key))
+    /// The options that lead to the same place, for a command that is suggested.
+    pub(in crate::cli) fn place_options(&self) -> String {
+        self.place.options()
     }
+
+    /// The zone's servers, but for the one that is asked for the records anyway.
+    async fn servers(&self, site: &Site, zone: &Name, cx: &Context) -> Vec<Server> {
+        let asked = site.server();
+        if !self.check_servers.is_empty() {
+            return self.named_servers(asked);
+        }
+        let resolver = Resolver::new(cx.resolver.clone()).ok();
+        let (patience, deadline) = site.limits();
+        let until = deadline.min(Instant::now() + patience);
+        let mut names = site.name_servers(zone).await;
+        if names.is_empty() && asked.is_none() {
+            names = readback::names_by_resolver(zone, resolver.as_ref(), until).await;
+        }
+        readback::name_servers(names, asked, resolver.as_ref(), until).await
+    }
+
+    /// The signatures over the SSHFP records at `owner`, as a name server of the zone shows them; none if nobody does.
+    pub(in crate::cli) async fn signatures(
+        &self,
+        site: &Site,
+        zone: &Name,
+        owner: &Name,
+        cx: &Context,
+    ) -> Result<Vec<Rrsig>, Error> {
+        if let Site::Rfc2136 { primary, .. } = site {
+            return primary.sshfp_signatures(owner).await.map_err(explain_read);
+        }
+        let (patience, deadline) = site.limits();
+        for server in self.servers(site, zone, cx).await.iter().flat_map(|server| &server.addresses) {
+            let authority = Authority { server: *server, patience, deadline };
+            if let Ok(found) = authority.sshfp_signatures(owner).await {
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// How long one exchange may take, and when all of a run over so many sets have to be over.
+fn limits(cx: &Context, targets: usize) -> (Duration, Instant) {
+    let times = u32::try_from(1 + targets / HOSTS_A_TIMEOUT).unwrap_or(u32::MAX);
+    // One exchange may take half of it, so that a dead server leaves time to look at what was done.
+    (cx.timeout / 2, Instant::now() + cx.timeout * times)
 }
 
 /// What to do at the primary.
@@ -193,11 +221,10 @@ impl Run<'_> {
         targets: Vec<Target>,
         cx: &Context,
     ) -> Result<Option<Kind>, Error> {
-        let (key, state) = (self.primary.key(cx)?, self.primary.state()?);
-        let authority = self.primary.authority(cx, targets.len());
-        let server = authority.server;
+        let state = self.primary.state()?;
+        let site = self.primary.site(cx, targets.len())?;
         let mut kinds = Vec::new();
-        let zones = self.by_zone(&authority, targets, cx, &mut kinds).await?;
+        let zones = self.by_zone(&site, targets, cx, &mut kinds).await?;
         if self.together && zones.len() > 1 {
             let zones: Vec<String> = zones.keys().map(Name::to_string).collect();
             let message = format!("the sets lie in several zones: {}", zones.join(", "));
@@ -205,8 +232,13 @@ impl Run<'_> {
         }
         for (zone, part) in zones {
             let folder = state.folder().display();
-            cx.out.detail(&format!("zone {zone} at {server}, {} sets, state in {folder}", part.len()));
-            let backend = Arc::new(Rfc2136::new(authority, zone.clone(), key.clone(), verifier::now));
+            let backend = Arc::new(site.open(&zone).await.map_err(nothing_sent)?);
+            cx.out.detail(&format!(
+                "zone {zone} at {}, {} sets, state in {folder}; {}",
+                site.label(),
+                part.len(),
+                capabilities(&backend.capabilities())
+            ));
             let wishes: Vec<Wish> = part.iter().map(|target| target.wish.clone()).collect();
             let run = Reconciliation { backend, state: state.clone(), together: self.together };
             let outcomes = match self.primary.looks_only() {
@@ -214,7 +246,7 @@ impl Run<'_> {
                 false => run.run(&wishes).await,
             }
             .map_err(state_error)?;
-            kinds.extend(self.report(&authority, &zone, &part, outcomes, cx).await?);
+            kinds.extend(self.report(&site, &zone, &part, outcomes, cx).await?);
         }
         Ok(Kind::gravest(kinds))
     }
@@ -222,7 +254,7 @@ impl Run<'_> {
     /// The sets by the zone that holds them. In a batch one without a zone is told of and left out.
     async fn by_zone(
         &self,
-        authority: &Authority,
+        site: &Site,
         targets: Vec<Target>,
         cx: &Context,
         kinds: &mut Vec<Kind>,
@@ -234,30 +266,18 @@ impl Run<'_> {
         }
         let mut zones: BTreeMap<Name, Vec<Target>> = BTreeMap::new();
         let owners: Vec<Name> = targets.iter().map(|target| target.wish.owner.clone()).collect();
-        let primary = *authority;
-        let found =
-            in_order(owners, WIDTH, |owner: Name| async move { primary.zone_of(&owner).await }).await?;
-        for (target, found) in targets.into_iter().zip(found) {
-            let zone = match (found, given) {
-                // A server takes records for names below a cut too, and nobody ever sees them there.
-                (Ok(zone), Some(given)) if zone != *given && zone.is_at_or_below(given) => {
-                    let server = authority.server;
-                    let name = &target.name;
-                    Err(not_in_zone(format!("{name} lies in zone {zone} at {server}, and not in {given}")))
-                }
-                (Ok(zone), None) => Ok(zone),
-                (Err(error @ AuthorityError::Transport(_)), _) | (Err(error), None) => {
-                    Err(explain_read(error))
-                }
-                // Whether it serves that zone the server itself says best.
-                (_, Some(given)) => Ok(given.clone()),
-            };
+        let found = in_order(owners, WIDTH, |owner: Name| {
+            let (site, given) = (site.clone(), given.cloned());
+            async move { site.zone_of(&owner, given.as_ref()).await }
+        })
+        .await?;
+        for (target, zone) in targets.into_iter().zip(found) {
             match zone {
                 Ok(zone) => zones.entry(zone).or_default().push(target),
                 Err(error) if self.batch => {
                     kinds.push(error.kind);
                     let Target { name, wish, .. } = target;
-                    Published::failed(&name, &wish.owner, authority.server, error).print(&cx.out)?;
+                    Published::failed(&name, &wish.owner, site, error).print(&cx.out)?;
                 }
                 Err(error) => return Err(nothing_sent(error)),
             }
@@ -267,7 +287,7 @@ impl Run<'_> {
 
     async fn report(
         &self,
-        authority: &Authority,
+        site: &Site,
         zone: &Name,
         targets: &[Target],
         outcomes: Vec<Outcome>,
@@ -292,15 +312,15 @@ impl Run<'_> {
         let expected: Vec<_> = done.iter().map(|p| (p.owner.clone(), p.present.clone())).collect();
         let (mut seen, mut proofs) = (Vec::new(), Vec::new());
         if !done.is_empty() {
-            let proving = proof::prove(&to_prove, authority.deadline, cx);
-            (seen, proofs) = tokio::join!(self.seen(authority, zone, &expected, cx), proving);
+            let proving = proof::prove(&to_prove, site.limits().1, cx);
+            (seen, proofs) = tokio::join!(self.seen(site, zone, &expected, cx), proving);
         }
         let (mut seen, mut proofs) = (seen.into_iter(), proofs.into_iter());
         let (mut kinds, mut advice) = (Vec::new(), None);
         let mut pending: BTreeMap<String, Vec<(String, Option<String>)>> = BTreeMap::new();
         for (target, outcome) in targets.iter().zip(outcomes) {
             let (done, proven) = (is_done(&outcome), is_proven(target, &outcome));
-            let mut published = Published::new(&target.name, zone, authority.server, outcome, looks_only);
+            let mut published = Published::new(&target.name, zone, site, outcome, looks_only);
             if done {
                 published.read_back = seen.next().unwrap_or_default();
             }
@@ -343,25 +363,30 @@ impl Run<'_> {
         Ok(kinds)
     }
 
-    /// What the primary, which has been looked at already, and the other servers show.
+    /// What the place of the records, which has been looked at already, and the zone's servers show.
     async fn seen(
         &self,
-        authority: &Authority,
+        site: &Site,
         zone: &Name,
-        expected: &[(Name, crate::proto::plan::Present)],
+        expected: &[(Name, Present)],
         cx: &Context,
     ) -> Vec<Vec<Seen>> {
-        let servers: Vec<Server> = match self.primary.check_servers.as_slice() {
-            [] => {
-                let resolver = Resolver::new(cx.resolver.clone()).ok();
-                readback::name_servers(authority, zone, resolver.as_ref()).await
-            }
-            named => self.primary.named_servers(named),
-        };
-        let mut seen = readback::read_back(&servers, expected, authority).await;
-        seen.iter_mut().for_each(|seen| seen.insert(0, Seen::current(authority.server)));
+        let servers = self.primary.servers(site, zone, cx).await;
+        let (patience, deadline) = site.limits();
+        let mut seen = readback::read_back(&servers, expected, patience, deadline).await;
+        seen.iter_mut().for_each(|seen| seen.insert(0, Seen::current(site.label())));
         seen
     }
+}
+
+/// What a backend can do, in words.
+fn capabilities(can: &Capabilities) -> String {
+    let swap = if can.compare_and_swap {
+        "compare and swap"
+    } else {
+        "no compare and swap: read, change, read again"
+    };
+    format!("{swap}; TTL {} to {}; pace {} ms", can.min_ttl, can.max_ttl, can.pace.as_millis())
 }
 
 fn not_in_zone(message: String) -> Error {

@@ -1,7 +1,6 @@
 //! The result of `publish` and `withdraw` for one host.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 use serde::Serialize;
 
@@ -9,6 +8,7 @@ use super::primary::Target;
 use super::proof::Proof;
 use crate::agent::readback::{Seen, Status};
 use crate::agent::reconcile::Outcome;
+use crate::backend::site::Site;
 use crate::error::Error;
 use crate::output::{Output, Report};
 use crate::proto::name::Name;
@@ -33,6 +33,9 @@ pub(super) struct Published {
     /// Where its records stand.
     pub(super) owner: String,
     zone: Option<String>,
+    /// The kind of place that holds the records.
+    backend: &'static str,
+    /// Its address, file or program.
     server: String,
     /// The records were changed.
     pub(super) changed: bool,
@@ -72,13 +75,7 @@ fn failure<S: serde::Serializer>(error: &Option<Error>, serializer: S) -> Result
 
 impl Published {
     /// What became of the records of `name`. `looks_only`: nothing was meant to change.
-    pub(super) fn new(
-        name: &Name,
-        zone: &Name,
-        server: SocketAddr,
-        outcome: Outcome,
-        looks_only: bool,
-    ) -> Self {
+    pub(super) fn new(name: &Name, zone: &Name, site: &Site, outcome: Outcome, looks_only: bool) -> Self {
         let Outcome { owner, plan, mut added, mut removed, changed, error } = outcome;
         let pending = plan.as_ref().is_some_and(|plan| !plan.is_empty());
         let (mut kept, mut foreign, mut ttl, mut ttl_before) = (BTreeSet::new(), BTreeSet::new(), None, None);
@@ -96,7 +93,8 @@ impl Published {
             name: name.to_string(),
             owner: owner.to_string(),
             zone: Some(zone.to_string()),
-            server: server.to_string(),
+            backend: site.kind(),
+            server: site.label(),
             changed,
             pending,
             added,
@@ -112,16 +110,9 @@ impl Published {
     }
 
     /// A host for which not even the zone is known.
-    pub(super) fn failed(name: &Name, owner: &Name, server: SocketAddr, error: Error) -> Self {
-        let outcome = Outcome {
-            owner: owner.clone(),
-            plan: None,
-            added: BTreeSet::new(),
-            removed: BTreeSet::new(),
-            changed: false,
-            error: Some(error),
-        };
-        Published { zone: None, ..Published::new(name, &Name::root(), server, outcome, false) }
+    pub(super) fn failed(name: &Name, owner: &Name, site: &Site, error: Error) -> Self {
+        let outcome = Outcome { error: Some(error), ..Outcome::open(owner) };
+        Published { zone: None, ..Published::new(name, &Name::root(), site, outcome, false) }
     }
 
     /// A line of JSON in any case; for people the result, or the error.

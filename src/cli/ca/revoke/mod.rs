@@ -8,10 +8,9 @@ use std::path::PathBuf;
 use self::keys::{Named, all_records, named};
 use self::told::Revoked;
 use super::set::{Which, note, present, revoked_set, zone_of};
-use crate::backend::rfc2136::explain_read;
+use crate::backend::site::Site;
 use crate::cli::Context;
 use crate::cli::publish::primary::{Primary, Run};
-use crate::dns::authority::Authority;
 use crate::error::{Error, Kind};
 use crate::proto::issuance::KeyState;
 use crate::proto::issuance::journal::Event;
@@ -71,12 +70,12 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let folder = args.which.folder(&args.primary)?;
     let names = args.which.names(folder.as_ref(), &args.primary)?;
     let named = named(&args, folder.as_ref(), cx).await?;
-    let authority = args.primary.authority(cx, names.len());
+    let site = args.primary.site_to_read(cx, names.len())?;
     // Before anything is changed anywhere.
     for at in &names {
         match args.undo {
-            true => may_undo(&args, at, &named, &authority).await?,
-            false => spare_the_ca(&args, at, &named, folder.as_ref(), &authority).await?,
+            true => may_undo(&args, at, &named, &site).await?,
+            false => spare_the_ca(&args, at, &named, folder.as_ref(), &site).await?,
         }
     }
     let mut kinds = Vec::new();
@@ -101,11 +100,11 @@ async fn at_one(
         }
     };
     let owner = target.wish.owner.clone();
-    let authority = args.primary.authority(cx, 1);
+    let site = args.primary.site_to_read(cx, 1)?;
+    let apex = zone_of(&args.primary, &site, &owner).await?;
     // The signatures over the set as it is before: what can be replayed afterwards.
-    let old = authority.sshfp_signatures(&owner).await.map_err(explain_read)?;
-    let was_there = !present(&authority, &owner).await?.is_empty();
-    let apex = zone_of(&args.primary, &authority, &owner).await?;
+    let old = args.primary.signatures(&site, &apex, &owner, cx).await?;
+    let was_there = !present(&args.primary, &site, &owner).await?.is_empty();
     let run = Run { primary: &args.primary, batch: false, together: false };
     let kind = run.carry_out(vec![target], cx).await?;
     let done = !args.primary.looks_only() && kind.is_none_or(|kind| kind == Kind::Unproven);
@@ -136,7 +135,7 @@ async fn at_one(
         window: Window::of(now, &old, &policy),
         max_age: policy.max_signature_age,
         now,
-        server: authority.server,
+        place: args.primary.place_options(),
     };
     cx.out.result(&revoked)?;
     if apex != *at {
@@ -153,10 +152,10 @@ async fn spare_the_ca(
     at: &Name,
     named: &[Named],
     folder: Option<&Ca>,
-    authority: &Authority,
+    site: &Site,
 ) -> Result<(), Error> {
     let owner = revocation::ca_owner(at).map_err(|e| Error::usage("ca-name", format!("{at}: {e}")))?;
-    let set = present(authority, &owner).await?;
+    let set = present(&args.primary, site, &owner).await?;
     // A retired key that nobody publishes any more vouches for nobody.
     let own = folder.into_iter().flat_map(|folder| folder.authority().keys());
     let own = own.filter(|key| key.state != KeyState::Retired);
@@ -179,9 +178,9 @@ async fn spare_the_ca(
 }
 
 /// There is something to take back, and it is ours.
-async fn may_undo(args: &Args, at: &Name, named: &[Named], authority: &Authority) -> Result<(), Error> {
+async fn may_undo(args: &Args, at: &Name, named: &[Named], site: &Site) -> Result<(), Error> {
     let owner = revoked_set(at, [], Intent::Remove { foreign: false })?.wish.owner;
-    let set = present(authority, &owner).await?;
+    let set = present(&args.primary, site, &owner).await?;
     let own = args.primary.own()?;
     let is_own = |record: &Sshfp| own.get(&owner).is_some_and(|own| own.contains(record));
     for key in named {

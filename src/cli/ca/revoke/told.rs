@@ -1,6 +1,5 @@
 //! What is told of a revocation: which keys, for how long they can still be accepted, what to do next.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
@@ -34,7 +33,8 @@ pub(super) struct Revoked<'a> {
     pub(super) max_age: Option<Duration>,
     /// When it was revoked, in seconds since 1970.
     pub(super) now: u64,
-    pub(super) server: SocketAddr,
+    /// Options that lead to where the records are kept.
+    pub(super) place: String,
 }
 
 impl Revoked<'_> {
@@ -43,12 +43,7 @@ impl Revoked<'_> {
         let mut hosts: Vec<&String> = self.keys.iter().flat_map(|key| &key.hosts).collect();
         hosts.sort();
         hosts.dedup();
-        let command = |host: &&String| {
-            format!(
-                "sshanchor withdraw --name {host} --server {} --key-file TSIG-KEY-OF-THE-HOST",
-                self.server
-            )
-        };
+        let command = |host: &&String| format!("sshanchor withdraw --name {host} {}", self.place);
         hosts.iter().take(MOST_NEXT).map(command).collect()
     }
 

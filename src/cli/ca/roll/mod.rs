@@ -116,6 +116,8 @@ enum Leg {
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    // Before anything is made: a roll waits for what name servers show.
+    args.primary.authority(cx, 1)?;
     let folder = args.which.path(&args.primary)?;
     let known = Ca::open(&folder).map_err(ca_error)?;
     let names = args.which.names(Some(&known), &args.primary)?;

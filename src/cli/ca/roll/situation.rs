@@ -4,7 +4,6 @@ use crate::agent::readback::{self, Server};
 use crate::backend::rfc2136::explain_read;
 use crate::cli::Context;
 use crate::cli::ca::ca_error;
-use crate::cli::ca::set::zone_of;
 use crate::cli::publish::primary::Primary;
 use crate::dns::authority::Authority;
 use crate::error::Error;
@@ -115,14 +114,15 @@ fn in_state(ca: &Ca, state: KeyState) -> Option<&HostKey> {
 
 /// What every server of the zones shows at these names.
 pub(super) async fn sights(names: &[Name], primary: &Primary, cx: &Context) -> Result<Vec<Sight>, Error> {
-    let authority = primary.authority(cx, names.len());
+    let authority = primary.authority(cx, names.len())?;
     let mut asked = Vec::new();
     for at in names {
         let owners = owners(at)?;
-        let servers = match zone_of(primary, &authority, &owners.0).await {
-            Ok(zone) => primary.servers(&authority, &zone, cx).await?,
-            Err(error) => return Err(error),
+        let zone = match &primary.zone {
+            Some(zone) => zone.clone(),
+            None => authority.zone_of(&owners.0).await.map_err(explain_read)?,
         };
+        let servers = primary.every_server(&authority, &zone, cx).await?;
         for (place, server) in servers.into_iter().enumerate() {
             asked.push((at.clone(), owners.clone(), server, place == 0));
         }

@@ -96,10 +96,11 @@ impl Run<'_> {
         }
         may_crash("revoke", "between");
         for at in &situation.at {
-            let authority = self.args.primary.authority(self.cx, 2);
+            let authority = self.args.primary.authority(self.cx, 2)?;
             let before = signatures(at, &authority).await?;
             let beside = revoked(at, old)?;
-            let apex = zone_of(&self.args.primary, &authority, &beside.wish.owner).await?;
+            let site = self.args.primary.site_to_read(self.cx, 2)?;
+            let apex = zone_of(&self.args.primary, &site, &beside.wish.owner).await?;
             let mut targets = vec![beside];
             if apex != *at && at.is_at_or_below(&apex) {
                 targets.push(revoked(&apex, old)?);

@@ -1,0 +1,176 @@
+//! The four backends as one: which zone holds a name, and the backend for that zone.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::exec::{Exec, Program};
+use super::powerdns::{Access, PowerDns};
+use super::rfc2136::{Rfc2136, explain_read};
+use super::zonefile::{Place, ZoneFile};
+use super::{ApplyError, Backend, Capabilities};
+use crate::dns::authority::{Authority, AuthorityError};
+use crate::dns::tsig::Key;
+use crate::error::Error;
+use crate::proto::name::Name;
+use crate::proto::plan::{Plan, Present};
+
+/// Where the zones are.
+#[derive(Debug, Clone)]
+pub enum Site {
+    /// A primary that takes dynamic updates.
+    Rfc2136 {
+        /// The server.
+        primary: Authority,
+        /// What signs the updates; without it records can be read alone.
+        key: Option<Key>,
+        /// The time in seconds since 1970, which signatures carry.
+        clock: fn() -> u64,
+    },
+    /// The HTTP API of PowerDNS.
+    PowerDns(Access),
+    /// A file that the zone's file includes.
+    ZoneFile(Place),
+    /// A program.
+    Exec(Program),
+}
+
+impl Site {
+    /// Which kind, for people and for scripts.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Rfc2136 { .. } => "rfc2136",
+            Self::PowerDns(_) => "powerdns",
+            Self::ZoneFile(_) => "zone-file",
+            Self::Exec(_) => "exec",
+        }
+    }
+
+    /// Its address, file or program.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Rfc2136 { primary, .. } => primary.server.to_string(),
+            Self::PowerDns(access) => access.api.base().to_owned(),
+            Self::ZoneFile(place) => place.file.display().to_string(),
+            Self::Exec(program) => program.name().to_owned(),
+        }
+    }
+
+    /// The name server that is asked for the records, where it is one that is asked.
+    pub fn server(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Rfc2136 { primary, .. } => Some(primary.server),
+            _ => None,
+        }
+    }
+
+    /// How long one exchange may take, and when all of them have to be over.
+    pub fn limits(&self) -> (Duration, Instant) {
+        match self {
+            Self::Rfc2136 { primary, .. } => (primary.patience, primary.deadline),
+            Self::PowerDns(access) => (access.patience, access.deadline),
+            Self::ZoneFile(place) => (place.patience, place.deadline),
+            Self::Exec(program) => (program.patience, program.deadline),
+        }
+    }
+
+    /// The zone that holds `owner`: the one that is `given`, unless it is known that another one does.
+    pub async fn zone_of(&self, owner: &Name, given: Option<&Name>) -> Result<Name, Error> {
+        match self {
+            Self::Rfc2136 { primary, .. } => match (primary.zone_of(owner).await, given) {
+                // A server takes records for names below a cut too, and nobody ever sees them there.
+                (Ok(zone), Some(given)) if zone != *given && zone.is_at_or_below(given) => {
+                    let server = primary.server;
+                    let message = format!("{owner} lies in zone {zone} at {server}, and not in {given}");
+                    Err(Error::usage("notzone", message).hint("leave --zone out, or give the right one"))
+                }
+                (Ok(zone), None) => Ok(zone),
+                (Err(error @ AuthorityError::Transport(_)), _) | (Err(error), None) => {
+                    Err(explain_read(error))
+                }
+                // Whether it serves that zone the server itself says best.
+                (_, Some(given)) => Ok(given.clone()),
+            },
+            Self::PowerDns(access) => access.zone_of(owner, given).await,
+            Self::ZoneFile(_) | Self::Exec(_) => given.cloned().ok_or_else(|| {
+                Error::usage("no-zone", format!("which zone holds {owner}?"))
+                    .hint("give the zone: --zone ZONE")
+            }),
+        }
+    }
+
+    /// The backend for `zone`.
+    pub async fn open(&self, zone: &Name) -> Result<AnyBackend, Error> {
+        let zone = zone.clone();
+        Ok(match self {
+            Self::Rfc2136 { primary, key, clock } => {
+                AnyBackend::Rfc2136(Rfc2136::new(*primary, zone, key.clone(), *clock))
+            }
+            Self::PowerDns(access) => AnyBackend::PowerDns(PowerDns::new(access.clone(), zone)),
+            Self::ZoneFile(place) => AnyBackend::ZoneFile(ZoneFile::new(place.clone(), zone)),
+            Self::Exec(program) => AnyBackend::Exec(program.open(zone).await?),
+        })
+    }
+
+    /// What stands at `owner` in `zone`.
+    pub async fn read(&self, zone: &Name, owner: &Name) -> Result<Present, Error> {
+        self.open(zone).await?.read(owner).await
+    }
+
+    /// The names of the servers of `zone`, as far as the place that holds it knows them.
+    pub async fn name_servers(&self, zone: &Name) -> Vec<Name> {
+        match self {
+            Self::Rfc2136 { primary, .. } => primary.name_servers(zone).await.unwrap_or_default(),
+            Self::PowerDns(access) => access.name_servers(zone).await,
+            Self::ZoneFile(_) | Self::Exec(_) => Vec::new(),
+        }
+    }
+}
+
+/// One of the four, for one zone.
+#[derive(Debug)]
+pub enum AnyBackend {
+    /// See [`Site::Rfc2136`].
+    Rfc2136(Rfc2136),
+    /// See [`Site::PowerDns`].
+    PowerDns(PowerDns),
+    /// See [`Site::ZoneFile`].
+    ZoneFile(ZoneFile),
+    /// See [`Site::Exec`].
+    Exec(Exec),
+}
+
+/// The same call of whichever it is.
+macro_rules! each {
+    ($self:ident, $backend:ident => $call:expr) => {
+        match $self {
+            AnyBackend::Rfc2136($backend) => $call,
+            AnyBackend::PowerDns($backend) => $call,
+            AnyBackend::ZoneFile($backend) => $call,
+            AnyBackend::Exec($backend) => $call,
+        }
+    };
+}
+
+impl Backend for AnyBackend {
+    fn capabilities(&self) -> Capabilities {
+        each!(self, backend => backend.capabilities())
+    }
+
+    async fn prepare(&self) -> Result<(), Error> {
+        each!(self, backend => backend.prepare().await)
+    }
+
+    async fn read(&self, owner: &Name) -> Result<Present, Error> {
+        each!(self, backend => backend.read(owner).await)
+    }
+
+    fn fitting(&self, plans: &[Plan]) -> usize {
+        each!(self, backend => backend.fitting(plans))
+    }
+
+    async fn apply(&self, plans: &[Plan]) -> Result<(), ApplyError> {
+        each!(self, backend => backend.apply(plans).await)
+    }
+}
