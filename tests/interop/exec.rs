@@ -145,12 +145,13 @@ fn json_tells_the_verdict_and_the_command_in_one_object() {
         ("status", 3.into()),
         ("signal", Value::Null),
         ("stdout", "out\n".into()),
-        ("stderr", "\u{fffd}".into()),
         ("truncated", false.into()),
     ] {
         assert_eq!(json[field], value, "{field}: {json}");
     }
     assert_eq!(json["key"]["type"], "ssh-ed25519");
+    // A login shell may have had a word of its own before.
+    assert!(json["stderr"].as_str().unwrap().ends_with('\u{fffd}'), "{json}");
     let (json, code) = stage.json(&["head -c 3000000 /dev/zero | tr '\\0' x; exit 4"]);
     assert_eq!((&json["truncated"], &json["status"], code), (&Value::from(true), &Value::from(4), Some(4)));
     assert_eq!(json["stdout"].as_str().unwrap().len(), 1024 * 1024);
