@@ -26,11 +26,13 @@
 //!
 //! # The way of an accept
 //!
-//! 1. [`proto::evidence::owners`] says which SSHFP sets may speak for a host and port.
+//! 1. [`proto::evidence::owners`] says which SSHFP sets may speak for a host and port; where a CA may vouch, or a key may be
+//!    revoked, [`proto::evidence::Evidence::needs`] says what else is to be asked, and [`verifier`] asks it.
 //! 2. [`dns::lookup::Lookups`] fetches what [`proto::chain::Prover`] asks for, until it has a
 //!    [`proto::chain::Answer`]: every link signed, from a trust anchor down. Nothing else makes one.
 //! 3. [`ssh::probe`] (or the gate in [`proto::handshake`], within [`ssh::relay`]) learns which key the
 //!    server presents; or ssh itself, which asks through its KnownHostsCommand ([`proto::known_hosts::command`]).
+//!    What it shows of a certificate is read by [`proto::certificate`].
 //! 4. [`proto::verdict::decide`] compares, under the host's [`proto::policy::Policy`], and is the one maker of [`proto::verdict::Anchored`], without which
 //!    no relay releases a reply, no known_hosts line is printed for ssh to accept by, and no session begins
 //!    ([`verifier::Verifier::open`], [`ssh::client`]).
