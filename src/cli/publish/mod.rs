@@ -5,6 +5,7 @@ mod place;
 pub(super) mod primary;
 mod proof;
 pub(super) mod published;
+pub(super) mod state;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

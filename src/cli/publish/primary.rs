@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use super::place::{Place, Purpose};
 use super::proof::{self, Proof};
 use super::published::{Published, Role};
+use super::state::state_error;
 use crate::agent::readback::{self, Seen, Server, Status};
 use crate::agent::reconcile::{Outcome, Reconciliation, Wish};
-use crate::agent::state::{Own, State, StateError};
+use crate::agent::state::{Own, State};
 use crate::backend::rfc2136::explain_read;
 use crate::backend::site::Site;
 use crate::backend::{Backend, Capabilities};
@@ -396,20 +397,4 @@ fn not_in_zone(message: String) -> Error {
 fn nothing_sent(mut error: Error) -> Error {
     error.message += "; nothing was sent, the records are as they were";
     error
-}
-
-pub(in crate::cli) fn state_error(error: StateError) -> Error {
-    let told = Error::failure("state", format!("state: {error}"));
-    match error {
-        StateError::Io { .. } | StateError::NoFolder => told.hint("give a folder for the state that this user may write: --state DIR"),
-        StateError::Malformed { path, .. } => told.hint(format!(
-            "it says which records are own: mend {0}, or move it away to begin with this machine's present keys",
-            path.display()
-        )),
-        StateError::Newer { .. } => told.hint("use the sshanchor that wrote it, or one at least as new"),
-        StateError::Untrusted(untrusted) => told.hint(format!(
-            "look whether it was changed, then {}; or give another folder: --state DIR", untrusted.hint()
-        )),
-        StateError::Locked(_) => told.hint("wait until the other run has ended"),
-    }
 }

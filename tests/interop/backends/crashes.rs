@@ -46,6 +46,7 @@ fn the_operators_own_file_is_never_written() {
     let before = fs::read_to_string(&zone).unwrap();
     let mut command = place.sandbox().sshanchor();
     command.args(["publish", "--name", OWNER, "--zone", ZONE, "--reload", "true", "--zone-file"]).arg(&zone);
+    command.arg("--state").arg(place.sandbox().join("state"));
     let refused = run(command.arg("--host-key").arg(keys.key('a')), super::LIMIT);
     assert_eq!(refused.code, Some(1), "{refused:#?}");
     assert!(refused.stderr.contains("$INCLUDE"), "{refused:#?}");
@@ -55,6 +56,7 @@ fn the_operators_own_file_is_never_written() {
     std::os::unix::fs::symlink(&zone, &link).unwrap();
     let mut command = place.sandbox().sshanchor();
     command.args(["publish", "--name", OWNER, "--zone", ZONE, "--reload", "true", "--zone-file"]).arg(&link);
+    command.arg("--state").arg(place.sandbox().join("state"));
     let refused = run(command.arg("--host-key").arg(keys.key('a')), super::LIMIT);
     assert!(refused.code == Some(1) && refused.stderr.contains("symbolic link"), "{refused:#?}");
 }
@@ -84,10 +86,16 @@ fn exactly_one_place_is_named() {
     ] {
         attempt(wrong);
     }
+    let state = sandbox.join("state").display().to_string();
     // A roll waits for what name servers show.
-    let ca = |arguments: &[&str]| run(sandbox.sshanchor().arg("ca").args(arguments), super::LIMIT);
+    // Root's own folders would be the system's.
+    let ca = |arguments: &[&str]| {
+        let mut command = sandbox.sshanchor();
+        command.arg("ca").args(arguments).arg("--ca").arg(sandbox.join("ca"));
+        run(&mut command, super::LIMIT)
+    };
     assert_eq!(ca(&["init", "--domain", ZONE]).code, Some(0));
-    let rolled = ca(&["roll", "--start", "--exec", "false", "--zone", ZONE]);
+    let rolled = ca(&["roll", "--start", "--exec", "false", "--zone", ZONE, "--state", &state]);
     assert!(rolled.code == Some(2) && rolled.stderr.contains("--server"), "{rolled:#?}");
     assert!(!ca(&["list"]).stdout.contains("next"));
 }
