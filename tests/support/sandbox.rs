@@ -55,6 +55,8 @@ pub fn clean(command: &mut Command, home: &Path) {
     }
     // Neither does what is configured on this machine.
     command.env("SSHANCHOR_CONFIG", "none");
+    // As root it would be the system's.
+    command.env("SSHANCHOR_STATE", home.join(".local/state/sshanchor"));
     command.env("HOME", home).env("LC_ALL", "C").env("TZ", "UTC").env("NO_COLOR", "1");
     for (variable, folder) in [
         ("XDG_CONFIG_HOME", ".config"),
