@@ -174,6 +174,11 @@ impl Certificate {
         self.parsed.valid_before()
     }
 
+    /// Its octets are those that its fields give when they are written again, over which the signature is checked.
+    pub fn is_canonical(&self) -> bool {
+        self.parsed.to_bytes().is_ok_and(|again| *again == *self.blob)
+    }
+
     /// Everything that has to hold of a certificate for `host` at `now`, in seconds since 1970, besides that somebody
     /// vouches for its CA: a host's, signed by the CA that it names, neither of the two keys a small RSA key, no SHA-1,
     /// its time, the host among its principals word for word (no wildcards; one without principals is nobody's, and one with more than OpenSSH reads), and no
@@ -188,8 +193,7 @@ impl Certificate {
                 return Err(Fault::SmallRsa { whose, bits });
             }
         }
-        // The signature is checked over the fields written again: they have to be the octets that came.
-        if self.parsed.to_bytes().ok().as_deref() != Some(&*self.blob) {
+        if !self.is_canonical() {
             return Err(Fault::NotCanonical);
         }
         let algorithm = self.parsed.signature().algorithm().to_string();

@@ -49,9 +49,7 @@ pub fn read(text: &str) -> Result<Certificate, CertificateError> {
 
 pub(super) fn from_blob(blob: &[u8], name: &str) -> Result<Certificate, CertificateError> {
     let certificate = Certificate::from_blob(blob, name)?;
-    // The signature is checked over the fields written again: they must be the octets that came.
-    let again = ssh_key::Certificate::from_bytes(blob).and_then(|fields| fields.to_bytes());
-    match again.is_ok_and(|again| again == blob) {
+    match certificate.is_canonical() {
         true => Ok(certificate),
         false => Err(CertificateError::NotCanonical),
     }
