@@ -27,6 +27,7 @@ pub mod policy;
 pub mod renewal;
 pub mod revocation;
 pub mod rollover;
+pub mod rotation;
 pub mod rr;
 pub mod ssh_config;
 pub mod sshfp;
