@@ -31,6 +31,7 @@ pub mod rotation;
 pub mod rr;
 pub mod ssh_config;
 pub mod sshfp;
+pub mod status;
 pub mod template;
 pub mod tidy;
 pub mod verdict;
