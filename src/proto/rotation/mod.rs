@@ -196,8 +196,9 @@ fn hiding(facts: &Facts<'_>, round: &Round) -> Step {
             return step;
         }
     }
-    // What shows through when all is ready does no harm.
-    if round.hidden.is_none() || (facts.is_exposed && round.proven.is_none()) {
+    // What shows through, or will at sshd's next start, does no harm when all is ready.
+    let is_open = facts.is_exposed || !facts.has_drop_in;
+    if round.hidden.is_none() || (is_open && round.proven.is_none()) {
         return Step::Hide;
     }
     if round.replaced.is_none()
@@ -270,8 +271,11 @@ fn given_up(facts: &Facts<'_>, round: &Round) -> Step {
             return Step::Publish;
         }
     }
-    let is_touched = round.hidden.is_some() || round.announced.is_some();
-    if facts.has_drop_in || (is_touched && round.shown.is_none()) { Step::Show } else { Step::Finish }
+    if round.touched.is_some() && (facts.has_drop_in || round.shown.is_none()) {
+        Step::Show
+    } else {
+        Step::Finish
+    }
 }
 
 /// The keys that leave are gone from every server; those that stay are there.

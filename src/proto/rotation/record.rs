@@ -63,6 +63,8 @@ pub struct Round {
     pub ttl: u32,
     /// When every server was first seen with the keys that remain; 0 for ever since.
     pub ground: Option<u64>,
+    /// When sshd's configuration began to be changed.
+    pub touched: Option<u64>,
     /// When sshd was first seen to tell of the new key.
     pub announced: Option<u64>,
     /// When sshd was last seen not to offer the types, having offered them before.
@@ -238,21 +240,32 @@ impl Round {
         if self.aborted.is_some() { change.old } else { change.new }
     }
 
-    /// Takes down that `step` was done; of [`Step::Replace`] before it is.
+    /// Takes down that `step` begins, before it does anything; true if there was something to take down.
+    pub fn begin(&mut self, step: &Step, now: u64) -> bool {
+        let mark = match step {
+            Step::Replace => &mut self.replaced,
+            Step::Announce | Step::Hide => &mut self.touched,
+            _ => return false,
+        };
+        let is_first = mark.is_none();
+        mark.get_or_insert(now);
+        is_first
+    }
+
+    /// Takes down that `step` was done.
     pub fn mark(&mut self, step: &Step, now: u64) {
         let now = Some(now);
         match step {
             Step::Ground => self.ground = now,
             Step::Announce => self.announced = now,
             Step::Hide => self.hidden = now,
-            Step::Replace => self.replaced = self.replaced.or(now),
             Step::Spread => self.spread = now,
             Step::Lost if self.replaced.is_none() && self.mode != Mode::Overlap => self.ground = None,
             Step::Lost => (self.spread, self.proven) = (None, None),
             Step::Prove => self.proven = now,
             Step::Show => self.shown = now,
             Step::Withdraw => self.withdrawn = now,
-            Step::Idle | Step::Prepare | Step::Publish | Step::Finish | Step::Wait(_) => {}
+            Step::Idle | Step::Prepare | Step::Replace | Step::Publish | Step::Finish | Step::Wait(_) => {}
         }
     }
 

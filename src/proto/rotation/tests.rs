@@ -22,6 +22,7 @@ fn round(mode: Mode) -> Round {
         began: NOW,
         ttl: TTL,
         ground: Some(0),
+        touched: None,
         announced: None,
         hidden: None,
         replaced: None,
@@ -53,7 +54,7 @@ fn next_of(round: &Round, now: u64, disk: Digest, sights: &[Sight]) -> Step {
         disk: &[Some(disk)],
         others: &others,
         is_exposed: false,
-        has_drop_in: false,
+        has_drop_in: round.hidden.is_some() && round.shown.is_none(),
         sights,
         settle: 10,
         margin: 0,
@@ -82,7 +83,7 @@ fn each_step_waits_for_the_one_before() {
     assert_eq!(until(&next_of(&round, now, OLD, &before)), Some(now + 10));
     let now = now + 10;
     assert_eq!(next_of(&round, now, OLD, &before), Step::Replace);
-    round.mark(&Step::Replace, now);
+    round.begin(&Step::Replace, now);
     assert_eq!(next_of(&round, now, OLD, &before), Step::Replace, "the file is still the old one");
     assert_eq!(next_of(&round, now, NEW, &before), Step::Publish);
     let lags = [sight("primary", &[NEW, OTHER]), sight("second", &[OLD, OTHER])];
@@ -124,7 +125,7 @@ fn a_type_is_hidden_only_where_the_others_can_be_relied_on() {
     assert_eq!(next_of(&round, NOW, OLD, &[]), Step::Hide);
     round.mark(&Step::Hide, NOW);
     assert_eq!(next_of(&round, NOW, OLD, &[]), Step::Replace);
-    round.mark(&Step::Replace, NOW);
+    round.begin(&Step::Replace, NOW);
     assert_eq!(next_of(&round, NOW, NEW, &both(&[OLD, OTHER])), Step::Publish);
     assert_eq!(next_of(&round, NOW, NEW, &both(&[NEW, OTHER])), Step::Spread);
 }
@@ -196,7 +197,7 @@ fn given_up_it_leads_back() {
     let mut early = round(Mode::Hide);
     early.abort(NOW).unwrap();
     assert_eq!(next_of(&early, NOW, OLD, &sights), Step::Finish);
-    let mut hidden = Round { hidden: Some(NOW), ..round(Mode::Hide) };
+    let mut hidden = Round { touched: Some(NOW), hidden: Some(NOW), ..round(Mode::Hide) };
     hidden.abort(NOW).unwrap();
     assert_eq!(next_of(&hidden, NOW, OLD, &sights), Step::Show, "nothing was ever published");
     let mut late = Round { hidden: Some(NOW), replaced: Some(NOW), spread: Some(NOW), ..round(Mode::Hide) };
@@ -229,7 +230,7 @@ fn in_an_overlap_both_keys_stand_there_until_nobody_needs_the_old_one() {
     assert_eq!(next_of(&round, now, OLD, &all), Step::Prove);
     round.mark(&Step::Prove, now);
     assert_eq!(next_of(&round, now, OLD, &all), Step::Replace);
-    round.mark(&Step::Replace, now);
+    round.begin(&Step::Replace, now);
     assert_eq!(next_of(&round, now, NEW, &all), Step::Show);
     round.mark(&Step::Show, now);
     assert_eq!(until(&next_of(&round, now, NEW, &all)), Some(now + 10));
@@ -250,7 +251,7 @@ fn in_an_overlap_both_keys_stand_there_until_nobody_needs_the_old_one() {
 fn in_an_emergency_without_another_key_nothing_is_waited_for() {
     let mut round = Round { is_hiding: false, ..round(Mode::Compromised) };
     assert_eq!(next_of(&round, NOW, OLD, &[]), Step::Replace);
-    round.mark(&Step::Replace, NOW);
+    round.begin(&Step::Replace, NOW);
     assert_eq!(next_of(&round, NOW, NEW, &[]), Step::Show);
     round.mark(&Step::Show, NOW);
     assert_eq!(next_of(&round, NOW, NEW, &both(&[OLD, OTHER])), Step::Publish);

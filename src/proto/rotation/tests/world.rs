@@ -132,6 +132,10 @@ impl World {
         });
         let Some(round) = self.record.round.as_ref().cloned() else { return Ok(false) };
         let target = round.target(&round.changes[0]);
+        if self.record.round.as_mut().unwrap().clone().begin(&step, now) {
+            self.moves()?;
+            self.record.round.as_mut().unwrap().begin(&step, now);
+        }
         match &step {
             Step::Idle | Step::Wait(_) => return Ok(false),
             Step::Prepare => {
@@ -153,9 +157,6 @@ impl World {
                 self.reload();
             }
             Step::Replace => {
-                // Written down before.
-                self.moves()?;
-                self.record.round.as_mut().unwrap().mark(&step, now);
                 self.moves()?;
                 self.disk = target;
             }
