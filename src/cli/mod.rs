@@ -14,6 +14,8 @@ mod lookup;
 mod private_file;
 mod proxy;
 mod publish;
+mod rotate;
+mod sshd;
 mod sshfp;
 mod target;
 mod terminal;
@@ -103,6 +105,7 @@ enum Command {
     Sshfp(sshfp::Args),
     Publish(publish::Args),
     Withdraw(withdraw::Args),
+    Rotate(Box<rotate::Args>),
     Ca(Box<ca::Args>),
     Verify(verify::Args),
     Exec(exec::Args),
@@ -362,6 +365,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Sshfp(args) => sshfp::run(args, cx).await,
         Command::Publish(args) => publish::run(args, cx).await,
         Command::Withdraw(args) => withdraw::run(args, cx).await,
+        Command::Rotate(args) => rotate::run(*args, cx).await,
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Bundle(args) => bundle::run(args, cx).await,
         Command::Ca(args) => ca::run(*args, cx).await,
