@@ -2,6 +2,7 @@
 
 mod clients;
 mod crashes;
+mod defaults;
 mod failures;
 mod modes;
 mod place;
