@@ -138,37 +138,41 @@ impl State {
         let malformed = |why: String| StateError::Malformed { path: path.clone(), why };
         match read {
             Ok(length) if length as u64 > MAX_FILE => Err(malformed("too large".into())),
-            Ok(_) => match version(&text) {
-                Some(version) if version > u64::from(VERSION) => Err(StateError::Newer { path, version }),
-                _ => parse(&text).map_err(malformed),
-            },
+            Ok(_) => parse(&text).map_err(|why| match version(&text) {
+                Some(version) if version > u64::from(VERSION) => {
+                    StateError::Newer { path: path.clone(), version }
+                }
+                _ => malformed(why),
+            }),
             Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(malformed("not UTF-8".into())),
             Err(error) => Err(StateError::Io { path, error }),
         }
     }
 
     /// Reads, changes and writes under a lock, so that no other process's entries are lost. Nothing is
-    /// written if nothing changes; what is written is complete or not there at all.
-    pub fn update(&self, change: impl FnOnce(&mut Own)) -> Result<(), StateError> {
+    /// written if nothing changes; what is written is complete or not there at all. Gives what is there now.
+    pub fn update(&self, change: impl FnOnce(&mut Own)) -> Result<Own, StateError> {
         let _lock = self.lock()?;
         let before = self.read()?;
         let mut after = before.clone();
         change(&mut after);
         after.retain(|_, records| !records.is_empty());
         if after == before {
-            return Ok(());
+            return Ok(after);
         }
         let owners = after.iter().map(|(owner, records)| {
             (owner.to_string(), records.iter().map(Sshfp::to_string).collect::<Vec<_>>())
         });
         let document = Document { version: VERSION, owners: owners.collect() };
-        self.write(&document).map_err(|error| StateError::Io { path: self.folder.join(FILE), error })
+        self.write(&document).map_err(|error| StateError::Io { path: self.folder.join(FILE), error })?;
+        Ok(after)
     }
 
     fn write(&self, document: &Document) -> io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(document)?;
+        text.push(b'\n');
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        serde_json::to_writer_pretty(&mut file, document)?;
-        file.write_all(b"\n")?;
+        file.write_all(&text)?;
         file.as_file().sync_all()?;
         file.persist(self.folder.join(FILE))?;
         // The rename itself lasts only once the folder is written.

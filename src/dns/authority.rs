@@ -93,7 +93,12 @@ impl Authority {
     /// The SSHFP RRset at `owner`. Records that a wildcard makes up do not stand there: they are left
     /// out as far as a signature shows it (RFC 4035 section 5.3.1: fewer labels than the owner has).
     pub async fn sshfp(&self, owner: &Name) -> Result<Present, AuthorityError> {
-        let Some((set, ttl)) = self.sshfp_set(owner).await? else { return Ok(Present::absent()) };
+        self.sshfp_by(&Udp::new(self.server), owner).await
+    }
+
+    /// The same over sockets that are shared with other questions to this server.
+    pub async fn sshfp_by(&self, udp: &Udp, owner: &Name) -> Result<Present, AuthorityError> {
+        let Some((set, ttl)) = self.sshfp_set(udp, owner).await? else { return Ok(Present::absent()) };
         let records = set.rdatas().map(Sshfp::from_rdata).collect::<Result<Vec<_>, _>>();
         let malformed = |_| AuthorityError::Malformed { server: self.server, name: owner.clone() };
         Ok(Present::new(ttl, records.map_err(malformed)?))
@@ -101,12 +106,12 @@ impl Authority {
 
     /// The signatures over the SSHFP RRset at `owner`, as the server shows them: verified by nobody here.
     pub async fn sshfp_signatures(&self, owner: &Name) -> Result<Vec<Rrsig>, AuthorityError> {
-        let found = self.sshfp_set(owner).await?;
+        let found = self.sshfp_set(&Udp::new(self.server), owner).await?;
         Ok(found.map_or_else(Vec::new, |(set, _)| set.signatures().to_vec()))
     }
 
-    async fn sshfp_set(&self, owner: &Name) -> Result<Option<(RrSet, u32)>, AuthorityError> {
-        let found = self.ask(owner, RrType::SSHFP).await?;
+    async fn sshfp_set(&self, udp: &Udp, owner: &Name) -> Result<Option<(RrSet, u32)>, AuthorityError> {
+        let found = self.ask(udp, owner, RrType::SSHFP).await?;
         if found.answer.iter().any(|r| matches!(r.rtype, RrType::CNAME | RrType::DNAME)) {
             return Err(AuthorityError::Alias { server: self.server, name: owner.clone() });
         }
@@ -127,9 +132,14 @@ impl Authority {
 
     /// The zone that holds `owner`, by the SOA record that comes with the answer.
     pub async fn zone_of(&self, owner: &Name) -> Result<Name, AuthorityError> {
+        self.zone_by(&Udp::new(self.server), owner).await
+    }
+
+    /// The same over sockets that are shared with other questions to this server.
+    pub async fn zone_by(&self, udp: &Udp, owner: &Name) -> Result<Name, AuthorityError> {
         let mut name = owner.clone();
         loop {
-            match self.ask(&name, RrType::SOA).await {
+            match self.ask(udp, &name, RrType::SOA).await {
                 Ok(found) => {
                     let zone = [&found.answer, &found.authority].into_iter().flatten().find(|r| {
                         r.rtype == RrType::SOA && owner.is_at_or_below(&r.owner) && !r.owner.is_root()
@@ -151,7 +161,7 @@ impl Authority {
 
     /// The names of the zone's servers.
     pub async fn name_servers(&self, zone: &Name) -> Result<Vec<Name>, AuthorityError> {
-        let found = self.ask(zone, RrType::NS).await?;
+        let found = self.ask(&Udp::new(self.server), zone, RrType::NS).await?;
         let servers = found.answer.iter().filter(|r| r.rtype == RrType::NS && r.owner == *zone);
         let mut servers: Vec<Name> = servers.filter_map(|r| Name::from_wire(&r.rdata).ok()).collect();
         servers.sort();
@@ -165,11 +175,11 @@ impl Authority {
     }
 
     /// Asks; a SERVFAIL may pass in a moment, as while a server signs a zone that it has just loaded.
-    async fn ask(&self, name: &Name, rtype: RrType) -> Result<Answer, AuthorityError> {
+    async fn ask(&self, udp: &Udp, name: &Name, rtype: RrType) -> Result<Answer, AuthorityError> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.ask_once(name, rtype).await {
+            match self.ask_once(udp, name, rtype).await {
                 Err(AuthorityError::Rcode { rcode: SERVFAIL, .. }) if tries < TRIES => {
                     sleep(PAUSE * tries).await;
                 }
@@ -178,7 +188,7 @@ impl Authority {
         }
     }
 
-    async fn ask_once(&self, name: &Name, rtype: RrType) -> Result<Answer, AuthorityError> {
+    async fn ask_once(&self, udp: &Udp, name: &Name, rtype: RrType) -> Result<Answer, AuthorityError> {
         let question = Question::new(name.clone(), rtype);
         let query = |id| {
             let mut query = question.query(id, false, UDP_PAYLOAD);
@@ -189,7 +199,7 @@ impl Authority {
         };
         let (server, deadline) = (self.server, self.until());
         let malformed = || AuthorityError::Malformed { server, name: name.clone() };
-        let mut response = Udp::new(server).ask(&question, query, deadline, RESEND).await?;
+        let mut response = udp.ask(&question, query, deadline, RESEND).await?;
         if response.truncated {
             let id: u16 = rand::random();
             let fits = |reply: &[u8]| is_reply_to(reply, id, &question);
