@@ -1,5 +1,6 @@
 //! This machine's part: which records are its own, and how they get where they belong.
 
+pub mod guard;
 pub mod machine;
 pub mod pass;
 pub mod place;

@@ -5,7 +5,7 @@ mod api;
 
 use std::time::Duration;
 
-pub use api::{Api, ApiError, BaseError, Standing, base};
+pub use api::{Api, ApiError, BaseError, Glance, Standing, base};
 use tokio::time::Instant;
 
 use crate::backend::{ApplyError, Backend, Capabilities, check_zone, lost_race, too_many};
@@ -70,6 +70,18 @@ impl Access {
         let asked = zone.clone();
         let found = self.call(move |api, patience| api.name_servers(&asked, patience)).await;
         found.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// Whether the zone is signed there, and the server's clock.
+    pub async fn glance(&self, zone: &Name) -> Result<Glance, Error> {
+        let asked = zone.clone();
+        self.call(move |api, patience| api.glance(&asked, patience)).await?.map_err(explain)
+    }
+
+    /// Any record stands at `owner` in `zone`.
+    pub async fn has_records(&self, zone: &Name, owner: &Name) -> Result<bool, Error> {
+        let (zone, owner) = (zone.clone(), owner.clone());
+        self.call(move |api, patience| api.has_records(&zone, &owner, patience)).await?.map_err(explain)
     }
 
     async fn standing(&self, zone: &Name, owner: &Name) -> Result<Standing, Error> {

@@ -58,6 +58,9 @@ pub(super) struct Args {
     /// Remove records at this name that are not this machine's
     #[arg(long)]
     prune: bool,
+    /// Publish only in a zone that is provably signed, from a trust anchor down: by --resolver, else by the system's
+    #[arg(long)]
+    require_signed: bool,
 }
 
 /// Which of a host's names, for `publish` and `withdraw`.
@@ -70,7 +73,8 @@ pub(super) struct Port {
 
 const _: () = assert!(DEFAULT_TTL == 3600, "the help names the default");
 
-pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+pub(super) async fn run(mut args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    args.primary.require_signed = args.require_signed;
     let intent = Intent::Publish { ttl: args.ttl, prune: args.prune };
     let names: Vec<HostName> = args.name.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
     if let Some(batch) = &args.batch {

@@ -35,6 +35,9 @@ pub(in crate::cli) struct Primary {
     /// The place that the configuration names, where the command line names none.
     #[arg(skip)]
     configured: Option<Place>,
+    /// Nothing is published where clients cannot prove it.
+    #[arg(skip)]
+    pub(in crate::cli) require_signed: bool,
     /// The zone [default: the one that the server names for the host; --zone-file and --exec need it]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub(in crate::cli) zone: Option<Name>,
@@ -87,6 +90,7 @@ impl Primary {
     pub(in crate::cli) fn or(&self, configured: &Publishing) -> Self {
         let mut primary = self.clone();
         primary.configured = Some(configured.place.clone());
+        primary.require_signed |= configured.require_signed;
         primary.zone = primary.zone.or_else(|| configured.zone.clone());
         if primary.check_servers.is_empty() {
             primary.check_servers.clone_from(&configured.check_servers);
@@ -195,6 +199,7 @@ impl Run<'_> {
             together: self.together,
             options: &options,
             prove_by_system: false,
+            require_signed: self.primary.require_signed,
         };
         let zones = pass.zones(targets).await.map_err(nothing_sent)?;
         let mut kinds = Vec::new();
@@ -228,6 +233,7 @@ impl Run<'_> {
 
     fn report(&self, targets: &[Target], results: Vec<Published>, cx: &Context) -> Result<Vec<Kind>, Error> {
         let (mut kinds, mut advice) = (Vec::new(), None);
+        Published::warning_of_zone(&results).iter().for_each(|warning| cx.out.warn(warning));
         let mut pending: BTreeMap<String, Vec<(String, Option<String>)>> = BTreeMap::new();
         for (target, mut published) in targets.iter().zip(results) {
             published.warnings(target).iter().for_each(|warning| cx.out.warn(warning));
