@@ -9,9 +9,9 @@ use super::pass::Target;
 use crate::config::publishing::Publishing;
 use crate::error::Error;
 use crate::proto::hostkey::HostKey;
-use crate::proto::name::HostName;
+use crate::proto::name::{HostName, Name};
 use crate::proto::plan::Intent;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{self, Sshfp};
 use crate::run::run;
 use crate::ssh::hostkeys;
 
@@ -53,6 +53,17 @@ pub async fn names(publishing: &Publishing) -> Result<Vec<HostName>, Error> {
         true => Ok(vec![own_name().await?]),
         false => Ok(publishing.names.clone()),
     }
+}
+
+/// The owners of all these tables: where this machine has records by its configuration.
+pub async fn owners(tables: &[Publishing]) -> Result<BTreeSet<Name>, Error> {
+    let mut owners = BTreeSet::new();
+    for table in tables {
+        for name in names(table).await? {
+            owners.extend(sshfp::owner(&name, table.port).ok());
+        }
+    }
+    Ok(owners)
 }
 
 /// This machine's fully qualified name: its host name if that has a dot, else what `hostname -f` makes of it. Nothing

@@ -2,6 +2,7 @@
 
 pub mod guard;
 pub mod machine;
+pub mod orphans;
 pub mod pass;
 pub mod place;
 pub mod proof;

@@ -13,6 +13,7 @@ use self::primary::{Primary, Run};
 use super::sshfp;
 use super::{Context, host_name};
 use crate::agent::machine;
+use crate::agent::orphans::Orphan;
 use crate::agent::pass::Target;
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
@@ -87,6 +88,7 @@ pub(super) async fn run(mut args: Args, cx: &Context) -> Result<Option<Kind>, Er
         return run.carry_out(targets, cx).await;
     }
     let jobs = configured::jobs(&args.primary, &names, cx).await?;
+    let all_of_the_configuration = names.is_empty() && !args.primary.names_a_place();
     let mut kinds = Vec::new();
     for job in jobs {
         let files = if args.host_keys.is_empty() { &job.host_keys } else { &args.host_keys };
@@ -95,6 +97,10 @@ pub(super) async fn run(mut args: Args, cx: &Context) -> Result<Option<Kind>, Er
         let targets = machine::targets(&job.names, args.port.port.or(job.port), &wanted, intent)?;
         let run = Run { primary: &job.primary, batch: false, together: false };
         kinds.extend(run.carry_out(targets, cx).await?);
+    }
+    if all_of_the_configuration {
+        let lost = configured::lost(&args.primary.state()?, cx).await?;
+        lost.iter().for_each(|orphan| cx.out.warn(&format!("{}: {}", orphan.message(), Orphan::HINT)));
     }
     Ok(Kind::gravest(kinds))
 }

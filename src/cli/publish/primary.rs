@@ -38,6 +38,9 @@ pub(in crate::cli) struct Primary {
     /// Nothing is published where clients cannot prove it.
     #[arg(skip)]
     pub(in crate::cli) require_signed: bool,
+    /// What is published is what the configuration names.
+    #[arg(skip)]
+    pub(super) is_configured: bool,
     /// The zone [default: the one that the server names for the host; --zone-file and --exec need it]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub(in crate::cli) zone: Option<Name>,
@@ -200,6 +203,7 @@ impl Run<'_> {
             options: &options,
             prove_by_system: false,
             require_signed: self.primary.require_signed,
+            configured: self.primary.is_configured,
         };
         let zones = pass.zones(targets).await.map_err(nothing_sent)?;
         let mut kinds = Vec::new();
