@@ -12,7 +12,7 @@ use crate::error::{Error, Kind};
 use crate::proto::denial::{Status, Unproven};
 use crate::proto::message::Question;
 use crate::proto::name::Name;
-use crate::proto::publication::{ClockError, Signing, check_clock, check_other, check_signatures};
+use crate::proto::publication::{ClockError, Signing, check_clock, check_signatures};
 use crate::proto::rr::{RrType, Rrsig};
 use crate::proto::verdict::{hint_for, status_code};
 use crate::verifier::{self, Verifier};
@@ -67,22 +67,17 @@ impl Pass<'_> {
     async fn zone_may(&self, zone: &Name) -> Result<Option<Signing>, Error> {
         let now = verifier::now();
         check_clock(now, self.options.cache.as_ref().map_or(0, Cache::clock)).map_err(clock_error)?;
-        let signing = match &self.site {
-            Site::PowerDns(access) => {
-                // Without an answer the run itself fails, and says why.
-                let found = access.glance(zone).await.unwrap_or_default();
-                found.date.map_or(Ok(()), |theirs| check_other(now, theirs)).map_err(clock_error)?;
-                found.is_signed.map(|is_signed| if is_signed { Signing::Signed } else { Signing::Unsigned })
+        let is_signed = match self.signatures(zone).await {
+            Some(found) => {
+                check_signatures(now, &found).map_err(clock_error)?;
+                Some(!found.is_empty())
             }
-            _ => match self.signatures(zone).await {
-                None => None,
-                Some(none) if none.is_empty() => Some(Signing::Unsigned),
-                Some(found) => {
-                    check_signatures(now, &found).map_err(clock_error)?;
-                    Some(Signing::Signed)
-                }
+            None => match &self.site {
+                Site::PowerDns(access) => access.is_signed(zone).await,
+                _ => None,
             },
         };
+        let signing = is_signed.map(|is_signed| if is_signed { Signing::Signed } else { Signing::Unsigned });
         if !self.require_signed {
             return Ok(signing);
         }
@@ -108,15 +103,17 @@ impl Pass<'_> {
         let verifier = Verifier::new(self.options)?;
         let asked = Question::new(zone.clone(), RrType::SOA);
         let told = |why: String, reason| {
-            let message = format!("zone {zone} is to be signed (--require-signed, require_signed), and {why}");
+            let message =
+                format!("zone {zone} is to be signed (--require-signed, require_signed), and {why}");
             Error::new(Kind::Unproven, reason, message)
         };
         match verifier.lookups().prove_live(&asked).await {
             Ok(answer) if answer.data().set().owner() == zone => Ok(()),
             Ok(_) => Err(told("it is an alias".into(), "no-record").hint("give the zone: --zone ZONE")),
             Err(Unproven { status: Status::Secure | Status::Absent, .. }) => {
-                Err(told("it is proven that there is no such zone".into(), "no-record")
-                    .hint("publish where clients ask: is this another view of the zone, or the wrong --zone?"))
+                Err(told("it is proven that there is no such zone".into(), "no-record").hint(
+                    "publish where clients ask: is this another view of the zone, or the wrong --zone?",
+                ))
             }
             Err(cause) => {
                 let why = match cause.status {
@@ -132,8 +129,7 @@ impl Pass<'_> {
     async fn look_above(&self, zone: &Name, targets: &[Target], objections: &mut [Option<Error>]) {
         // What was published before has done its harm, or none.
         let Ok(own) = self.state.read() else { return };
-        let is_new =
-            |t: &&Target| is_guarded(t) && t.role == Role::Host && !own.contains_key(&t.wish.owner);
+        let is_new = |t: &&Target| is_guarded(t) && t.role == Role::Host && !own.contains_key(&t.wish.owner);
         let hosts: BTreeSet<Name> = targets.iter().filter(is_new).map(|t| t.name.clone()).collect();
         if hosts.is_empty() {
             return;

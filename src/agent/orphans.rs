@@ -34,7 +34,8 @@ impl Orphan {
     }
 
     /// What to do about it.
-    pub const HINT: &str = "if that is right: sshanchor withdraw --orphans; else put the name back into [publish]";
+    pub const HINT: &str =
+        "if that is right: sshanchor withdraw --orphans; else put the name back into [publish]";
 }
 
 /// The orphans among `entries`, where `named` are all owners that the configuration names now. What was published by hand is

@@ -160,11 +160,8 @@ impl Pass<'_> {
 
     /// The state, in which is noted where these sets are published.
     fn noting(&self, zone: &Name, targets: &[Target]) -> State {
-        let origin = Origin {
-            zone: zone.clone(),
-            backend: self.site.kind().to_owned(),
-            server: self.site.label(),
-        };
+        let origin =
+            Origin { zone: zone.clone(), backend: self.site.kind().to_owned(), server: self.site.label() };
         let published = targets.iter().filter(|target| target.wish.intent.publishes());
         let owners = published.map(|target| target.wish.owner.clone()).collect();
         self.state.noting(Noted { owners, origin, configured: self.configured, now: verifier::now() })

@@ -131,7 +131,8 @@ impl Published {
     /// better.
     pub fn warning_of_zone(results: &[Published]) -> Option<String> {
         let is_unsigned = |p: &&Published| p.zone_signing == Some(Signing::Unsigned) && p.error.is_none();
-        let unsigned = results.iter().find(is_unsigned).filter(|_| results.iter().all(|p| p.proof.is_none()))?;
+        let unsigned =
+            results.iter().find(is_unsigned).filter(|_| results.iter().all(|p| p.proof.is_none()))?;
         Some(format!(
             "zone {} is not signed at {}: until it is signed and its DS record stands above it, these records prove nothing \
              (if a signer behind that server does it, have it proven: --resolver ADDR; --require-signed refuses what cannot be \

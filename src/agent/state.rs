@@ -304,11 +304,8 @@ mod tests {
         let state = State::at(folder.path());
         let old = r#"{"version":1,"owners":{"a.example":["4 2 aa"],"b.example":["4 2 aa"]}}"#;
         fs::write(folder.path().join(FILE), old).unwrap();
-        let origin = |server: &str| Origin {
-            zone: name("example"),
-            backend: "rfc2136".into(),
-            server: server.into(),
-        };
+        let origin =
+            |server: &str| Origin { zone: name("example"), backend: "rfc2136".into(), server: server.into() };
         let noting = |owner: &str, server: &str, configured, now| {
             let owners = [name(owner)].into();
             state.noting(Noted { owners, origin: origin(server), configured, now })

@@ -16,14 +16,6 @@ pub fn parse(text: &str) -> Option<u64> {
     (moment.nanosecond() == 0).then(|| u64::try_from(moment.unix_timestamp()).ok()).flatten()
 }
 
-/// A moment as HTTP has it (`Sun, 06 Nov 1994 08:49:37 GMT`, RFC 9110 section 5.6.7), in seconds since 1970.
-pub fn parse_http(text: &str) -> Option<u64> {
-    use time::OffsetDateTime;
-    use time::format_description::well_known::Rfc2822;
-    let moment = OffsetDateTime::parse(text, &Rfc2822).ok()?;
-    u64::try_from(moment.unix_timestamp()).ok()
-}
-
 /// A moment as [`rfc3339`], or the bare number where there is no such date.
 pub fn text(seconds: u64) -> String {
     rfc3339(seconds).unwrap_or_else(|| format!("{seconds} seconds since 1970"))
@@ -52,8 +44,6 @@ mod tests {
         for none in ["", "2026-11-21", "1969-12-31T23:59:59Z", "2026-11-21T00:00:00.5Z"] {
             assert_eq!(parse(none), None, "{none}");
         }
-        assert_eq!(parse_http("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(parse_http("1994-11-06T08:49:37Z"), None);
         assert_eq!(text(u64::MAX), "18446744073709551615 seconds since 1970");
     }
 

@@ -48,14 +48,6 @@ pub enum ClockError {
         /// When the last of them ended.
         ended: u64,
     },
-    /// The place of the records shows another time.
-    #[error("the clock says {}, and that of the server {}", moment::text(*now), moment::text(*theirs))]
-    Differs {
-        /// What it shows.
-        now: u64,
-        /// What the server's shows.
-        theirs: u64,
-    },
 }
 
 impl ClockError {
@@ -66,7 +58,7 @@ impl ClockError {
                 "set the clock (chronyc makestep, or date -s), then try again. If the clock was wrong earlier, delete the cache \
                  folder"
             }
-            Self::Early { .. } | Self::Differs { .. } => {
+            Self::Early { .. } => {
                 "compare with another clock (date -u): set the one that is wrong (chronyc makestep, or date -s), then try again"
             }
             Self::Late { .. } => {
@@ -101,14 +93,6 @@ pub fn check_signatures(now: u64, signatures: &[Rrsig]) -> Result<(), ClockError
         (Some(begin), _) => Err(ClockError::Early { now, begin }),
         (None, Some(ended)) => Err(ClockError::Late { now, ended }),
         (None, None) => Ok(()),
-    }
-}
-
-/// The clock by that of the place of the records.
-pub fn check_other(now: u64, theirs: u64) -> Result<(), ClockError> {
-    match now.abs_diff(theirs) > SLACK {
-        true => Err(ClockError::Differs { now, theirs }),
-        false => Ok(()),
     }
 }
 
@@ -164,11 +148,5 @@ mod tests {
         let wrap = (1 << 32) + 5;
         assert!(check_signatures(wrap, &[signature(wrap - 900, wrap + 900)]).is_ok());
         assert!(check_signatures(5, &[signature(wrap - 900, wrap + 900)]).is_ok(), "no time before 1970");
-    }
-
-    #[test]
-    fn clocks_may_differ_by_as_much_as_an_update_allows() {
-        assert!(check_other(NOW, NOW + SLACK).is_ok() && check_other(NOW, NOW - SLACK).is_ok());
-        assert!(check_other(NOW, NOW + SLACK + 1).is_err() && check_other(NOW + SLACK + 1, NOW).is_err());
     }
 }

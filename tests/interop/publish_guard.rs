@@ -6,9 +6,10 @@ use std::process::Command;
 
 use super::primary::{HOST, LIMIT, Primary, key, list, on_bind_and_knot, private, record, records_at};
 use crate::support::clock::shift;
+use crate::support::pdns::PdnsTree;
 use crate::support::port::Port;
 use crate::support::zone::{Parent, Zone};
-use crate::support::{Finished, Sandbox, Tree, run};
+use crate::support::{Finished, Sandbox, Tree, run, run_ok};
 
 /// `publish --json` at the primary of `tree`.
 fn publish(tree: &Tree, more: &[&str]) -> Command {
@@ -105,7 +106,7 @@ fn what_cannot_be_proven_is_not_published_where_that_is_configured() {
         asking(command, resolver, anchor)
     };
     for (host, resolver, anchor, reason) in [
-        ("web1.broken.test", &*resolver, &anchor, "no-entry"),
+        ("web1.broken.test", &*resolver, &anchor, "ds-mismatch"),
         ("web1.island.test", &resolver, &anchor, "insecure"),
         (HOST, &resolver, &tree.anchor_of("other.test."), "no-anchor"),
         (HOST, &nobody.addr().to_string(), &anchor, "no-answer"),
@@ -162,7 +163,7 @@ fn the_clock_is_held_to_what_was_verified_here(primary: &Primary) {
     // So much is left to the signed update itself, whose server tells its own time.
     let late = publish("-20m");
     assert_eq!((late.code, &late.json()["reason"]), (Some(1), &"badtime".into()), "{late:#?}");
-    // Something is verified here, tomorrow: now is before that.
+    // What is verified here now has signatures that began an hour ago.
     let mut lookup = tree.sandbox.sshanchor();
     lookup.args(["lookup", "--resolver", &tree.addr().to_string(), "web1.other.test", "--type", "A"]);
     let proven = at(lookup, "+0");
@@ -232,13 +233,39 @@ fn an_alias_and_a_cut_are_told_of(primary: &Primary) {
 }
 
 #[test]
+fn powerdns_shows_what_is_a_wildcards() {
+    let pdns = PdnsTree::start();
+    let a = key(&pdns.tree.sandbox, "a");
+    run_ok(pdns.util().args(["add-record", "example.test", "*", "A", "60", "127.0.0.9"]));
+    let attempt = || {
+        let mut command = pdns.tree.sandbox.sshanchor();
+        command.args([
+            "publish",
+            "--json",
+            "--name",
+            "new.example.test",
+            "--powerdns",
+            &pdns.url(),
+            "--api-key-file",
+        ]);
+        command.arg(pdns.key_file()).args(["--check-server", &pdns.addr().to_string(), "--host-key"]).arg(&a);
+        run(&mut command, LIMIT)
+    };
+    let refused = attempt();
+    assert_eq!((refused.code, &refused.json()["reason"]), (Some(1), &"wildcard".into()), "{refused:#?}");
+    assert!(records_at(pdns.addr(), "new.example.test").0.is_empty());
+    run_ok(pdns.util().args(["add-record", "example.test", "new", "A", "60", "127.0.0.8"]));
+    let good = attempt();
+    assert_eq!((good.code, &good.json()["zone_signing"]), (Some(0), &"signed".into()), "{good:#?}");
+    assert_eq!(records_at(pdns.addr(), "new.example.test").0, [record(&a)]);
+}
+
+#[test]
 fn what_a_wildcard_makes_up_is_seen_without_signatures_too() {
     let tree = Tree::start();
     let a = key(&tree.sandbox, "a");
     tree.update("zone plain.test\nupdate add *.plain.test 60 A 127.0.0.9\nupdate add x.plain.test 60 TXT x");
-    let attempt = |host: &str| {
-        run(publish(&tree, &["--name", host, "--host-key"]).arg(&a), LIMIT)
-    };
+    let attempt = |host: &str| run(publish(&tree, &["--name", host, "--host-key"]).arg(&a), LIMIT);
     for (host, code) in [("new.plain.test", 1), ("web1.plain.test", 0), ("x.plain.test", 0)] {
         let finished = attempt(host);
         assert_eq!(finished.code, Some(code), "{finished:#?}");

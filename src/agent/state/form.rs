@@ -198,7 +198,10 @@ mod tests {
         assert!(parse(&owner(good)).is_ok());
         for bad in [
             owner(&good.replace("null,\"backend\"", "\"example\",\"backend\"")),
-            owner(&good.replace("\"zone\":null,\"backend\":null,\"server\":null", "\"zone\":\"a..b\",\"backend\":\"x\",\"server\":\"y\"")),
+            owner(&good.replace(
+                "\"zone\":null,\"backend\":null,\"server\":null",
+                "\"zone\":\"a..b\",\"backend\":\"x\",\"server\":\"y\"",
+            )),
             owner(&good.replace("{\"4 2 aa\":null}", "{\"4 2\":null}")),
             owner(&good.replace("{\"4 2 aa\":null}", "{\"4 2 aa\":\"yesterday\"}")),
             owner(&good.replace("{\"4 2 aa\":null}", "{\"4 2 aa\":null,\"4 2 AA\":null}")),

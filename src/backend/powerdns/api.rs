@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use ureq::http::{HeaderValue, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
-use crate::proto::moment;
 use crate::proto::name::Name;
 use crate::proto::plan::{MAX_TTL, Plan, Present};
 use crate::proto::rr::RrType;
@@ -147,15 +146,6 @@ pub struct Standing {
     pub is_cut: bool,
 }
 
-/// What there is to be known of a zone and its server before anything is changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Glance {
-    /// The zone is signed there, if the server says.
-    pub is_signed: Option<bool>,
-    /// The server's clock, in seconds since 1970, if it says (the Date of HTTP).
-    pub date: Option<u64>,
-}
-
 impl Api {
     /// The API at `base` (see [`base()`]), whose server is called `server_id`. `roots` are the certificates, in DER,
     /// that an https API may be certified by.
@@ -239,10 +229,9 @@ impl Api {
         Ok(self.sets(zone, owner, patience)?.iter().any(|set| !set.records.is_empty()))
     }
 
-    /// What there is to be known beforehand of `zone`.
-    pub fn glance(&self, zone: &Name, patience: Duration) -> Result<Glance, ApiError> {
-        let (found, date): (Zone, _) = self.get_dated(&zone_path(zone, zone), zone, patience)?;
-        Ok(Glance { is_signed: found.dnssec, date })
+    /// `zone` is signed there; none where the server does not say.
+    pub fn is_signed(&self, zone: &Name, patience: Duration) -> Result<Option<bool>, ApiError> {
+        Ok(self.zone(zone, zone, patience)?.dnssec)
     }
 
     /// The names of the servers of `zone`.
@@ -287,13 +276,19 @@ impl Api {
     }
 
     fn sets(&self, zone: &Name, owner: &Name, patience: Duration) -> Result<Vec<RrSet>, ApiError> {
-        let found: Zone = self.get(&zone_path(zone, owner), owner, patience)?;
+        let found = self.zone(zone, owner, patience)?;
+        // A server that does not know the filter sends the whole zone.
+        Ok(found.rrsets.into_iter().filter(|set| is_name(&set.name, owner)).collect())
+    }
+
+    fn zone(&self, zone: &Name, owner: &Name, patience: Duration) -> Result<Zone, ApiError> {
+        let path = format!("zones/{}?rrset_name={}", zone_id(zone), quoted(&absolute(owner)));
+        let found: Zone = self.get(&path, owner, patience)?;
         if !is_name(&found.name, zone) {
             let why = format!("it is about zone {:?}", found.name);
             return Err(ApiError::Malformed { base: self.base.clone(), name: owner.clone(), why });
         }
-        // A server that does not know the filter sends the whole zone.
-        Ok(found.rrsets.into_iter().filter(|set| is_name(&set.name, owner)).collect())
+        Ok(found)
     }
 
     fn get<T: serde::de::DeserializeOwned>(
@@ -302,33 +297,19 @@ impl Api {
         name: &Name,
         patience: Duration,
     ) -> Result<T, ApiError> {
-        self.get_dated(path, name, patience).map(|(found, _)| found)
-    }
-
-    /// What is there, and the server's clock.
-    fn get_dated<T: serde::de::DeserializeOwned>(
-        &self,
-        path: &str,
-        name: &Name,
-        patience: Duration,
-    ) -> Result<(T, Option<u64>), ApiError> {
         let mut request = self.agent.get(self.url(path));
         if let Some(key) = &self.key {
             request = request.header("X-API-Key", key);
         }
-        let response = request.config().timeout_global(Some(patience)).build().call();
-        let header = response.as_ref().ok().and_then(|response| response.headers().get("date"));
-        let date = header.and_then(|date| moment::parse_http(date.to_str().ok()?));
-        let (status, text) = self.finish(response)?;
+        let (status, text) = self.finish(request.config().timeout_global(Some(patience)).build().call())?;
         if status != 200 {
             return Err(self.status(status, &text));
         }
-        let found = serde_json::from_slice(&text).map_err(|e| ApiError::Malformed {
+        serde_json::from_slice(&text).map_err(|e| ApiError::Malformed {
             base: self.base.clone(),
             name: name.clone(),
             why: e.to_string(),
-        })?;
-        Ok((found, date))
+        })
     }
 
     fn finish(
@@ -371,11 +352,6 @@ fn zone_id(zone: &Name) -> String {
         true => "=2E".to_owned(),
         false => escaped(&absolute(zone), '=', ".-"),
     }
-}
-
-/// Where the API has the records at `owner`.
-fn zone_path(zone: &Name, owner: &Name) -> String {
-    format!("zones/{}?rrset_name={}", zone_id(zone), quoted(&absolute(owner)))
 }
 
 /// For a part of a URL.

@@ -100,8 +100,11 @@ pub(in crate::cli) async fn goodbyes(
     cx: &Context,
 ) -> Result<Vec<Result<(Primary, Target), Error>>, Error> {
     if cx.publishing.is_empty() {
-        return Err(Error::usage("usage", "orphans are names that [publish] had, and there is no such table")
-            .hint("name the host: --name HOST --server ADDR --key-file FILE"));
+        return Err(Error::usage(
+            "usage",
+            "orphans are names that [publish] had, and there is no such table",
+        )
+        .hint("name the host: --name HOST --server ADDR --key-file FILE"));
     }
     let candidates = match primary.names_a_place() {
         true => vec![primary.clone()],
@@ -114,9 +117,9 @@ pub(in crate::cli) async fn goodbyes(
     }
     let goodbye = |orphan: Orphan| {
         let known = orphan.origin.as_ref().and_then(|origin| {
-            let mut fitting = places.iter().filter(|(kind, label, _)| {
-                *kind == origin.backend.as_str() && *label == origin.server
-            });
+            let mut fitting = places
+                .iter()
+                .filter(|(kind, label, _)| *kind == origin.backend.as_str() && *label == origin.server);
             Some((origin.zone.clone(), fitting.next()?.2.clone()))
         });
         let (zone, mut primary) = known.ok_or_else(|| {
