@@ -38,6 +38,7 @@ mod interop {
     mod publish;
     mod publish_configured;
     mod publish_guard;
+    mod publish_keys;
     mod publish_races;
     mod publish_refusals;
     mod reach;

@@ -41,7 +41,7 @@ impl Keys {
 /// The keys of these files, or those that this machine's sshd offers.
 pub async fn keys(files: &[PathBuf]) -> Result<Keys, Error> {
     if !files.is_empty() {
-        return Ok(Keys { keys: hostkeys::of_files(files)?, warnings: Vec::new() });
+        return Ok(Keys { keys: hostkeys::of_own_files(files)?, warnings: Vec::new() });
     }
     let found = hostkeys::of_this_machine(SSHD_PATIENCE).await?;
     Ok(Keys { warnings: found.skipped.iter().map(ToString::to_string).collect(), keys: found.keys })

@@ -5,6 +5,7 @@ pub(super) mod configured;
 mod place;
 pub(super) mod primary;
 mod published;
+mod shared;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -80,6 +81,7 @@ pub(super) async fn run(mut args: Args, cx: &Context) -> Result<Option<Kind>, Er
     let names: Vec<HostName> = args.name.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
     if let Some(batch) = &args.batch {
         let hosts = read_batch(batch)?;
+        shared::warnings(&hosts).iter().for_each(|warning| cx.out.warn(warning));
         let target = |(name, keys): (HostName, Vec<HostKey>)| {
             Target::host(&name, args.port.port, records(&keys), intent)
         };
@@ -113,7 +115,7 @@ pub(super) fn records(keys: &[HostKey]) -> BTreeSet<Sshfp> {
 /// The keys of these files, or this machine's own.
 pub(super) async fn keys(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>, Error> {
     if !files.is_empty() {
-        return sshfp::of_files(files, cx).await;
+        return sshfp::of_own_files(files, cx).await;
     }
     let found = machine::keys(&[]).await?;
     found.warnings.iter().for_each(|warning| cx.out.warn(warning));
