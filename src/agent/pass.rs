@@ -19,7 +19,6 @@ use crate::backend::{Backend, Capabilities};
 use crate::dns::authority::Authority;
 use crate::dns::resolver::Resolver;
 use crate::error::Error;
-use crate::fan_out::in_order;
 use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
 use crate::proto::plan::{Intent, Plan, Present};
@@ -27,9 +26,6 @@ use crate::proto::publication::Signing;
 use crate::proto::rr::{RrType, Rrsig};
 use crate::proto::sshfp::{self, Sshfp};
 use crate::verifier::{self, Options};
-
-/// How many zones are asked for at a time.
-const WIDTH: usize = 32;
 
 /// One set of records that is to be changed.
 #[derive(Debug, Clone)]
@@ -101,11 +97,7 @@ impl Pass<'_> {
             return Err(Error::usage("notzone", message).hint("leave --zone out, or give the right one"));
         }
         let owners: Vec<Name> = targets.iter().map(|target| target.wish.owner.clone()).collect();
-        let found = in_order(owners, WIDTH, |owner: Name| {
-            let (site, given) = (self.site.clone(), given.cloned());
-            async move { site.zone_of(&owner, given.as_ref()).await }
-        })
-        .await?;
+        let found = self.site.zones_of(&owners, given).await?;
         let mut zones = Zones::default();
         for (target, zone) in targets.into_iter().zip(found) {
             match zone {

@@ -34,6 +34,7 @@ pub mod sshfp;
 pub mod status;
 pub mod template;
 pub mod tidy;
+pub mod transfer;
 pub mod verdict;
 pub mod via;
 pub mod wire;

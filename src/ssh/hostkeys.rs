@@ -370,7 +370,8 @@ fn read_text(path: &Path) -> io::Result<String> {
 
 /// All of `source` as text. More than `limit` octets are an error: a part must not pass for the whole.
 pub fn read_whole(source: impl Read, limit: u64) -> io::Result<String> {
-    let mut octets = Vec::new();
+    // Room for a key beforehand: less would be read in several pieces.
+    let mut octets = Vec::with_capacity(1024);
     source.take(limit.saturating_add(1)).read_to_end(&mut octets)?;
     if octets.len() as u64 > limit {
         let why = format!("it is longer than {limit} octets");
