@@ -32,7 +32,8 @@ fn is_guarded(target: &Target) -> bool {
 }
 
 fn clock_error(error: ClockError) -> Error {
-    Error::failure("clock", &error).hint(error.hint())
+    let hint = error.hint();
+    Error::failure("clock", error).hint(hint)
 }
 
 fn nothing_sent(mut error: Error) -> Error {

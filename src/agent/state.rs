@@ -177,6 +177,7 @@ impl State {
         let mut own = form::own(&before);
         change(&mut own);
         own.retain(|_, records| !records.is_empty());
+<<<<<<< HEAD
         let entry = |owner: &Name, records| self.entry(owner, before.get(owner), records);
         let after: Entries =
             own.iter().map(|(owner, records)| (owner.clone(), entry(owner, records))).collect();
@@ -184,6 +185,20 @@ impl State {
             self.write(&after).map_err(|error| StateError::Io { path: self.folder.join(FILE), error })?;
         }
         Ok(own)
+=======
+        let after: Entries = own
+            .into_iter()
+            .map(|(owner, records)| {
+                let entry = self.entry(&owner, before.get(&owner), records);
+                (owner, entry)
+            })
+            .collect();
+        if after == before {
+            return Ok(form::own(&after));
+        }
+        self.write(&after).map_err(|error| StateError::Io { path: self.folder.join(FILE), error })?;
+        Ok(form::own(&after))
+>>>>>>> bf2ddcd3a60eeed53a306387508e99b9f61810fd
     }
 
     /// What there is now to be known of `owner`.

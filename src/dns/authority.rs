@@ -157,8 +157,7 @@ impl Authority {
         wildcard: &Name,
         rtype: RrType,
     ) -> Result<Option<Name>, AuthorityError> {
-        let udp = Udp::new(self.server);
-        let found = self.ask(&udp, name, rtype).await?;
+        let found = self.ask(&Udp::new(self.server), name, rtype).await?;
         let sets = RrSet::collect(&found.answer);
         let Some(set) = sets.into_iter().find(|set| set.owner() == name) else { return Ok(None) };
         if let Some(of) = set.unexpanded() {
@@ -167,7 +166,7 @@ impl Authority {
         if !set.signatures().is_empty() {
             return Ok(None);
         }
-        let same = RrSet::collect(&self.ask(&udp, wildcard, rtype).await?.answer);
+        let same = RrSet::collect(&self.ask(&Udp::new(self.server), wildcard, rtype).await?.answer);
         let same = same.iter().find(|other| other.owner() == wildcard && other.rtype() == set.rtype());
         Ok(same.filter(|other| other.rdatas().eq(set.rdatas())).map(|_| wildcard.clone()))
     }
