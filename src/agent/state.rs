@@ -177,7 +177,6 @@ impl State {
         let mut own = form::own(&before);
         change(&mut own);
         own.retain(|_, records| !records.is_empty());
-<<<<<<< HEAD
         let entry = |owner: &Name, records| self.entry(owner, before.get(owner), records);
         let after: Entries =
             own.iter().map(|(owner, records)| (owner.clone(), entry(owner, records))).collect();
@@ -185,20 +184,6 @@ impl State {
             self.write(&after).map_err(|error| StateError::Io { path: self.folder.join(FILE), error })?;
         }
         Ok(own)
-=======
-        let after: Entries = own
-            .into_iter()
-            .map(|(owner, records)| {
-                let entry = self.entry(&owner, before.get(&owner), records);
-                (owner, entry)
-            })
-            .collect();
-        if after == before {
-            return Ok(form::own(&after));
-        }
-        self.write(&after).map_err(|error| StateError::Io { path: self.folder.join(FILE), error })?;
-        Ok(form::own(&after))
->>>>>>> bf2ddcd3a60eeed53a306387508e99b9f61810fd
     }
 
     /// What there is now to be known of `owner`.
@@ -359,23 +344,5 @@ mod tests {
             fs::set_permissions(path, fs::Permissions::from_mode(back)).unwrap();
         }
         assert!(state.read().is_ok());
-    }
-
-    #[test]
-    #[ignore = "a measurement"]
-    fn measured() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = State::at(folder.path());
-        let names: Vec<Name> = (0..10_000).map(|at| name(&format!("host{at}.fleet.example.com"))).collect();
-        let noted = state.noting(Noted { owners: names.iter().cloned().collect(), origin: Origin { zone: name("example.com"), backend: "rfc2136".into(), server: "192.0.2.53:53".into() }, configured: false, now: 1_900_000_000 });
-        let all = |own: &mut Own| for n in &names { own.entry(n.clone()).or_default().extend([record(1), record(2), record(3)]) };
-        for what in ["write", "no change"] {
-            let start = std::time::Instant::now();
-            noted.update(all).unwrap();
-            eprintln!("{what}: {:?}", start.elapsed());
-        }
-        let start = std::time::Instant::now();
-        state.read().unwrap();
-        eprintln!("read: {:?}, {} octets", start.elapsed(), fs::metadata(folder.path().join(FILE)).unwrap().len());
     }
 }
