@@ -11,9 +11,11 @@ use crate::ownership::{self, OpenError, Untrusted};
 use crate::proto::policy::{Place, Policies};
 
 mod file;
+pub mod publishing;
 
 pub use file::Mistake;
 use file::{File, Whereabouts};
+use publishing::{Agent, Publishing, Rotate};
 
 /// The system's file.
 const SYSTEM: &str = "/etc/sshanchor/config.toml";
@@ -117,6 +119,12 @@ pub struct Config {
     pub timeout: Sourced<Duration>,
     /// What is asked for besides a proof, by host.
     pub policies: Policies,
+    /// This machine's names, and where their records are kept; of one file alone.
+    pub publishing: Sourced<Vec<Publishing>>,
+    /// The agent's settings.
+    pub agent: Sourced<Agent>,
+    /// How host keys are replaced.
+    pub rotate: Sourced<Rotate>,
 }
 
 /// A file that is there and cannot be used.
@@ -271,6 +279,10 @@ fn merge(typed: &Typed, files: Vec<(PathBuf, File)>, ignored: Vec<Untrusted>) ->
         cache: first(&typed.cache, &files, |file| file.cache.as_ref())
             .unwrap_or_else(|| default(user_cache())),
         timeout: first(&typed.timeout, &files, |file| file.timeout.as_ref()).unwrap_or(default(TIMEOUT)),
+        publishing: first(&None, &files, |file| file.publishing.as_ref()).unwrap_or(default(Vec::new())),
+        agent: first(&None, &files, |file| file.agent.as_ref()).unwrap_or_else(|| default(Agent::default())),
+        rotate: first(&None, &files, |file| file.rotate.as_ref())
+            .unwrap_or_else(|| default(Rotate::default())),
         policies: Policies::new(files.iter().flat_map(|(_, file)| file.rules.clone()).collect()),
         files: files.into_iter().map(|(path, _)| path).collect(),
     }

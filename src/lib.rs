@@ -14,7 +14,7 @@
 //! | [`run`] | programs that are run to their end, bounded |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
 //! | [`doctor`] | gathers what weakens verification on this machine; judged in [`proto::doctor`] |
-//! | [`agent`] | this machine's part in publishing: own records, one reconciliation |
+//! | [`agent`] | this machine's part in publishing: its names and keys, own records, one pass: reconciled, read back, proven |
 //! | [`backend`] | where a plan goes: RFC 2136 updates, the API of PowerDNS, a file that the zone includes, a program |
 //! | [`dns`] | DNS I/O: resolvers, the fetching that proofs ask for, authorities, updates, TSIG |
 //! | [`ssh`] | SSH I/O: host keys on disk, the probe, the relay, sessions, users' keys, ssh's own configuration, a CA's folder |

@@ -1,5 +1,10 @@
 //! This machine's part: which records are its own, and how they get where they belong.
 
+pub mod machine;
+pub mod pass;
+pub mod place;
+pub mod proof;
+pub mod published;
 pub mod readback;
 pub mod reconcile;
 pub mod renewal;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
 use crate::files;
 use crate::ownership::{self, Untrusted};
 use crate::proto::name::Name;
@@ -67,6 +68,27 @@ pub enum StateError {
     /// No folder was given, and this user has none.
     #[error("no folder for the state")]
     NoFolder,
+}
+
+impl From<StateError> for Error {
+    fn from(error: StateError) -> Self {
+        let told = Error::failure("state", format!("state: {error}"));
+        match error {
+            StateError::Io { .. } | StateError::NoFolder => {
+                told.hint("give a folder for the state that this user may write: --state DIR")
+            }
+            StateError::Malformed { path, .. } => told.hint(format!(
+                "it says which records are own: mend {0}, or move it away to begin with this machine's present keys",
+                path.display()
+            )),
+            StateError::Newer { .. } => told.hint("use the sshanchor that wrote it, or one at least as new"),
+            StateError::Untrusted(untrusted) => told.hint(format!(
+                "look whether it was changed, then {}; or give another folder: --state DIR",
+                untrusted.hint()
+            )),
+            StateError::Locked(_) => told.hint("wait until the other run has ended"),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -30,6 +30,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::config::publishing::{Agent, Publishing, Rotate};
 use crate::config::{Cache, Config, Files, Source, Sourced, Typed, load, warning};
 use crate::dns::cache::{self, CacheError};
 use crate::dns::dns_server;
@@ -141,6 +142,12 @@ pub struct Context {
     pub proofs: Option<cache::Cache>,
     /// What is asked for besides a proof, by host.
     pub policies: Policies,
+    /// This machine's names, and where their records are kept.
+    pub publishing: Vec<Publishing>,
+    /// The agent's settings.
+    pub agent: Agent,
+    /// How host keys are replaced.
+    pub rotate: Rotate,
     /// What is wrong with the configuration, and yet no error. Where standard error is the user's these have been
     /// told; `proxy` and `known-hosts` tell them in their own time.
     pub warnings: Vec<String>,
@@ -156,6 +163,9 @@ impl Context {
             timeout: config.timeout.value,
             proofs: None,
             policies: config.policies,
+            publishing: config.publishing.value,
+            agent: config.agent.value,
+            rotate: config.rotate.value,
             warnings: config.ignored.iter().map(warning).collect(),
         };
         if let Cache::Folder(folder) = config.cache.value
@@ -180,14 +190,19 @@ impl Context {
 
     /// The same with the proofs of a bundle.
     pub fn verifier_with(&self, bundle: Option<Arc<Bundle>>) -> Result<Verifier, Error> {
-        Verifier::new(&Options {
+        Verifier::new(&Options { bundle, ..self.options() })
+    }
+
+    /// What lookups and verdicts go by.
+    pub fn options(&self) -> Options {
+        Options {
             resolver: self.resolver.clone(),
             trust_anchor: self.trust_anchor.clone(),
             timeout: self.timeout,
             cache: self.proofs.clone(),
-            bundle,
+            bundle: None,
             policies: self.policies.clone(),
-        })
+        }
     }
 }
 

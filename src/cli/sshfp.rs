@@ -9,7 +9,7 @@ use crate::error::{Error, Kind};
 use crate::output::Report;
 use crate::proto::hostkey::HostKey;
 use crate::proto::sshfp::Sshfp;
-use crate::ssh::hostkeys::{self, HostKeysError};
+use crate::ssh::hostkeys;
 
 /// Print SSHFP records for public key files.
 ///
@@ -78,7 +78,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 fn from_stdin(cx: &Context) -> Result<Vec<HostKey>, Error> {
     let text = hostkeys::read_whole(std::io::stdin(), hostkeys::MAX_FILE)
         .map_err(|e| Error::failure("io", format!("cannot read standard input: {e}")))?;
-    let found = hostkeys::of_text(&text, Path::new("standard input")).map_err(keys_error)?;
+    let found = hostkeys::of_text(&text, Path::new("standard input"))?;
     found.skipped.iter().for_each(|skipped| cx.out.warn(&skipped.to_string()));
     Ok(found.keys)
 }
@@ -88,7 +88,7 @@ pub(super) async fn of_files(files: &[PathBuf], cx: &Context) -> Result<Vec<Host
     let paths = files.to_vec();
     let reading = tokio::task::spawn_blocking(move || hostkeys::of_files(&paths));
     match tokio::time::timeout(cx.timeout, reading).await {
-        Ok(Ok(found)) => found.map_err(keys_error),
+        Ok(Ok(found)) => Ok(found?),
         Ok(Err(e)) => Err(Error::failure("internal", format!("reading did not finish: {e}"))),
         Err(_) => {
             let names: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
@@ -96,28 +96,5 @@ pub(super) async fn of_files(files: &[PathBuf], cx: &Context) -> Result<Vec<Host
                 format!("cannot read {}: nothing came in {} s", names.join(", "), cx.timeout.as_secs_f64());
             Err(Error::failure("host-key-file", why).hint("is it a pipe that nobody writes to?"))
         }
-    }
-}
-
-/// Keys that cannot be had, and what to do about it.
-pub(super) fn keys_error(error: HostKeysError) -> Error {
-    match &error {
-        HostKeysError::Unreadable { error: io, path } => {
-            let told = Error::failure("host-key-file", &error);
-            match io.kind() {
-                std::io::ErrorKind::PermissionDenied => told.hint(format!(
-                    "nothing is done on partial knowledge: make {} readable, or run this as root",
-                    path.display()
-                )),
-                _ => told.hint("give public key files: /etc/ssh/ssh_host_ed25519_key.pub and its like"),
-            }
-        }
-        HostKeysError::Key { .. } => Error::usage("host-key", error),
-        HostKeysError::Empty(_) => Error::usage("host-key", error)
-            .hint("a line is TYPE BASE64 [COMMENT], as in /etc/ssh/ssh_host_ed25519_key.pub"),
-        HostKeysError::NoPublicHalf(path) => Error::failure("host-key-file", &error)
-            .hint(format!("make it: ssh-keygen -y -f {0} > {0}.pub", path.display())),
-        HostKeysError::None => Error::failure("no-host-keys", &error)
-            .hint("make host keys (ssh-keygen -A), or name public key files: --host-key FILE"),
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::publish::primary::{Primary, Run, Target};
-use super::publish::{Port, keys, records};
+use super::publish::primary::{Primary, Run};
+use super::publish::{Port, configured, keys, records};
 use super::{Context, host_name};
-use crate::agent::reconcile::Wish;
+use crate::agent::machine;
 use crate::error::{Error, Kind};
+use crate::proto::name::HostName;
 use crate::proto::plan::Intent;
 
 /// Remove this machine's SSHFP records.
@@ -20,9 +21,9 @@ use crate::proto::plan::Intent;
     after_help = "Example: sshanchor withdraw --name web1.example.com --server 192.0.2.1 --key-file web1.key"
 )]
 pub(super) struct Args {
-    /// The host whose records go
+    /// The host whose records go [default: the names in [publish] of the configuration]
     #[arg(long, value_name = "HOST")]
-    name: String,
+    name: Option<String>,
     #[command(flatten)]
     primary: Primary,
     #[command(flatten)]
@@ -33,15 +34,21 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let name = host_name(&args.name)?;
-    let nothing = Target::host(&name, args.port.port, BTreeSet::new(), Intent::Withdraw)?;
-    let known = args.primary.own()?.contains_key(&nothing.wish.owner);
-    // This machine's keys need not be readable, or be here any more, where the state knows better.
-    let wanted = match known && args.host_keys.is_empty() {
-        true => BTreeSet::new(),
-        false => records(&keys(&args.host_keys, cx).await?),
-    };
-    let target = Target { wish: Wish { wanted, ..nothing.wish }, ..nothing };
-    let run = Run { primary: &args.primary, batch: false, together: false };
-    run.carry_out(vec![target], cx).await
+    let asked: Vec<HostName> = args.name.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
+    let mut kinds = Vec::new();
+    for job in configured::jobs(&args.primary, &asked, cx).await? {
+        let files = if args.host_keys.is_empty() { &job.host_keys } else { &args.host_keys };
+        let port = args.port.port.or(job.port);
+        let own = job.primary.own()?;
+        let mut targets = machine::targets(&job.names, port, &BTreeSet::new(), Intent::Withdraw)?;
+        // This machine's keys need not be readable, or be here any more, where the state knows better.
+        let is_known = targets.iter().all(|target| own.contains_key(&target.wish.owner));
+        if !is_known || !args.host_keys.is_empty() {
+            let wanted = records(&keys(files, cx).await?);
+            targets.iter_mut().for_each(|target| target.wish.wanted.clone_from(&wanted));
+        }
+        let run = Run { primary: &job.primary, batch: false, together: false };
+        kinds.extend(run.carry_out(targets, cx).await?);
+    }
+    Ok(Kind::gravest(kinds))
 }

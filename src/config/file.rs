@@ -10,15 +10,19 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Cache;
+use super::publishing::{Agent, Publishing, Rotate};
 use crate::dns::dns_server;
 use crate::proto::duration;
 use crate::proto::pattern::PatternList;
 use crate::proto::policy::{Place, Rule, Setting, Value};
 
+mod publishing;
+
 /// The version of the format that is read.
 const VERSION: &str = "1";
 /// Keys above the first `[[host]]` table.
-const KEYS: [&str; 6] = ["version", "resolver", "trust_anchor", "cache", "timeout", "host"];
+const KEYS: [&str; 9] =
+    ["version", "resolver", "trust_anchor", "cache", "timeout", "host", "publish", "agent", "rotate"];
 /// Most mistakes that are told of one file.
 const MAX_MISTAKES: usize = 20;
 /// The longest part of a line that is shown, and the longest message, in characters: both hold what the file says.
@@ -35,6 +39,9 @@ pub(super) struct File {
     pub(super) cache: Option<(Cache, usize)>,
     pub(super) timeout: Option<(Duration, usize)>,
     pub(super) rules: Vec<Rule>,
+    pub(super) publishing: Option<(Vec<Publishing>, usize)>,
+    pub(super) agent: Option<(Agent, usize)>,
+    pub(super) rotate: Option<(Rotate, usize)>,
 }
 
 /// Where a file is, for what it says of others.
@@ -149,6 +156,9 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "version" => {}
                 "host" => file.rules = self.rules(value),
+                "publish" => file.publishing = Some((self.publishing(value), line)),
+                "agent" => file.agent = self.agent(value).map(|agent| (agent, line)),
+                "rotate" => file.rotate = self.rotate(value).map(|rotate| (rotate, line)),
                 "resolver" => {
                     let servers = texts(value).and_then(|value| servers(&value));
                     file.resolver = self.right(servers, begin).map(|servers| (servers, line));

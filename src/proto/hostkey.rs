@@ -71,6 +71,16 @@ impl KeyType {
         }
     }
 
+    /// The types that `ssh-keygen -t` calls so: `ecdsa` is three.
+    pub fn family(name: &str) -> Option<&'static [KeyType]> {
+        match name {
+            "rsa" => Some(&[Self::Rsa]),
+            "ecdsa" => Some(&[Self::EcdsaP256, Self::EcdsaP384, Self::EcdsaP521]),
+            "ed25519" => Some(&[Self::Ed25519]),
+            _ => None,
+        }
+    }
+
     fn curve(self) -> Option<(&'static str, usize)> {
         match self {
             Self::EcdsaP256 => Some(("nistp256", 65)),

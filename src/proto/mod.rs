@@ -30,6 +30,7 @@ pub mod rollover;
 pub mod rr;
 pub mod ssh_config;
 pub mod sshfp;
+pub mod status;
 pub mod template;
 pub mod tidy;
 pub mod verdict;

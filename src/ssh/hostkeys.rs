@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::sshd::Sshd;
+use crate::error::Error;
 use crate::proto::hostkey::{HostKey, HostKeyError};
 
 /// Largest file, or standard input, that is read, in octets.
@@ -72,6 +73,31 @@ pub enum HostKeysError {
     /// This machine has no host key that can be published.
     #[error("found no host key of this machine that can be published")]
     None,
+}
+
+/// What to do about keys that cannot be had.
+impl From<HostKeysError> for Error {
+    fn from(error: HostKeysError) -> Self {
+        match &error {
+            HostKeysError::Unreadable { error: io, path } => {
+                let told = Error::failure("host-key-file", &error);
+                match io.kind() {
+                    std::io::ErrorKind::PermissionDenied => told.hint(format!(
+                        "nothing is done on partial knowledge: make {} readable, or run this as root",
+                        path.display()
+                    )),
+                    _ => told.hint("give public key files: /etc/ssh/ssh_host_ed25519_key.pub and its like"),
+                }
+            }
+            HostKeysError::Key { .. } => Error::usage("host-key", error),
+            HostKeysError::Empty(_) => Error::usage("host-key", error)
+                .hint("a line is TYPE BASE64 [COMMENT], as in /etc/ssh/ssh_host_ed25519_key.pub"),
+            HostKeysError::NoPublicHalf(path) => Error::failure("host-key-file", &error)
+                .hint(format!("make it: ssh-keygen -y -f {0} > {0}.pub", path.display())),
+            HostKeysError::None => Error::failure("no-host-keys", &error)
+                .hint("make host keys (ssh-keygen -A), or name public key files: --host-key FILE"),
+        }
+    }
 }
 
 /// The keys of these public key files, in their order, each once. Every one of them has to be good.

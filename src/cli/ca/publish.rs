@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::set::{Which, ca_set, keys_of, note, present, revoked_set, told, zone_of};
+use crate::agent::pass::Target;
 use crate::cli::Context;
-use crate::cli::publish::primary::{Primary, Run, Target};
+use crate::cli::publish::primary::{Primary, Run};
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::KeyState;

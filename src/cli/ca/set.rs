@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::{CaFolder, Key, ca_error};
+use crate::agent::pass::Target;
+use crate::agent::published::Role;
 use crate::agent::reconcile::Wish;
 use crate::backend::site::Site;
 use crate::cli::Context;
-use crate::cli::publish::primary::{Primary, Target, zone};
-use crate::cli::publish::published::Role;
+use crate::cli::publish::primary::{Primary, zone};
 use crate::error::Error;
 use crate::proto::ca_keys;
 use crate::proto::hostkey::HostKey;

@@ -1,19 +1,19 @@
 //! `sshanchor publish`: this machine's SSHFP records, as they should be. What it shares with `withdraw`
 //! lies beside it: the run against a primary, the proof afterwards, the result.
 
+pub(super) mod configured;
 mod place;
 pub(super) mod primary;
-mod proof;
-pub(super) mod published;
-pub(super) mod state;
+mod published;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use self::primary::{Primary, Run, Target};
-use super::sshfp::{self, keys_error};
+use self::primary::{Primary, Run};
+use super::sshfp;
 use super::{Context, host_name};
+use crate::agent::machine;
+use crate::agent::pass::Target;
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
@@ -21,8 +21,6 @@ use crate::proto::plan::{DEFAULT_TTL, Intent, MAX_TTL};
 use crate::proto::sshfp::Sshfp;
 use crate::ssh::hostkeys;
 
-/// How long `sshd -T` may take.
-const SSHD_PATIENCE: Duration = Duration::from_secs(5);
 /// Largest batch file, in octets.
 const MAX_BATCH: u64 = 64 * 1024 * 1024;
 
@@ -41,8 +39,8 @@ const MAX_BATCH: u64 = 64 * 1024 * 1024;
     What is own is kept in the state folder; use one for each view of a zone."
 )]
 pub(super) struct Args {
-    /// The host whose keys these are
-    #[arg(long, value_name = "HOST", required_unless_present = "batch")]
+    /// The host whose keys these are [default: the names in [publish] of the configuration]
+    #[arg(long, value_name = "HOST")]
     name: Option<String>,
     /// Many hosts: a file with a line a host, HOST PUBFILE..., where # begins a comment
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "host_keys"])]
@@ -73,17 +71,28 @@ pub(super) struct Port {
 const _: () = assert!(DEFAULT_TTL == 3600, "the help names the default");
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let hosts = match (&args.name, &args.batch) {
-        (Some(name), _) => vec![(host_name(name)?, keys(&args.host_keys, cx).await?)],
-        (None, Some(batch)) => read_batch(batch)?,
-        (None, None) => return Err(Error::usage("usage", "give --name HOST or --batch FILE")),
-    };
     let intent = Intent::Publish { ttl: args.ttl, prune: args.prune };
-    let target =
-        |(name, keys): (HostName, Vec<HostKey>)| Target::host(&name, args.port.port, records(&keys), intent);
-    let targets = hosts.into_iter().map(target).collect::<Result<_, _>>()?;
-    let run = Run { primary: &args.primary, batch: args.batch.is_some(), together: false };
-    run.carry_out(targets, cx).await
+    let names: Vec<HostName> = args.name.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
+    if let Some(batch) = &args.batch {
+        let hosts = read_batch(batch)?;
+        let target = |(name, keys): (HostName, Vec<HostKey>)| {
+            Target::host(&name, args.port.port, records(&keys), intent)
+        };
+        let targets = hosts.into_iter().map(target).collect::<Result<_, _>>()?;
+        let run = Run { primary: &args.primary, batch: true, together: false };
+        return run.carry_out(targets, cx).await;
+    }
+    let jobs = configured::jobs(&args.primary, &names, cx).await?;
+    let mut kinds = Vec::new();
+    for job in jobs {
+        let files = if args.host_keys.is_empty() { &job.host_keys } else { &args.host_keys };
+        let wanted = records(&keys(files, cx).await?);
+        let intent = Intent::Publish { ttl: args.ttl.or(job.ttl), prune: args.prune || job.exclusive };
+        let targets = machine::targets(&job.names, args.port.port.or(job.port), &wanted, intent)?;
+        let run = Run { primary: &job.primary, batch: false, together: false };
+        kinds.extend(run.carry_out(targets, cx).await?);
+    }
+    Ok(Kind::gravest(kinds))
 }
 
 /// The records of keys.
@@ -96,8 +105,8 @@ pub(super) async fn keys(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>
     if !files.is_empty() {
         return sshfp::of_files(files, cx).await;
     }
-    let found = hostkeys::of_this_machine(SSHD_PATIENCE).await.map_err(keys_error)?;
-    found.skipped.iter().for_each(|skipped| cx.out.warn(&skipped.to_string()));
+    let found = machine::keys(&[]).await?;
+    found.warnings.iter().for_each(|warning| cx.out.warn(warning));
     Ok(found.keys)
 }
 
@@ -123,7 +132,7 @@ pub(super) fn read_batch(path: &Path) -> Result<Vec<(HostName, Vec<HostKey>)>, E
         if !names.insert(name.clone()) {
             return Err(place(Error::usage("batch-file", format!("{host} a second time"))));
         }
-        let keys = hostkeys::of_files(&files).map_err(keys_error).map_err(place)?;
+        let keys = hostkeys::of_files(&files).map_err(Error::from).map_err(place)?;
         hosts.push((name, keys));
     }
     match hosts.is_empty() {

@@ -1,44 +1,40 @@
 //! What `publish`, `withdraw` and `ca` share: where the records go, and the one run against it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::place::{Place, Purpose};
-use super::proof::{self, Proof};
-use super::published::{Published, Role};
-use super::state::state_error;
-use crate::agent::readback::{self, Seen, Server, Status};
-use crate::agent::reconcile::{Outcome, Reconciliation, Wish};
+use super::place::{self, PlaceArgs};
+use super::published;
+use crate::agent::pass::{self, Pass, Target};
+use crate::agent::place::Purpose;
+use crate::agent::proof::Proof;
+use crate::agent::published::Published;
+use crate::agent::readback::{Server, Status};
 use crate::agent::state::{Own, State};
-use crate::backend::rfc2136::explain_read;
+use crate::backend::Capabilities;
 use crate::backend::site::Site;
-use crate::backend::{Backend, Capabilities};
 use crate::cli::Context;
+use crate::config::publishing::{Place, Publishing};
 use crate::dns::authority::Authority;
 use crate::dns::dns_server;
-use crate::dns::resolver::Resolver;
 use crate::error::{Error, Kind};
-use crate::fan_out::in_order;
-use crate::proto::message::Question;
-use crate::proto::name::{HostName, Name};
-use crate::proto::plan::{Intent, Plan, Present};
-use crate::proto::rr::{RrType, Rrsig};
-use crate::proto::sshfp::{self, Sshfp};
+use crate::proto::name::Name;
+use crate::proto::rr::Rrsig;
 
-/// How many zones are asked for at a time.
-const WIDTH: usize = 32;
 /// A batch gets this much longer for every hundred of its hosts: the whole of `--timeout`.
 const HOSTS_A_TIMEOUT: usize = 100;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(in crate::cli) struct Primary {
     #[command(flatten)]
-    place: Box<Place>,
+    place: Box<PlaceArgs>,
+    /// The place that the configuration names, where the command line names none.
+    #[arg(skip)]
+    configured: Option<Place>,
     /// The zone [default: the one that the server names for the host; --zone-file and --exec need it]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub(in crate::cli) zone: Option<Name>,
@@ -60,42 +56,18 @@ pub(in crate::cli) fn zone(text: &str) -> Result<Name, String> {
     Name::from_text(text).map_err(|e| e.to_string())
 }
 
-/// One set of records that is to be changed.
-#[derive(Debug, Clone)]
-pub(in crate::cli) struct Target {
-    /// Whom they are about: a host, or the domain of a CA.
-    pub(in crate::cli) name: Name,
-    pub(in crate::cli) role: Role,
-    pub(in crate::cli) wish: Wish,
-}
-
-impl Target {
-    /// The keys of a host, on every port or on this one alone.
-    pub(in crate::cli) fn host(
-        name: &HostName,
-        port: Option<u16>,
-        wanted: BTreeSet<Sshfp>,
-        intent: Intent,
-    ) -> Result<Self, Error> {
-        let owner =
-            sshfp::owner(name, port).map_err(|e| Error::usage("host-name", format!("{name}: {e}")))?;
-        let wish = Wish { owner, wanted, intent };
-        Ok(Target { name: name.name().clone(), role: Role::Host, wish })
-    }
-}
-
 impl Primary {
     pub(in crate::cli) fn state(&self) -> Result<State, Error> {
         let folder = match &self.state {
             Some(folder) => folder.clone(),
-            None => State::default_folder().map_err(state_error)?,
+            None => State::default_folder()?,
         };
         Ok(State::at(folder))
     }
 
     /// What this machine has published.
     pub(in crate::cli) fn own(&self) -> Result<Own, Error> {
-        self.state()?.read().map_err(state_error)
+        Ok(self.state()?.read()?)
     }
 
     pub(in crate::cli) fn is_dry_run(&self) -> bool {
@@ -106,17 +78,46 @@ impl Primary {
         self.dry_run || self.check
     }
 
+    /// The command line names a place.
+    pub(in crate::cli) fn names_a_place(&self) -> bool {
+        self.place.place().is_some()
+    }
+
+    /// With what the configuration says, where the command line says nothing.
+    pub(in crate::cli) fn or(&self, configured: &Publishing) -> Self {
+        let mut primary = self.clone();
+        primary.configured = Some(configured.place.clone());
+        primary.zone = primary.zone.or_else(|| configured.zone.clone());
+        if primary.check_servers.is_empty() {
+            primary.check_servers.clone_from(&configured.check_servers);
+        }
+        primary
+    }
+
+    fn place(&self) -> Result<Place, Error> {
+        self.place.place().or_else(|| self.configured.clone()).ok_or_else(|| {
+            Error::usage("usage", "where are the records kept?").hint(
+                "give --server ADDR --key-file FILE (or --powerdns, --zone-file, --exec), or a [publish] table in the \
+                 configuration",
+            )
+        })
+    }
+
+    fn open(&self, cx: &Context, purpose: Purpose, targets: usize) -> Result<Site, Error> {
+        let (patience, deadline) = limits(cx, targets);
+        let ready = crate::agent::place::open(&self.place()?, purpose, patience, deadline)?;
+        ready.warnings.iter().for_each(|warning| cx.out.warn(warning));
+        Ok(ready.site)
+    }
+
     /// Where the records are kept, for a run over so many sets.
     pub(in crate::cli) fn site(&self, cx: &Context, targets: usize) -> Result<Site, Error> {
-        let purpose = if self.looks_only() { Purpose::Look } else { Purpose::Change };
-        let (patience, deadline) = limits(cx, targets);
-        self.place.site(cx, purpose, patience, deadline)
+        self.open(cx, if self.looks_only() { Purpose::Look } else { Purpose::Change }, targets)
     }
 
     /// The same to be read beforehand: what is wrong with keys the run itself tells.
     pub(in crate::cli) fn site_to_read(&self, cx: &Context, targets: usize) -> Result<Site, Error> {
-        let (patience, deadline) = limits(cx, targets);
-        self.place.site(cx, Purpose::Read, patience, deadline)
+        self.open(cx, Purpose::Read, targets)
     }
 
     /// The name server, for a command that has to watch it and its secondaries.
@@ -140,40 +141,12 @@ impl Primary {
         zone: &Name,
         cx: &Context,
     ) -> Result<Vec<Server>, Error> {
-        let others = match self.check_servers.is_empty() {
-            true => {
-                let resolver = Resolver::new(cx.resolver.clone()).ok();
-                readback::every_name_server(authority, zone, resolver.as_ref()).await.map_err(explain_read)?
-            }
-            false => self.named_servers(Some(authority.server)),
-        };
-        Ok([Server::from(authority.server)].into_iter().chain(others).collect())
-    }
-
-    fn named_servers(&self, asked: Option<SocketAddr>) -> Vec<Server> {
-        let named = self.check_servers.iter().copied();
-        named.filter(|server| Some(*server) != asked).map(Server::from).collect()
+        pass::every_server(authority, zone, &self.check_servers, &cx.resolver).await
     }
 
     /// The options that lead to the same place, for a command that is suggested.
     pub(in crate::cli) fn place_options(&self) -> String {
-        self.place.options()
-    }
-
-    /// The zone's servers, but for the one that is asked for the records anyway.
-    async fn servers(&self, site: &Site, zone: &Name, cx: &Context) -> Vec<Server> {
-        let asked = site.server();
-        if !self.check_servers.is_empty() {
-            return self.named_servers(asked);
-        }
-        let resolver = Resolver::new(cx.resolver.clone()).ok();
-        let (patience, deadline) = site.limits();
-        let until = deadline.min(Instant::now() + patience);
-        let mut names = site.name_servers(zone).await;
-        if names.is_empty() && asked.is_none() {
-            names = readback::names_by_resolver(zone, resolver.as_ref(), until).await;
-        }
-        readback::name_servers(names, asked, resolver.as_ref(), until).await
+        self.place().map_or_else(|_| "--server ADDR --key-file FILE".to_owned(), |p| place::options(&p))
     }
 
     /// The signatures over the SSHFP records at `owner`, as a name server of the zone shows them; none if nobody does.
@@ -184,17 +157,7 @@ impl Primary {
         owner: &Name,
         cx: &Context,
     ) -> Result<Vec<Rrsig>, Error> {
-        if let Site::Rfc2136 { primary, .. } = site {
-            return primary.sshfp_signatures(owner).await.map_err(explain_read);
-        }
-        let (patience, deadline) = site.limits();
-        for server in self.servers(site, zone, cx).await.iter().flat_map(|server| &server.addresses) {
-            let authority = Authority { server: *server, patience, deadline };
-            if let Ok(found) = authority.sshfp_signatures(owner).await {
-                return Ok(found);
-            }
-        }
-        Ok(Vec::new())
+        pass::signatures(site, zone, owner, &self.check_servers, &cx.resolver).await
     }
 }
 
@@ -222,112 +185,51 @@ impl Run<'_> {
         targets: Vec<Target>,
         cx: &Context,
     ) -> Result<Option<Kind>, Error> {
-        let state = self.primary.state()?;
-        let site = self.primary.site(cx, targets.len())?;
+        let options = cx.options();
+        let pass = Pass {
+            state: self.primary.state()?,
+            site: self.primary.site(cx, targets.len())?,
+            zone: self.primary.zone.clone(),
+            check_servers: &self.primary.check_servers,
+            looks_only: self.primary.looks_only(),
+            together: self.together,
+            options: &options,
+            prove_by_system: false,
+        };
+        let zones = pass.zones(targets).await.map_err(nothing_sent)?;
         let mut kinds = Vec::new();
-        let zones = self.by_zone(&site, targets, cx, &mut kinds).await?;
-        if self.together && zones.len() > 1 {
-            let zones: Vec<String> = zones.keys().map(Name::to_string).collect();
-            let message = format!("the sets lie in several zones: {}", zones.join(", "));
-            return Err(nothing_sent(Error::usage("notzone", message)));
-        }
-        for (zone, part) in zones {
-            let folder = state.folder().display();
-            let backend = Arc::new(site.open(&zone).await.map_err(nothing_sent)?);
-            cx.out.detail(&format!(
-                "zone {zone} at {}, {} sets, state in {folder}; {}",
-                site.label(),
-                part.len(),
-                capabilities(&backend.capabilities())
-            ));
-            let wishes: Vec<Wish> = part.iter().map(|target| target.wish.clone()).collect();
-            let run = Reconciliation { backend, state: state.clone(), together: self.together };
-            let outcomes = match self.primary.looks_only() {
-                true => run.plan(&wishes).await,
-                false => run.run(&wishes).await,
+        for lost in zones.lost {
+            match lost.error {
+                Some(error) if !self.batch => return Err(nothing_sent(error)),
+                _ => kinds.extend(lost.error.as_ref().map(|error| error.kind)),
             }
-            .map_err(state_error)?;
-            kinds.extend(self.report(&site, &zone, &part, outcomes, cx).await?);
+            published::print(&lost, &cx.out)?;
+        }
+        if self.together && zones.found.len() > 1 {
+            let zones: Vec<String> = zones.found.keys().map(Name::to_string).collect();
+            let message = format!("the sets lie in several zones: {}", zones.join(", "));
+            let error = Error::usage("notzone", message);
+            return Err(nothing_sent(error.hint("leave --zone out, or give the right one")));
+        }
+        for (zone, part) in zones.found {
+            let can = pass.capabilities(&zone).await.map_err(nothing_sent)?;
+            cx.out.detail(&format!(
+                "zone {zone} at {}, {} sets, state in {}; {}",
+                pass.site.label(),
+                part.len(),
+                pass.state.folder().display(),
+                capabilities(&can)
+            ));
+            let results = pass.run(&zone, &part).await?;
+            kinds.extend(self.report(&part, results, cx)?);
         }
         Ok(Kind::gravest(kinds))
     }
 
-    /// The sets by the zone that holds them. In a batch one without a zone is told of and left out.
-    async fn by_zone(
-        &self,
-        site: &Site,
-        targets: Vec<Target>,
-        cx: &Context,
-        kinds: &mut Vec<Kind>,
-    ) -> Result<BTreeMap<Name, Vec<Target>>, Error> {
-        let given = self.primary.zone.as_ref();
-        let outside = |zone| targets.iter().find(|target| !target.wish.owner.is_at_or_below(zone));
-        if let Some((target, zone)) = given.and_then(|zone| Some((outside(zone)?, zone))) {
-            return Err(not_in_zone(format!("{} does not lie in zone {zone}", target.name)));
-        }
-        let mut zones: BTreeMap<Name, Vec<Target>> = BTreeMap::new();
-        let owners: Vec<Name> = targets.iter().map(|target| target.wish.owner.clone()).collect();
-        let found = in_order(owners, WIDTH, |owner: Name| {
-            let (site, given) = (site.clone(), given.cloned());
-            async move { site.zone_of(&owner, given.as_ref()).await }
-        })
-        .await?;
-        for (target, zone) in targets.into_iter().zip(found) {
-            match zone {
-                Ok(zone) => zones.entry(zone).or_default().push(target),
-                Err(error) if self.batch => {
-                    kinds.push(error.kind);
-                    let Target { name, wish, .. } = target;
-                    Published::failed(&name, &wish.owner, site, error).print(&cx.out)?;
-                }
-                Err(error) => return Err(nothing_sent(error)),
-            }
-        }
-        Ok(zones)
-    }
-
-    async fn report(
-        &self,
-        site: &Site,
-        zone: &Name,
-        targets: &[Target],
-        outcomes: Vec<Outcome>,
-        cx: &Context,
-    ) -> Result<Vec<Kind>, Error> {
-        let looks_only = self.primary.looks_only();
-        let is_done = |outcome: &Outcome| outcome.error.is_none() && !looks_only;
-        // What was withdrawn is not waited for: its absence is no matter of proof.
-        let is_proven = |target: &Target, outcome: &Outcome| {
-            is_done(outcome) && !matches!(target.wish.intent, Intent::Withdraw)
-        };
-        let done: Vec<&Plan> =
-            outcomes.iter().filter(|o| is_done(o)).filter_map(|outcome| outcome.plan.as_ref()).collect();
-        let to_prove: Vec<&Plan> = (targets.iter().zip(&outcomes))
-            .filter(|(target, outcome)| is_proven(target, outcome))
-            .filter_map(|(_, outcome)| outcome.plan.as_ref())
-            .collect();
-        // What this user's cache says of them is old news.
-        if let Some(cache) = &cx.proofs {
-            done.iter().for_each(|plan| cache.forget(&Question::new(plan.owner.clone(), RrType::SSHFP)));
-        }
-        let expected: Vec<_> = done.iter().map(|p| (p.owner.clone(), p.present.clone())).collect();
-        let (mut seen, mut proofs) = (Vec::new(), Vec::new());
-        if !done.is_empty() {
-            let proving = proof::prove(&to_prove, site.limits().1, cx);
-            (seen, proofs) = tokio::join!(self.seen(site, zone, &expected, cx), proving);
-        }
-        let (mut seen, mut proofs) = (seen.into_iter(), proofs.into_iter());
+    fn report(&self, targets: &[Target], results: Vec<Published>, cx: &Context) -> Result<Vec<Kind>, Error> {
         let (mut kinds, mut advice) = (Vec::new(), None);
         let mut pending: BTreeMap<String, Vec<(String, Option<String>)>> = BTreeMap::new();
-        for (target, outcome) in targets.iter().zip(outcomes) {
-            let (done, proven) = (is_done(&outcome), is_proven(target, &outcome));
-            let mut published = Published::new(&target.name, zone, site, outcome, looks_only);
-            if done {
-                published.read_back = seen.next().unwrap_or_default();
-            }
-            if proven {
-                published.proof = proofs.next().flatten();
-            }
+        for (target, mut published) in targets.iter().zip(results) {
             published.warnings(target).iter().for_each(|warning| cx.out.warn(warning));
             // One update fails once: of several sets the same advice is given once.
             if let Some(error) = published.error.as_mut().filter(|_| !cx.out.json) {
@@ -336,7 +238,7 @@ impl Run<'_> {
                     false => advice = error.hint.clone(),
                 }
             }
-            published.print(&cx.out)?;
+            published::print(&published, &cx.out)?;
             for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
                 pending
                     .entry(seen.server.clone())
@@ -363,21 +265,6 @@ impl Run<'_> {
         }
         Ok(kinds)
     }
-
-    /// What the place of the records, which has been looked at already, and the zone's servers show.
-    async fn seen(
-        &self,
-        site: &Site,
-        zone: &Name,
-        expected: &[(Name, Present)],
-        cx: &Context,
-    ) -> Vec<Vec<Seen>> {
-        let servers = self.primary.servers(site, zone, cx).await;
-        let (patience, deadline) = site.limits();
-        let mut seen = readback::read_back(&servers, expected, patience, deadline).await;
-        seen.iter_mut().for_each(|seen| seen.insert(0, Seen::current(site.label())));
-        seen
-    }
 }
 
 /// What a backend can do, in words.
@@ -388,10 +275,6 @@ fn capabilities(can: &Capabilities) -> String {
         "no compare and swap: read, change, read again"
     };
     format!("{swap}; TTL {} to {}; pace {} ms", can.min_ttl, can.max_ttl, can.pace.as_millis())
-}
-
-fn not_in_zone(message: String) -> Error {
-    Error::usage("notzone", message).hint("leave --zone out, or give the right one")
 }
 
 fn nothing_sent(mut error: Error) -> Error {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::beside;
 use crate::agent::renewal::MAX_FILE;
-use crate::cli::sshfp::keys_error;
 use crate::error::{Error, Kind};
 use crate::ownership;
 use crate::proto::certificate::Certificate;
@@ -134,7 +133,7 @@ impl Target {
             Error::failure("locked", format!("another run renews the certificate of {}", path.display()))
                 .hint("wait until it has ended")
         })?;
-        let keys = hostkeys::of_files(std::slice::from_ref(path)).map_err(keys_error)?;
+        let keys = hostkeys::of_files(std::slice::from_ref(path))?;
         match <[HostKey; 1]>::try_from(keys) {
             Ok([key]) => Ok((key, Lock { _held: file })),
             Err(_) => Err(Error::usage("host-key", format!("{} holds more than one key", path.display()))),

@@ -4,10 +4,11 @@ use serde_json::{Map, json};
 
 use super::Run;
 use super::situation::{Situation, signatures};
+use crate::agent::pass::Target;
 use crate::cli::ca::ca_error;
 use crate::cli::ca::publish::put;
 use crate::cli::ca::set::{ca_set, revoked_set, zone_of};
-use crate::cli::publish::primary::{self, Target};
+use crate::cli::publish::primary;
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::journal::{Entry, Event};

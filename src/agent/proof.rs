@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::cli::Context;
 use crate::fan_out::in_order;
 use crate::proto::denial::Status;
 use crate::proto::message::Question;
@@ -15,7 +14,7 @@ use crate::proto::plan::Plan;
 use crate::proto::rr::RrType;
 use crate::proto::sshfp::Sshfp;
 use crate::proto::verdict::status_code;
-use crate::verifier::Verifier;
+use crate::verifier::{Options, Verifier};
 
 /// How many owners are proven at a time.
 const WIDTH: usize = 32;
@@ -24,37 +23,37 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Whether clients that ask this resolver can prove the records.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Proof {
-    status: Status,
-    reason: Option<&'static str>,
-    message: Option<String>,
+pub struct Proof {
+    /// What became of it.
+    pub status: Status,
+    /// Why it is not as it should be: a stable word.
+    pub reason: Option<&'static str>,
+    /// The same for people.
+    pub message: Option<String>,
 }
 
 impl Proof {
     /// They can.
-    pub(super) fn is_secure(&self) -> bool {
+    pub fn is_secure(&self) -> bool {
         self.status == Status::Secure && self.reason.is_none()
     }
 
     /// They cannot, and it is not for want of time: old records in a cache, or no answer, are passing.
-    pub(super) fn speaks_against(&self) -> bool {
+    pub fn speaks_against(&self) -> bool {
         let passing =
             matches!(self.status, Status::Secure | Status::Absent) || self.reason == Some("no-answer");
         !passing
     }
 
     /// Why they cannot.
-    pub(super) fn message(&self) -> &str {
+    pub fn message(&self) -> &str {
         self.message.as_deref().unwrap_or("no reason is known")
     }
 }
 
 /// Proves what each plan left behind, again and again until it is there or `deadline` comes; in the order
-/// of `plans`. None where no resolver was given: the system's may hold old records for hours.
-pub(super) async fn prove(plans: &[&Plan], deadline: Instant, cx: &Context) -> Vec<Option<Proof>> {
-    if cx.resolver.is_empty() {
-        return plans.iter().map(|_| None).collect();
-    }
+/// of `plans`.
+pub async fn prove(plans: &[&Plan], deadline: Instant, options: &Options) -> Vec<Option<Proof>> {
     let wanted: Vec<(Name, BTreeSet<Sshfp>)> = plans.iter().map(|p| (p.owner.clone(), p.outcome())).collect();
     let mut proofs: Vec<Option<Proof>> = plans.iter().map(|_| None).collect();
     loop {
@@ -62,7 +61,7 @@ pub(super) async fn prove(plans: &[&Plan], deadline: Instant, cx: &Context) -> V
             .filter(|at| proofs.get(*at).is_some_and(|p| p.as_ref().is_none_or(may_come)))
             .collect();
         // A new verifier each time: one of them fetches a name once.
-        let Ok(verifier) = cx.verifier() else { return proofs };
+        let Ok(verifier) = Verifier::new(options) else { return proofs };
         let questions: Vec<_> = open.iter().filter_map(|at| wanted.get(*at).cloned()).collect();
         let found = in_order(questions, WIDTH, |(owner, records)| {
             let verifier = verifier.clone();

@@ -1,0 +1,162 @@
+//! What became of one set of records: of a host, of a CA, of what is revoked.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::pass::Target;
+use super::proof::Proof;
+use super::readback::Seen;
+use super::reconcile::Outcome;
+use crate::backend::site::Site;
+use crate::error::Error;
+use crate::proto::name::Name;
+use crate::proto::plan::{Intent, texts};
+use crate::proto::sshfp::{self, Sshfp};
+
+/// What a set of records is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A host's keys.
+    Host,
+    /// The keys of the CAs that vouch for hosts.
+    Ca,
+    /// Keys that nobody is to accept any more.
+    Revoked,
+}
+
+/// What became of one set.
+#[derive(Debug, Serialize)]
+pub struct Published {
+    /// The host, or the domain of the CA.
+    pub name: String,
+    /// Where its records stand.
+    pub owner: String,
+    /// The zone, if it is known.
+    pub zone: Option<String>,
+    /// The kind of place that holds the records.
+    pub backend: &'static str,
+    /// Its address, file or program.
+    pub server: String,
+    /// The records were changed.
+    pub changed: bool,
+    /// There is something to change; with --dry-run and --check the lists say what.
+    pub pending: bool,
+    /// Records that were added, or would be.
+    #[serde(serialize_with = "texts")]
+    pub added: BTreeSet<Sshfp>,
+    /// Records that were removed, or would be.
+    #[serde(serialize_with = "texts")]
+    pub removed: BTreeSet<Sshfp>,
+    /// Own records that stay.
+    #[serde(serialize_with = "texts")]
+    pub kept: BTreeSet<Sshfp>,
+    /// Somebody else's records.
+    #[serde(serialize_with = "texts")]
+    pub foreign: BTreeSet<Sshfp>,
+    /// The TTL of the set, in seconds.
+    pub ttl: Option<u32>,
+    /// The TTL that is there before the change.
+    #[serde(skip)]
+    pub ttl_before: Option<u32>,
+    /// What each server shows.
+    pub read_back: Vec<Seen>,
+    /// Whether it can be proven, if that was tried.
+    pub proof: Option<Proof>,
+    /// Why it is not as it should be.
+    #[serde(flatten, serialize_with = "failure")]
+    pub error: Option<Error>,
+}
+
+/// The fields of [`Output::error`], null where all is well.
+fn failure<S: serde::Serializer>(error: &Option<Error>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Failure<'a> {
+        error: Option<&'a str>,
+        reason: Option<&'a str>,
+        hint: Option<&'a str>,
+    }
+    let hint = error.as_ref().and_then(|e| e.hint.as_deref());
+    let (error, reason) = (error.as_ref().map(|e| e.message.as_str()), error.as_ref().map(|e| e.reason));
+    Failure { error, reason, hint }.serialize(serializer)
+}
+
+impl Published {
+    /// What became of the records of `name`. `looks_only`: nothing was meant to change.
+    pub fn new(name: &Name, zone: &Name, site: &Site, outcome: Outcome, looks_only: bool) -> Self {
+        let Outcome { owner, plan, mut added, mut removed, changed, error } = outcome;
+        let pending = plan.as_ref().is_some_and(|plan| !plan.is_empty());
+        let (mut kept, mut foreign, mut ttl, mut ttl_before) = (BTreeSet::new(), BTreeSet::new(), None, None);
+        if let Some(plan) = plan {
+            if looks_only {
+                (added, removed) = (plan.add, plan.remove);
+            }
+            kept = plan.keep.difference(&added).cloned().collect();
+            foreign = plan.foreign;
+            ttl_before = plan.present.ttl;
+            let stays = !kept.is_empty() || !foreign.is_empty() || !added.is_empty();
+            ttl = stays.then_some(plan.ttl);
+        }
+        Published {
+            name: name.to_string(),
+            owner: owner.to_string(),
+            zone: Some(zone.to_string()),
+            backend: site.kind(),
+            server: site.label(),
+            changed,
+            pending,
+            added,
+            removed,
+            kept,
+            foreign,
+            ttl,
+            ttl_before,
+            read_back: Vec::new(),
+            proof: None,
+            error,
+        }
+    }
+
+    /// A host for which not even the zone is known.
+    pub fn failed(name: &Name, owner: &Name, site: &Site, error: Error) -> Self {
+        let outcome = Outcome { error: Some(error), ..Outcome::open(owner) };
+        Published { zone: None, ..Published::new(name, &Name::root(), site, outcome, false) }
+    }
+
+    /// What there is to be said aloud.
+    pub fn warnings(&self, target: &Target) -> Vec<String> {
+        let (owner, mut warnings) = (&self.owner, Vec::new());
+        let stay = match target.wish.intent {
+            Intent::Publish { .. } | Intent::Add { .. } => "they stay, unless --prune is given",
+            Intent::Withdraw | Intent::Remove { .. } => "they stay",
+        };
+        let records = || self.foreign.iter().map(Sshfp::to_string).collect::<Vec<_>>().join(", ");
+        let has_foreign = !self.foreign.is_empty();
+        match target.role {
+            Role::Host if has_foreign => {
+                warnings.push(format!("{owner} has records that are not this machine's ({stay}): {}", records()));
+            }
+            Role::Ca if has_foreign => warnings.push(format!(
+                "{owner} has CA keys that were not published from here ({stay}): somebody else's CA vouches for the hosts \
+                 of {}: {}",
+                self.name,
+                records()
+            )),
+            // Whoever revokes a key may: it only ever takes accepts away.
+            _ => {}
+        }
+        if self.foreign.iter().any(|record| record.fingerprint_type() == sshfp::SHA1) {
+            let nothing = if target.role == Role::Revoked { "revoke" } else { "prove" };
+            warnings.push(format!("{owner} has SHA-1 records, which {nothing} nothing"));
+        }
+        if let Some(proof) = self.proof.as_ref().filter(|proof| !proof.is_secure()) {
+            let what = if proof.speaks_against() {
+                "published, but clients cannot prove"
+            } else {
+                "pending: clients cannot yet prove"
+            };
+            warnings.push(format!("{what} {owner}: {}", proof.message()));
+        }
+        warnings
+    }
+}
