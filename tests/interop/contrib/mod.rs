@@ -1,7 +1,10 @@
 //! What people copy from contrib/ to run sshanchor on a host, tried with what it is for.
 
+mod boot;
+mod credentials;
 mod grants;
 mod powerdns;
+mod units;
 
 use std::path::{Path, PathBuf};
 
