@@ -1,5 +1,6 @@
 //! What people copy from contrib/ to run sshanchor on a host, tried with what it is for.
 
+mod ansible;
 mod boot;
 mod credentials;
 mod grants;
