@@ -2,6 +2,7 @@
 
 mod ansible;
 mod boot;
+mod cloud_init;
 mod credentials;
 mod grants;
 mod powerdns;
