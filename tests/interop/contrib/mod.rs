@@ -5,6 +5,7 @@ mod boot;
 mod cloud_init;
 mod credentials;
 mod grants;
+mod octodns;
 mod powerdns;
 mod units;
 
