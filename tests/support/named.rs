@@ -120,6 +120,12 @@ controls {{ }};\n"
   {policy}\n}};\n"
             )
             .unwrap();
+        } else if zone.signing == Signing::Unsigned {
+            writeln!(
+                text,
+                "zone \"{name}\" {{ type primary; file \"{stem}.db\"; update-policy {{\n{grants}  }}; }};"
+            )
+            .unwrap();
         } else {
             writeln!(text, "zone \"{name}\" {{ type primary; file \"{stem}.db\"; }};").unwrap();
         }
