@@ -137,7 +137,7 @@ impl Pass<'_> {
             .collect();
         // What this user's cache says of them is old news.
         if let Some(cache) = &self.options.cache {
-            done.iter().for_each(|plan| cache.forget(&Question::new(plan.owner.clone(), RrType::SSHFP)));
+            cache.forget_many(done.iter().map(|plan| Question::new(plan.owner.clone(), RrType::SSHFP)));
         }
         let expected: Vec<_> = done.iter().map(|p| (p.owner.clone(), p.present.clone())).collect();
         let (mut seen, mut proofs) = (Vec::new(), Vec::new());

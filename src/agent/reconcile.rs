@@ -226,15 +226,13 @@ impl<B: Backend> Reconciliation<B> {
         last: bool,
         next: &mut Instant,
     ) -> Vec<usize> {
-        let mut plans: Vec<(usize, Plan)> = outcomes
+        let open: Vec<(usize, Plan)> = outcomes
             .iter()
             .enumerate()
             .filter(|(at, _)| open.get(*at) == Some(&true))
             .filter_map(|(at, o)| Some((at, o.plan.clone()?)))
             .collect();
-        // Neighbours together: a zone with NSEC records has fewer of them to sign.
-        plans.sort_by(|(_, a), (_, b)| a.owner.cmp(&b.owner));
-        let (places, plans): (Vec<usize>, Vec<Plan>) = plans.into_iter().unzip();
+        let (places, plans): (Vec<usize>, Vec<Plan>) = open.into_iter().unzip();
         let plans = Arc::new(plans);
         let mut lost = Vec::new();
         // Parts still to do, the next one last. A part that is refused, or in the last round lost, is
