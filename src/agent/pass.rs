@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::proof;
 use super::published::{Published, Role};
 use super::readback::{self, Seen, Server};
-use super::reconcile::{Outcome, Reconciliation, Wish};
+use super::reconcile::{Outcome, Reconciliation, Watch, Wish};
 use super::state::State;
 use crate::backend::rfc2136::explain_read;
 use crate::backend::site::Site;
@@ -112,12 +112,22 @@ impl Pass<'_> {
 
     /// Brings the sets of one zone to where they are wanted; what became of each, in their order.
     pub async fn run(&self, zone: &Name, targets: &[Target]) -> Result<Vec<Published>, Error> {
+        self.run_watched(zone, targets, &|_| {}).await
+    }
+
+    /// The same; `watch` is told of how many sets more nothing is left to do.
+    pub async fn run_watched(
+        &self,
+        zone: &Name,
+        targets: &[Target],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Published>, Error> {
         let backend = Arc::new(self.site.open(zone).await?);
         let wishes: Vec<Wish> = targets.iter().map(|target| target.wish.clone()).collect();
         let run = Reconciliation { backend, state: self.state.clone(), together: self.together };
         let outcomes = match self.looks_only {
             true => run.plan(&wishes).await,
-            false => run.run(&wishes).await,
+            false => run.run_watched(&wishes, watch).await,
         }?;
         Ok(self.look_again(zone, targets, outcomes).await)
     }
