@@ -9,9 +9,9 @@ use super::pass::Target;
 use crate::config::publishing::Publishing;
 use crate::error::Error;
 use crate::proto::hostkey::HostKey;
-use crate::proto::name::HostName;
+use crate::proto::name::{HostName, Name};
 use crate::proto::plan::Intent;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{self, Sshfp};
 use crate::run::run;
 use crate::ssh::hostkeys;
 
@@ -41,7 +41,7 @@ impl Keys {
 /// The keys of these files, or those that this machine's sshd offers.
 pub async fn keys(files: &[PathBuf]) -> Result<Keys, Error> {
     if !files.is_empty() {
-        return Ok(Keys { keys: hostkeys::of_files(files)?, warnings: Vec::new() });
+        return Ok(Keys { keys: hostkeys::of_own_files(files)?, warnings: Vec::new() });
     }
     let found = hostkeys::of_this_machine(SSHD_PATIENCE).await?;
     Ok(Keys { warnings: found.skipped.iter().map(ToString::to_string).collect(), keys: found.keys })
@@ -53,6 +53,17 @@ pub async fn names(publishing: &Publishing) -> Result<Vec<HostName>, Error> {
         true => Ok(vec![own_name().await?]),
         false => Ok(publishing.names.clone()),
     }
+}
+
+/// The owners of all these tables: where this machine has records by its configuration.
+pub async fn owners(tables: &[Publishing]) -> Result<BTreeSet<Name>, Error> {
+    let mut owners = BTreeSet::new();
+    for table in tables {
+        for name in names(table).await? {
+            owners.extend(sshfp::owner(&name, table.port).ok());
+        }
+    }
+    Ok(owners)
 }
 
 /// This machine's fully qualified name: its host name if that has a dot, else what `hostname -f` makes of it. Nothing

@@ -1,6 +1,8 @@
 //! This machine's part: which records are its own, and how they get where they belong.
 
+pub mod guard;
 pub mod machine;
+pub mod orphans;
 pub mod pass;
 pub mod place;
 pub mod proof;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::proof;
+use super::guard::Guard;
+use super::proof::{self, Proof};
 use super::published::{Published, Role};
 use super::readback::{self, Seen, Server};
 use super::reconcile::{Outcome, Reconciliation, Watch, Wish};
-use super::state::State;
+use super::state::{Noted, Origin, State};
 use crate::backend::rfc2136::explain_read;
 use crate::backend::site::Site;
 use crate::backend::{Backend, Capabilities};
@@ -21,9 +22,10 @@ use crate::error::Error;
 use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
 use crate::proto::plan::{Intent, Plan, Present};
+use crate::proto::publication::Signing;
 use crate::proto::rr::{RrType, Rrsig};
 use crate::proto::sshfp::{self, Sshfp};
-use crate::verifier::Options;
+use crate::verifier::{self, Options};
 
 /// One set of records that is to be changed.
 #[derive(Debug, Clone)]
@@ -79,6 +81,10 @@ pub struct Pass<'a> {
     pub options: &'a Options,
     /// Prove it by the system's resolver too, which may hold old records for hours.
     pub prove_by_system: bool,
+    /// Nothing is published in a zone that clients cannot prove; the system's resolver is asked where none was named.
+    pub require_signed: bool,
+    /// The sets are those that the configuration names: one that it no longer names is an orphan.
+    pub configured: bool,
 }
 
 impl Pass<'_> {
@@ -122,14 +128,45 @@ impl Pass<'_> {
         targets: &[Target],
         watch: &Watch<'_>,
     ) -> Result<Vec<Published>, Error> {
-        let backend = Arc::new(self.site.open(zone).await?);
-        let wishes: Vec<Wish> = targets.iter().map(|target| target.wish.clone()).collect();
-        let run = Reconciliation { backend, state: self.state.clone(), together: self.together };
-        let outcomes = match self.looks_only {
-            true => run.plan(&wishes).await,
-            false => run.run_watched(&wishes, watch).await,
-        }?;
-        Ok(self.look_again(zone, targets, outcomes).await)
+        let Guard { signing, objections } = self.guard(zone, targets).await;
+        let may = |at: usize| objections.get(at).is_none_or(Option::is_none);
+        let allowed: Vec<Target> =
+            targets.iter().enumerate().filter(|(at, _)| may(*at)).map(|(_, target)| target.clone()).collect();
+        let mut done = Vec::new();
+        if !allowed.is_empty() {
+            let backend = Arc::new(self.site.open(zone).await?);
+            let wishes: Vec<Wish> = allowed.iter().map(|target| target.wish.clone()).collect();
+            let state = self.noting(zone, &allowed);
+            let run = Reconciliation { backend, state, together: self.together };
+            let outcomes = match self.looks_only {
+                true => run.plan(&wishes).await,
+                false => run.run_watched(&wishes, watch).await,
+            }?;
+            done = self.look_again(zone, &allowed, outcomes).await;
+        }
+        let mut done = done.into_iter();
+        let results = targets.iter().zip(objections).filter_map(|(target, objection)| {
+            let mut published = match objection {
+                None => done.next()?,
+                error => {
+                    let refused = Outcome { error, ..Outcome::open(&target.wish.owner) };
+                    Published::new(&target.name, zone, &self.site, refused, self.looks_only)
+                }
+            };
+            let is_proven = published.proof.as_ref().is_some_and(Proof::is_secure);
+            published.zone_signing = if is_proven { Some(Signing::Proven) } else { signing };
+            Some(published)
+        });
+        Ok(results.collect())
+    }
+
+    /// The state, in which is noted where these sets are published.
+    fn noting(&self, zone: &Name, targets: &[Target]) -> State {
+        let origin =
+            Origin { zone: zone.clone(), backend: self.site.kind().to_owned(), server: self.site.label() };
+        let published = targets.iter().filter(|target| target.wish.intent.publishes());
+        let owners = published.map(|target| target.wish.owner.clone()).collect();
+        self.state.noting(Noted { owners, origin, configured: self.configured, now: verifier::now() })
     }
 
     /// What every server shows, and what can be proven.

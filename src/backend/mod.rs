@@ -4,6 +4,7 @@ pub mod exec;
 pub mod powerdns;
 pub mod rfc2136;
 pub mod site;
+pub mod wildcard;
 pub mod zonefile;
 
 use std::future::Future;

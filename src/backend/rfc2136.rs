@@ -253,9 +253,10 @@ pub fn explain_read(error: AuthorityError) -> Error {
         AuthorityError::NotAuthoritative { server, name } => told("not-authoritative").hint(format!(
             "{server} answers for others, or hands {name} on to another zone: give the primary of that zone as --server"
         )),
-        AuthorityError::Alias { name, .. } => {
-            told("alias").hint(format!("publish at the name that {name} points to: clients follow the alias"))
-        }
+        AuthorityError::Alias { name, to, .. } => told("alias").hint(match to {
+            Some(to) => format!("publish at {to}, if that is this machine's: clients follow the alias"),
+            None => format!("publish at the name that {name} points to: clients follow the alias"),
+        }),
         AuthorityError::Malformed { .. } => told("malformed-answer").hint("is that a name server?"),
         AuthorityError::NoZone { .. } => told("no-zone").hint("give the zone: --zone ZONE"),
     }

@@ -58,12 +58,14 @@ pub enum AuthorityError {
         name: Name,
     },
     /// An alias stands where records are wanted: nothing can stand beside it (RFC 2136 section 3.4.2.2).
-    #[error("{name} is an alias (CNAME) at {server}: no records can stand beside it")]
+    #[error("{name} is an alias (CNAME{}) at {server}: no records can stand beside it", to.as_ref().map(|to| format!(" to {to}")).unwrap_or_default())]
     Alias {
         /// Who was asked.
         server: SocketAddr,
         /// The alias.
         name: Name,
+        /// Where it leads, if the name itself is the alias.
+        to: Option<Name>,
     },
     /// A reply that makes no sense.
     #[error("{server} sent a malformed answer about {name}")]
@@ -87,6 +89,7 @@ pub enum AuthorityError {
 struct Answer {
     answer: Vec<Record>,
     authority: Vec<Record>,
+    is_nxdomain: bool,
 }
 
 impl Authority {
@@ -113,7 +116,9 @@ impl Authority {
     async fn sshfp_set(&self, udp: &Udp, owner: &Name) -> Result<Option<(RrSet, u32)>, AuthorityError> {
         let found = self.ask(udp, owner, RrType::SSHFP).await?;
         if found.answer.iter().any(|r| matches!(r.rtype, RrType::CNAME | RrType::DNAME)) {
-            return Err(AuthorityError::Alias { server: self.server, name: owner.clone() });
+            let mut own = found.answer.iter().filter(|r| r.rtype == RrType::CNAME && r.owner == *owner);
+            let to = own.next().and_then(|cname| Name::from_wire(&cname.rdata).ok());
+            return Err(AuthorityError::Alias { server: self.server, name: owner.clone(), to });
         }
         let sets = RrSet::collect(&found.answer);
         let is_there = !sets.is_empty();
@@ -128,6 +133,42 @@ impl Authority {
         // The records' own TTL: that of a signature may be another while a server signs anew.
         let ttl = found.answer.iter().filter(|r| r.rtype == RrType::SSHFP).map(|r| r.ttl).min();
         Ok(Some((set, ttl.unwrap_or(0))))
+    }
+
+    /// The signatures over the SOA record of `zone`, none where it is not signed: verified by nobody here.
+    pub async fn soa_signatures(&self, zone: &Name) -> Result<Vec<Rrsig>, AuthorityError> {
+        let found = self.ask(&Udp::new(self.server), zone, RrType::SOA).await?;
+        let sets = RrSet::collect(&found.answer);
+        let soa = sets.iter().find(|set| set.rtype() == RrType::SOA && set.owner() == zone);
+        let none = || AuthorityError::NoZone { server: self.server, name: zone.clone() };
+        Ok(soa.ok_or_else(none)?.signatures().to_vec())
+    }
+
+    /// There is such a name, whatever it holds.
+    pub async fn has_name(&self, name: &Name) -> Result<bool, AuthorityError> {
+        Ok(!self.ask(&Udp::new(self.server), name, RrType::A).await?.is_nxdomain)
+    }
+
+    /// The answer of type `rtype` about `name` that a wildcard makes up: which one, and what it says. Where nothing is
+    /// signed, `wildcard` (one that is there) saying the same of itself has to do.
+    pub async fn expanded(
+        &self,
+        name: &Name,
+        wildcard: &Name,
+        rtype: RrType,
+    ) -> Result<Option<Name>, AuthorityError> {
+        let found = self.ask(&Udp::new(self.server), name, rtype).await?;
+        let sets = RrSet::collect(&found.answer);
+        let Some(set) = sets.into_iter().find(|set| set.owner() == name) else { return Ok(None) };
+        if let Some(of) = set.unexpanded() {
+            return Ok(Some(of.owner().clone()));
+        }
+        if !set.signatures().is_empty() {
+            return Ok(None);
+        }
+        let same = RrSet::collect(&self.ask(&Udp::new(self.server), wildcard, rtype).await?.answer);
+        let same = same.iter().find(|other| other.owner() == wildcard && other.rtype() == set.rtype());
+        Ok(same.filter(|other| other.rdatas().eq(set.rdatas())).map(|_| wildcard.clone()))
     }
 
     /// The zone that holds `owner`, by the SOA record that comes with the answer.
@@ -216,6 +257,7 @@ impl Authority {
             return Err(AuthorityError::NotAuthoritative { server, name: name.clone() });
         }
         let only_in = |records: Vec<Record>| records.into_iter().filter(|r| r.class == CLASS_IN).collect();
-        Ok(Answer { answer: only_in(response.answer), authority: only_in(response.authority) })
+        let is_nxdomain = response.rcode == NXDOMAIN;
+        Ok(Answer { answer: only_in(response.answer), authority: only_in(response.authority), is_nxdomain })
     }
 }

@@ -24,6 +24,7 @@ pub mod pattern;
 pub mod place;
 pub mod plan;
 pub mod policy;
+pub mod publication;
 pub mod renewal;
 pub mod revocation;
 pub mod rollover;

@@ -6,6 +6,7 @@ pub(super) mod configured;
 mod place;
 pub(super) mod primary;
 mod published;
+mod shared;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use self::primary::{Primary, Run};
 use super::sshfp;
 use super::{Context, host_name};
 use crate::agent::machine;
+use crate::agent::orphans::Orphan;
 use crate::agent::pass::Target;
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
@@ -55,6 +57,9 @@ pub(super) struct Args {
     /// Remove records at this name that are not this machine's
     #[arg(long)]
     prune: bool,
+    /// Publish only in a zone that is provably signed, from a trust anchor down: by --resolver, else by the system's
+    #[arg(long)]
+    require_signed: bool,
 }
 
 /// Which of a host's names, for `publish` and `withdraw`.
@@ -67,11 +72,13 @@ pub(super) struct Port {
 
 const _: () = assert!(DEFAULT_TTL == 3600, "the help names the default");
 
-pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+pub(super) async fn run(mut args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    args.primary.require_signed = args.require_signed;
     let intent = Intent::Publish { ttl: args.ttl, prune: args.prune };
     let names: Vec<HostName> = args.name.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
     if let Some(batch) = &args.batch {
         let hosts = batch::read(batch)?;
+        shared::warnings(&hosts).iter().for_each(|warning| cx.out.warn(warning));
         let target = |(name, keys): (HostName, Vec<HostKey>)| {
             Target::host(&name, args.port.port, records(&keys), intent)
         };
@@ -80,6 +87,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         return run.carry_out(targets, cx).await;
     }
     let jobs = configured::jobs(&args.primary, &names, cx).await?;
+    let all_of_the_configuration = names.is_empty() && !args.primary.names_a_place();
     let mut kinds = Vec::new();
     for job in jobs {
         let files = if args.host_keys.is_empty() { &job.host_keys } else { &args.host_keys };
@@ -88,6 +96,10 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         let targets = machine::targets(&job.names, args.port.port.or(job.port), &wanted, intent)?;
         let run = Run { primary: &job.primary, batch: false, together: false };
         kinds.extend(run.carry_out(targets, cx).await?);
+    }
+    if all_of_the_configuration {
+        let lost = configured::lost(&args.primary.state()?, cx).await?;
+        lost.iter().for_each(|orphan| cx.out.warn(&format!("{}: {}", orphan.message(), Orphan::HINT)));
     }
     Ok(Kind::gravest(kinds))
 }
@@ -100,7 +112,7 @@ pub(super) fn records(keys: &[HostKey]) -> BTreeSet<Sshfp> {
 /// The keys of these files, or this machine's own.
 pub(super) async fn keys(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>, Error> {
     if !files.is_empty() {
-        return sshfp::of_files(files, cx).await;
+        return sshfp::of_own_files(files, cx).await;
     }
     let found = machine::keys(&[]).await?;
     found.warnings.iter().for_each(|warning| cx.out.warn(warning));

@@ -37,6 +37,12 @@ pub(in crate::cli) struct Primary {
     /// The place that the configuration names, where the command line names none.
     #[arg(skip)]
     configured: Option<Place>,
+    /// Nothing is published where clients cannot prove it.
+    #[arg(skip)]
+    pub(in crate::cli) require_signed: bool,
+    /// What is published is what the configuration names.
+    #[arg(skip)]
+    pub(super) is_configured: bool,
     /// The zone [default: the one that the server names for the host; --zone-file and --exec need it]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub(in crate::cli) zone: Option<Name>,
@@ -89,6 +95,7 @@ impl Primary {
     pub(in crate::cli) fn or(&self, configured: &Publishing) -> Self {
         let mut primary = self.clone();
         primary.configured = Some(configured.place.clone());
+        primary.require_signed |= configured.require_signed;
         primary.zone = primary.zone.or_else(|| configured.zone.clone());
         if primary.check_servers.is_empty() {
             primary.check_servers.clone_from(&configured.check_servers);
@@ -197,6 +204,8 @@ impl Run<'_> {
             together: self.together,
             options: &options,
             prove_by_system: false,
+            require_signed: self.primary.require_signed,
+            configured: self.primary.is_configured,
         };
         let all = targets.len();
         let progress = Mutex::new(Progress::new("published", if pass.looks_only { 0 } else { all }));
@@ -247,6 +256,7 @@ impl Run<'_> {
         cx: &Context,
     ) -> Result<Vec<Kind>, Error> {
         let (mut kinds, mut advice) = (Vec::new(), None);
+        Published::warning_of_zone(&all).iter().for_each(|warning| cx.out.warn(warning));
         let mut pending: BTreeMap<String, Vec<(String, Option<String>)>> = BTreeMap::new();
         for (target, mut published) in targets.iter().zip(all) {
             published.warnings(target).iter().for_each(|warning| cx.out.warn(warning));
