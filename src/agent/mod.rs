@@ -1,5 +1,7 @@
 //! This machine's part: which records are its own, and how they get where they belong.
 
+pub mod daemon;
+pub mod log;
 pub mod machine;
 pub mod pass;
 pub mod place;
