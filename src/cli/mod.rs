@@ -1,6 +1,7 @@
 //! The command line: one file a command, each from what was typed to what is meant, to a call, to
 //! output. The exit status is decided here and nowhere else.
 
+mod agent;
 mod bundle;
 mod ca;
 mod config;
@@ -103,6 +104,7 @@ enum Command {
     Sshfp(sshfp::Args),
     Publish(publish::Args),
     Withdraw(withdraw::Args),
+    Agent(agent::Args),
     Ca(Box<ca::Args>),
     Verify(verify::Args),
     Exec(exec::Args),
@@ -362,6 +364,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Sshfp(args) => sshfp::run(args, cx).await,
         Command::Publish(args) => publish::run(args, cx).await,
         Command::Withdraw(args) => withdraw::run(args, cx).await,
+        Command::Agent(args) => agent::run(args, cx).await,
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Bundle(args) => bundle::run(args, cx).await,
         Command::Ca(args) => ca::run(*args, cx).await,
