@@ -69,6 +69,11 @@ impl Output {
         write_err(&format!("sshanchor: warning: {}", sanitise(text)));
     }
 
+    /// A line of what goes on, to stderr in either form.
+    pub fn log(&self, mark: &str, text: &str) {
+        write_err(&format!("sshanchor: {mark}{}", sanitise(text)));
+    }
+
     /// A note for people, to stderr; not with `--json`.
     pub fn note(&self, text: &str) {
         if !self.json {
