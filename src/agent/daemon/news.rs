@@ -116,7 +116,7 @@ pub fn tell(log: &dyn Sink, done: Option<&Done>, before: Option<&Owner>, now: &O
         let (added, removed) = (&done.published.added, &done.published.removed);
         if done.published.changed {
             let (added, removed) = (added.len().to_string(), removed.len().to_string());
-            let message = format!("{name}: {added} records added, {removed} removed");
+            let message = format!("{name} was changed: {added} added, {removed} removed");
             say(Level::Notice, message, &[("added", &added), ("removed", &removed)]);
         }
     }
