@@ -37,6 +37,7 @@ mod interop {
     mod primary;
     mod proxy;
     mod publish;
+    mod publish_configured;
     mod publish_races;
     mod publish_refusals;
     mod reach;

@@ -1,6 +1,7 @@
 //! `sshanchor config show`: each value in force and where it comes from.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -75,7 +76,8 @@ pub(super) fn run(args: Args, typed: &Typed, out: Output) -> Result<Option<Kind>
         Some(host) => for_host(&config, host),
         None => all_rules(&config),
     };
-    globals(&config).iter().chain(&rows).try_for_each(|row| out.result(row))?;
+    let own = own_records(&config);
+    globals(&config).iter().chain(&own).chain(&rows).try_for_each(|row| out.result(row))?;
     Ok(None)
 }
 
@@ -105,6 +107,26 @@ fn globals(config: &Config) -> [Row; 4] {
         Row::new("cache", Some(cache_value), &cache.source),
         Row::new("timeout", Some(Value::Text(seconds)), &timeout.source),
     ]
+}
+
+/// What `[publish]`, `[agent]` and `[rotate]` say, where a file has them; each `[publish]` is a row.
+fn own_records(config: &Config) -> Vec<Row> {
+    let span = |span: Duration| Some(Value::Text(duration::text(span)));
+    let publishing = config.publishing.value.iter().map(|table| {
+        let names: Vec<String> = table.names.iter().map(ToString::to_string).collect();
+        let names = (!names.is_empty()).then_some(Value::List(names));
+        Row { without: "this machine's name", ..Row::new("publish", names, &config.publishing.source) }
+    });
+    let mut rows: Vec<Row> = publishing.collect();
+    if config.agent.source != Source::Default {
+        rows.push(Row::new("agent.interval", span(config.agent.value.interval), &config.agent.source));
+    }
+    if config.rotate.source != Source::Default {
+        let every = config.rotate.value.every.and_then(span);
+        let row = Row::new("rotate.every", every, &config.rotate.source);
+        rows.push(Row { without: "when somebody says so", ..row });
+    }
+    rows
 }
 
 fn for_host(config: &Config, host: &str) -> Vec<Row> {

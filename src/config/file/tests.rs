@@ -151,6 +151,8 @@ fn deep_nesting_is_an_error_and_no_crash() {
     assert!(!mistakes(&tables).is_empty());
 }
 
+mod publishing;
+
 mod properties {
     use super::*;
     use proptest::prelude::*;
