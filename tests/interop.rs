@@ -14,6 +14,7 @@
 mod support;
 
 mod interop {
+    mod agent;
     mod backends;
     mod bundle;
     mod ca;

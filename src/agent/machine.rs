@@ -31,6 +31,17 @@ pub struct Keys {
     pub warnings: Vec<String>,
 }
 
+/// The files that say which keys are in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Key files, and the public halves beside private ones.
+    pub keys: Vec<PathBuf>,
+    /// Certificates, whether they exist or not.
+    pub certificates: Vec<PathBuf>,
+    /// Folders of which any file may count: sshd's configuration.
+    pub folders: Vec<PathBuf>,
+}
+
 impl Keys {
     /// Their records.
     pub fn records(&self) -> BTreeSet<Sshfp> {
@@ -40,11 +51,34 @@ impl Keys {
 
 /// The keys of these files, or those that this machine's sshd offers.
 pub async fn keys(files: &[PathBuf]) -> Result<Keys, Error> {
+    keys_and_sources(files).await.0
+}
+
+/// The same, and the files on which that rests, whether there are keys in them or not.
+pub async fn keys_and_sources(files: &[PathBuf]) -> (Result<Keys, Error>, Sources) {
     if !files.is_empty() {
-        return Ok(Keys { keys: hostkeys::of_files(files)?, warnings: Vec::new() });
+        let keys = hostkeys::of_files(files).map(|keys| Keys { keys, warnings: Vec::new() });
+        // As ssh-keygen(1) names them: key.pub, key-cert.pub.
+        let stem = |path: &PathBuf| path.to_str().and_then(|p| p.strip_suffix(".pub")).map(str::to_owned);
+        let certificates =
+            files.iter().filter_map(stem).map(|stem| format!("{stem}-cert.pub").into()).collect();
+        let sources = Sources { keys: files.to_vec(), certificates, folders: Vec::new() };
+        return (keys.map_err(Error::from), sources);
     }
-    let found = hostkeys::of_this_machine(SSHD_PATIENCE).await?;
-    Ok(Keys { warnings: found.skipped.iter().map(ToString::to_string).collect(), keys: found.keys })
+    let effective = hostkeys::ask_sshd(SSHD_PATIENCE).await;
+    let keys = hostkeys::of_sshd(effective.as_ref()).map_err(Error::from).map(|found| Keys {
+        warnings: found.skipped.iter().map(ToString::to_string).collect(),
+        keys: found.keys,
+    });
+    let folder = PathBuf::from(hostkeys::FOLDER);
+    let mut sources = Sources { folders: vec![folder.join("sshd_config.d"), folder], ..Sources::default() };
+    for path in effective.iter().flat_map(|effective| &effective.host_keys) {
+        let mut public = path.clone().into_os_string();
+        public.push(".pub");
+        sources.keys.extend([path.clone(), public.into()]);
+    }
+    sources.certificates = effective.map(|effective| effective.host_certificates).unwrap_or_default();
+    (keys, sources)
 }
 
 /// The names of a `[publish]` table: those it has, else this machine's own.

@@ -52,9 +52,9 @@ const FOREIGN: Family =
 const DRIFT: Family =
     ("sshanchor_drift", "gauge", "1 while the records are not everywhere as they should be.");
 const VANISHED: Family = (
-    "sshanchor_vanished_total",
-    "counter",
-    "How often own records were gone, though nobody here withdrew them.",
+    "sshanchor_vanished_last_day",
+    "gauge",
+    "How often within a day own records were gone, though nobody here withdrew them.",
 );
 const PROVEN: Family =
     ("sshanchor_proven", "gauge", "1 if the records were proven as clients prove them; absent if not tried.");

@@ -112,7 +112,7 @@ pub struct Owner {
     pub foreign: Vec<String>,
     /// The TTL, in seconds.
     pub ttl: Option<u32>,
-    /// How often own records were gone, though nobody here withdrew them.
+    /// How often within the last day own records were gone, though nobody here withdrew them.
     pub vanished: u32,
     /// What each server shows.
     pub servers: Vec<Server>,

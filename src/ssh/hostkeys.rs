@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::sshd::Sshd;
+use super::sshd::{Effective, Sshd};
 use crate::error::Error;
 use crate::proto::hostkey::{HostKey, HostKeyError};
 
@@ -121,19 +121,27 @@ pub fn of_text(text: &str, source: &Path) -> Result<HostKeys, HostKeysError> {
     Ok(HostKeys { keys, skipped: Vec::new() })
 }
 
+/// Where sshd's configuration lives.
+pub const FOLDER: &str = "/etc/ssh";
+
 /// The keys that this machine's sshd offers: asked of `sshd -T`; where that does not run (it needs
 /// root), read from its configuration below `/etc/ssh`.
 pub async fn of_this_machine(patience: Duration) -> Result<HostKeys, HostKeysError> {
-    match ask_sshd(patience).await {
-        Some(paths) => of_private_paths(&paths),
-        None => of_configuration(Path::new("/etc/ssh")),
+    of_sshd(ask_sshd(patience).await.as_ref())
+}
+
+/// The same, where sshd has been asked already.
+pub fn of_sshd(effective: Option<&Effective>) -> Result<HostKeys, HostKeysError> {
+    match effective {
+        Some(effective) => of_private_paths(&effective.host_keys),
+        None => of_configuration(Path::new(FOLDER)),
     }
 }
 
-/// `sshd -T` prints the configuration in force, host keys among it.
-async fn ask_sshd(patience: Duration) -> Option<Vec<PathBuf>> {
+/// `sshd -T` prints the configuration in force, host keys among it. None where it does not run, or names no keys.
+pub async fn ask_sshd(patience: Duration) -> Option<Effective> {
     let effective = Sshd::find(None).ok()?.effective(patience).await.ok()?;
-    Some(effective.host_keys).filter(|paths| !paths.is_empty())
+    Some(effective).filter(|effective| !effective.host_keys.is_empty())
 }
 
 /// As sshd would find them in `folder`: HostKey lines of sshd_config and what it includes, else

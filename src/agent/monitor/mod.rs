@@ -67,7 +67,7 @@ impl Monitor {
     /// Serves for ever, and follows the settings as they change; `manager` learns what the status comes to.
     pub async fn run(self, view: View, state: Option<PathBuf>, manager: Manager, sink: Arc<dyn Sink>) {
         let View { status, mut settings } = view;
-        let told = follow(status.clone(), settings.clone(), manager, sink.clone());
+        let told = follow(status.clone(), settings.clone(), manager.clone(), sink.clone());
         let served = async {
             let Monitor { mut socket, mut metrics } = self;
             warn_of_the_world(metrics.as_ref(), sink.as_ref());
@@ -92,7 +92,7 @@ impl Monitor {
                 move_to(&now, state.as_deref(), &mut socket, &mut metrics, sink.as_ref()).await;
             }
         };
-        tokio::join!(told, served);
+        tokio::join!(told, served, manager.keep_alive());
     }
 }
 

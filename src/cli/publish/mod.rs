@@ -2,9 +2,9 @@
 //! lies beside it: the run against a primary, the proof afterwards, the result.
 
 pub(super) mod configured;
-mod place;
+pub(super) mod place;
 pub(super) mod primary;
-mod published;
+pub(super) mod published;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -195,6 +195,7 @@ impl Run<'_> {
             together: self.together,
             options: &options,
             prove_by_system: false,
+            waits: true,
         };
         let zones = pass.zones(targets).await.map_err(nothing_sent)?;
         let mut kinds = Vec::new();

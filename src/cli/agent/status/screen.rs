@@ -100,7 +100,7 @@ fn of_owner(owner: &Owner, now: u64) -> Vec<String> {
     }
     if owner.vanished > 0 {
         lines.push(format!(
-            "  own records were gone {} times, though nobody here withdrew them",
+            "  own records were gone {} times within a day, though nobody here withdrew them",
             owner.vanished
         ));
     }
