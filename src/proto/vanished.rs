@@ -35,12 +35,7 @@ pub enum Judgement {
 impl Memory {
     /// A look at the set: of the `wanted` records these are `missing`. What is found gone counts once: it is no longer
     /// among those that stand.
-    pub fn look(
-        &mut self,
-        wanted: &BTreeSet<Sshfp>,
-        missing: &BTreeSet<Sshfp>,
-        now: u64,
-    ) -> Judgement {
+    pub fn look(&mut self, wanted: &BTreeSet<Sshfp>, missing: &BTreeSet<Sshfp>, now: u64) -> Judgement {
         if let Some(then) = &self.given_up {
             // Somebody has put them there, or the keys are others now.
             if *then == *wanted && !missing.is_empty() {

@@ -152,6 +152,11 @@ impl Daemon {
         let now = verifier::now();
         let local = self.local().await;
         let (mut results, mut failed, mut warnings) = (Vec::new(), None, self.settings.warnings.clone());
+        if !self.watch.is_told() {
+            warnings.push(
+                "this system does not tell of files that change: that is found at the next look".to_owned(),
+            );
+        }
         for ((table, names), keys) in self.settings.publishing.iter().zip(local.names).zip(local.keys) {
             let done = match (names, keys) {
                 (Ok(names), Ok(keys)) => {
@@ -197,7 +202,7 @@ impl Daemon {
     /// The watched files without those of the configuration.
     fn keys(&self) -> Files {
         let mut files = self.watch.files().clone();
-        self.settings.files.iter().for_each(|file| drop(files.files.remove(file)));
+        files.files.retain(|file| !self.settings.files.contains(file));
         files
     }
 
@@ -279,7 +284,10 @@ impl Daemon {
         }
         let error = self.not_reloaded.as_ref().or(failed);
         let error = error.map(|error| news::trouble(error, before.error.as_ref(), now));
-        warnings.iter().filter(|w| !before.warnings.contains(w)).for_each(|w| self.say(Level::Warning, w, &[]));
+        warnings
+            .iter()
+            .filter(|w| !before.warnings.contains(w))
+            .for_each(|w| self.say(Level::Warning, w, &[]));
         if let Err(error) = self.store.save(false) {
             self.say(Level::Error, &Error::from(error).message, &[("reason", "state")]);
         }

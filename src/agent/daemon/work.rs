@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use tokio::time::Instant;
 
 use super::Settings;
-use super::watch::Files;
 use super::memory::Store;
+use super::watch::Files;
 use crate::agent::machine::{self, Keys};
 use crate::agent::pass::{self, Pass, Target};
 use crate::agent::place::{self, Purpose};
@@ -126,7 +126,8 @@ pub async fn table(
         match of_zone(&pass, &zone, &part, table, store, now).await {
             Ok(more) => done.extend(more),
             Err(error) => done.extend(part.iter().map(|target| {
-                let published = Published::failed(&target.name, &target.wish.owner, &pass.site, error.clone());
+                let published =
+                    Published::failed(&target.name, &target.wish.owner, &pass.site, error.clone());
                 Done::new(target, published)
             })),
         }
@@ -194,12 +195,7 @@ fn given_up(owner: &str) -> Error {
 
 impl Done {
     fn new(target: &Target, published: Published) -> Self {
-        Done {
-            target: target.clone(),
-            published,
-            judgement: Judgement::Publish,
-            signatures_expire: None,
-        }
+        Done { target: target.clone(), published, judgement: Judgement::Publish, signatures_expire: None }
     }
 }
 
