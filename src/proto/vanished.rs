@@ -62,6 +62,11 @@ impl Memory {
         self.standing.clone_from(records);
     }
 
+    /// How often records of it were found gone within [`WINDOW`] before `now`, in seconds since 1970.
+    pub fn lately(&self, now: u64) -> usize {
+        self.vanished.iter().filter(|then| now.saturating_sub(**then) < WINDOW).count()
+    }
+
     /// What was counted counts no more: somebody has looked into it.
     pub fn begin_anew(&mut self) {
         self.vanished.clear();

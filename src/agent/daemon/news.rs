@@ -81,7 +81,7 @@ pub fn owner(done: &Done, set: &mut Set, now: u64) -> Owner {
         since: set.since.map(Moment),
         foreign: published.foreign.iter().map(Sshfp::to_string).collect(),
         ttl: published.ttl,
-        vanished: u32::try_from(set.memory.vanished.len()).unwrap_or(u32::MAX),
+        vanished: u32::try_from(set.memory.lately(now)).unwrap_or(u32::MAX),
         servers: published.read_back.iter().map(server).collect(),
         proof: proof.map(|p| if p.is_secure() { SECURE } else { p.reason.unwrap_or("unproven") }.to_owned()),
         proof_message: proof.filter(|p| !p.is_secure()).map(|p| Proof::message(p).to_owned()),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -89,6 +90,12 @@ fn certificate(path: &Path) -> Option<Certificate> {
     })
 }
 
+/// How long a pass over so many sets may take.
+pub fn patience(settings: &Settings, sets: usize) -> Duration {
+    let times = u32::try_from(1 + sets / SETS_A_TIMEOUT).unwrap_or(u32::MAX);
+    settings.options.timeout.saturating_mul(times)
+}
+
 /// Does what one `[publish]` table wants; what became of each of its sets, and what is to be said of it.
 pub async fn table(
     table: &Publishing,
@@ -100,9 +107,8 @@ pub async fn table(
 ) -> Result<(Vec<Done>, Vec<String>), Error> {
     let intent = Intent::Publish { ttl: table.ttl, prune: table.exclusive };
     let targets = machine::targets(names, table.port, &keys.records(), intent)?;
-    let times = u32::try_from(1 + targets.len() / SETS_A_TIMEOUT).unwrap_or(u32::MAX);
     let timeout = settings.options.timeout;
-    let deadline = Instant::now() + timeout * times;
+    let deadline = Instant::now() + patience(settings, targets.len());
     let ready = place::open(&table.place, Purpose::Change, timeout / 2, deadline)?;
     let pass = Pass {
         site: ready.site,
