@@ -174,6 +174,11 @@ impl Daemon {
         let now = verifier::now();
         let local = self.local().await;
         let (mut results, mut failed, mut warnings) = (Vec::new(), None, self.settings.warnings.clone());
+        if !self.watch.is_told() {
+            warnings.push(
+                "this system does not tell of files that change: that is found at the next look".to_owned(),
+            );
+        }
         for ((table, names), keys) in self.settings.publishing.iter().zip(local.names).zip(local.keys) {
             let done = match (names, keys) {
                 (Ok(names), Ok(keys)) => {
@@ -219,7 +224,7 @@ impl Daemon {
     /// The watched files without those of the configuration.
     fn keys(&self) -> Files {
         let mut files = self.watch.files().clone();
-        self.settings.files.iter().for_each(|file| drop(files.files.remove(file)));
+        files.files.retain(|file| !self.settings.files.contains(file));
         files
     }
 
