@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Doctor, Group};
+use super::{Doctor, Group, files};
 use crate::agent::machine;
 use crate::agent::monitor::socket;
 use crate::agent::pass;
@@ -16,7 +16,7 @@ use crate::agent::place::{self, Purpose};
 use crate::agent::readback;
 use crate::agent::state::State;
 use crate::backend::site::{AnyBackend, Site};
-use crate::config::publishing::{Agent, Publishing, Rotate};
+use crate::config::publishing::{Agent, Place, Publishing, Rotate};
 use crate::dns::authority::Authority;
 use crate::dns::lookup::Lookups;
 use crate::error::Error;
@@ -106,6 +106,9 @@ impl Doctor {
             Ok(ready) => {
                 let label = ready.site.label();
                 findings.extend(judge::key_files(&label, &Ok(ready.warnings)));
+                if let Some(file) = key_file(&table.place) {
+                    findings.extend(files::changeable(file, "with which key this machine publishes"));
+                }
                 (ready.site, label)
             }
             Err(error) => {
@@ -146,6 +149,15 @@ impl Doctor {
         let deadline = Instant::now() + self.timeout;
         let lookups = Lookups::new(resolver.clone(), anchors.clone(), self.now, deadline);
         Some(lookups.prove(&Question::new(zone.clone(), RrType::SOA)).await)
+    }
+}
+
+/// The file of the key to the place, where one is named.
+fn key_file(place: &Place) -> Option<&Path> {
+    match place {
+        Place::Server { key_file, .. } => key_file.as_deref(),
+        Place::PowerDns { api_key_file, .. } => api_key_file.as_deref(),
+        Place::ZoneFile { .. } | Place::Exec(_) => None,
     }
 }
 

@@ -312,7 +312,9 @@ mod tests {
         }
         let mut reply = response.to_vec().unwrap();
         let is_ours = |id, opcode| is_reply(&reply, id, opcode);
-        assert!(is_ours(update.metadata.id, OpCode::Update) && !is_ours(update.metadata.id ^ 1, OpCode::Update));
+        assert!(
+            is_ours(update.metadata.id, OpCode::Update) && !is_ours(update.metadata.id ^ 1, OpCode::Update)
+        );
         assert!(!is_ours(update.metadata.id, OpCode::Query));
         spoil(&mut reply);
         let asked = Asked { server: server(), zone: &zone(), key: &ours, now: NOW };

@@ -64,7 +64,9 @@ fn failed(check: &'static str, about: impl Display, failure: &Failure, remedy: &
 pub fn host_keys(found: &Tried<(BTreeSet<Sshfp>, Vec<String>)>) -> Vec<Finding> {
     let (records, passed_over) = match found {
         Ok(found) => found,
-        Err(failure) => return vec![failed("host-keys", "host keys", failure, "sshd -T lists the keys in force")],
+        Err(failure) => {
+            return vec![failed("host-keys", "host keys", failure, "sshd -T lists the keys in force")];
+        }
     };
     let mut findings: Vec<Finding> = passed_over
         .iter()
@@ -103,7 +105,9 @@ pub fn key_files(about: &str, opened: &Tried<Vec<String>>) -> Vec<Finding> {
 /// Judges whether the place of the records answers for a zone that holds `owner`.
 pub fn place(about: &str, owner: &Name, zone: &Tried<Name>) -> Finding {
     match zone {
-        Ok(zone) => Finding::ok("publish-place", about, format!("it answers, and holds {owner} in zone {zone}")),
+        Ok(zone) => {
+            Finding::ok("publish-place", about, format!("it answers, and holds {owner} in zone {zone}"))
+        }
         Err(failure) => failed("publish-place", about, failure, "is it up, and is its address right?"),
     }
 }
@@ -120,7 +124,8 @@ pub fn key(about: &str, tried: &Tried<()>) -> Finding {
 pub fn rights(about: &str, owner: &Name, tried: &Tried<()>) -> Finding {
     match tried {
         Ok(()) => {
-            let message = format!("the key may change SSHFP at {owner} (tried with an update that changes nothing)");
+            let message =
+                format!("the key may change SSHFP at {owner} (tried with an update that changes nothing)");
             Finding::ok("publish-rights", about, message)
         }
         Err(failure) => failed("publish-rights", about, failure, "allow the key this name and type there"),
@@ -137,8 +142,7 @@ pub fn rights_untried(about: &str, kind: &str) -> Finding {
 pub fn zone(now: u64, zone: &Name, proof: &Result<Answer, Unproven>) -> Vec<Finding> {
     match proof {
         Ok(answer) => {
-            let mut way: Vec<String> =
-                answer.data().zones().map(|zone| zone.name().to_string()).collect();
+            let mut way: Vec<String> = answer.data().zones().map(|zone| zone.name().to_string()).collect();
             way.reverse();
             let message = format!("signed, and proven from {}", way.join(" -> "));
             vec![Finding::ok("publish-zone", zone, message), chain::ends(now, answer)]
@@ -187,7 +191,8 @@ pub fn records(owner: &Name, wanted: &BTreeSet<Sshfp>, present: &Tried<Present>)
             Finding::ok("publish-records", about, message)
         }
         missing => {
-            let message = format!("{missing} of {} records of this machine's keys are not there{beside}", wanted.len());
+            let message =
+                format!("{missing} of {} records of this machine's keys are not there{beside}", wanted.len());
             Finding::warning("publish-records", about, message)
                 .remedy("sshanchor publish; sshanchor agent keeps them right")
         }
@@ -254,7 +259,10 @@ pub fn times(owner: &Name, times: &Times, signed_for: Option<u64>) -> Vec<Findin
     };
     if times.ttl.max(times.negative_ttl) > LONG_TTL {
         let which = if times.ttl > LONG_TTL { "TTL" } else { "negative TTL of the zone's SOA" };
-        let message = format!("caches keep what they know for {} ({which}): a changed key is seen as late as that", span(waits));
+        let message = format!(
+            "caches keep what they know for {} ({which}): a changed key is seen as late as that",
+            span(waits)
+        );
         let remedy = match which {
             "TTL" => "sshanchor publish --ttl 3600, or ttl = 3600 in [publish]".to_owned(),
             _ => "lower the last number of the zone's SOA record (minimum), to 3600 say".to_owned(),
@@ -273,7 +281,10 @@ pub fn times(owner: &Name, times: &Times, signed_for: Option<u64>) -> Vec<Findin
                 span(every)
             );
             let days = duration::text(std::time::Duration::from_secs(whole.saturating_mul(ROOM)));
-            warn(message, format!("every = \"{days}\" or more in [rotate], a lower TTL, or a shorter announce"));
+            warn(
+                message,
+                format!("every = \"{days}\" or more in [rotate], a lower TTL, or a shorter announce"),
+            );
         }
     }
     if let Some(signed_for) = signed_for.filter(|signed_for| *signed_for < waits.saturating_mul(2)) {
@@ -282,10 +293,14 @@ pub fn times(owner: &Name, times: &Times, signed_for: Option<u64>) -> Vec<Findin
             span(signed_for),
             span(waits)
         );
-        warn(message, "a lower TTL (an eighth of the signatures' time, say), or longer signatures".to_owned());
+        warn(
+            message,
+            "a lower TTL (an eighth of the signatures' time, say), or longer signatures".to_owned(),
+        );
     }
     if findings.is_empty() {
-        let message = format!("a change of keys is everywhere known after {} (TTL {})", span(waits), times.ttl);
+        let message =
+            format!("a change of keys is everywhere known after {} (TTL {})", span(waits), times.ttl);
         findings.push(Finding::ok("publish-ttl", &about, message));
     }
     findings
@@ -295,7 +310,9 @@ pub fn times(owner: &Name, times: &Times, signed_for: Option<u64>) -> Vec<Findin
 pub fn state(folder: &str, read: &Tried<usize>) -> Finding {
     match read {
         Ok(0) => Finding::ok("publish-state", folder, format!("{folder} knows of nothing published yet")),
-        Ok(names) => Finding::ok("publish-state", folder, format!("{folder} knows what is own at {names} names")),
+        Ok(names) => {
+            Finding::ok("publish-state", folder, format!("{folder} knows what is own at {names} names"))
+        }
         Err(failure) => failed("publish-state", folder, failure, "give another folder: --state DIR"),
     }
 }
@@ -304,9 +321,8 @@ pub fn state(folder: &str, read: &Tried<usize>) -> Finding {
 pub fn agent(told: &Tried<(bool, String)>) -> Finding {
     match told {
         Ok((true, sentence)) => Finding::ok("agent", "agent", format!("it runs: {sentence}")),
-        Ok((false, sentence)) => {
-            Finding::warning("agent", "agent", format!("it runs: {sentence}")).remedy("sshanchor agent status")
-        }
+        Ok((false, sentence)) => Finding::warning("agent", "agent", format!("it runs: {sentence}"))
+            .remedy("sshanchor agent status"),
         Err(failure) => {
             let message = format!("{}: when a key changes, nobody publishes it by itself", failure.message);
             let remedy = failure.hint.clone().unwrap_or_else(|| "sshanchor agent".to_owned());
