@@ -1,6 +1,6 @@
 //! `sshanchor rotate` with a real sshd, a real zone, and real clients that connect meanwhile.
 
-mod place;
+pub mod place;
 
 use place::Place;
 
