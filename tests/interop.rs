@@ -45,6 +45,7 @@ mod interop {
     mod recipes;
     mod renew;
     mod resolvers;
+    mod rotate;
     mod sshfp;
     mod statuses;
     mod tidy;

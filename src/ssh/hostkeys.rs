@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::host_key_file::NEXT;
 use super::sshd::{Effective, Sshd};
 use crate::error::Error;
 use crate::proto::hostkey::{HostKey, HostKeyError};
@@ -124,13 +125,8 @@ pub fn of_text(text: &str, source: &Path) -> Result<HostKeys, HostKeysError> {
 /// Where sshd's configuration lives.
 pub const FOLDER: &str = "/etc/ssh";
 
-/// The keys that this machine's sshd offers: asked of `sshd -T`; where that does not run (it needs
-/// root), read from its configuration below `/etc/ssh`.
-pub async fn of_this_machine(patience: Duration) -> Result<HostKeys, HostKeysError> {
-    of_sshd(ask_sshd(patience).await.as_ref())
-}
-
-/// The same, where sshd has been asked already.
+/// The keys that this machine's sshd offers, by what it says of itself ([`ask_sshd`]); where it said nothing (it needs
+/// root), by its configuration below `/etc/ssh`.
 pub fn of_sshd(effective: Option<&Effective>) -> Result<HostKeys, HostKeysError> {
     match effective {
         Some(effective) => of_private_paths(&effective.host_keys),
@@ -138,9 +134,9 @@ pub fn of_sshd(effective: Option<&Effective>) -> Result<HostKeys, HostKeysError>
     }
 }
 
-/// `sshd -T` prints the configuration in force, host keys among it. None where it does not run, or names no keys.
-pub async fn ask_sshd(patience: Duration) -> Option<Effective> {
-    let effective = Sshd::find(None).ok()?.effective(patience).await.ok()?;
+/// `sshd -T` prints the configuration in force, its own or that of `config`, host keys among it. None where it does not run, or names no keys.
+pub async fn ask_sshd(config: Option<&Path>, patience: Duration) -> Option<Effective> {
+    let effective = Sshd::find(config).ok()?.effective(patience).await.ok()?;
     Some(effective).filter(|effective| !effective.host_keys.is_empty())
 }
 
@@ -237,7 +233,7 @@ fn matching_files(pattern: &Path) -> Result<Vec<PathBuf>, HostKeysError> {
 }
 
 /// A name against a pattern in which `*` stands for any characters.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
@@ -249,10 +245,11 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The public halves of private host keys.
-fn of_private_paths(paths: &[PathBuf]) -> Result<HostKeys, HostKeysError> {
+/// The public halves of private host keys. One that is to replace another some day is none yet.
+pub fn of_private_paths(paths: &[PathBuf]) -> Result<HostKeys, HostKeysError> {
     let mut found = HostKeys::default();
-    for path in paths {
+    let is_next = |path: &Path| path.to_string_lossy().ends_with(NEXT);
+    for path in paths.iter().filter(|path| !is_next(path)) {
         match of_private_path(path) {
             Ok(keys) => add(&mut found.keys, keys),
             Err(NotOne::Skip(skipped)) => found.skipped.push(skipped),
