@@ -97,7 +97,7 @@ impl Doctor {
     async fn table(&self, table: &Publishing, settings: &Settings<'_>) -> Group {
         let deadline = Instant::now() + self.timeout;
         let mut findings = Vec::new();
-        let keys = machine::keys(&table.host_keys).await;
+        let keys = machine::keys(&table.host_keys, settings.rotate.sshd_config.as_deref()).await;
         let types = keys.as_ref().map_or(1, |keys| keys.keys.len());
         let keys = keys.map(|keys| (keys.records(), keys.warnings)).map_err(Failure::from);
         findings.extend(judge::host_keys(&keys));
