@@ -15,7 +15,8 @@ use hickory_proto::rr::rdata::tsig::TsigError;
 use hickory_proto::rr::{TSigVerifier, TSigner};
 use tokio::time::Instant;
 
-use self::message::{message, wire_name};
+use self::message::message;
+pub(super) use self::message::wire_name;
 use super::transport::{self, TransportError};
 use super::tsig::Key;
 use crate::proto::name::Name;
@@ -161,7 +162,7 @@ async fn exchange(mut message: Message, asked: Asked<'_>, deadline: Instant) -> 
     judge(&reply, &message.queries, asked, verifier)
 }
 
-fn signer(key: &Key) -> Result<TSigner, UpdateError> {
+pub(super) fn signer(key: &Key) -> Result<TSigner, UpdateError> {
     let name = wire_name(key.name())?;
     TSigner::new(key.secret().to_vec(), key.algorithm().on_the_wire(), name, FUDGE)
         .map_err(|e| UpdateError::Encode(e.to_string()))
