@@ -16,7 +16,7 @@ use std::time::Duration;
 use rustix::process::geteuid;
 
 use super::host_key_file::NEXT;
-use super::sshd::{Sshd, SshdError};
+use super::sshd::{Effective, Sshd, SshdError};
 use crate::error::Error;
 use crate::proto::hostkey::{HostKey, HostKeyError};
 
@@ -171,22 +171,26 @@ pub fn of_text(text: &str, source: &Path) -> Result<HostKeys, HostKeysError> {
     Ok(HostKeys { keys, skipped: Vec::new() })
 }
 
-/// The keys that this machine's sshd offers: asked of `sshd -T`; where that does not run (it needs
-/// root), read from its configuration below `/etc/ssh`.
-pub async fn of_this_machine(patience: Duration) -> Result<HostKeys, HostKeysError> {
-    match ask_sshd(patience).await {
-        Some(paths) => of_private_paths(&paths),
-        None => of_configuration(Path::new("/etc/ssh")),
+/// Where sshd's configuration lives.
+pub const FOLDER: &str = "/etc/ssh";
+
+/// The keys that this machine's sshd offers, by what it says of itself ([`ask_sshd`]); where it said nothing (it needs
+/// root), by its configuration below `/etc/ssh`.
+pub fn of_sshd(effective: Option<&Effective>) -> Result<HostKeys, HostKeysError> {
+    match effective {
+        Some(effective) => of_private_paths(&effective.host_keys),
+        None => of_configuration(Path::new(FOLDER)),
     }
 }
 
-/// `sshd -T` prints the configuration in force, host keys among it.
-async fn ask_sshd(patience: Duration) -> Option<Vec<PathBuf>> {
-    match Sshd::find(None).ok()?.effective(patience).await {
-        Ok(effective) => Some(effective.host_keys).filter(|paths| !paths.is_empty()),
+/// `sshd -T` prints the configuration in force, its own or that of `config`, host keys among it. None where it does not
+/// run, or names no keys.
+pub async fn ask_sshd(config: Option<&Path>, patience: Duration) -> Option<Effective> {
+    match Sshd::find(config).ok()?.effective(patience).await {
+        Ok(effective) => Some(effective).filter(|effective| !effective.host_keys.is_empty()),
         // It can read all that there are, and there are none: another configuration's keys are not this machine's.
         Err(SshdError::Refused { why, .. }) if why.contains(NO_KEYS) && geteuid().is_root() => {
-            Some(Vec::new())
+            Some(Effective::default())
         }
         Err(_) => None,
     }

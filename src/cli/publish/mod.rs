@@ -3,9 +3,9 @@
 
 pub(super) mod batch;
 pub(super) mod configured;
-mod place;
+pub(super) mod place;
 pub(super) mod primary;
-mod published;
+pub(super) mod published;
 mod shared;
 
 use std::collections::BTreeSet;
@@ -119,7 +119,7 @@ pub(super) async fn keys(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>
     if !files.is_empty() {
         return sshfp::of_own_files(files, cx).await;
     }
-    let found = machine::keys(&[]).await?;
+    let found = machine::keys(&[], cx.rotate.sshd_config.as_deref()).await?;
     found.warnings.iter().for_each(|warning| cx.out.warn(warning));
     Ok(found.keys)
 }

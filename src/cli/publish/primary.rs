@@ -215,6 +215,7 @@ impl Run<'_> {
             together: self.together,
             options: &options,
             prove_by_system: false,
+            waits: true,
             require_signed: self.primary.require_signed,
             configured: self.primary.is_configured,
         };

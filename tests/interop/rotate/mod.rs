@@ -5,7 +5,7 @@ mod crashes;
 mod defaults;
 mod failures;
 mod modes;
-mod place;
+pub mod place;
 
 use place::Place;
 
