@@ -44,6 +44,7 @@ mod interop {
     mod recipes;
     mod renew;
     mod resolvers;
+    mod rotate;
     mod sshfp;
     mod statuses;
     mod tidy;

@@ -10,4 +10,5 @@ pub mod published;
 pub mod readback;
 pub mod reconcile;
 pub mod renewal;
+pub mod rotation;
 pub mod state;

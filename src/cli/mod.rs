@@ -15,6 +15,8 @@ mod lookup;
 mod private_file;
 mod proxy;
 mod publish;
+mod rotate;
+mod sshd;
 mod sshfp;
 mod target;
 mod terminal;
@@ -105,6 +107,7 @@ enum Command {
     Publish(publish::Args),
     Withdraw(withdraw::Args),
     Agent(Box<agent::Args>),
+    Rotate(Box<rotate::Args>),
     Ca(Box<ca::Args>),
     Verify(verify::Args),
     Exec(exec::Args),
@@ -373,6 +376,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Publish(args) => publish::run(args, cx).await,
         Command::Withdraw(args) => withdraw::run(args, cx).await,
         Command::Agent(args) => agent::run(*args, cx).await,
+        Command::Rotate(args) => rotate::run(*args, cx).await,
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Bundle(args) => bundle::run(args, cx).await,
         Command::Ca(args) => ca::run(*args, cx).await,

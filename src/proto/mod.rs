@@ -28,6 +28,7 @@ pub mod policy;
 pub mod renewal;
 pub mod revocation;
 pub mod rollover;
+pub mod rotation;
 pub mod rr;
 pub mod schedule;
 pub mod ssh_config;

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::host_key_file::NEXT;
 use super::sshd::{Effective, Sshd};
 use crate::error::Error;
 use crate::proto::hostkey::{HostKey, HostKeyError};
@@ -237,7 +238,7 @@ fn matching_files(pattern: &Path) -> Result<Vec<PathBuf>, HostKeysError> {
 }
 
 /// A name against a pattern in which `*` stands for any characters.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
@@ -249,10 +250,11 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The public halves of private host keys.
-fn of_private_paths(paths: &[PathBuf]) -> Result<HostKeys, HostKeysError> {
+/// The public halves of private host keys. One that is to replace another some day is none yet.
+pub fn of_private_paths(paths: &[PathBuf]) -> Result<HostKeys, HostKeysError> {
     let mut found = HostKeys::default();
-    for path in paths {
+    let is_next = |path: &Path| path.to_string_lossy().ends_with(NEXT);
+    for path in paths.iter().filter(|path| !is_next(path)) {
         match of_private_path(path) {
             Ok(keys) => add(&mut found.keys, keys),
             Err(NotOne::Skip(skipped)) => found.skipped.push(skipped),

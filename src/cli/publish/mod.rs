@@ -14,6 +14,7 @@ use super::sshfp;
 use super::{Context, host_name};
 use crate::agent::machine;
 use crate::agent::pass::Target;
+use crate::agent::rotation;
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
@@ -86,7 +87,11 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let mut kinds = Vec::new();
     for job in jobs {
         let files = if args.host_keys.is_empty() { &job.host_keys } else { &args.host_keys };
-        let wanted = records(&keys(files, cx).await?);
+        let mut wanted = records(&keys(files, cx).await?);
+        if files.is_empty() {
+            // While keys overlap, two of a type are wanted.
+            wanted.extend(rotation::also_wanted(&job.primary.state()?)?);
+        }
         let intent = Intent::Publish { ttl: args.ttl.or(job.ttl), prune: args.prune || job.exclusive };
         let targets = machine::targets(&job.names, args.port.port.or(job.port), &wanted, intent)?;
         let run = Run { primary: &job.primary, batch: false, together: false };
