@@ -69,11 +69,6 @@ impl Output {
         write_err(&format!("sshanchor: warning: {}", sanitise(text)));
     }
 
-    /// A line of what goes on, to stderr in either form.
-    pub fn log(&self, mark: &str, text: &str) {
-        write_err(&format!("sshanchor: {mark}{}", sanitise(text)));
-    }
-
     /// A note for people, to stderr; not with `--json`.
     pub fn note(&self, text: &str) {
         if !self.json {
@@ -207,6 +202,11 @@ fn write_out(text: &str) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// A line of a log, which is printable already, to stderr.
+pub fn log_line(line: &str) {
+    write_err(line);
 }
 
 /// A full or closed stderr must not change an outcome.

@@ -30,6 +30,7 @@ mod interop {
     mod kex;
     mod known_hosts;
     mod lookup;
+    mod monitor;
     mod outage;
     mod peers;
     mod policy;

@@ -60,7 +60,8 @@ pub async fn keys_and_sources(files: &[PathBuf]) -> (Result<Keys, Error>, Source
         let keys = hostkeys::of_files(files).map(|keys| Keys { keys, warnings: Vec::new() });
         // As ssh-keygen(1) names them: key.pub, key-cert.pub.
         let stem = |path: &PathBuf| path.to_str().and_then(|p| p.strip_suffix(".pub")).map(str::to_owned);
-        let certificates = files.iter().filter_map(stem).map(|stem| format!("{stem}-cert.pub").into()).collect();
+        let certificates =
+            files.iter().filter_map(stem).map(|stem| format!("{stem}-cert.pub").into()).collect();
         let sources = Sources { keys: files.to_vec(), certificates, folders: Vec::new() };
         return (keys.map_err(Error::from), sources);
     }
@@ -70,8 +71,7 @@ pub async fn keys_and_sources(files: &[PathBuf]) -> (Result<Keys, Error>, Source
         keys: found.keys,
     });
     let folder = PathBuf::from(hostkeys::FOLDER);
-    let mut sources =
-        Sources { folders: vec![folder.join("sshd_config.d"), folder], ..Sources::default() };
+    let mut sources = Sources { folders: vec![folder.join("sshd_config.d"), folder], ..Sources::default() };
     for path in effective.iter().flat_map(|effective| &effective.host_keys) {
         let mut public = path.clone().into_os_string();
         public.push(".pub");

@@ -3,6 +3,7 @@
 pub mod daemon;
 pub mod log;
 pub mod machine;
+pub mod monitor;
 pub mod pass;
 pub mod place;
 pub mod proof;

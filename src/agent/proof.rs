@@ -53,12 +53,7 @@ impl Proof {
 
 /// Proves what each plan left behind; if it `waits`, again and again until it is there or `deadline` comes. In the order
 /// of `plans`.
-pub async fn prove(
-    plans: &[&Plan],
-    deadline: Instant,
-    waits: bool,
-    options: &Options,
-) -> Vec<Option<Proof>> {
+pub async fn prove(plans: &[&Plan], deadline: Instant, waits: bool, options: &Options) -> Vec<Option<Proof>> {
     let wanted: Vec<(Name, BTreeSet<Sshfp>)> = plans.iter().map(|p| (p.owner.clone(), p.outcome())).collect();
     let mut proofs: Vec<Option<Proof>> = plans.iter().map(|_| None).collect();
     loop {

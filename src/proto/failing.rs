@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn every_reason_that_publishing_gives_is_in_a_table() {
         let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let mut folders: Vec<_> = ["agent", "backend", "ssh/hostkeys.rs"].map(|name| source.join(name)).into();
+        let mut folders: Vec<_> =
+            ["agent", "backend", "ssh/hostkeys.rs"].map(|name| source.join(name)).into();
         let mut seen = 0;
         while let Some(path) = folders.pop() {
             if path.is_dir() {
@@ -121,7 +122,9 @@ mod tests {
             for maker in ["Error::failure(", "Error::usage(", "told("] {
                 for (at, _) in text.match_indices(maker) {
                     let rest = text[at + maker.len()..].trim_start();
-                    let Some(reason) = rest.strip_prefix('"').and_then(|r| r.split('"').next()) else { continue };
+                    let Some(reason) = rest.strip_prefix('"').and_then(|r| r.split('"').next()) else {
+                        continue;
+                    };
                     assert!(is_known(reason), "{}: {reason:?} is in no table", path.display());
                     seen += 1;
                 }

@@ -18,6 +18,7 @@ pub mod issuance;
 pub mod known_hosts;
 pub mod krl;
 pub mod message;
+pub mod metrics;
 pub mod moment;
 pub mod name;
 pub mod packet;

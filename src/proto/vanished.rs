@@ -35,12 +35,7 @@ pub enum Judgement {
 impl Memory {
     /// A look at the set: of the `wanted` records these are `missing`. What is found gone counts once: it is no longer
     /// among those that stand.
-    pub fn look(
-        &mut self,
-        wanted: &BTreeSet<Sshfp>,
-        missing: &BTreeSet<Sshfp>,
-        now: u64,
-    ) -> Judgement {
+    pub fn look(&mut self, wanted: &BTreeSet<Sshfp>, missing: &BTreeSet<Sshfp>, now: u64) -> Judgement {
         if let Some(then) = &self.given_up {
             // Somebody has put them there, or the keys are others now.
             if *then == *wanted && !missing.is_empty() {
@@ -65,6 +60,11 @@ impl Memory {
     /// These own records stand there.
     pub fn stands(&mut self, records: &BTreeSet<Sshfp>) {
         self.standing.clone_from(records);
+    }
+
+    /// How often records of it were found gone within [`WINDOW`] before `now`, in seconds since 1970.
+    pub fn lately(&self, now: u64) -> usize {
+        self.vanished.iter().filter(|then| now.saturating_sub(**then) < WINDOW).count()
     }
 
     /// What was counted counts no more: somebody has looked into it.

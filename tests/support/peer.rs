@@ -45,6 +45,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("id", "coreutils"),
     ("ssh-keyscan", "openssh-client"),
     ("systemd-analyze", "systemd"),
+    ("promtool", "prometheus"),
 ];
 
 /// The program `name`, from PATH or the folders where Debian keeps servers.

@@ -9,6 +9,7 @@ mod work;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep_until};
@@ -18,6 +19,7 @@ use self::signals::{Signal, Signals};
 use self::watch::{Files, Watch};
 pub use self::work::Done;
 use super::log::{Event as Said, Level, Sink};
+use super::monitor::systemd::Manager;
 use super::state::State;
 use crate::config::publishing::{Agent, Publishing, Rotate};
 use crate::error::Error;
@@ -25,6 +27,10 @@ use crate::proto::name::Name;
 use crate::proto::schedule::{Ended, Event, Schedule};
 use crate::proto::status::{Certificate, Moment, Owner, Phase, Status, VERSION};
 use crate::verifier::{self, Options};
+
+/// How much longer than it should a pass, or a wait for the next one, may last until systemd is no longer told that the
+/// agent is alive: `sshd -T`, `hostname -f`, a reload of a name server have time limits of their own.
+const GRACE: Duration = Duration::from_secs(600);
 
 /// What others may follow of an agent at work, each at their own pace: its socket, its metrics, systemd.
 #[derive(Debug, Clone)]
@@ -118,21 +124,29 @@ impl Daemon {
         View { status: self.status.subscribe(), settings: self.shown.subscribe() }
     }
 
-    /// Looks after the records until SIGTERM or SIGINT.
-    pub async fn run(mut self) -> Result<(), Error> {
+    /// Looks after the records until SIGTERM or SIGINT. `manager` is told of reloads and of the end, and how long it may
+    /// take until it hears of the agent again.
+    pub async fn run(mut self, manager: &Manager) -> Result<(), Error> {
         let mut signals = Signals::new()?;
         loop {
+            let waits = self.schedule.due().saturating_sub(self.began.elapsed());
+            manager.promise(waits + GRACE);
             tokio::select! {
                 biased;
                 signal = signals.next() => match signal {
                     Signal::End => break,
-                    Signal::HangUp => self.asked(),
+                    Signal::HangUp => {
+                        manager.reloading();
+                        self.asked();
+                        manager.ready();
+                    }
                 },
                 () = self.watch.changed() => self.on(Event::Changed),
                 () = sleep_until(self.began + self.schedule.due()) => {
                     if !self.is_worth_a_pass() {
                         continue;
                     }
+                    manager.promise(self.patience() + GRACE);
                     tokio::select! {
                         biased;
                         // What it was at is begun again by the next run.
@@ -142,7 +156,14 @@ impl Daemon {
                 }
             }
         }
+        manager.stopping();
         Ok(self.store.save(true)?)
+    }
+
+    /// How long a pass may take, by the time limits of its questions.
+    fn patience(&self) -> Duration {
+        let tables = self.settings.publishing.iter();
+        tables.map(|table| 2 * work::patience(&self.settings, table.names.len())).sum()
     }
 
     /// One pass: what became of each set.
@@ -152,6 +173,11 @@ impl Daemon {
         let now = verifier::now();
         let local = self.local().await;
         let (mut results, mut failed, mut warnings) = (Vec::new(), None, self.settings.warnings.clone());
+        if !self.watch.is_told() {
+            warnings.push(
+                "this system does not tell of files that change: that is found at the next look".to_owned(),
+            );
+        }
         for ((table, names), keys) in self.settings.publishing.iter().zip(local.names).zip(local.keys) {
             let done = match (names, keys) {
                 (Ok(names), Ok(keys)) => {
@@ -197,7 +223,7 @@ impl Daemon {
     /// The watched files without those of the configuration.
     fn keys(&self) -> Files {
         let mut files = self.watch.files().clone();
-        self.settings.files.iter().for_each(|file| drop(files.files.remove(file)));
+        files.files.retain(|file| !self.settings.files.contains(file));
         files
     }
 
@@ -279,7 +305,10 @@ impl Daemon {
         }
         let error = self.not_reloaded.as_ref().or(failed);
         let error = error.map(|error| news::trouble(error, before.error.as_ref(), now));
-        warnings.iter().filter(|w| !before.warnings.contains(w)).for_each(|w| self.say(Level::Warning, w, &[]));
+        warnings
+            .iter()
+            .filter(|w| !before.warnings.contains(w))
+            .for_each(|w| self.say(Level::Warning, w, &[]));
         if let Err(error) = self.store.save(false) {
             self.say(Level::Error, &Error::from(error).message, &[("reason", "state")]);
         }

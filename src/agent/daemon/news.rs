@@ -9,8 +9,8 @@ use crate::agent::readback;
 use crate::error::Error;
 use crate::proto::failing;
 use crate::proto::schedule::Ended;
-use crate::proto::status::{Moment, Owner, Server, Trouble};
 use crate::proto::sshfp::Sshfp;
+use crate::proto::status::{Moment, Owner, Server, Trouble};
 use crate::proto::vanished::Judgement;
 
 /// How one set is.
@@ -44,7 +44,10 @@ fn unproven(published: &Published) -> Option<Error> {
     let proof = published.proof.as_ref().filter(|proof| proof.speaks_against())?;
     let message = format!("published, but clients cannot prove {}: {}", published.owner, proof.message());
     let reason = proof.reason.unwrap_or("insecure");
-    Some(Error::failure(reason, message).hint("sshanchor doctor says what is wrong with the zone and its delegation"))
+    Some(
+        Error::failure(reason, message)
+            .hint("sshanchor doctor says what is wrong with the zone and its delegation"),
+    )
 }
 
 /// What is now known of a set, and is to be remembered in `set`.
@@ -78,7 +81,7 @@ pub fn owner(done: &Done, set: &mut Set, now: u64) -> Owner {
         since: set.since.map(Moment),
         foreign: published.foreign.iter().map(Sshfp::to_string).collect(),
         ttl: published.ttl,
-        vanished: u32::try_from(set.memory.vanished.len()).unwrap_or(u32::MAX),
+        vanished: u32::try_from(set.memory.lately(now)).unwrap_or(u32::MAX),
         servers: published.read_back.iter().map(server).collect(),
         proof: proof.map(|p| if p.is_secure() { SECURE } else { p.reason.unwrap_or("unproven") }.to_owned()),
         proof_message: proof.filter(|p| !p.is_secure()).map(|p| Proof::message(p).to_owned()),
@@ -144,7 +147,9 @@ pub fn tell(log: &dyn Sink, done: Option<&Done>, before: Option<&Owner>, now: &O
             (then.is_none_or(|then| then.status == CURRENT), server.status == CURRENT);
         let detail = server.detail.as_deref().unwrap_or("no detail");
         match (was_current, is_current) {
-            (true, false) => say(Level::Warning, format!("pending at {} for {name}: {detail}", server.server), &[]),
+            (true, false) => {
+                say(Level::Warning, format!("pending at {} for {name}: {detail}", server.server), &[])
+            }
             (false, true) => say(Level::Notice, format!("{} shows {name} as it should", server.server), &[]),
             _ => {}
         }

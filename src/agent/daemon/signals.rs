@@ -24,7 +24,8 @@ pub struct Signals {
 impl Signals {
     /// From now on signals are told here, and do nothing else.
     pub fn new() -> Result<Self, Error> {
-        let stream = |kind| signal(kind).map_err(|e| Error::failure("io", format!("no signals are told: {e}")));
+        let stream =
+            |kind| signal(kind).map_err(|e| Error::failure("io", format!("no signals are told: {e}")));
         Ok(Signals {
             hang_up: stream(SignalKind::hangup())?,
             terminate: stream(SignalKind::terminate())?,

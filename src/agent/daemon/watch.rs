@@ -33,7 +33,8 @@ impl Files {
         let mut hasher = DefaultHasher::new();
         let within = |folder: &PathBuf| {
             let entries = fs::read_dir(folder).map(|entries| entries.filter_map(|e| Some(e.ok()?.path())));
-            let mut entries: Vec<PathBuf> = entries.map(|e| e.take(MAX_ENTRIES).collect()).unwrap_or_default();
+            let mut entries: Vec<PathBuf> =
+                entries.map(|e| e.take(MAX_ENTRIES).collect()).unwrap_or_default();
             entries.sort();
             entries
         };
@@ -144,7 +145,7 @@ impl Watch {
         &self.files
     }
 
-    /// The system tells.
+    /// The system tells of changes.
     pub fn is_told(&self) -> bool {
         self.system.is_some()
     }

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Settings;
-use super::watch::Files;
 use super::memory::Store;
+use super::watch::Files;
 use crate::agent::machine::{self, Keys};
 use crate::agent::pass::{self, Pass, Target};
 use crate::agent::place::{self, Purpose};
@@ -89,6 +90,12 @@ fn certificate(path: &Path) -> Option<Certificate> {
     })
 }
 
+/// How long a pass over so many sets may take.
+pub fn patience(settings: &Settings, sets: usize) -> Duration {
+    let times = u32::try_from(1 + sets / SETS_A_TIMEOUT).unwrap_or(u32::MAX);
+    settings.options.timeout.saturating_mul(times)
+}
+
 /// Does what one `[publish]` table wants; what became of each of its sets, and what is to be said of it.
 pub async fn table(
     table: &Publishing,
@@ -100,9 +107,8 @@ pub async fn table(
 ) -> Result<(Vec<Done>, Vec<String>), Error> {
     let intent = Intent::Publish { ttl: table.ttl, prune: table.exclusive };
     let targets = machine::targets(names, table.port, &keys.records(), intent)?;
-    let times = u32::try_from(1 + targets.len() / SETS_A_TIMEOUT).unwrap_or(u32::MAX);
     let timeout = settings.options.timeout;
-    let deadline = Instant::now() + timeout * times;
+    let deadline = Instant::now() + patience(settings, targets.len());
     let ready = place::open(&table.place, Purpose::Change, timeout / 2, deadline)?;
     let pass = Pass {
         site: ready.site,
@@ -126,7 +132,8 @@ pub async fn table(
         match of_zone(&pass, &zone, &part, table, store, now).await {
             Ok(more) => done.extend(more),
             Err(error) => done.extend(part.iter().map(|target| {
-                let published = Published::failed(&target.name, &target.wish.owner, &pass.site, error.clone());
+                let published =
+                    Published::failed(&target.name, &target.wish.owner, &pass.site, error.clone());
                 Done::new(target, published)
             })),
         }
@@ -194,12 +201,7 @@ fn given_up(owner: &str) -> Error {
 
 impl Done {
     fn new(target: &Target, published: Published) -> Self {
-        Done {
-            target: target.clone(),
-            published,
-            judgement: Judgement::Publish,
-            signatures_expire: None,
-        }
+        Done { target: target.clone(), published, judgement: Judgement::Publish, signatures_expire: None }
     }
 }
 

@@ -1,16 +1,22 @@
 //! `sshanchor agent`: this machine's SSHFP records kept right, for as long as it runs.
 
+mod status;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use clap::Subcommand;
 
 use super::publish::place::PlaceArgs;
 use super::publish::primary::zone;
 use super::publish::published;
 use super::{Context, host_name};
 use crate::agent::daemon::{Daemon, Done, Settings};
-use crate::agent::log::{Event, Level, Sink};
+use crate::agent::log::{AtLeast, Event, Level, Sink, sink};
+use crate::agent::monitor::Monitor;
+use crate::agent::monitor::systemd::Manager;
 use crate::agent::proof::Proof;
 use crate::agent::state::State;
 use crate::config::publishing::Publishing;
@@ -33,10 +39,14 @@ use crate::verifier::Options;
 #[command(
     after_help = "Examples: sshanchor agent                         all of [publish] in /etc/sshanchor/config.toml\n          \
     sshanchor agent --once                  one pass, and an exit status as that of publish\n          \
-    sshanchor agent --name web1.example.com --server 192.0.2.1 --key-file web1.key\n\
-    Signals:  SIGHUP reads the configuration again and looks at once; SIGTERM ends it, the records stay."
+    sshanchor agent --name web1.example.com --server 192.0.2.1 --key-file web1.key\n          \
+    sshanchor agent status                  what it does, and what it cannot\n\
+    Signals:  SIGHUP reads the configuration again and looks at once; SIGTERM ends it, the records stay.",
+    args_conflicts_with_subcommands = true
 )]
 pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     place: PlaceArgs,
     /// The host whose keys these are, with a place on the command line [default: this machine's name]
@@ -73,16 +83,38 @@ fn span(text: &str) -> Result<Duration, String> {
     if span.is_zero() { Err("want a span of time from 1s on".to_owned()) } else { Ok(span) }
 }
 
+/// Each is explained at its arguments.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Status(status::Args),
+}
+
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    if let Some(Command::Status(args)) = &args.command {
+        return status::run(args, cx).await;
+    }
     let state = State::at(match &args.state {
         Some(folder) => folder.clone(),
         None => State::default_folder()?,
     });
-    let (typed, out, once) = (cx.typed.clone(), cx.out, args.once);
-    let mut daemon =
-        Daemon::new(Box::new(move || settings(&args, &typed)), state, Arc::new(Lines { out, once }))?;
+    let (typed, out, once, own_state) = (cx.typed.clone(), cx.out, args.once, args.state.clone());
+    let log: Arc<dyn Sink> = match once {
+        true => Arc::new(Lines { out }),
+        false => {
+            let level = if out.verbose > 0 { Level::Debug } else { Level::Info };
+            Arc::new(AtLeast { level, sink: sink(cx.agent.log) })
+        }
+    };
+    let mut daemon = Daemon::new(Box::new(move || settings(&args, &typed)), state, log.clone())?;
     if !once {
-        daemon.run().await?;
+        let view = daemon.view();
+        let shown = view.settings.borrow().clone();
+        let monitor = Monitor::open(&shown, own_state.as_deref()).await?;
+        let manager = Manager::from_environment();
+        tokio::select! {
+            outcome = daemon.run(&manager) => outcome?,
+            () = monitor.run(view, own_state, manager.clone(), log) => {}
+        }
         return Ok(None);
     }
     let mut kinds = Vec::new();
@@ -142,12 +174,10 @@ fn report(done: &Done, out: &Output) -> Result<Option<Kind>, Error> {
     Ok(done.published.error.as_ref().map(|error| error.kind).or(unproven))
 }
 
-/// Lines on standard error.
+/// What a single pass says beside its results and its error, which are printed as such.
 #[derive(Debug)]
 struct Lines {
     out: Output,
-    /// Results and errors are printed as such.
-    once: bool,
 }
 
 impl Sink for Lines {
@@ -158,12 +188,9 @@ impl Sink for Lines {
             None => event.message.to_owned(),
         };
         match event.level {
-            Level::Debug => self.out.detail(&line),
-            Level::Error if self.once => {}
-            Level::Info | Level::Notice if self.once => self.out.detail(&line),
-            Level::Error => self.out.log("error: ", &line),
+            Level::Error => {}
             Level::Warning => self.out.warn(&line),
-            Level::Notice | Level::Info => self.out.log("", &line),
+            Level::Notice | Level::Info | Level::Debug => self.out.detail(&line),
         }
     }
 }

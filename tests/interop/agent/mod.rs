@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::primary::{key, private};
@@ -127,7 +127,15 @@ impl Agent {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.0.id() as i32).unwrap(), signal).unwrap();
+        self.0.signal(signal);
+    }
+
+    /// Tells it to end by `signal`, and says how long it took; it has to end well.
+    pub fn ends(&mut self, signal: Signal) -> Duration {
+        let begun = std::time::Instant::now();
+        self.signal(signal);
+        assert_eq!(self.0.wait(SOON).and_then(|status| status.code()), Some(0), "{}", self.0.log());
+        begun.elapsed()
     }
 
     /// How often it was woken: all of its threads.
