@@ -7,7 +7,7 @@ use super::Context;
 use crate::agent::renewal::{Reload, Server};
 use crate::config::publishing::Rotate;
 use crate::error::Error;
-use crate::proto::template::Template;
+use crate::proto::template::{Template, TemplateError};
 use crate::ssh::sshd::{Effective, Sshd, SshdError};
 
 /// sshd's port where nothing says otherwise.
@@ -15,9 +15,6 @@ const SSH: u16 = 22;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SshdArgs {
-    /// How sshd is reloaded: a command [default: SIGHUP to the process in its PidFile]
-    #[arg(long, value_name = "COMMAND")]
-    reload: Option<String>,
     /// Where handshakes are made that have to show it [default: loopback, else where sshd listens]
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = address)]
     connect: Option<(IpAddr, Option<u16>)>,
@@ -42,19 +39,15 @@ impl SshdArgs {
         Ok((sshd, effective))
     }
 
-    /// The same as a server that can be made to change; `configured` is how it is reloaded where nothing else is said.
+    /// The same as a server that can be made to change, by a command that reloads it or a signal.
     pub(super) fn server(
         &self,
         sshd: Sshd,
         effective: &Effective,
-        configured: Option<&Template>,
+        reload: Option<&Template>,
         cx: &Context,
     ) -> Result<Server, Error> {
-        let typed = self.reload.as_deref().map(|text| {
-            Template::parse(text, &[]).map_err(|e| Error::usage("reload", format!("--reload {text:?}: {e}")))
-        });
-        let typed = typed.transpose()?;
-        let reload = match typed.as_ref().or(configured) {
+        let reload = match reload {
             None => Reload::Signal(effective.pid_file.clone()),
             Some(command) => {
                 Reload::Command(command.program().to_owned(), command.arguments(|_| String::new()))
@@ -73,6 +66,11 @@ impl SshdArgs {
         })?;
         Ok(Server { sshd, reload, address, patience: cx.timeout })
     }
+}
+
+/// A command for reloading, in words, without a shell.
+pub(super) fn command(text: &str) -> Result<Template, TemplateError> {
+    Template::parse(text, &[])
 }
 
 /// `ADDR`, `ADDR:PORT`, `[V6]:PORT`.

@@ -135,7 +135,7 @@ async fn test(server: &Server, change: &Change<'_>) -> Result<(), Error> {
 }
 
 async fn bring_into_force(server: &Server, change: &Change<'_>) -> Result<(), Error> {
-    let how = "say how it is reloaded: --reload 'systemctl reload ssh'";
+    let how = "say how it is reloaded: --reload-sshd 'systemctl reload ssh'";
     let not_told = match server.reload().await {
         Ok(()) => None,
         // Something else may start it for each connection.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use self::told::Told;
 use super::publish::configured;
 use super::publish::primary::Primary;
-use super::sshd::SshdArgs;
+use super::sshd::{SshdArgs, command};
 use super::{Context, host_name};
 use crate::agent::rotation::records::{Spot, let_all_keys};
 use crate::agent::rotation::{Outcome, Progress, Rotation};
@@ -17,6 +17,7 @@ use crate::proto::duration;
 use crate::proto::hostkey::KeyType;
 use crate::proto::name::HostName;
 use crate::proto::rotation::{Mode, Wait, Wish};
+use crate::proto::template::Template;
 use crate::verifier;
 
 /// With --wait: how soon it is looked again, at the latest, and where no moment is known.
@@ -70,6 +71,9 @@ pub(super) struct Args {
     /// Wait so much longer for caches: for clients that bridge outages of DNS (outage_grace)
     #[arg(long, value_name = "SPAN", default_value = "0", value_parser = span)]
     margin: Duration,
+    /// How sshd is reloaded: a command [default: SIGHUP to the process in its PidFile]
+    #[arg(long, value_name = "COMMAND", value_parser = command)]
+    reload_sshd: Option<Template>,
     #[command(flatten)]
     sshd: SshdArgs,
     #[command(flatten)]
@@ -147,7 +151,8 @@ async fn rotation(args: &Args, cx: &Context) -> Result<Rotation, Error> {
     }
     let sshd_args = args.sshd.clone().or(&cx.rotate);
     let (sshd, effective) = sshd_args.ask(cx).await?;
-    let server = sshd_args.server(sshd, &effective, cx.rotate.reload.as_ref(), cx)?;
+    let server =
+        sshd_args.server(sshd, &effective, args.reload_sshd.as_ref().or(cx.rotate.reload.as_ref()), cx)?;
     Ok(Rotation {
         spots,
         state: args.primary.state()?,

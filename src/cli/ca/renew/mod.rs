@@ -13,7 +13,7 @@ use self::target::Target;
 use super::{CaFolder, Keys, Passphrase};
 use crate::agent::renewal::{InstallError, Server, Shown, StepError, put, settle};
 use crate::cli::Context;
-use crate::cli::sshd::{SshdArgs, sshd_error};
+use crate::cli::sshd::{SshdArgs, command, sshd_error};
 use crate::cli::sshfp;
 use crate::error::{Error, Kind};
 use crate::proto::certificate::Certificate;
@@ -22,6 +22,7 @@ use crate::proto::hostkey::HostKey;
 use crate::proto::moment;
 use crate::proto::name::HostName;
 use crate::proto::renewal::{Accepted, CertificateError, Judgement, Wanted, Why, accept, judge};
+use crate::proto::template::Template;
 use crate::verifier::now;
 
 /// Renew this machine's host certificates.
@@ -67,6 +68,9 @@ pub(super) struct Args {
     /// Write the certificate, and leave sshd alone
     #[arg(long, conflicts_with_all = ["reload", "connect"])]
     no_reload: bool,
+    /// How sshd is reloaded: a command [default: SIGHUP to the process in its PidFile]
+    #[arg(long, value_name = "COMMAND", value_parser = command)]
+    reload: Option<Template>,
     #[command(flatten)]
     sshd: SshdArgs,
 }
@@ -100,7 +104,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let effective = sshd.as_ref().map(|(_, effective)| effective.clone());
     let targets = target::targets(&args.host_keys, effective.as_ref())?;
     let server = match sshd {
-        Some((sshd, effective)) if !args.no_reload => Some(args.sshd.server(sshd, &effective, None, cx)?),
+        Some((sshd, effective)) if !args.no_reload => {
+            Some(args.sshd.server(sshd, &effective, args.reload.as_ref(), cx)?)
+        }
         _ => None,
     };
     let run = Run { args: &args, names, authorities, signer, server, cx };
