@@ -1,0 +1,254 @@
+//! Clients that connect to one machine again and again, each in its own way; none may be refused.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::machine::Machine;
+use super::world::{World, with_files};
+use super::{HOST, SOON};
+use crate::support::peer::peer;
+use crate::support::process::{run, wait_until};
+use crate::support::sandbox::clean;
+use crate::support::{Finished, Sandbox};
+
+/// The pause between two connections of one client: two cores carry many of them.
+const PAUSE: Duration = Duration::from_millis(100);
+const HELLO: &str = "hello from 42\n";
+/// What says that nobody was there, or that whoever was there left before saying who it is.
+const NOBODY: [&str; 4] =
+    ["Connection refused", "Connection reset by", "Connection closed by remote host", "closed before"];
+
+/// How to connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// ssh with nothing but `VerifyHostKeyDNS yes`, which believes the AD bit, and wants all records of an algorithm to match.
+    Stock,
+    /// ssh as `config ssh` sets it up, through `proxy`.
+    Proxy,
+    /// ssh as `config ssh` sets it up, with `known-hosts` alone.
+    KnownHosts,
+    Verify,
+    Exec,
+}
+
+pub const ALL: [Way; 5] = [Way::Stock, Way::Proxy, Way::KnownHosts, Way::Verify, Way::Exec];
+
+/// Somebody's machine, from which they connect.
+#[derive(Debug)]
+pub struct Client {
+    home: Sandbox,
+    resolv_conf: PathBuf,
+    anchor: PathBuf,
+    user_key: PathBuf,
+    port: String,
+}
+
+impl Client {
+    /// Who connects to `machine`.
+    pub fn of(world: &World, machine: &Machine) -> Arc<Client> {
+        let home = Sandbox::new();
+        let client = Client {
+            resolv_conf: world.resolv_conf(&home),
+            anchor: world.tree.anchor(),
+            user_key: machine.home.join("user"),
+            port: machine.port().to_string(),
+            home,
+        };
+        for mode in ["proxy", "known-hosts"] {
+            let file = client.home.write(mode, "");
+            let mut install = client.sshanchor();
+            install.args(["config", "ssh", "--install", "*.example.test", "--mode", mode, "--ssh-config"]);
+            let installed = run(install.arg(file), SOON);
+            assert_eq!(installed.code, Some(0), "{installed:#?}");
+        }
+        Arc::new(client)
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = with_files(program, &[(&self.resolv_conf, "/etc/resolv.conf")]);
+        clean(&mut command, self.home.path());
+        command.env_remove("SSH_AUTH_SOCK");
+        command
+    }
+
+    fn sshanchor(&self) -> Command {
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_sshanchor")));
+        command.env("SSHANCHOR_TRUST_ANCHOR", &self.anchor);
+        command
+    }
+
+    fn ssh(&self, config: &Path, options: &[&str]) -> Command {
+        let mut ssh = self.command(&peer("ssh"));
+        ssh.arg("-F").arg(config).args(["-T", "-p", &self.port, "-o", "BatchMode=yes", "-i"]).arg(&self.user_key);
+        for option in options {
+            ssh.args(["-o", option]);
+        }
+        ssh.args([HOST, "echo", "hello from $((6*7))"]);
+        ssh
+    }
+
+    /// One connection.
+    pub fn connects(&self, way: Way) -> Finished {
+        let at = format!("{HOST}:{}", self.port);
+        let mut command = match way {
+            Way::Stock => self.ssh(
+                Path::new("none"),
+                &[
+                    "VerifyHostKeyDNS=yes",
+                    "StrictHostKeyChecking=yes",
+                    "UserKnownHostsFile=/dev/null",
+                    "GlobalKnownHostsFile=/dev/null",
+                    // sshd starts itself anew when it is reloaded: for some milliseconds nobody listens.
+                    "ConnectionAttempts=3",
+                ],
+            ),
+            Way::Proxy => self.ssh(&self.home.join("proxy"), &[]),
+            Way::KnownHosts => self.ssh(&self.home.join("known-hosts"), &["ConnectionAttempts=3"]),
+            Way::Verify => self.sshanchor(),
+            Way::Exec => self.sshanchor(),
+        };
+        match way {
+            Way::Verify => drop(command.args(["verify", "--json", &at])),
+            Way::Exec => {
+                command.args(["exec", "-H", &at, "-i"]).arg(&self.user_key);
+                command.args(["--", "echo", "hello from 42"]);
+            }
+            _ => {}
+        }
+        run(&mut command, SOON)
+    }
+
+    /// Whether it was the right host and the connection could be used.
+    pub fn is_let_in(way: Way, finished: &Finished) -> bool {
+        let is_right = match way {
+            Way::Verify => finished.json()["verdict"] == "accept",
+            _ => finished.stdout == HELLO,
+        };
+        finished.code == Some(0) && is_right
+    }
+
+    /// Each way leads there.
+    #[track_caller]
+    pub fn gets_in(&self) {
+        for way in ALL {
+            let finished = self.connects(way);
+            assert!(Client::is_let_in(way, &finished), "{way:?}: {finished:#?}");
+        }
+    }
+
+    /// No way leads there.
+    #[track_caller]
+    pub fn is_kept_out(&self) {
+        for way in ALL {
+            let finished = self.connects(way);
+            assert!(!Client::is_let_in(way, &finished), "{way:?}: {finished:#?}");
+            assert_ne!(finished.code, Some(0), "{way:?}: {finished:#?}");
+        }
+    }
+}
+
+/// What became of the connections of one client.
+#[derive(Debug, Default)]
+struct Tally {
+    let_in: usize,
+    /// Nobody was there.
+    alone: Vec<String>,
+    refused: Vec<String>,
+}
+
+/// Clients at work.
+pub struct Clients {
+    ends: Arc<AtomicBool>,
+    let_in: Arc<[AtomicUsize; ALL.len()]>,
+    threads: Vec<JoinHandle<Tally>>,
+    began: Instant,
+}
+
+impl Clients {
+    /// One of each way.
+    pub fn connect(client: &Arc<Client>) -> Clients {
+        let (ends, began) = (Arc::new(AtomicBool::new(false)), Instant::now());
+        let let_in: Arc<[AtomicUsize; ALL.len()]> = Arc::default();
+        let threads = ALL.into_iter().enumerate().map(|(index, way)| {
+            let (client, ends, let_in) = (Arc::clone(client), Arc::clone(&ends), Arc::clone(&let_in));
+            thread::spawn(move || {
+                let mut tally = Tally::default();
+                while !ends.load(Ordering::Relaxed) {
+                    let at = began.elapsed();
+                    let finished = client.connects(way);
+                    if Client::is_let_in(way, &finished) {
+                        let_in[index].fetch_add(1, Ordering::Relaxed);
+                        tally.let_in += 1;
+                    } else {
+                        let text = format!(
+                            "{way:?} begun {:.3} s, ended {:.3} s after the first: {finished:#?}",
+                            at.as_secs_f64(),
+                            began.elapsed().as_secs_f64()
+                        );
+                        let is_alone = NOBODY.iter().any(|nobody| text.contains(nobody));
+                        if is_alone { &mut tally.alone } else { &mut tally.refused }.push(text);
+                    }
+                    thread::sleep(PAUSE);
+                }
+                tally
+            })
+        });
+        let threads = threads.collect();
+        Clients { ends, let_in, threads, began }
+    }
+
+    /// Seconds since they began, for what else is written down.
+    pub fn clock(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// Waits until each of them has been let in so many times more.
+    #[track_caller]
+    pub fn get_in(&self, times: usize) {
+        let counts = || self.let_in.each_ref().map(|count| count.load(Ordering::Relaxed));
+        let before = counts();
+        let have = || counts().iter().zip(before).all(|(now, before)| *now >= before + times);
+        assert!(wait_until(SOON, have), "{before:?}, then {:?}", counts());
+    }
+
+    /// Ends them: none was refused. sshd closes its socket when it is reloaded, and opens it again when it has started itself
+    /// anew: each of them may have met that once each of `reloads` times.
+    #[track_caller]
+    pub fn were_all_let_in(mut self, reloads: usize) {
+        let tallies = self.end();
+        let refused: Vec<_> = tallies.iter().flat_map(|tally| &tally.refused).collect();
+        let alone: Vec<_> = tallies.iter().flat_map(|tally| &tally.alone).collect();
+        let let_in: Vec<_> = ALL.iter().zip(tallies.iter().map(|tally| tally.let_in)).collect();
+        eprintln!(
+            "in {:.1} s let in: {let_in:?}, refused: {}, met nobody in {reloads} reloads: {}",
+            self.clock(),
+            refused.len(),
+            alone.len()
+        );
+        assert!(refused.is_empty(), "{} refused\n{refused:#?}", refused.len());
+        for tally in &tallies {
+            assert!(tally.alone.len() <= reloads, "{reloads} reloads, and {alone:#?}");
+            assert!(tally.let_in > 0, "{let_in:?}");
+        }
+    }
+
+    fn end(&mut self) -> Vec<Tally> {
+        self.ends.store(true, Ordering::Relaxed);
+        self.threads.drain(..).map(|thread| thread.join().unwrap()).collect()
+    }
+}
+
+impl Drop for Clients {
+    fn drop(&mut self) {
+        let is_told = self.threads.is_empty();
+        let tallies = self.end();
+        if !is_told && thread::panicking() {
+            let failed: Vec<_> = tallies.iter().flat_map(|tally| tally.refused.iter().chain(&tally.alone)).collect();
+            eprintln!("{} connections failed\n{failed:#?}", failed.len());
+        }
+    }
+}
