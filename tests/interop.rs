@@ -29,6 +29,7 @@ mod interop {
     mod issuance;
     mod kex;
     mod known_hosts;
+    mod life;
     mod lookup;
     mod monitor;
     mod outage;

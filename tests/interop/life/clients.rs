@@ -33,9 +33,12 @@ pub enum Way {
     KnownHosts,
     Verify,
     Exec,
+    /// ssh without DNS, whose known_hosts file learns of new keys (`UpdateHostKeys`) where they are announced for long enough.
+    Learns,
 }
 
-pub const ALL: [Way; 5] = [Way::Stock, Way::Proxy, Way::KnownHosts, Way::Verify, Way::Exec];
+/// All that go by DNS.
+pub const BY_DNS: [Way; 5] = [Way::Stock, Way::Proxy, Way::KnownHosts, Way::Verify, Way::Exec];
 
 /// Somebody's machine, from which they connect.
 #[derive(Debug)]
@@ -91,6 +94,16 @@ impl Client {
         ssh
     }
 
+    fn known_hosts(&self) -> PathBuf {
+        self.home.join("known_hosts")
+    }
+
+    /// The file of known hosts holds the machine's keys as they are now.
+    pub fn knows(&self, machine: &Machine) {
+        let lines = machine.public_keys().into_iter().map(|key| format!("[{HOST}]:{} {key}\n", self.port));
+        self.home.write("known_hosts", &lines.collect::<String>());
+    }
+
     /// One connection.
     pub fn connects(&self, way: Way) -> Finished {
         let at = format!("{HOST}:{}", self.port);
@@ -108,8 +121,13 @@ impl Client {
             ),
             Way::Proxy => self.ssh(&self.home.join("proxy"), &[]),
             Way::KnownHosts => self.ssh(&self.home.join("known-hosts"), &["ConnectionAttempts=3"]),
-            Way::Verify => self.sshanchor(),
-            Way::Exec => self.sshanchor(),
+            Way::Learns => {
+                let known = format!("UserKnownHostsFile={}", self.known_hosts().display());
+                let options =
+                    [&known, "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "UpdateHostKeys=yes"];
+                self.ssh(Path::new("none"), &[&options[..], &["VerifyHostKeyDNS=no", "ConnectionAttempts=3"]].concat())
+            }
+            Way::Verify | Way::Exec => self.sshanchor(),
         };
         match way {
             Way::Verify => drop(command.args(["verify", "--json", &at])),
@@ -134,7 +152,7 @@ impl Client {
     /// Each way leads there.
     #[track_caller]
     pub fn gets_in(&self) {
-        for way in ALL {
+        for way in BY_DNS {
             let finished = self.connects(way);
             assert!(Client::is_let_in(way, &finished), "{way:?}: {finished:#?}");
         }
@@ -143,7 +161,7 @@ impl Client {
     /// No way leads there.
     #[track_caller]
     pub fn is_kept_out(&self) {
-        for way in ALL {
+        for way in BY_DNS {
             let finished = self.connects(way);
             assert!(!Client::is_let_in(way, &finished), "{way:?}: {finished:#?}");
             assert_ne!(finished.code, Some(0), "{way:?}: {finished:#?}");
@@ -152,8 +170,9 @@ impl Client {
 }
 
 /// What became of the connections of one client.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tally {
+    way: Way,
     let_in: usize,
     /// Nobody was there.
     alone: Vec<String>,
@@ -163,20 +182,20 @@ struct Tally {
 /// Clients at work.
 pub struct Clients {
     ends: Arc<AtomicBool>,
-    let_in: Arc<[AtomicUsize; ALL.len()]>,
+    let_in: Arc<Vec<AtomicUsize>>,
     threads: Vec<JoinHandle<Tally>>,
     began: Instant,
 }
 
 impl Clients {
-    /// One of each way.
-    pub fn connect(client: &Arc<Client>) -> Clients {
+    /// One of each of these ways.
+    pub fn connect(client: &Arc<Client>, ways: &[Way]) -> Clients {
         let (ends, began) = (Arc::new(AtomicBool::new(false)), Instant::now());
-        let let_in: Arc<[AtomicUsize; ALL.len()]> = Arc::default();
-        let threads = ALL.into_iter().enumerate().map(|(index, way)| {
+        let let_in: Arc<Vec<AtomicUsize>> = Arc::new(ways.iter().map(|_| AtomicUsize::new(0)).collect());
+        let threads = ways.iter().copied().enumerate().map(|(index, way)| {
             let (client, ends, let_in) = (Arc::clone(client), Arc::clone(&ends), Arc::clone(&let_in));
             thread::spawn(move || {
-                let mut tally = Tally::default();
+                let mut tally = Tally { way, let_in: 0, alone: Vec::new(), refused: Vec::new() };
                 while !ends.load(Ordering::Relaxed) {
                     let at = began.elapsed();
                     let finished = client.connects(way);
@@ -209,9 +228,9 @@ impl Clients {
     /// Waits until each of them has been let in so many times more.
     #[track_caller]
     pub fn get_in(&self, times: usize) {
-        let counts = || self.let_in.each_ref().map(|count| count.load(Ordering::Relaxed));
+        let counts = || self.let_in.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
         let before = counts();
-        let have = || counts().iter().zip(before).all(|(now, before)| *now >= before + times);
+        let have = || counts().iter().zip(&before).all(|(now, before)| *now >= before + times);
         assert!(wait_until(SOON, have), "{before:?}, then {:?}", counts());
     }
 
@@ -222,7 +241,7 @@ impl Clients {
         let tallies = self.end();
         let refused: Vec<_> = tallies.iter().flat_map(|tally| &tally.refused).collect();
         let alone: Vec<_> = tallies.iter().flat_map(|tally| &tally.alone).collect();
-        let let_in: Vec<_> = ALL.iter().zip(tallies.iter().map(|tally| tally.let_in)).collect();
+        let let_in: Vec<_> = tallies.iter().map(|tally| (tally.way, tally.let_in)).collect();
         eprintln!(
             "in {:.1} s let in: {let_in:?}, refused: {}, met nobody in {reloads} reloads: {}",
             self.clock(),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::world::{World, with_files};
 use super::{HOST, SOON, TTL};
 use crate::interop::primary::{private, record};
-use crate::support::peer::peer;
+use crate::support::peer::{command, peer};
 use crate::support::port::Port;
 use crate::support::process::{run, wait_until};
 use crate::support::sandbox::clean;
@@ -87,7 +87,8 @@ impl Machine {
 
     /// Where the private key of this type is, as sshd looks for it.
     fn host_key(&self, name: &str) -> PathBuf {
-        self.home.join(&format!("ssh/ssh_host_{}_key", name.trim_end_matches(char::is_numeric_size)))
+        let family = if name.starts_with("ecdsa") { "ecdsa" } else { name };
+        self.home.join(&format!("ssh/ssh_host_{family}_key"))
     }
 
     pub fn starts_sshd(&mut self) {
@@ -136,16 +137,48 @@ impl Machine {
         Process::start("rotate", command, self.home.path(), || true)
     }
 
+    /// Its public keys as known_hosts has them.
+    pub fn public_keys(&self) -> Vec<String> {
+        let read = |name: &String| {
+            let text = fs::read_to_string(self.host_key(name).with_extension("pub")).unwrap();
+            text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+        };
+        self.types.iter().map(read).collect()
+    }
+
+    /// How often sshd has been reloaded.
+    pub fn reloads(&self) -> usize {
+        self.sshd.as_ref().map_or(0, |sshd| sshd.log().matches("Received SIGHUP").count())
+    }
+
+    /// The types that sshd offers to a client, as ssh-keyscan finds them.
+    pub fn offered(&self) -> Vec<String> {
+        let port = self.port().to_string();
+        let mut scan = command("ssh-keyscan");
+        let found = run(scan.args(["-p", &port, "-t", "rsa,ecdsa,ed25519", "127.0.0.1"]), SOON).stdout;
+        let mut types: Vec<String> =
+            found.lines().filter_map(|line| Some(line.split(' ').nth(1)?.to_owned())).collect();
+        types.sort();
+        types
+    }
+
     /// The record of its key of this type, as it is on disk.
     pub fn record(&self, name: &str) -> String {
-        let mut public = self.host_key(name).into_os_string();
-        public.push(".pub");
-        record(Path::new(&public))
+        record(&self.host_key(name).with_extension("pub"))
     }
 
     /// Those of all its keys.
     pub fn records(&self) -> Vec<String> {
         self.types.iter().map(|name| self.record(name)).collect()
+    }
+
+    /// Waits until `rotate` has ended well.
+    #[track_caller]
+    pub fn has_rotated(&self, mut rotate: Process) {
+        let status = rotate.wait(SOON);
+        assert_eq!(status.and_then(|status| status.code()), Some(0), "{}", rotate.log());
+        assert_eq!(last_line(&rotate.log())["status"], "done", "{}", rotate.log());
+        self.is_tidy();
     }
 
     /// Nothing of a rotation is left.

@@ -16,7 +16,7 @@ mod world;
 
 use std::time::Duration;
 
-pub use super::primary::{FOREIGN, HOST, sorted};
+pub use super::primary::HOST;
 
 /// How long something may take that takes seconds.
 pub const SOON: Duration = Duration::from_secs(60);

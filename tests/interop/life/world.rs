@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use hickory_proto::rr::{RData, Record, RecordType};
+
 use super::secondary::Secondary;
 use super::{HOST, SOON};
 use crate::interop::primary::{records_at, sorted};
+use crate::support::ask::ask;
 use crate::support::peer::command;
 use crate::support::process::wait_until;
 use crate::support::unbound::Unbound;
@@ -60,6 +63,13 @@ impl World {
             let shown = || records_at(server, HOST).0;
             assert!(wait_until(SOON, || shown() == wanted), "{server}: {:?}, and not {wanted:?}", shown());
         }
+    }
+
+    /// The zone's serial number at the primary.
+    pub fn serial(&self) -> u32 {
+        let reply = ask(self.tree.addr(), "example.test", RecordType::SOA).unwrap();
+        let serial = |record: &Record| if let RData::SOA(soa) = &record.data { Some(soa.serial) } else { None };
+        reply.answers.iter().find_map(serial).unwrap()
     }
 
     /// nsupdate's `lines`, by somebody who may change all.

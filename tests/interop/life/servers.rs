@@ -1,0 +1,75 @@
+//! Servers that are away or behind while keys rotate and clients connect.
+
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::clients::{BY_DNS, Client, Clients};
+use super::machine::{Machine, last_line};
+use super::world::World;
+use super::SOON;
+use crate::support::process::wait_until;
+
+#[test]
+fn a_secondary_that_lags_is_waited_for() {
+    let Some(world) = World::new() else { return };
+    let machine = Machine::with(&world, &["ed25519", "ecdsa256"]);
+    let agent = machine.agent();
+    let (old, other) = (machine.record("ed25519"), machine.record("ecdsa256"));
+    world.show(&[&old, &other]);
+    agent.says("is proven");
+    let client = Client::of(&world, &machine);
+    let clients = Clients::connect(&client, &BY_DNS);
+    clients.get_in(1);
+
+    world.secondary.lags();
+    let rotate = machine.rotates(&["--type", "ed25519", "--wait"]);
+    let waits = || last_line(&rotate.log())["status"] == "servers";
+    assert!(wait_until(SOON, waits), "{}", rotate.log());
+    agent.says(&format!("pending at {}", world.secondary.addr()));
+    // Longer than any cache holds anything, nothing goes on.
+    clients.get_in(3);
+    thread::sleep(Duration::from_secs(6));
+    assert!(waits(), "{}", rotate.log());
+    assert_eq!(machine.offered(), ["ecdsa-sha2-nistp256"]);
+    world.secondary.follows();
+    machine.has_rotated(rotate);
+    let new = machine.record("ed25519");
+    assert_ne!(new, old);
+    world.show(&[&new, &other]);
+
+    clients.get_in(2);
+    clients.were_all_let_in(machine.reloads());
+}
+
+#[test]
+fn a_primary_that_is_away_for_a_while_is_waited_for() {
+    let Some(world) = World::new() else { return };
+    let machine = Machine::with(&world, &["ed25519", "ecdsa256"]);
+    let agent = machine.agent();
+    let (old, other) = (machine.record("ed25519"), machine.record("ecdsa256"));
+    world.show(&[&old, &other]);
+    agent.says("is proven");
+    let client = Client::of(&world, &machine);
+    let clients = Clients::connect(&client, &BY_DNS);
+    clients.get_in(1);
+
+    let rotate = machine.rotates(&["--type", "ed25519", "--wait"]);
+    assert!(wait_until(SOON, || machine.offered() == ["ecdsa-sha2-nistp256"]), "{}", rotate.log());
+    // It would not be told the truth either.
+    world.secondary.lags();
+    world.tree.named.process.signal(Signal::STOP);
+    agent.says("warning: ");
+    clients.get_in(2);
+    world.tree.named.process.signal(Signal::CONT);
+    world.secondary.follows();
+    machine.has_rotated(rotate);
+    agent.says("as it should be again");
+    let new = machine.record("ed25519");
+    assert_ne!(new, old);
+    world.show(&[&new, &other]);
+
+    clients.get_in(2);
+    clients.were_all_let_in(machine.reloads());
+}
