@@ -8,23 +8,23 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::{Name, RData, RecordType};
 
-use crate::support::ask::{exchange, is_signed};
+use crate::support::ask::{ask, exchange, is_signed};
 use crate::support::peer::command;
 use crate::support::port::Port;
 use crate::support::{Process, Sandbox};
 
 /// The zone that changes.
 const ZONE: &str = "example.test.";
-/// How often it is told that the zone has changed.
-const NOTIFY: Duration = Duration::from_millis(200);
+/// How often it is looked whether it is to be told that the zone has changed.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A named that holds copies of the primary's zones, and asks for changes when a NOTIFY (RFC 1996) comes, which this sends
 /// in the primary's stead.
 #[derive(Debug)]
 pub struct Secondary {
-    pub process: Process,
+    _process: Process,
     port: Port,
     follows: Arc<AtomicBool>,
     ends: Arc<AtomicBool>,
@@ -47,13 +47,13 @@ impl Secondary {
         let (may, done) = (Arc::clone(&follows), Arc::clone(&ends));
         let notifier = thread::spawn(move || {
             while !done.load(Ordering::Relaxed) {
-                if may.load(Ordering::Relaxed) {
+                if may.load(Ordering::Relaxed) && serial(primary) != serial(addr) {
                     exchange(addr, &notify());
                 }
-                thread::sleep(NOTIFY);
+                thread::sleep(LOOK);
             }
         });
-        Secondary { process, port, follows, ends, notifier: Some(notifier), _sandbox: sandbox }
+        Secondary { _process: process, port, follows, ends, notifier: Some(notifier), _sandbox: sandbox }
     }
 
     /// Where it answers.
@@ -65,7 +65,7 @@ impl Secondary {
     pub fn lags(&self) {
         self.follows.store(false, Ordering::Relaxed);
         // A transfer that is under way ends.
-        thread::sleep(NOTIFY);
+        thread::sleep(LOOK);
     }
 
     /// It does again.
@@ -79,6 +79,12 @@ impl Drop for Secondary {
         self.ends.store(true, Ordering::Relaxed);
         self.notifier.take().map(JoinHandle::join);
     }
+}
+
+/// The serial number of the zone at a server; none while it does not answer.
+pub fn serial(server: SocketAddr) -> Option<u32> {
+    let reply = ask(server, ZONE, RecordType::SOA)?;
+    reply.answers.iter().find_map(|r| if let RData::SOA(soa) = &r.data { Some(soa.serial) } else { None })
 }
 
 fn notify() -> Message {

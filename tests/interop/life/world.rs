@@ -5,12 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hickory_proto::rr::{RData, Record, RecordType};
-
-use super::secondary::Secondary;
+use super::secondary::{Secondary, serial};
 use super::{HOST, SOON};
 use crate::interop::primary::{records_at, sorted};
-use crate::support::ask::ask;
 use crate::support::peer::command;
 use crate::support::process::wait_until;
 use crate::support::unbound::Unbound;
@@ -20,7 +17,7 @@ use crate::support::{Sandbox, Tree};
 const ZONES: [&str; 3] = [".", "test.", "example.test."];
 
 pub struct World {
-    pub resolver: Unbound,
+    _resolver: Unbound,
     pub secondary: Secondary,
     pub tree: Tree,
     resolver_ip: Ipv4Addr,
@@ -46,7 +43,7 @@ impl World {
             more += &format!("stub-zone:\n  name: \"{zone}\"\n  stub-addr: {one}\n  stub-addr: {other}\n");
         }
         let resolver = Unbound::start_with(&[], Some(&tree.anchor()), &more);
-        Some(World { resolver, secondary, tree, resolver_ip })
+        Some(World { _resolver: resolver, secondary, tree, resolver_ip })
     }
 
     /// A resolv.conf in `home` by which glibc asks the recursor, and believes its AD bit.
@@ -66,10 +63,8 @@ impl World {
     }
 
     /// The zone's serial number at the primary.
-    pub fn serial(&self) -> u32 {
-        let reply = ask(self.tree.addr(), "example.test", RecordType::SOA).unwrap();
-        let serial = |record: &Record| if let RData::SOA(soa) = &record.data { Some(soa.serial) } else { None };
-        reply.answers.iter().find_map(serial).unwrap()
+    pub fn serial(&self) -> Option<u32> {
+        serial(self.tree.addr())
     }
 
     /// nsupdate's `lines`, by somebody who may change all.
