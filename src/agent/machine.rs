@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::pass::Target;
@@ -13,7 +13,7 @@ use crate::proto::name::HostName;
 use crate::proto::plan::Intent;
 use crate::proto::sshfp::Sshfp;
 use crate::run::run;
-use crate::ssh::hostkeys;
+use crate::ssh::hostkeys::{self, HostKeysError};
 
 /// How long `sshd -T` may take.
 const SSHD_PATIENCE: Duration = Duration::from_secs(5);
@@ -49,13 +49,16 @@ impl Keys {
     }
 }
 
-/// The keys of these files, or those that this machine's sshd offers.
-pub async fn keys(files: &[PathBuf]) -> Result<Keys, Error> {
-    keys_and_sources(files).await.0
+/// The keys of these files, or those that this machine's sshd offers, with `sshd_config` if that is not the usual one.
+pub async fn keys(files: &[PathBuf], sshd_config: Option<&Path>) -> Result<Keys, Error> {
+    keys_and_sources(files, sshd_config).await.0
 }
 
 /// The same, and the files on which that rests, whether there are keys in them or not.
-pub async fn keys_and_sources(files: &[PathBuf]) -> (Result<Keys, Error>, Sources) {
+pub async fn keys_and_sources(
+    files: &[PathBuf],
+    sshd_config: Option<&Path>,
+) -> (Result<Keys, Error>, Sources) {
     if !files.is_empty() {
         let keys = hostkeys::of_files(files).map(|keys| Keys { keys, warnings: Vec::new() });
         // As ssh-keygen(1) names them: key.pub, key-cert.pub.
@@ -65,13 +68,19 @@ pub async fn keys_and_sources(files: &[PathBuf]) -> (Result<Keys, Error>, Source
         let sources = Sources { keys: files.to_vec(), certificates, folders: Vec::new() };
         return (keys.map_err(Error::from), sources);
     }
-    let effective = hostkeys::ask_sshd(SSHD_PATIENCE).await;
-    let keys = hostkeys::of_sshd(effective.as_ref()).map_err(Error::from).map(|found| Keys {
+    let effective = hostkeys::ask_sshd(sshd_config, SSHD_PATIENCE).await;
+    let keys = match (&effective, sshd_config) {
+        // Those of the usual configuration are others.
+        (None, Some(_)) => Err(HostKeysError::None),
+        (effective, _) => hostkeys::of_sshd(effective.as_ref()),
+    };
+    let keys = keys.map_err(Error::from).map(|found| Keys {
         warnings: found.skipped.iter().map(ToString::to_string).collect(),
         keys: found.keys,
     });
-    let folder = PathBuf::from(hostkeys::FOLDER);
-    let mut sources = Sources { folders: vec![folder.join("sshd_config.d"), folder], ..Sources::default() };
+    let folder = sshd_config.map_or(Path::new(hostkeys::FOLDER), crate::files::folder);
+    let folders = vec![folder.join("sshd_config.d"), folder.to_owned()];
+    let mut sources = Sources { folders, ..Sources::default() };
     for path in effective.iter().flat_map(|effective| &effective.host_keys) {
         let mut public = path.clone().into_os_string();
         public.push(".pub");

@@ -12,6 +12,8 @@ pub const SETTLE_MOST: Duration = Duration::from_secs(10);
 pub const RETRY: Duration = Duration::from_secs(2);
 /// The longest such pause: a primary that was down for an hour is served within a minute and a half of its return.
 pub const RETRY_MOST: Duration = Duration::from_secs(60);
+/// The shortest pause for what wants to be looked at again.
+pub const LEAST: Duration = Duration::from_secs(1);
 /// How many times a pause can double before it is longer than anybody waits.
 const DOUBLINGS: u32 = 16;
 
@@ -28,6 +30,8 @@ pub enum Event {
     Begins,
     /// A pass has ended.
     Ended(Ended),
+    /// Something that it looks after wants to be looked at so much later: a rotation that waits.
+    Wanted(Duration),
 }
 
 /// How a pass ended.
@@ -83,6 +87,7 @@ impl Schedule {
                 self.settling = Some((since, (now + SETTLE).min(since + SETTLE_MOST)));
             }
             Event::Unchanged | Event::Begins => self.settling = None,
+            Event::Wanted(later) => self.timer = self.timer.min(now + later.max(LEAST)),
             Event::Asked => (self.timer, self.row) = (now, (None, 0)),
             Event::Ended(ended) => {
                 self.row = match self.row {
@@ -198,6 +203,20 @@ mod tests {
         schedule.on(Event::Begins, INTERVAL, 0.0);
         schedule.on(Event::Ended(Ended::Right), INTERVAL, 0.5);
         assert_eq!(schedule.due(), INTERVAL * 2);
+    }
+
+    #[test]
+    fn what_waits_is_looked_at_in_time_and_no_later_than_anything_else() {
+        let mut schedule = Schedule::new(INTERVAL);
+        schedule.on(Event::Ended(Ended::Right), at(0), 0.5);
+        schedule.on(Event::Wanted(at(3600)), at(0), 0.0);
+        assert_eq!(schedule.due(), INTERVAL);
+        schedule.on(Event::Wanted(at(60)), at(0), 0.0);
+        assert_eq!(schedule.due(), at(60));
+        schedule.on(Event::Wanted(at(0)), at(30), 0.0);
+        assert_eq!(schedule.due(), at(31));
+        schedule.on(Event::Ended(Ended::Right), at(31), 0.5);
+        assert_eq!(schedule.due(), at(931));
     }
 
     #[test]

@@ -125,13 +125,8 @@ pub fn of_text(text: &str, source: &Path) -> Result<HostKeys, HostKeysError> {
 /// Where sshd's configuration lives.
 pub const FOLDER: &str = "/etc/ssh";
 
-/// The keys that this machine's sshd offers: asked of `sshd -T`; where that does not run (it needs
-/// root), read from its configuration below `/etc/ssh`.
-pub async fn of_this_machine(patience: Duration) -> Result<HostKeys, HostKeysError> {
-    of_sshd(ask_sshd(patience).await.as_ref())
-}
-
-/// The same, where sshd has been asked already.
+/// The keys that this machine's sshd offers, by what it says of itself ([`ask_sshd`]); where it said nothing (it needs
+/// root), by its configuration below `/etc/ssh`.
 pub fn of_sshd(effective: Option<&Effective>) -> Result<HostKeys, HostKeysError> {
     match effective {
         Some(effective) => of_private_paths(&effective.host_keys),
@@ -139,9 +134,9 @@ pub fn of_sshd(effective: Option<&Effective>) -> Result<HostKeys, HostKeysError>
     }
 }
 
-/// `sshd -T` prints the configuration in force, host keys among it. None where it does not run, or names no keys.
-pub async fn ask_sshd(patience: Duration) -> Option<Effective> {
-    let effective = Sshd::find(None).ok()?.effective(patience).await.ok()?;
+/// `sshd -T` prints the configuration in force, its own or that of `config`, host keys among it. None where it does not run, or names no keys.
+pub async fn ask_sshd(config: Option<&Path>, patience: Duration) -> Option<Effective> {
+    let effective = Sshd::find(config).ok()?.effective(patience).await.ok()?;
     Some(effective).filter(|effective| !effective.host_keys.is_empty())
 }
 

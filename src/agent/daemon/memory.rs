@@ -263,7 +263,7 @@ mod tests {
         store.sets.insert(key("a.example"), set());
         store.save(false).unwrap();
         let path = folder.path().join(FILE);
-        let mut changes = |store: &mut Store, success, end| {
+        let changes = |store: &mut Store, success, end| {
             store.sets.get_mut(&key("a.example")).unwrap().last_success = Some(success);
             fs::remove_file(&path).unwrap();
             store.save(end).unwrap();

@@ -3,6 +3,7 @@
 mod memory;
 mod news;
 mod signals;
+mod turn;
 mod watch;
 mod work;
 
@@ -20,6 +21,7 @@ use self::watch::{Files, Watch};
 pub use self::work::Done;
 use super::log::{Event as Said, Level, Sink};
 use super::monitor::systemd::Manager;
+use super::rotation::store::FILE as ROTATION;
 use super::state::State;
 use crate::config::publishing::{Agent, Publishing, Rotate};
 use crate::error::Error;
@@ -169,10 +171,13 @@ impl Daemon {
     /// One pass: what became of each set.
     pub async fn pass(&mut self) -> Result<Vec<Done>, Error> {
         self.on(Event::Begins);
+        let is_well = self.status.borrow().phase == Phase::Idle;
         self.show(|status| status.phase = Phase::Working);
         let now = verifier::now();
+        let (mut results, mut warnings) = (Vec::new(), self.settings.warnings.clone());
+        // First, for it changes keys.
+        let (later, mut failed) = self.rotate(is_well, &mut warnings).await;
         let local = self.local().await;
-        let (mut results, mut failed, mut warnings) = (Vec::new(), None, self.settings.warnings.clone());
         if !self.watch.is_told() {
             warnings.push(
                 "this system does not tell of files that change: that is found at the next look".to_owned(),
@@ -196,9 +201,38 @@ impl Daemon {
             }
         }
         self.learn(&results, failed.as_ref(), warnings, local.certificates);
+        if let Some(later) = later {
+            self.on(Event::Wanted(later));
+            let next = self.schedule.due().saturating_sub(self.began.elapsed());
+            self.show(|status| status.next_pass = Some(Moment(verifier::now() + next.as_secs())));
+        }
         match failed {
             Some(error) if results.is_empty() => Err(error),
             _ => Ok(results),
+        }
+    }
+
+    /// Goes on with a rotation of host keys: when it wants to be looked at again, and why it failed.
+    async fn rotate(
+        &mut self,
+        may_begin: bool,
+        warnings: &mut Vec<String>,
+    ) -> (Option<Duration>, Option<Error>) {
+        match turn::go_on(&self.settings, &self.state, may_begin).await {
+            Ok(turn) => {
+                let (mut status, mut later) = (None, None);
+                if let Some(turn) = turn {
+                    for step in turn.steps {
+                        self.say(Level::Info, &format!("rotation of host keys: {step}"), &[("step", step)]);
+                    }
+                    turn.ended.iter().for_each(|ended| self.say(Level::Notice, ended, &[]));
+                    warnings.extend(turn.warnings);
+                    (status, later) = (turn.status, turn.later);
+                }
+                self.show(|shown| shown.rotation = status);
+                (later, None)
+            }
+            Err(error) => (None, Some(error)),
         }
     }
 
@@ -208,6 +242,8 @@ impl Daemon {
         let local = work::local(&self.settings).await;
         let mut files = local.files.clone();
         files.files.extend(self.settings.files.iter().cloned());
+        // Somebody may begin a rotation by hand.
+        files.files.insert(self.state.folder().join(ROTATION));
         if !self.watch.set(files) {
             return local;
         }

@@ -16,6 +16,7 @@ use crate::agent::machine::{self, Keys};
 use crate::agent::pass::{self, Pass, Target};
 use crate::agent::place::{self, Purpose};
 use crate::agent::published::Published;
+use crate::agent::rotation;
 use crate::agent::state::State;
 use crate::config::publishing::Publishing;
 use crate::error::Error;
@@ -65,7 +66,8 @@ pub async fn local(settings: &Settings) -> Local {
         local.names.push(machine::names(table).await);
         let files = table.host_keys.as_slice();
         if !known.contains_key(files) {
-            known.insert(files, machine::keys_and_sources(files).await);
+            let config = settings.rotate.sshd_config.as_deref();
+            known.insert(files, machine::keys_and_sources(files, config).await);
         }
         if let Some((keys, _)) = known.get(files) {
             local.keys.push(keys.clone());
@@ -106,7 +108,12 @@ pub async fn table(
     now: u64,
 ) -> Result<(Vec<Done>, Vec<String>), Error> {
     let intent = Intent::Publish { ttl: table.ttl, prune: table.exclusive };
-    let targets = machine::targets(names, table.port, &keys.records(), intent)?;
+    let mut wanted = keys.records();
+    if table.host_keys.is_empty() {
+        // While keys overlap, two of a type are wanted.
+        wanted.extend(rotation::also_wanted(state)?);
+    }
+    let targets = machine::targets(names, table.port, &wanted, intent)?;
     let timeout = settings.options.timeout;
     let deadline = Instant::now() + patience(settings, targets.len());
     let ready = place::open(&table.place, Purpose::Change, timeout / 2, deadline)?;

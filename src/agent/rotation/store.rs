@@ -11,7 +11,8 @@ use crate::ownership;
 use crate::proto::rotation::{BadRecord, Record};
 use crate::ssh::hostkeys::read_whole;
 
-const FILE: &str = "rotation.json";
+/// Its name.
+pub const FILE: &str = "rotation.json";
 const LOCK: &str = "rotation.lock";
 /// Largest file that is read, in octets.
 const MAX_FILE: u64 = 1024 * 1024;

@@ -110,7 +110,7 @@ pub(super) async fn keys(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>
     if !files.is_empty() {
         return sshfp::of_files(files, cx).await;
     }
-    let found = machine::keys(&[]).await?;
+    let found = machine::keys(&[], cx.rotate.sshd_config.as_deref()).await?;
     found.warnings.iter().for_each(|warning| cx.out.warn(warning));
     Ok(found.keys)
 }
