@@ -19,7 +19,7 @@ use super::state::State;
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::KeyType;
 use crate::proto::rotation::{
-    self, Change, Facts, Mode, Record, Round, Sight, Step, TooLate, Wait, Wish, decide,
+    self, Change, Facts, Mode, Past, Record, Round, Sight, Step, TooLate, Wait, Wish, decide,
 };
 use crate::proto::sshfp::{self, Sshfp};
 use crate::ssh::host_key_file::HostKeyFile;
@@ -68,6 +68,8 @@ pub struct Progress {
     pub steps: Vec<&'static str>,
     /// What is remembered now.
     pub record: Record,
+    /// What this run has brought to its end.
+    pub ended: Vec<Past>,
     /// What is to be said aloud.
     pub warnings: Vec<String>,
     /// What is good to know.
@@ -140,6 +142,11 @@ impl Rotation {
             }
             return Ok(());
         }
+        if round.touched.is_some() {
+            let change = server::Change { content: None, expected: &[], other: None };
+            let drop_in = DropIn::find(self.server.sshd.config()).ok();
+            server::configure(&self.server, drop_in.as_ref(), &change).await?;
+        }
         for change in &round.changes {
             HostKeyFile::at(PathBuf::from(&change.path).as_path()).settle().map_err(host::file_error)?;
         }
@@ -190,6 +197,7 @@ impl Rotation {
             outcome: Outcome::Done,
             steps: Vec::new(),
             record: store::read(&self.state)?,
+            ended: Vec::new(),
             warnings: Vec::new(),
             notes: Vec::new(),
             now: verifier::now(),
@@ -254,7 +262,7 @@ impl Rotation {
         // Later than all that was done.
         let now = verifier::now();
         match &mut progress.record.round {
-            Some(_) if step == Step::Finish => progress.record.finish(now),
+            Some(_) if step == Step::Finish => progress.ended.extend(progress.record.finish(now)),
             Some(round) => round.mark(&step, now),
             None => {}
         }

@@ -170,10 +170,10 @@ impl Rotation {
                     ));
                 }
             }
-            for change in &round.changes {
-                let path = &change.path;
+            for old in round.changes.iter().filter_map(|change| change.old) {
                 progress.notes.push(format!(
-                    "certificates of the old key are good until they end: sshanchor ca revoke --key {path}.sshanchor-old.pub"
+                    "certificates of the old key are good until they end, unless its CA revokes it: sshanchor ca revoke --sha256 {}",
+                    data_encoding::HEXLOWER.encode(&old)
                 ));
             }
         }

@@ -1,5 +1,9 @@
 //! `sshanchor rotate` with a real sshd, a real zone, and real clients that connect meanwhile.
 
+mod clients;
+mod crashes;
+mod failures;
+mod modes;
 mod place;
 
 use place::Place;

@@ -145,6 +145,27 @@ impl Place {
         types
     }
 
+    /// Each key that sshd shows now is the only one of its algorithm in DNS, as OpenSSH wants it.
+    #[track_caller]
+    pub fn every_client_accepts(&self, at: &str) {
+        let mut scan = crate::support::peer::command("ssh-keyscan");
+        let port = self.sshd.port().to_string();
+        let found = run(scan.args(["-D", "-p", &port, "-t", "rsa,ecdsa,ed25519", "127.0.0.1"]), LIMIT).stdout;
+        let in_dns = self.in_dns();
+        let shown: Vec<&str> = found
+            .lines()
+            .filter(|line| line.split(' ').nth(4) == Some("2"))
+            .filter_map(|line| Some(line.split_once(" SSHFP ")?.1))
+            .collect();
+        assert!(!shown.is_empty(), "{at}: {found}");
+        for record in shown {
+            let algorithm = &record[..2];
+            let of_algorithm: Vec<&String> =
+                in_dns.iter().filter(|other| other.starts_with(algorithm)).collect();
+            assert_eq!(of_algorithm, [record], "{at}");
+        }
+    }
+
     /// The verdict of `sshanchor verify`, each of the types asked for by itself.
     pub fn verdict(&self) -> Value {
         let mut verify = self.primary.tree().sshanchor(self.primary.addr());
