@@ -16,11 +16,21 @@ use crate::support::sandbox::clean;
 use crate::support::{Finished, Sandbox};
 
 /// The pause between two connections of one client: two cores carry many of them.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(250);
+/// How often it is looked whether sshd was reloaded.
+const LOOK: Duration = Duration::from_millis(20);
 const HELLO: &str = "hello from 42\n";
-/// What says that nobody was there, or that whoever was there left before saying who it is.
-const NOBODY: [&str; 4] =
-    ["Connection refused", "Connection reset by", "Connection closed by remote host", "closed before"];
+/// What says that nobody was there, or that whoever was there left: sshd closes its socket when it is reloaded, with the
+/// connections that it has not taken yet, and opens it again as soon as it has started itself anew.
+const NOBODY: [&str; 5] = [
+    "Connection refused",
+    "Connection reset by",
+    "Connection closed by",
+    "the server closed the connection",
+    "connection reset",
+];
+/// How long that may take on a busy machine.
+const RELOAD: Duration = Duration::from_secs(2);
 
 /// How to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,8 +184,8 @@ impl Client {
 struct Tally {
     way: Way,
     let_in: usize,
-    /// Nobody was there.
-    alone: Vec<String>,
+    /// Those that met nobody, and when they began and ended.
+    alone: Vec<(Duration, Duration, String)>,
     refused: Vec<String>,
 }
 
@@ -184,12 +194,18 @@ pub struct Clients {
     ends: Arc<AtomicBool>,
     let_in: Arc<Vec<AtomicUsize>>,
     threads: Vec<JoinHandle<Tally>>,
+    /// Notes when sshd was reloaded.
+    watcher: Option<JoinHandle<Vec<Duration>>>,
     began: Instant,
 }
 
 impl Clients {
-    /// One of each of these ways.
-    pub fn connect(client: &Arc<Client>, ways: &[Way]) -> Clients {
+    /// To `machine`, one of each of these ways.
+    pub fn connect(world: &World, machine: &Machine, ways: &[Way]) -> Clients {
+        Clients::of(&Client::of(world, machine), machine, ways)
+    }
+
+    pub fn of(client: &Arc<Client>, machine: &Machine, ways: &[Way]) -> Clients {
         let (ends, began) = (Arc::new(AtomicBool::new(false)), Instant::now());
         let let_in: Arc<Vec<AtomicUsize>> = Arc::new(ways.iter().map(|_| AtomicUsize::new(0)).collect());
         let threads = ways.iter().copied().enumerate().map(|(index, way)| {
@@ -208,8 +224,10 @@ impl Clients {
                             at.as_secs_f64(),
                             began.elapsed().as_secs_f64()
                         );
-                        let is_alone = NOBODY.iter().any(|nobody| text.contains(nobody));
-                        if is_alone { &mut tally.alone } else { &mut tally.refused }.push(text);
+                        match NOBODY.iter().any(|nobody| text.contains(nobody)) {
+                            true => tally.alone.push((at, began.elapsed(), text)),
+                            false => tally.refused.push(text),
+                        }
                     }
                     thread::sleep(PAUSE);
                 }
@@ -217,7 +235,19 @@ impl Clients {
             })
         });
         let threads = threads.collect();
-        Clients { ends, let_in, threads, began }
+        let (sshd, done) = (machine.sshd_log(), Arc::clone(&ends));
+        let watcher = thread::spawn(move || {
+            let reloads = || std::fs::read_to_string(&sshd).unwrap().matches("Received SIGHUP").count();
+            let (before, mut seen) = (reloads(), Vec::new());
+            while !done.load(Ordering::Relaxed) {
+                seen.resize(reloads() - before, began.elapsed());
+                thread::sleep(LOOK);
+            }
+            seen
+        });
+        let clients = Clients { ends, let_in, threads, watcher: Some(watcher), began };
+        clients.get_in(1);
+        clients
     }
 
     /// Seconds since they began, for what else is written down.
@@ -234,40 +264,48 @@ impl Clients {
         assert!(wait_until(SOON, have), "{before:?}, then {:?}", counts());
     }
 
-    /// Ends them: none was refused. sshd closes its socket when it is reloaded, and opens it again when it has started itself
-    /// anew: each of them may have met that once each of `reloads` times.
+    /// Ends them: none was refused, after two more connections each. When sshd is reloaded nobody listens for some
+    /// milliseconds, so each of them may have met that, once each time.
     #[track_caller]
-    pub fn were_all_let_in(mut self, reloads: usize) {
-        let tallies = self.end();
+    pub fn were_all_let_in(mut self) {
+        self.get_in(2);
+        let (tallies, reloads) = self.end();
+        let let_in: Vec<_> = tallies.iter().map(|tally| (tally.way, tally.let_in)).collect();
         let refused: Vec<_> = tallies.iter().flat_map(|tally| &tally.refused).collect();
         let alone: Vec<_> = tallies.iter().flat_map(|tally| &tally.alone).collect();
-        let let_in: Vec<_> = tallies.iter().map(|tally| (tally.way, tally.let_in)).collect();
         eprintln!(
-            "in {:.1} s let in: {let_in:?}, refused: {}, met nobody in {reloads} reloads: {}",
+            "in {:.1} s let in: {let_in:?}, refused: {}; met nobody: {} in {} reloads",
             self.clock(),
             refused.len(),
-            alone.len()
+            alone.len(),
+            reloads.len()
         );
         assert!(refused.is_empty(), "{} refused\n{refused:#?}", refused.len());
+        for (began, ended, text) in alone {
+            let is_met = |reload: &&Duration| *began <= **reload + RELOAD && **reload <= *ended + RELOAD;
+            assert!(reloads.iter().any(|reload| is_met(&reload)), "reloads at {reloads:?}, and {text}");
+        }
         for tally in &tallies {
-            assert!(tally.alone.len() <= reloads, "{reloads} reloads, and {alone:#?}");
-            assert!(tally.let_in > 0, "{let_in:?}");
+            assert!(tally.alone.len() <= reloads.len(), "{} reloads, and {tally:#?}", reloads.len());
         }
     }
 
-    fn end(&mut self) -> Vec<Tally> {
+    fn end(&mut self) -> (Vec<Tally>, Vec<Duration>) {
         self.ends.store(true, Ordering::Relaxed);
-        self.threads.drain(..).map(|thread| thread.join().unwrap()).collect()
+        let tallies = self.threads.drain(..).map(|thread| thread.join().unwrap()).collect();
+        (tallies, self.watcher.take().map(|watcher| watcher.join().unwrap()).unwrap_or_default())
     }
 }
 
 impl Drop for Clients {
     fn drop(&mut self) {
-        let is_told = self.threads.is_empty();
-        let tallies = self.end();
-        if !is_told && thread::panicking() {
-            let failed: Vec<_> = tallies.iter().flat_map(|tally| tally.refused.iter().chain(&tally.alone)).collect();
-            eprintln!("{} connections failed\n{failed:#?}", failed.len());
+        let (tallies, reloads) = self.end();
+        let failed: Vec<_> = tallies
+            .iter()
+            .flat_map(|tally| tally.refused.iter().chain(tally.alone.iter().map(|(_, _, text)| text)))
+            .collect();
+        if thread::panicking() && !tallies.is_empty() {
+            eprintln!("reloads at {reloads:?}; {} connections failed\n{failed:#?}", failed.len());
         }
     }
 }

@@ -53,7 +53,7 @@ impl Machine {
     fn sshd_config(&self) -> String {
         let home = self.home.path().display();
         format!(
-            "Include /etc/ssh/sshd_config.d/*.conf\nListenAddress {}\nPidFile {home}/sshd.pid\nLoginGraceTime 2\n\
+            "Include /etc/ssh/sshd_config.d/*.conf\nListenAddress {}\nPidFile {home}/sshd.pid\nLoginGraceTime 8\n\
              AuthorizedKeysFile {home}/authorized_keys\nUsePAM no\nStrictModes no\nLogLevel VERBOSE\nPermitRootLogin yes\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nUseDNS no\nPrintMotd no\nMaxStartups 100\n",
             self.port.addr()
@@ -146,13 +146,19 @@ impl Machine {
         self.types.iter().map(read).collect()
     }
 
-    /// How often sshd has been reloaded.
-    pub fn reloads(&self) -> usize {
-        self.sshd.as_ref().map_or(0, |sshd| sshd.log().matches("Received SIGHUP").count())
+    /// Where its sshd tells what it does.
+    pub fn sshd_log(&self) -> PathBuf {
+        self.home.join("sshd.log")
+    }
+
+    /// Waits until sshd offers keys of these types, and no others.
+    #[track_caller]
+    pub fn offers(&self, types: &[&str]) {
+        assert!(wait_until(SOON, || self.offered() == types), "{:?}, and not {types:?}", self.offered());
     }
 
     /// The types that sshd offers to a client, as ssh-keyscan finds them.
-    pub fn offered(&self) -> Vec<String> {
+    fn offered(&self) -> Vec<String> {
         let port = self.port().to_string();
         let mut scan = command("ssh-keyscan");
         let found = run(scan.args(["-p", &port, "-t", "rsa,ecdsa,ed25519", "127.0.0.1"]), SOON).stdout;
@@ -175,7 +181,7 @@ impl Machine {
     /// Waits until `rotate` has ended well.
     #[track_caller]
     pub fn has_rotated(&self, mut rotate: Process) {
-        let status = rotate.wait(SOON);
+        let status = rotate.wait(2 * SOON);
         assert_eq!(status.and_then(|status| status.code()), Some(0), "{}", rotate.log());
         assert_eq!(last_line(&rotate.log())["status"], "done", "{}", rotate.log());
         self.is_tidy();

@@ -1,6 +1,6 @@
 //! Two machines at one name.
 
-use super::clients::{BY_DNS, Client, Clients};
+use super::clients::{BY_DNS, Clients};
 use super::machine::Machine;
 use super::world::World;
 
@@ -17,17 +17,14 @@ fn two_machines_share_a_name_until_one_of_them_goes() {
         agent.says("is proven");
         agent.says("not this machine's");
     });
-    let [to_one, to_other] = [&one, &other].map(|machine| Clients::connect(&Client::of(&world, machine), &BY_DNS));
-    to_one.get_in(1);
-    to_other.get_in(1);
+    let [to_one, to_other] = [&one, &other].map(|machine| Clients::connect(&world, machine, &BY_DNS));
 
     // One gets another key, and the other does not notice.
     one.has_rotated(one.rotates(&["--type", "ed25519", "--wait"]));
     let after = one.record("ed25519");
     assert_ne!(after, before[0]);
     world.show(&[&after, &before[1], &others]);
-    to_other.get_in(1);
-    to_other.were_all_let_in(other.reloads());
+    to_other.were_all_let_in();
 
     // The other goes, and this one does not notice.
     let [agent, others_agent] = agents;
@@ -35,7 +32,6 @@ fn two_machines_share_a_name_until_one_of_them_goes() {
     let gone = other.runs(&["withdraw"]);
     assert_eq!(gone.code, Some(0), "{gone:#?}");
     world.show(&[&after, &before[1]]);
-    to_one.get_in(2);
-    to_one.were_all_let_in(one.reloads());
+    to_one.were_all_let_in();
     assert_eq!(agent.said("putting them back"), 0, "{}", agent.0.log());
 }
