@@ -12,6 +12,9 @@ use crate::proto::ascii_json::ascii;
 
 pub use crate::proto::moment::rfc3339;
 
+/// Octets of results that are gathered before they are written.
+const GATHERED: usize = 64 * 1024;
+
 /// Where results go and in which form.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
@@ -49,7 +52,12 @@ impl<'a> From<&'a Error> for Failed<'a> {
 impl Output {
     /// A result, to stdout.
     pub fn result(&self, report: &impl Report) -> Result<(), Error> {
-        if self.json { self.json_line(report) } else { write_out(&sanitise_lines(&report.text())) }
+        write_out(&self.form(report)?)
+    }
+
+    /// A result in the form that is wanted.
+    fn form(&self, report: &impl Report) -> Result<String, Error> {
+        if self.json { json(report) } else { Ok(sanitise_lines(&report.text())) }
     }
 
     /// A result that is text in either form of output (zone file lines, say), to stdout.
@@ -59,9 +67,7 @@ impl Output {
 
     /// A JSON object on one line, to stdout.
     pub fn json_line(&self, value: &impl Serialize) -> Result<(), Error> {
-        let line = serde_json::to_string(value)
-            .map_err(|e| Error::failure("internal", format!("cannot write JSON: {e}")))?;
-        write_out(&ascii(&line))
+        write_out(&json(value)?)
     }
 
     /// A warning, to stderr.
@@ -106,6 +112,54 @@ impl Output {
         if let Some(hint) = &error.hint {
             write_err(&format!("  hint: {}", sanitise(hint)));
         }
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<String, Error> {
+    let line = serde_json::to_string(value)
+        .map_err(|e| Error::failure("internal", format!("cannot write JSON: {e}")))?;
+    Ok(ascii(&line))
+}
+
+/// Results of many things, to stdout. Where no terminal shows each as it comes, they are written many at a time: the
+/// last of them by [`Results::end`], or when this is dropped.
+#[derive(Debug)]
+pub struct Results {
+    out: Output,
+    text: String,
+    is_watched: bool,
+}
+
+impl Results {
+    /// None yet.
+    pub fn new(out: Output) -> Self {
+        Results { out, text: String::new(), is_watched: io::stdout().is_terminal() }
+    }
+
+    /// One more.
+    pub fn push(&mut self, report: &impl Report) -> Result<(), Error> {
+        self.text += &self.out.form(report)?;
+        self.text.push('\n');
+        if self.is_watched || self.text.len() > GATHERED { self.write() } else { Ok(()) }
+    }
+
+    /// That was all.
+    pub fn end(mut self) -> Result<(), Error> {
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        let text = std::mem::take(&mut self.text);
+        match text.strip_suffix('\n') {
+            Some(text) => write_out(text),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        let _ = self.write();
     }
 }
 

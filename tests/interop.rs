@@ -40,6 +40,8 @@ mod interop {
     mod proxy;
     mod publish;
     mod publish_configured;
+    mod publish_guard;
+    mod publish_keys;
     mod publish_races;
     mod publish_refusals;
     mod reach;

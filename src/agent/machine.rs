@@ -9,9 +9,9 @@ use super::pass::Target;
 use crate::config::publishing::Publishing;
 use crate::error::Error;
 use crate::proto::hostkey::HostKey;
-use crate::proto::name::HostName;
+use crate::proto::name::{HostName, Name};
 use crate::proto::plan::Intent;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{self, Sshfp};
 use crate::run::run;
 use crate::ssh::hostkeys::{self, HostKeysError};
 
@@ -60,7 +60,7 @@ pub async fn keys_and_sources(
     sshd_config: Option<&Path>,
 ) -> (Result<Keys, Error>, Sources) {
     if !files.is_empty() {
-        let keys = hostkeys::of_files(files).map(|keys| Keys { keys, warnings: Vec::new() });
+        let keys = hostkeys::of_own_files(files).map(|keys| Keys { keys, warnings: Vec::new() });
         // As ssh-keygen(1) names them: key.pub, key-cert.pub.
         let stem = |path: &PathBuf| path.to_str().and_then(|p| p.strip_suffix(".pub")).map(str::to_owned);
         let certificates =
@@ -96,6 +96,17 @@ pub async fn names(publishing: &Publishing) -> Result<Vec<HostName>, Error> {
         true => Ok(vec![own_name().await?]),
         false => Ok(publishing.names.clone()),
     }
+}
+
+/// The owners of all these tables: where this machine has records by its configuration.
+pub async fn owners(tables: &[Publishing]) -> Result<BTreeSet<Name>, Error> {
+    let mut owners = BTreeSet::new();
+    for table in tables {
+        for name in names(table).await? {
+            owners.extend(sshfp::owner(&name, table.port).ok());
+        }
+    }
+    Ok(owners)
 }
 
 /// This machine's fully qualified name: its host name if that has a dot, else what `hostname -f` makes of it. Nothing

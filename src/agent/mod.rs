@@ -1,9 +1,11 @@
 //! This machine's part: which records are its own, and how they get where they belong.
 
 pub mod daemon;
+pub mod guard;
 pub mod log;
 pub mod machine;
 pub mod monitor;
+pub mod orphans;
 pub mod pass;
 pub mod place;
 pub mod proof;

@@ -7,27 +7,25 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::proof;
+use super::guard::Guard;
+use super::proof::{self, Proof};
 use super::published::{Published, Role};
 use super::readback::{self, Seen, Server};
 use super::reconcile::{Outcome, Reconciliation, Wish};
-use super::state::State;
+use super::state::{Noted, Origin, State};
 use crate::backend::rfc2136::explain_read;
 use crate::backend::site::{AnyBackend, Site};
 use crate::backend::{Backend, Capabilities};
 use crate::dns::authority::Authority;
 use crate::dns::resolver::Resolver;
 use crate::error::Error;
-use crate::fan_out::in_order;
 use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
 use crate::proto::plan::{Intent, Plan, Present};
+use crate::proto::publication::Signing;
 use crate::proto::rr::{RrType, Rrsig};
 use crate::proto::sshfp::{self, Sshfp};
-use crate::verifier::Options;
-
-/// How many zones are asked for at a time.
-const WIDTH: usize = 32;
+use crate::verifier::{self, Options};
 
 /// One set of records that is to be changed.
 #[derive(Debug, Clone)]
@@ -85,6 +83,10 @@ pub struct Pass<'a> {
     pub prove_by_system: bool,
     /// Servers and caches that lag are waited for although nothing was changed.
     pub waits: bool,
+    /// Nothing is published in a zone that clients cannot prove; the system's resolver is asked where none was named.
+    pub require_signed: bool,
+    /// The sets are those that the configuration names: one that it no longer names is an orphan.
+    pub configured: bool,
 }
 
 impl Pass<'_> {
@@ -97,11 +99,7 @@ impl Pass<'_> {
             return Err(Error::usage("notzone", message).hint("leave --zone out, or give the right one"));
         }
         let owners: Vec<Name> = targets.iter().map(|target| target.wish.owner.clone()).collect();
-        let found = in_order(owners, WIDTH, |owner: Name| {
-            let (site, given) = (self.site.clone(), given.cloned());
-            async move { site.zone_of(&owner, given.as_ref()).await }
-        })
-        .await?;
+        let found = self.site.zones_of(&owners, given).await?;
         let mut zones = Zones::default();
         for (target, zone) in targets.into_iter().zip(found) {
             match zone {
@@ -122,12 +120,42 @@ impl Pass<'_> {
 
     /// Brings the sets of one zone to where they are wanted; what became of each, in their order.
     pub async fn run(&self, zone: &Name, targets: &[Target]) -> Result<Vec<Published>, Error> {
-        let (run, wishes) = self.reconciliation(zone, targets).await?;
-        let outcomes = match self.looks_only {
-            true => run.plan(&wishes).await,
-            false => run.run(&wishes).await,
-        }?;
-        Ok(self.look_again(zone, targets, outcomes).await)
+        let Guard { signing, objections } = self.guard(zone, targets).await;
+        let may = |at: usize| objections.get(at).is_none_or(Option::is_none);
+        let allowed: Vec<Target> =
+            targets.iter().enumerate().filter(|(at, _)| may(*at)).map(|(_, target)| target.clone()).collect();
+        let mut done = Vec::new();
+        if !allowed.is_empty() {
+            let (run, wishes) = self.reconciliation(zone, &allowed).await?;
+            let outcomes = match self.looks_only {
+                true => run.plan(&wishes).await,
+                false => run.run(&wishes).await,
+            }?;
+            done = self.look_again(zone, &allowed, outcomes).await;
+        }
+        let mut done = done.into_iter();
+        let results = targets.iter().zip(objections).filter_map(|(target, objection)| {
+            let mut published = match objection {
+                None => done.next()?,
+                error => {
+                    let refused = Outcome { error, ..Outcome::open(&target.wish.owner) };
+                    Published::new(&target.name, zone, &self.site, refused, self.looks_only)
+                }
+            };
+            let is_proven = published.proof.as_ref().is_some_and(Proof::is_secure);
+            published.zone_signing = if is_proven { Some(Signing::Proven) } else { signing };
+            Some(published)
+        });
+        Ok(results.collect())
+    }
+
+    /// The state, in which is noted where these sets are published.
+    fn noting(&self, zone: &Name, targets: &[Target]) -> State {
+        let origin =
+            Origin { zone: zone.clone(), backend: self.site.kind().to_owned(), server: self.site.label() };
+        let published = targets.iter().filter(|target| target.wish.intent.publishes());
+        let owners = published.map(|target| target.wish.owner.clone()).collect();
+        self.state.noting(Noted { owners, origin, configured: self.configured, now: verifier::now() })
     }
 
     /// What would be changed there now: one look at the place of the records.
@@ -144,7 +172,8 @@ impl Pass<'_> {
     ) -> Result<(Reconciliation<AnyBackend>, Vec<Wish>), Error> {
         let backend = Arc::new(self.site.open(zone).await?);
         let wishes: Vec<Wish> = targets.iter().map(|target| target.wish.clone()).collect();
-        Ok((Reconciliation { backend, state: self.state.clone(), together: self.together }, wishes))
+        let state = self.noting(zone, targets);
+        Ok((Reconciliation { backend, state, together: self.together }, wishes))
     }
 
     /// What every server shows, and what can be proven.

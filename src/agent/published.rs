@@ -12,6 +12,7 @@ use crate::backend::site::Site;
 use crate::error::Error;
 use crate::proto::name::Name;
 use crate::proto::plan::{Intent, texts};
+use crate::proto::publication::Signing;
 use crate::proto::sshfp::{self, Sshfp};
 
 /// What a set of records is good for.
@@ -59,6 +60,8 @@ pub struct Published {
     /// The TTL that is there before the change.
     #[serde(skip)]
     pub ttl_before: Option<u32>,
+    /// Whether the zone is signed; none where nobody knows, or it does not matter.
+    pub zone_signing: Option<Signing>,
     /// What each server shows.
     pub read_back: Vec<Seen>,
     /// Whether it can be proven, if that was tried.
@@ -111,6 +114,7 @@ impl Published {
             foreign,
             ttl,
             ttl_before,
+            zone_signing: None,
             read_back: Vec::new(),
             proof: None,
             error,
@@ -121,6 +125,21 @@ impl Published {
     pub fn failed(name: &Name, owner: &Name, site: &Site, error: Error) -> Self {
         let outcome = Outcome { error: Some(error), ..Outcome::open(owner) };
         Published { zone: None, ..Published::new(name, &Name::root(), site, outcome, false) }
+    }
+
+    /// What is to be said of the zone of these results, once for all of them. Where it was tried to prove them, that tells
+    /// better.
+    pub fn warning_of_zone(results: &[Published]) -> Option<String> {
+        let is_unsigned = |p: &&Published| p.zone_signing == Some(Signing::Unsigned) && p.error.is_none();
+        let unsigned =
+            results.iter().find(is_unsigned).filter(|_| results.iter().all(|p| p.proof.is_none()))?;
+        Some(format!(
+            "zone {} is not signed at {}: until it is signed and its DS record stands above it, these records prove nothing \
+             (if a signer behind that server does it, have it proven: --resolver ADDR; --require-signed refuses what cannot be \
+             proven)",
+            unsigned.zone.as_deref().unwrap_or("unknown"),
+            unsigned.server
+        ))
     }
 
     /// What there is to be said aloud.

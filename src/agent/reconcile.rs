@@ -2,9 +2,11 @@
 //! to find nothing left to do.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::state::{Own, State, StateError};
@@ -96,10 +98,13 @@ pub struct Reconciliation<B> {
 impl<B: Backend> Reconciliation<B> {
     /// Reads and plans, and changes nothing.
     pub async fn plan(&self, wishes: &[Wish]) -> Result<Vec<Outcome>, StateError> {
-        let own = self.state.read()?;
+        Ok(self.first_look(wishes, &self.state.read()?).await)
+    }
+
+    async fn first_look(&self, wishes: &[Wish], own: &Own) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = wishes.iter().map(|wish| Outcome::open(&wish.owner)).collect();
-        self.look(wishes, &own, &mut outcomes, |_| true).await;
-        Ok(outcomes)
+        self.look(wishes, own, &mut outcomes, |_| true).await;
+        outcomes
     }
 
     /// Reads, plans, applies, and looks again until nothing is left to do; a lost race is run again a few
@@ -109,8 +114,8 @@ impl<B: Backend> Reconciliation<B> {
             let failed = |wish: &Wish| Outcome { error: Some(error.clone()), ..Outcome::open(&wish.owner) };
             return Ok(wishes.iter().map(failed).collect());
         }
-        let mut outcomes = self.plan(wishes).await?;
         let own = self.state.read()?;
+        let mut outcomes = self.first_look(wishes, &own).await;
         // One owner that cannot be read holds up those that go with it.
         if self.together
             && let Some(error) = outcomes.iter().find_map(|outcome| outcome.error.clone())
@@ -120,7 +125,7 @@ impl<B: Backend> Reconciliation<B> {
             }
         }
         // Recorded first: after a crash in the middle these are known as own, whether they got there or not.
-        self.state.update(|own| {
+        let recorded = self.state.update(|own| {
             let planned = wishes.iter().zip(&outcomes).filter(|(_, o)| o.error.is_none());
             for (wish, _) in planned.filter(|(wish, _)| wish.intent.publishes()) {
                 own.entry(wish.owner.clone()).or_default().extend(wish.wanted.iter().cloned());
@@ -154,7 +159,10 @@ impl<B: Backend> Reconciliation<B> {
                 "the server acknowledges updates and does not show them, or somebody else keeps undoing them",
             ));
         }
-        self.state.update(|own| settle(own, wishes, &outcomes))?;
+        // As a rule what was recorded first is what stays.
+        if !is_settled(&recorded, wishes, &outcomes) {
+            self.state.update(|own| settle(own, wishes, &outcomes))?;
+        }
         Ok(outcomes)
     }
 
@@ -192,13 +200,20 @@ impl<B: Backend> Reconciliation<B> {
         }
     }
 
+    /// All of them at one go if that is possible, the others one by one.
     async fn read(&self, owners: Vec<Name>) -> Vec<Result<Present, Error>> {
+        let at_once = self.backend.read_many(&owners).await;
         let all = owners.len();
-        let found = in_order(owners, self.backend.capabilities().reads, |owner| {
+        let open = owners.into_iter().zip(&at_once).filter(|(_, found)| found.is_none());
+        let asked = in_order(open, self.backend.capabilities().reads, |(owner, _)| {
             let backend = self.backend.clone();
             async move { backend.read(&owner).await }
         });
-        found.await.unwrap_or_else(|unfinished| vec![Err(unfinished.into()); all])
+        let mut asked = match asked.await {
+            Ok(asked) => asked.into_iter(),
+            Err(unfinished) => return vec![Err(unfinished.into()); all],
+        };
+        at_once.into_iter().filter_map(|found| found.map(Ok).or_else(|| asked.next())).collect()
     }
 
     /// Applies all open plans, as many at once as fit; gives the places of those that lost a race. In the
@@ -211,53 +226,68 @@ impl<B: Backend> Reconciliation<B> {
         last: bool,
         next: &mut Instant,
     ) -> Vec<usize> {
-        let open: Vec<(usize, Plan)> = outcomes
+        let mut plans: Vec<(usize, Plan)> = outcomes
             .iter()
             .enumerate()
             .filter(|(at, _)| open.get(*at) == Some(&true))
             .filter_map(|(at, o)| Some((at, o.plan.clone()?)))
             .collect();
-        let (places, plans): (Vec<usize>, Vec<Plan>) = open.into_iter().unzip();
+        // Neighbours together: a zone with NSEC records has fewer of them to sign.
+        plans.sort_by(|(_, a), (_, b)| a.owner.cmp(&b.owner));
+        let (places, plans): (Vec<usize>, Vec<Plan>) = plans.into_iter().unzip();
+        let plans = Arc::new(plans);
         let mut lost = Vec::new();
         // Parts still to do, the next one last. A part that is refused, or in the last round lost, is
         // halved, so that one owner does not hold up the others.
-        let mut parts = vec![(places.as_slice(), plans.as_slice())];
+        let mut parts: Vec<Range<usize>> = std::iter::once(0..plans.len()).collect();
         let (mut refusals, mut successes) = (0, 0);
-        let pace = self.backend.capabilities().pace;
-        while let Some((places, plans)) = parts.pop() {
-            let fits = self.backend.fitting(plans);
-            if fits < plans.len() && !self.together {
-                let ((now, later), (now_places, later_places)) =
-                    (plans.split_at(fits), places.split_at(fits));
-                parts.push((later_places, later));
-                parts.push((now_places, now));
-                continue;
+        let Capabilities { pace, changes, .. } = self.backend.capabilities();
+        let width = if pace.is_zero() { changes.max(1) } else { 1 };
+        let mut running = JoinSet::new();
+        loop {
+            while running.len() < width
+                && let Some(part) = parts.pop()
+            {
+                let fits = self.backend.fitting(plans.get(part.clone()).unwrap_or_default());
+                if fits < part.len() && !self.together {
+                    parts.push(part.start + fits..part.end);
+                    parts.push(part.start..part.start + fits);
+                    continue;
+                }
+                if part.is_empty() {
+                    continue;
+                }
+                sleep_until(*next).await;
+                let (backend, plans) = (self.backend.clone(), plans.clone());
+                running.spawn(async move {
+                    let outcome = backend.apply(plans.get(part.clone()).unwrap_or_default()).await;
+                    (part, outcome)
+                });
             }
-            if plans.is_empty() {
-                continue;
-            }
-            sleep_until(*next).await;
-            let outcome = self.backend.apply(plans).await;
+            let Some(ended) = running.join_next().await else { break };
             *next = Instant::now() + pace;
+            // Whatever was under way with it shows in the next look.
+            let Ok((part, outcome)) = ended else { continue };
+            let at = places.get(part.clone()).unwrap_or_default();
             match outcome {
                 Ok(()) => {
                     successes += 1;
-                    places.iter().filter_map(|at| outcomes.get_mut(*at).map(Outcome::applied)).collect()
+                    at.iter().filter_map(|at| outcomes.get_mut(*at).map(Outcome::applied)).collect()
                 }
-                Err(ApplyError::LostRace(_)) if !last => lost.extend(places),
+                Err(ApplyError::LostRace(_)) if !last => lost.extend(at),
                 Err(ApplyError::LostRace(_) | ApplyError::Refused(_))
-                    if plans.len() > 1 && !self.together && (successes > 0 || refusals < REFUSALS) =>
+                    if part.len() > 1 && !self.together && (successes > 0 || refusals < REFUSALS) =>
                 {
-                    let half = plans.len() / 2;
-                    let ((left, right), (at_left, at_right)) = (plans.split_at(half), places.split_at(half));
-                    parts.push((at_right, right));
-                    parts.push((at_left, left));
+                    let half = part.start + part.len() / 2;
+                    parts.push(half..part.end);
+                    parts.push(part.start..half);
                 }
                 Err(error) => {
                     refusals += 1;
                     let error = error.into_error();
+                    let plans = plans.get(part).unwrap_or_default();
                     let found = self.read(plans.iter().map(|p| p.owner.clone()).collect()).await;
-                    for ((at, plan), found) in places.iter().zip(plans).zip(found) {
+                    for ((at, plan), found) in at.iter().zip(plans).zip(found) {
                         if let Some(outcome) = outcomes.get_mut(*at) {
                             outcome.error =
                                 Some(with_whereabouts(error.clone(), plan, found, outcome.changed));
@@ -331,6 +361,15 @@ fn settle(own: &mut Own, wishes: &[Wish], outcomes: &[Outcome]) {
         let records = own.entry(wish.owner.clone()).or_default();
         *records = wish.intent.settled(records, &wish.wanted);
     }
+}
+
+/// Nothing is left for [`settle`] to do.
+fn is_settled(own: &Own, wishes: &[Wish], outcomes: &[Outcome]) -> bool {
+    let none = BTreeSet::new();
+    wishes.iter().zip(outcomes).filter(|(_, o)| o.error.is_none()).all(|(wish, _)| {
+        let records = own.get(&wish.owner).unwrap_or(&none);
+        wish.intent.settled(records, &wish.wanted) == *records
+    })
 }
 
 #[cfg(test)]

@@ -3,14 +3,18 @@
 //! Written so that a crash does no harm: what is about to be published is recorded as own before the
 //! update goes out, what was withdrawn is dropped after it came back.
 
+mod form;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::process::geteuid;
-use serde::{Deserialize, Serialize};
 
+use self::form::FormError;
+pub use self::form::{Entries, Entry, Origin, VERSION};
 use crate::error::Error;
 use crate::files;
 use crate::ownership::{self, Untrusted};
@@ -19,8 +23,7 @@ use crate::proto::sshfp::Sshfp;
 
 const FILE: &str = "published.json";
 const LOCK: &str = "published.lock";
-const VERSION: u32 = 1;
-/// Largest state file that is read, in octets: 10,000 hosts with three keys take 3 MB.
+/// Largest state file that is read, in octets: 10,000 hosts with three keys take 5 MB.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 /// Own records by owner.
@@ -30,6 +33,21 @@ pub type Own = BTreeMap<Name, BTreeSet<Sshfp>>;
 #[derive(Debug, Clone)]
 pub struct State {
     folder: PathBuf,
+    /// What is noted of owners beside their records.
+    noted: Option<Arc<Noted>>,
+}
+
+/// What is noted of owners as something is changed about them.
+#[derive(Debug)]
+pub struct Noted {
+    /// These owners.
+    pub owners: BTreeSet<Name>,
+    /// Where they are published.
+    pub origin: Origin,
+    /// The configuration names them.
+    pub configured: bool,
+    /// The moment, in seconds since 1970.
+    pub now: u64,
 }
 
 /// Why the state cannot be used. It is never taken as empty instead.
@@ -91,17 +109,16 @@ impl From<StateError> for Error {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    version: u32,
-    owners: BTreeMap<String, Vec<String>>,
-}
-
 impl State {
     /// In this folder, which is made when something is first written.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        State { folder: folder.into() }
+        State { folder: folder.into(), noted: None }
+    }
+
+    /// The same, for changes of which this is to be noted.
+    #[must_use]
+    pub fn noting(&self, noted: Noted) -> Self {
+        State { noted: Some(Arc::new(noted)), ..self.clone() }
     }
 
     /// Where it lives unless told: `/var/lib/sshanchor` for root, else the user's state folder.
@@ -120,13 +137,18 @@ impl State {
 
     /// What is own, by owner. No file means nothing was published yet.
     pub fn read(&self) -> Result<Own, StateError> {
+        Ok(form::own(&self.entries()?))
+    }
+
+    /// The same, with where and since when.
+    pub fn entries(&self) -> Result<Entries, StateError> {
         let path = self.folder.join(FILE);
         if let Ok(metadata) = fs::metadata(&self.folder) {
             ownership::check(&self.folder, &metadata)?;
         }
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Own::new()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Entries::new()),
             Err(error) => return Err(StateError::Io { path, error }),
         };
         match file.metadata() {
@@ -138,37 +160,52 @@ impl State {
         let malformed = |why: String| StateError::Malformed { path: path.clone(), why };
         match read {
             Ok(length) if length as u64 > MAX_FILE => Err(malformed("too large".into())),
-            Ok(_) => match version(&text) {
-                Some(version) if version > u64::from(VERSION) => Err(StateError::Newer { path, version }),
-                _ => parse(&text).map_err(malformed),
-            },
+            Ok(_) => form::parse(&text).map_err(|error| match error {
+                FormError::Newer(version) => StateError::Newer { path: path.clone(), version },
+                FormError::Malformed(why) => malformed(why),
+            }),
             Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(malformed("not UTF-8".into())),
             Err(error) => Err(StateError::Io { path, error }),
         }
     }
 
     /// Reads, changes and writes under a lock, so that no other process's entries are lost. Nothing is
-    /// written if nothing changes; what is written is complete or not there at all.
-    pub fn update(&self, change: impl FnOnce(&mut Own)) -> Result<(), StateError> {
+    /// written if nothing changes; what is written is complete or not there at all. Gives what is there now.
+    pub fn update(&self, change: impl FnOnce(&mut Own)) -> Result<Own, StateError> {
         let _lock = self.lock()?;
-        let before = self.read()?;
-        let mut after = before.clone();
-        change(&mut after);
-        after.retain(|_, records| !records.is_empty());
+        let before = self.entries()?;
+        let mut own = form::own(&before);
+        change(&mut own);
+        own.retain(|_, records| !records.is_empty());
+        let after: Entries = own
+            .into_iter()
+            .map(|(owner, records)| {
+                let entry = self.entry(&owner, before.get(&owner), records);
+                (owner, entry)
+            })
+            .collect();
         if after == before {
-            return Ok(());
+            return Ok(form::own(&after));
         }
-        let owners = after.iter().map(|(owner, records)| {
-            (owner.to_string(), records.iter().map(Sshfp::to_string).collect::<Vec<_>>())
-        });
-        let document = Document { version: VERSION, owners: owners.collect() };
-        self.write(&document).map_err(|error| StateError::Io { path: self.folder.join(FILE), error })
+        self.write(&after).map_err(|error| StateError::Io { path: self.folder.join(FILE), error })?;
+        Ok(form::own(&after))
     }
 
-    fn write(&self, document: &Document) -> io::Result<()> {
+    /// What there is now to be known of `owner`.
+    fn entry(&self, owner: &Name, before: Option<&Entry>, records: BTreeSet<Sshfp>) -> Entry {
+        let noted = self.noted.as_ref().filter(|noted| noted.owners.contains(owner));
+        let now = noted.map(|noted| noted.now);
+        let since = |record: &Sshfp| before.and_then(|entry| entry.records.get(record).copied());
+        Entry {
+            origin: noted.map(|n| n.origin.clone()).or_else(|| before.and_then(|entry| entry.origin.clone())),
+            configured: noted.is_some_and(|n| n.configured) || before.is_some_and(|entry| entry.configured),
+            records: records.into_iter().map(|r| (r.clone(), since(&r).unwrap_or(now))).collect(),
+        }
+    }
+
+    fn write(&self, entries: &Entries) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        serde_json::to_writer_pretty(&mut file, document)?;
-        file.write_all(b"\n")?;
+        file.write_all(&form::text(entries)?)?;
         file.as_file().sync_all()?;
         file.persist(self.folder.join(FILE))?;
         // The rename itself lasts only once the folder is written.
@@ -185,27 +222,6 @@ impl State {
             _ => io(error),
         })
     }
-}
-
-/// The version of a file whose other fields may be unknown here.
-fn version(text: &str) -> Option<u64> {
-    serde_json::from_str::<serde_json::Value>(text).ok()?.get("version")?.as_u64()
-}
-
-fn parse(text: &str) -> Result<Own, String> {
-    let document: Document = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    if document.version != VERSION {
-        return Err(format!("version {} (this program writes {VERSION})", document.version));
-    }
-    let mut own = Own::new();
-    for (owner, records) in document.owners {
-        let name = Name::from_text(&owner).map_err(|e| format!("{owner:?}: {e}"))?;
-        let records = records.iter().map(|r| Sshfp::from_text(r)).collect::<Result<_, _>>();
-        if own.insert(name, records.map_err(|e| format!("{owner}: {e}"))?).is_some() {
-            return Err(format!("{owner} twice"));
-        }
-    }
-    Ok(own)
 }
 
 #[cfg(test)]
@@ -276,8 +292,46 @@ mod tests {
             assert!(state.update(|own| own.clear()).is_err(), "{bad}: overwritten");
             assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), bad);
         }
-        fs::write(folder.path().join(FILE), r#"{"version":2,"zones":{}}"#).unwrap();
-        assert!(matches!(state.read(), Err(StateError::Newer { version: 2, .. })));
+        let newer = r#"{"version":3,"zones":{}}"#;
+        fs::write(folder.path().join(FILE), newer).unwrap();
+        assert!(matches!(state.read(), Err(StateError::Newer { version: 3, .. })));
+        assert!(state.update(|own| own.clear()).is_err());
+        assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), newer);
+    }
+
+    #[test]
+    fn where_and_since_when_is_noted_of_what_changes_and_kept_of_what_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::at(folder.path());
+        let old = r#"{"version":1,"owners":{"a.example":["4 2 aa"],"b.example":["4 2 aa"]}}"#;
+        fs::write(folder.path().join(FILE), old).unwrap();
+        let origin =
+            |server: &str| Origin { zone: name("example"), backend: "rfc2136".into(), server: server.into() };
+        let noting = |owner: &str, server: &str, configured, now| {
+            let owners = [name(owner)].into();
+            state.noting(Noted { owners, origin: origin(server), configured, now })
+        };
+        state.update(|_| {}).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), old, "no change, nothing written");
+        let add = |own: &mut Own| own.entry(name("a.example")).or_default().extend([record(1)]);
+        noting("a.example", "x", true, 1_900_000_000).update(add).unwrap();
+        let entries = state.entries().unwrap();
+        let (a, b) = (&entries[&name("a.example")], &entries[&name("b.example")]);
+        assert_eq!((&a.origin, a.configured), (&Some(origin("x")), true));
+        let since: Vec<_> = a.records.values().copied().collect();
+        assert_eq!(since, [Some(1_900_000_000), None], "by the order of records");
+        assert_eq!((&b.origin, b.configured, b.since()), (&None, false, None), "nobody has touched it");
+        // Somewhere else, by hand, later: the place is the new one, the rest stays.
+        noting("a.example", "y", false, 1_900_000_009).update(|_| {}).unwrap();
+        let entries = state.entries().unwrap();
+        assert_eq!(entries[&name("a.example")].origin, Some(origin("y")));
+        assert!(entries[&name("a.example")].configured);
+        assert_eq!(entries[&name("a.example")].records.values().copied().collect::<Vec<_>>(), since);
+        // What goes and comes back is new.
+        state.update(|own| drop(own.remove(&name("a.example")))).unwrap();
+        noting("a.example", "x", false, 1_900_000_009).update(add).unwrap();
+        assert_eq!(state.entries().unwrap()[&name("a.example")].since(), Some(1_900_000_009));
+        assert!(!state.entries().unwrap()[&name("a.example")].configured);
     }
 
     #[test]

@@ -104,6 +104,7 @@ impl Program {
             max_ttl: can.max_ttl.unwrap_or(MAX_TTL),
             batch: can.batch.min(MOST),
             reads: READS,
+            changes: 1,
             pace: Duration::from_millis(can.pace_ms.unwrap_or(0)),
         };
         let whole = capabilities.batch > 0

@@ -4,6 +4,7 @@ pub mod exec;
 pub mod powerdns;
 pub mod rfc2136;
 pub mod site;
+pub mod wildcard;
 pub mod zonefile;
 
 use std::future::Future;
@@ -32,6 +33,8 @@ pub struct Capabilities {
     pub batch: usize,
     /// How many owners may be read at a time.
     pub reads: usize,
+    /// How many changes may be under way at a time; one at a time where there is a `pace`.
+    pub changes: usize,
     /// Least time from the end of one change to the next, in milliseconds: for quotas.
     #[serde(rename = "pace_ms", serialize_with = "millis")]
     pub pace: Duration,
@@ -50,6 +53,7 @@ impl Default for Capabilities {
             max_ttl: MAX_TTL,
             batch: usize::MAX,
             reads: READS,
+            changes: 1,
             pace: Duration::ZERO,
         }
     }
@@ -70,6 +74,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The SSHFP RRset that stands at `owner` now.
     fn read(&self, owner: &Name) -> impl Future<Output = Result<Present, Error>> + Send;
+
+    /// What stands at each of many owners, where that is to be had at one go: in their order, none for those that are
+    /// to be read one by one.
+    fn read_many(&self, owners: &[Name]) -> impl Future<Output = Vec<Option<Present>>> + Send {
+        std::future::ready(vec![None; owners.len()])
+    }
 
     /// How many of the first `plans` one [`Backend::apply`] takes; at least one if there is any.
     fn fitting(&self, plans: &[Plan]) -> usize {

@@ -1,16 +1,28 @@
 //! Dynamic updates to a zone's primary: BIND, Knot and whatever else speaks RFC 2136 with TSIG.
 
-use crate::backend::{ApplyError, Backend, check_zone};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::backend::{ApplyError, Backend, Capabilities, check_zone};
 use crate::dns::authority::{Authority, AuthorityError};
-use crate::dns::transport::TransportError;
+use crate::dns::transfer::transfer;
+use crate::dns::transport::{TransportError, Udp};
 use crate::dns::tsig::Key;
 use crate::dns::update::{self, Refusal, UpdateError};
 use crate::error::Error;
+use crate::fan_out::{Unfinished, in_order};
 use crate::proto::name::Name;
 use crate::proto::plan::{Plan, Present};
 
 /// How many owners a hint names.
 const MOST_SHOWN: usize = 3;
+/// Updates that are under way at a time. A server does one after the other in a zone; so it never waits for us, while we
+/// write the next one and check the reply to the one before.
+const CHANGES: usize = 4;
+/// So many owners are read by a transfer of the zone.
+pub(super) const MANY: usize = 256;
 
 /// One zone at its primary.
 #[derive(Debug)]
@@ -19,13 +31,18 @@ pub struct Rfc2136 {
     zone: Name,
     key: Option<Key>,
     clock: fn() -> u64,
+    /// Sockets for questions.
+    udp: Udp,
+    /// The server does not transfer the zone.
+    no_transfer: AtomicBool,
 }
 
 impl Rfc2136 {
     /// The zone `zone` at `primary`. Without a key it can be read alone. `clock` gives the time in
     /// seconds since 1970, which signatures carry.
     pub fn new(primary: Authority, zone: Name, key: Option<Key>, clock: fn() -> u64) -> Self {
-        Rfc2136 { primary, zone, key, clock }
+        let udp = Udp::new(primary.server);
+        Rfc2136 { primary, zone, key, clock, udp, no_transfer: AtomicBool::new(false) }
     }
 
     /// The zone that is updated.
@@ -116,8 +133,30 @@ impl Rfc2136 {
 }
 
 impl Backend for Rfc2136 {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { changes: CHANGES, ..Capabilities::default() }
+    }
+
     async fn read(&self, owner: &Name) -> Result<Present, Error> {
-        self.primary.sshfp(owner).await.map_err(explain_read)
+        self.primary.sshfp_by(&self.udp, owner).await.map_err(explain_read)
+    }
+
+    /// By a transfer of the zone, if the server grants one.
+    async fn read_many(&self, owners: &[Name]) -> Vec<Option<Present>> {
+        let contents = match owners.len() >= MANY && !self.no_transfer.load(Relaxed) {
+            true => {
+                transfer(&self.primary, &self.zone, self.key.as_ref(), owners.to_vec(), (self.clock)()).await
+            }
+            false => return vec![None; owners.len()],
+        };
+        match contents {
+            Ok(contents) => owners.iter().map(|owner| contents.sshfp(owner).cloned()).collect(),
+            Err(_) => {
+                // Servers log what they refuse: it is not asked for twice.
+                self.no_transfer.store(true, Relaxed);
+                vec![None; owners.len()]
+            }
+        }
     }
 
     fn fitting(&self, plans: &[Plan]) -> usize {
@@ -137,6 +176,69 @@ impl Backend for Rfc2136 {
     }
 }
 
+/// The zone that holds `owner` at `primary`: the one that is `given`, unless it is known that another one does.
+pub(super) async fn zone_of(
+    primary: &Authority,
+    udp: &Udp,
+    owner: &Name,
+    given: Option<&Name>,
+) -> Result<Name, Error> {
+    match (primary.zone_by(udp, owner).await, given) {
+        // A server takes records for names below a cut too, and nobody ever sees them there.
+        (Ok(zone), Some(given)) if zone != *given && zone.is_at_or_below(given) => {
+            let server = primary.server;
+            let message = format!("{owner} lies in zone {zone} at {server}, and not in {given}");
+            Err(Error::usage("notzone", message).hint("leave --zone out, or give the right one"))
+        }
+        (Ok(zone), None) => Ok(zone),
+        (Err(error @ AuthorityError::Transport(_)), _) | (Err(error), None) => Err(explain_read(error)),
+        // Whether it serves that zone the server itself says best.
+        (_, Some(given)) => Ok(given.clone()),
+    }
+}
+
+/// The zones of many owners, as far as one question for all that stand side by side and a transfer of the zone tell
+/// them: the transfer shows what is cut off from it, the question a zone that nobody cut off. None for the others.
+pub(super) async fn zones_of_many(
+    primary: &Authority,
+    key: Option<&Key>,
+    clock: fn() -> u64,
+    owners: &[Name],
+    given: Option<&Name>,
+) -> Result<Vec<Option<Name>>, Unfinished> {
+    let mut beside: BTreeMap<Option<Name>, Vec<usize>> = BTreeMap::new();
+    for (at, owner) in owners.iter().enumerate() {
+        beside.entry(owner.parent()).or_default().push(at);
+    }
+    let firsts: Vec<Name> =
+        beside.values().filter_map(|places| owners.get(*places.first()?)).cloned().collect();
+    let udp = Arc::new(Udp::new(primary.server));
+    let found = in_order(firsts, Capabilities::default().reads, |owner| {
+        let (primary, udp, given) = (*primary, udp.clone(), given.cloned());
+        async move { zone_of(&primary, &udp, &owner, given.as_ref()).await }
+    })
+    .await?;
+    let mut by_zone: BTreeMap<Name, Vec<usize>> = BTreeMap::new();
+    for (zone, places) in found.into_iter().zip(beside.into_values()) {
+        if let Ok(zone) = zone {
+            by_zone.entry(zone).or_default().extend(places);
+        }
+    }
+    let mut zones = vec![None; owners.len()];
+    for (zone, places) in by_zone.into_iter().filter(|(_, places)| places.len() >= MANY) {
+        let names = places.iter().filter_map(|at| owners.get(*at)).cloned().collect();
+        let Ok(contents) = transfer(primary, &zone, key, names, clock()).await else { continue };
+        for at in places {
+            if let (Some(owner), Some(place)) = (owners.get(at), zones.get_mut(at))
+                && contents.decides(owner)
+            {
+                *place = Some(zone.clone());
+            }
+        }
+    }
+    Ok(zones)
+}
+
 /// An error of a question to an authority, with what to do about it.
 pub fn explain_read(error: AuthorityError) -> Error {
     let told = |reason| Error::failure(reason, &error);
@@ -148,9 +250,10 @@ pub fn explain_read(error: AuthorityError) -> Error {
         AuthorityError::NotAuthoritative { server, name } => told("not-authoritative").hint(format!(
             "{server} answers for others, or hands {name} on to another zone: give the primary of that zone as --server"
         )),
-        AuthorityError::Alias { name, .. } => {
-            told("alias").hint(format!("publish at the name that {name} points to: clients follow the alias"))
-        }
+        AuthorityError::Alias { name, to, .. } => told("alias").hint(match to {
+            Some(to) => format!("publish at {to}, if that is this machine's: clients follow the alias"),
+            None => format!("publish at the name that {name} points to: clients follow the alias"),
+        }),
         AuthorityError::Malformed { .. } => told("malformed-answer").hint("is that a name server?"),
         AuthorityError::NoZone { .. } => told("no-zone").hint("give the zone: --zone ZONE"),
     }

@@ -1,20 +1,26 @@
 //! The four backends as one: which zone holds a name, and the backend for that zone.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::exec::{Exec, Program};
 use super::powerdns::{Access, PowerDns};
-use super::rfc2136::{Rfc2136, explain_read};
+use super::rfc2136::{self, MANY, Rfc2136};
 use super::zonefile::{Place, ZoneFile};
 use super::{ApplyError, Backend, Capabilities};
-use crate::dns::authority::{Authority, AuthorityError};
+use crate::dns::authority::Authority;
+use crate::dns::transport::Udp;
 use crate::dns::tsig::Key;
 use crate::error::Error;
+use crate::fan_out::{Unfinished, in_order};
 use crate::proto::name::Name;
 use crate::proto::plan::{Plan, Present};
+
+/// How many zones are asked for at a time.
+const WIDTH: usize = 32;
 
 /// Where the zones are.
 #[derive(Debug, Clone)]
@@ -78,26 +84,46 @@ impl Site {
     /// The zone that holds `owner`: the one that is `given`, unless it is known that another one does.
     pub async fn zone_of(&self, owner: &Name, given: Option<&Name>) -> Result<Name, Error> {
         match self {
-            Self::Rfc2136 { primary, .. } => match (primary.zone_of(owner).await, given) {
-                // A server takes records for names below a cut too, and nobody ever sees them there.
-                (Ok(zone), Some(given)) if zone != *given && zone.is_at_or_below(given) => {
-                    let server = primary.server;
-                    let message = format!("{owner} lies in zone {zone} at {server}, and not in {given}");
-                    Err(Error::usage("notzone", message).hint("leave --zone out, or give the right one"))
-                }
-                (Ok(zone), None) => Ok(zone),
-                (Err(error @ AuthorityError::Transport(_)), _) | (Err(error), None) => {
-                    Err(explain_read(error))
-                }
-                // Whether it serves that zone the server itself says best.
-                (_, Some(given)) => Ok(given.clone()),
-            },
+            Self::Rfc2136 { primary, .. } => {
+                rfc2136::zone_of(primary, &Udp::new(primary.server), owner, given).await
+            }
             Self::PowerDns(access) => access.zone_of(owner, given).await,
             Self::ZoneFile(_) | Self::Exec(_) => given.cloned().ok_or_else(|| {
                 Error::usage("no-zone", format!("which zone holds {owner}?"))
                     .hint("give the zone: --zone ZONE")
             }),
         }
+    }
+
+    /// The zone of each of `owners`, in their order.
+    pub async fn zones_of(
+        &self,
+        owners: &[Name],
+        given: Option<&Name>,
+    ) -> Result<Vec<Result<Name, Error>>, Unfinished> {
+        let mut zones = match self {
+            Self::Rfc2136 { primary, key, clock } if owners.len() >= MANY => {
+                rfc2136::zones_of_many(primary, key.as_ref(), *clock, owners, given).await?
+            }
+            _ => vec![None; owners.len()],
+        };
+        let open: Vec<Name> =
+            owners.iter().zip(&zones).filter(|(_, zone)| zone.is_none()).map(|(o, _)| o.clone()).collect();
+        let udp = self.server().map(|server| Arc::new(Udp::new(server)));
+        let mut asked = in_order(open, WIDTH, |owner: Name| {
+            let (site, given, udp) = (self.clone(), given.cloned(), udp.clone());
+            async move {
+                match (&site, udp) {
+                    (Self::Rfc2136 { primary, .. }, Some(udp)) => {
+                        rfc2136::zone_of(primary, &udp, &owner, given.as_ref()).await
+                    }
+                    _ => site.zone_of(&owner, given.as_ref()).await,
+                }
+            }
+        })
+        .await?
+        .into_iter();
+        Ok(zones.iter_mut().filter_map(|zone| zone.take().map(Ok).or_else(|| asked.next())).collect())
     }
 
     /// The backend for `zone`.
@@ -164,6 +190,10 @@ impl Backend for AnyBackend {
 
     async fn read(&self, owner: &Name) -> Result<Present, Error> {
         each!(self, backend => backend.read(owner).await)
+    }
+
+    async fn read_many(&self, owners: &[Name]) -> Vec<Option<Present>> {
+        each!(self, backend => backend.read_many(owners).await)
     }
 
     fn fitting(&self, plans: &[Plan]) -> usize {

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind};
 use crate::output::Report;
 use crate::proto::hostkey::HostKey;
 use crate::proto::sshfp::Sshfp;
-use crate::ssh::hostkeys;
+use crate::ssh::hostkeys::{self, HostKeysError};
 
 /// Print SSHFP records for public key files.
 ///
@@ -83,10 +83,22 @@ fn from_stdin(cx: &Context) -> Result<Vec<HostKey>, Error> {
     Ok(found.keys)
 }
 
+/// How the keys of files are read.
+type Read = fn(&[PathBuf]) -> Result<Vec<HostKey>, HostKeysError>;
+
 /// The keys of these public key files. A pipe that nobody writes to is waited for no longer than --timeout.
 pub(super) async fn of_files(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>, Error> {
+    in_time(hostkeys::of_files, files, cx).await
+}
+
+/// The same of a server's own: they have to fit the private keys beside them.
+pub(super) async fn of_own_files(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>, Error> {
+    in_time(hostkeys::of_own_files, files, cx).await
+}
+
+async fn in_time(read: Read, files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>, Error> {
     let paths = files.to_vec();
-    let reading = tokio::task::spawn_blocking(move || hostkeys::of_files(&paths));
+    let reading = tokio::task::spawn_blocking(move || read(&paths));
     match tokio::time::timeout(cx.timeout, reading).await {
         Ok(Ok(found)) => Ok(found?),
         Ok(Err(e)) => Err(Error::failure("internal", format!("reading did not finish: {e}"))),

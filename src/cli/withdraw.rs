@@ -18,12 +18,17 @@ use crate::proto::plan::Intent;
 /// removed can be replayed until its signature expires.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: sshanchor withdraw --name web1.example.com --server 192.0.2.1 --key-file web1.key"
+    after_help = "Examples: sshanchor withdraw --name web1.example.com --server 192.0.2.1 --key-file web1.key\n          \
+    sshanchor withdraw --orphans --dry-run"
 )]
 pub(super) struct Args {
     /// The host whose records go [default: the names in [publish] of the configuration]
     #[arg(long, value_name = "HOST")]
     name: Option<String>,
+    /// The records at names that [publish] had once and does not have any more: the machine was renamed, or a name taken
+    /// out. Where they are kept is known
+    #[arg(long, conflicts_with_all = ["name", "port", "host_keys"])]
+    orphans: bool,
     #[command(flatten)]
     primary: Primary,
     #[command(flatten)]
@@ -34,6 +39,9 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    if args.orphans {
+        return orphans(&args, cx).await;
+    }
     let asked: Vec<HostName> = args.name.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
     let mut kinds = Vec::new();
     for job in configured::jobs(&args.primary, &asked, cx).await? {
@@ -49,6 +57,27 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         }
         let run = Run { primary: &job.primary, batch: false, together: false };
         kinds.extend(run.carry_out(targets, cx).await?);
+    }
+    Ok(Kind::gravest(kinds))
+}
+
+async fn orphans(args: &Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    let goodbyes = configured::goodbyes(&args.primary, cx).await?;
+    if goodbyes.is_empty() {
+        cx.out.note("there are no orphans: whatever [publish] had this machine publish, it still names");
+    }
+    let mut kinds = Vec::new();
+    for goodbye in goodbyes {
+        match goodbye {
+            Ok((primary, target)) => {
+                let run = Run { primary: &primary, batch: true, together: false };
+                kinds.extend(run.carry_out(vec![target], cx).await?);
+            }
+            Err(error) => {
+                kinds.push(error.kind);
+                cx.out.error(&error);
+            }
+        }
     }
     Ok(Kind::gravest(kinds))
 }

@@ -58,12 +58,14 @@ pub enum AuthorityError {
         name: Name,
     },
     /// An alias stands where records are wanted: nothing can stand beside it (RFC 2136 section 3.4.2.2).
-    #[error("{name} is an alias (CNAME) at {server}: no records can stand beside it")]
+    #[error("{name} is an alias (CNAME{}) at {server}: no records can stand beside it", to.as_ref().map(|to| format!(" to {to}")).unwrap_or_default())]
     Alias {
         /// Who was asked.
         server: SocketAddr,
         /// The alias.
         name: Name,
+        /// Where it leads, if the name itself is the alias.
+        to: Option<Name>,
     },
     /// A reply that makes no sense.
     #[error("{server} sent a malformed answer about {name}")]
@@ -87,13 +89,19 @@ pub enum AuthorityError {
 struct Answer {
     answer: Vec<Record>,
     authority: Vec<Record>,
+    is_nxdomain: bool,
 }
 
 impl Authority {
     /// The SSHFP RRset at `owner`. Records that a wildcard makes up do not stand there: they are left
     /// out as far as a signature shows it (RFC 4035 section 5.3.1: fewer labels than the owner has).
     pub async fn sshfp(&self, owner: &Name) -> Result<Present, AuthorityError> {
-        let Some((set, ttl)) = self.sshfp_set(owner).await? else { return Ok(Present::absent()) };
+        self.sshfp_by(&Udp::new(self.server), owner).await
+    }
+
+    /// The same over sockets that are shared with other questions to this server.
+    pub async fn sshfp_by(&self, udp: &Udp, owner: &Name) -> Result<Present, AuthorityError> {
+        let Some((set, ttl)) = self.sshfp_set(udp, owner).await? else { return Ok(Present::absent()) };
         let records = set.rdatas().map(Sshfp::from_rdata).collect::<Result<Vec<_>, _>>();
         let malformed = |_| AuthorityError::Malformed { server: self.server, name: owner.clone() };
         Ok(Present::new(ttl, records.map_err(malformed)?))
@@ -101,14 +109,16 @@ impl Authority {
 
     /// The signatures over the SSHFP RRset at `owner`, as the server shows them: verified by nobody here.
     pub async fn sshfp_signatures(&self, owner: &Name) -> Result<Vec<Rrsig>, AuthorityError> {
-        let found = self.sshfp_set(owner).await?;
+        let found = self.sshfp_set(&Udp::new(self.server), owner).await?;
         Ok(found.map_or_else(Vec::new, |(set, _)| set.signatures().to_vec()))
     }
 
-    async fn sshfp_set(&self, owner: &Name) -> Result<Option<(RrSet, u32)>, AuthorityError> {
-        let found = self.ask(owner, RrType::SSHFP).await?;
+    async fn sshfp_set(&self, udp: &Udp, owner: &Name) -> Result<Option<(RrSet, u32)>, AuthorityError> {
+        let found = self.ask(udp, owner, RrType::SSHFP).await?;
         if found.answer.iter().any(|r| matches!(r.rtype, RrType::CNAME | RrType::DNAME)) {
-            return Err(AuthorityError::Alias { server: self.server, name: owner.clone() });
+            let mut own = found.answer.iter().filter(|r| r.rtype == RrType::CNAME && r.owner == *owner);
+            let to = own.next().and_then(|cname| Name::from_wire(&cname.rdata).ok());
+            return Err(AuthorityError::Alias { server: self.server, name: owner.clone(), to });
         }
         let sets = RrSet::collect(&found.answer);
         let is_there = !sets.is_empty();
@@ -125,11 +135,52 @@ impl Authority {
         Ok(Some((set, ttl.unwrap_or(0))))
     }
 
+    /// The signatures over the SOA record of `zone`, none where it is not signed: verified by nobody here.
+    pub async fn soa_signatures(&self, zone: &Name) -> Result<Vec<Rrsig>, AuthorityError> {
+        let found = self.ask(&Udp::new(self.server), zone, RrType::SOA).await?;
+        let sets = RrSet::collect(&found.answer);
+        let soa = sets.iter().find(|set| set.rtype() == RrType::SOA && set.owner() == zone);
+        let none = || AuthorityError::NoZone { server: self.server, name: zone.clone() };
+        Ok(soa.ok_or_else(none)?.signatures().to_vec())
+    }
+
+    /// There is such a name, whatever it holds.
+    pub async fn has_name(&self, name: &Name) -> Result<bool, AuthorityError> {
+        Ok(!self.ask(&Udp::new(self.server), name, RrType::A).await?.is_nxdomain)
+    }
+
+    /// The answer of type `rtype` about `name` that a wildcard makes up: which one, and what it says. Where nothing is
+    /// signed, `wildcard` (one that is there) saying the same of itself has to do.
+    pub async fn expanded(
+        &self,
+        name: &Name,
+        wildcard: &Name,
+        rtype: RrType,
+    ) -> Result<Option<Name>, AuthorityError> {
+        let found = self.ask(&Udp::new(self.server), name, rtype).await?;
+        let sets = RrSet::collect(&found.answer);
+        let Some(set) = sets.into_iter().find(|set| set.owner() == name) else { return Ok(None) };
+        if let Some(of) = set.unexpanded() {
+            return Ok(Some(of.owner().clone()));
+        }
+        if !set.signatures().is_empty() {
+            return Ok(None);
+        }
+        let same = RrSet::collect(&self.ask(&Udp::new(self.server), wildcard, rtype).await?.answer);
+        let same = same.iter().find(|other| other.owner() == wildcard && other.rtype() == set.rtype());
+        Ok(same.filter(|other| other.rdatas().eq(set.rdatas())).map(|_| wildcard.clone()))
+    }
+
     /// The zone that holds `owner`, by the SOA record that comes with the answer.
     pub async fn zone_of(&self, owner: &Name) -> Result<Name, AuthorityError> {
+        self.zone_by(&Udp::new(self.server), owner).await
+    }
+
+    /// The same over sockets that are shared with other questions to this server.
+    pub async fn zone_by(&self, udp: &Udp, owner: &Name) -> Result<Name, AuthorityError> {
         let mut name = owner.clone();
         loop {
-            match self.ask(&name, RrType::SOA).await {
+            match self.ask(udp, &name, RrType::SOA).await {
                 Ok(found) => {
                     let zone = [&found.answer, &found.authority].into_iter().flatten().find(|r| {
                         r.rtype == RrType::SOA && owner.is_at_or_below(&r.owner) && !r.owner.is_root()
@@ -151,7 +202,7 @@ impl Authority {
 
     /// The names of the zone's servers.
     pub async fn name_servers(&self, zone: &Name) -> Result<Vec<Name>, AuthorityError> {
-        let found = self.ask(zone, RrType::NS).await?;
+        let found = self.ask(&Udp::new(self.server), zone, RrType::NS).await?;
         let servers = found.answer.iter().filter(|r| r.rtype == RrType::NS && r.owner == *zone);
         let mut servers: Vec<Name> = servers.filter_map(|r| Name::from_wire(&r.rdata).ok()).collect();
         servers.sort();
@@ -165,11 +216,11 @@ impl Authority {
     }
 
     /// Asks; a SERVFAIL may pass in a moment, as while a server signs a zone that it has just loaded.
-    async fn ask(&self, name: &Name, rtype: RrType) -> Result<Answer, AuthorityError> {
+    async fn ask(&self, udp: &Udp, name: &Name, rtype: RrType) -> Result<Answer, AuthorityError> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.ask_once(name, rtype).await {
+            match self.ask_once(udp, name, rtype).await {
                 Err(AuthorityError::Rcode { rcode: SERVFAIL, .. }) if tries < TRIES => {
                     sleep(PAUSE * tries).await;
                 }
@@ -178,7 +229,7 @@ impl Authority {
         }
     }
 
-    async fn ask_once(&self, name: &Name, rtype: RrType) -> Result<Answer, AuthorityError> {
+    async fn ask_once(&self, udp: &Udp, name: &Name, rtype: RrType) -> Result<Answer, AuthorityError> {
         let question = Question::new(name.clone(), rtype);
         let query = |id| {
             let mut query = question.query(id, false, UDP_PAYLOAD);
@@ -189,7 +240,7 @@ impl Authority {
         };
         let (server, deadline) = (self.server, self.until());
         let malformed = || AuthorityError::Malformed { server, name: name.clone() };
-        let mut response = Udp::new(server).ask(&question, query, deadline, RESEND).await?;
+        let mut response = udp.ask(&question, query, deadline, RESEND).await?;
         if response.truncated {
             let id: u16 = rand::random();
             let fits = |reply: &[u8]| is_reply_to(reply, id, &question);
@@ -206,6 +257,7 @@ impl Authority {
             return Err(AuthorityError::NotAuthoritative { server, name: name.clone() });
         }
         let only_in = |records: Vec<Record>| records.into_iter().filter(|r| r.class == CLASS_IN).collect();
-        Ok(Answer { answer: only_in(response.answer), authority: only_in(response.authority) })
+        let is_nxdomain = response.rcode == NXDOMAIN;
+        Ok(Answer { answer: only_in(response.answer), authority: only_in(response.authority), is_nxdomain })
     }
 }

@@ -9,6 +9,7 @@ pub mod classify;
 pub mod lookup;
 pub mod resolver;
 pub mod stored;
+pub mod transfer;
 pub mod transport;
 pub mod tsig;
 pub mod update;

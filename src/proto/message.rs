@@ -1,10 +1,13 @@
 //! DNS messages (RFC 1035 section 4): building a question, reading a reply strictly.
 
+mod raw;
 mod rdata;
 
 use super::name::{Name, NameError};
 use super::rr::{CLASS_IN, Record, RrType};
 use super::wire::Reader;
+
+pub use self::raw::{RawMessage, RawRecord};
 
 /// A question of class IN.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,8 +1,14 @@
 //! Public host keys on disk: of named files, and of this machine's sshd.
+//!
+//! All that sshd has loaded are taken, those too that HostKeyAlgorithms keeps it from offering: a record that nobody asks
+//! for does no harm, and a key that is hidden while it changes needs one.
+
+mod pair;
+mod pipe;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +20,8 @@ use crate::proto::hostkey::{HostKey, HostKeyError};
 
 /// Largest file, or standard input, that is read, in octets.
 pub const MAX_FILE: u64 = 1024 * 1024;
+/// How long a pipe, such as a shell makes for `<(...)`, may have nothing to give.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Most files that includes may bring in, as OpenSSH bounds their depth.
 const MAX_INCLUDES: usize = 256;
 
@@ -71,6 +79,12 @@ pub enum HostKeysError {
     /// A private key without its public half beside it.
     #[error("host key {} has no {}.pub beside it", .0.display(), .0.display())]
     NoPublicHalf(PathBuf),
+    /// The public half is that of another key.
+    #[error("{}.pub is not the public half of {}, which sshd offers", .0.display(), .0.display())]
+    OtherKey(PathBuf),
+    /// The private key ends in the middle.
+    #[error("host key {} is not whole: sshd cannot load it", .0.display())]
+    Damaged(PathBuf),
     /// This machine has no host key that can be published.
     #[error("found no host key of this machine that can be published")]
     None,
@@ -83,6 +97,7 @@ impl From<HostKeysError> for Error {
             HostKeysError::Unreadable { error: io, path } => {
                 let told = Error::failure("host-key-file", &error);
                 match io.kind() {
+                    std::io::ErrorKind::TimedOut => told.hint("is it a pipe that nobody writes to?"),
                     std::io::ErrorKind::PermissionDenied => told.hint(format!(
                         "nothing is done on partial knowledge: make {} readable, or run this as root",
                         path.display()
@@ -95,6 +110,15 @@ impl From<HostKeysError> for Error {
                 .hint("a line is TYPE BASE64 [COMMENT], as in /etc/ssh/ssh_host_ed25519_key.pub"),
             HostKeysError::NoPublicHalf(path) => Error::failure("host-key-file", &error)
                 .hint(format!("make it: ssh-keygen -y -f {0} > {0}.pub", path.display())),
+            HostKeysError::OtherKey(path) => Error::failure("key-mismatch", &error).hint(format!(
+                "was the key replaced, and its .pub file left? Make it anew: ssh-keygen -y -f {0} > {0}.pub",
+                path.display()
+            )),
+            HostKeysError::Damaged(path) => Error::failure("host-key-file", &error).hint(format!(
+                "was it copied in part, or the disk full? Bring it back, or remove it and make another: rm {0} {0}.pub; \
+                 ssh-keygen -A",
+                path.display()
+            )),
             HostKeysError::None => Error::failure("no-host-keys", &error)
                 .hint("make host keys (ssh-keygen -A), or name public key files: --host-key FILE"),
         }
@@ -106,6 +130,19 @@ pub fn of_files(paths: &[PathBuf]) -> Result<Vec<HostKey>, HostKeysError> {
     let mut keys = Vec::new();
     for path in paths {
         add(&mut keys, public_keys(path)?);
+    }
+    Ok(keys)
+}
+
+/// The same of a server's own: where the private key lies beside one, and can be read, it has to be the other half.
+pub fn of_own_files(paths: &[PathBuf]) -> Result<Vec<HostKey>, HostKeysError> {
+    let mut keys = Vec::new();
+    for path in paths {
+        let found = public_keys(path)?;
+        if path.extension().is_some_and(|extension| extension == "pub") {
+            pair::check(&path.with_extension(""), &found)?;
+        }
+        add(&mut keys, found);
     }
     Ok(keys)
 }
@@ -286,7 +323,7 @@ fn of_private_path(path: &Path) -> Result<Vec<HostKey>, NotOne> {
                 Err(_) => Err(HostKeysError::NoPublicHalf(path.to_owned())),
             }
         }
-        keys => keys,
+        keys => keys.and_then(|keys| pair::check(path, &keys).map(|()| keys)),
     };
     keys.map_err(|error| match error {
         HostKeysError::Key {
@@ -315,12 +352,13 @@ fn read_keys(text: &str, path: &Path) -> Result<Vec<HostKey>, HostKeysError> {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    read_whole(File::open(path)?, MAX_FILE)
+    read_whole(pipe::open(path, PATIENCE)?, MAX_FILE)
 }
 
 /// All of `source` as text. More than `limit` octets are an error: a part must not pass for the whole.
 pub fn read_whole(source: impl Read, limit: u64) -> io::Result<String> {
-    let mut octets = Vec::new();
+    // Room for a key beforehand: less would be read in several pieces.
+    let mut octets = Vec::with_capacity(1024);
     source.take(limit.saturating_add(1)).read_to_end(&mut octets)?;
     if octets.len() as u64 > limit {
         let why = format!("it is longer than {limit} octets");

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::primary::{HOST, LIMIT, Primary, key, record};
+use super::primary::{FOREIGN, HOST, LIMIT, Primary, key, list, record};
 use crate::support::{Finished, run};
 
 /// sshanchor with this configuration and a state folder of its own.
@@ -91,4 +91,69 @@ fn a_key_may_come_from_systemds_credentials() {
     let finished = done(command.env("CREDENTIALS_DIRECTORY", &folder));
     assert!(!finished.stderr.contains("key file"), "{finished:#?}");
     assert_eq!(primary.records(HOST).0, [record(&a)]);
+}
+
+#[test]
+fn names_that_the_machine_had_are_told_of_and_taken_away_when_asked_for() {
+    let primary = Primary::bind();
+    let a = key(primary.sandbox(), "a");
+    let table = |names: &str| {
+        let (server, tsig) = (primary.addr(), primary.tsig("zone"));
+        format!(
+            "[publish]\nname = {names}\nserver = \"{server}\"\nkey_file = {tsig:?}\nhost_keys = {a:?}\n\
+             check_servers = [\"{server}\"]\n"
+        )
+    };
+    let (old, other, new) = ("web2.example.test", "web3.example.test", HOST);
+    done(&mut with(&primary, &table(&format!("[{old:?}, {other:?}]")), &["publish"]));
+    let state = std::fs::read_to_string(primary.sandbox().join("state/published.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    assert_eq!(state["version"], 2);
+    let noted = &state["owners"][old];
+    assert_eq!((&noted["zone"], &noted["configured"]), (&"example.test".into(), &true.into()), "{noted}");
+    assert_eq!(
+        (&noted["backend"], &noted["server"]),
+        (&"rfc2136".into(), &primary.addr().to_string().into())
+    );
+    assert!(noted["records"][record(&a)].as_str().unwrap().ends_with('Z'), "{noted}");
+    // By hand: nothing that the configuration would have to name.
+    let by_hand = "web4.example.test";
+    let place =
+        ["--server", &primary.addr().to_string(), "--key-file", primary.tsig("zone").to_str().unwrap()]
+            .map(str::to_owned);
+    let mut publish =
+        with(&primary, &table(&format!("[{old:?}, {other:?}]")), &["publish", "--name", by_hand]);
+    done(publish.args(&place).arg("--host-key").arg(&a));
+
+    // The machine is called otherwise now, and another name is taken out.
+    let told = done(&mut with(&primary, &table(&format!("{new:?}")), &["publish"]));
+    for name in [old, other] {
+        assert!(told.stderr.contains(&format!("{name} is no name of this machine any more")), "{told:#?}");
+        assert_eq!(primary.records(name).0, [record(&a)], "nothing goes by itself");
+    }
+    assert!(told.stderr.contains("withdraw --orphans") && !told.stderr.contains(by_hand), "{told:#?}");
+    // One name comes back; what is left is looked at, then taken away, and nothing of others with it.
+    primary.update(&format!("update add {old} 3600 SSHFP {FOREIGN}"));
+    let now = table(&format!("[{new:?}, {other:?}]"));
+    let looked = done(&mut with(&primary, &now, &["withdraw", "--orphans", "--dry-run"]));
+    assert_eq!(list(&looked.json()["removed"]), [record(&a)]);
+    let gone = done(&mut with(&primary, &now, &["withdraw", "--orphans"]));
+    assert_eq!((&gone.json()["name"], &gone.json()["changed"]), (&old.into(), &true.into()), "{gone:#?}");
+    assert_eq!(primary.records(old).0, [FOREIGN]);
+    for name in [new, other, by_hand] {
+        assert_eq!(primary.records(name).0, [record(&a)], "{name}");
+    }
+    let none = done(&mut with(&primary, &now, &["withdraw", "--orphans"]));
+    assert_eq!((none.stdout.as_str(), none.stderr.as_str()), ("", ""), "{none:#?}");
+    assert_eq!(done(&mut with(&primary, &now, &["publish"])).stderr, "");
+
+    // A place that nobody names any more has to be named.
+    let elsewhere =
+        now.replace(&primary.addr().to_string(), "127.0.0.1:9").replace(other, "web5.example.test");
+    let unknown = run(&mut with(&primary, &elsewhere, &["withdraw", "--orphans"]), LIMIT);
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("not named here"), "{unknown:#?}");
+    done(with(&primary, &elsewhere, &["withdraw", "--orphans"]).args(&place));
+    assert!(primary.records(other).0.is_empty());
+    let nothing = run(&mut with(&primary, "", &["withdraw", "--orphans"]), LIMIT);
+    assert!(nothing.code == Some(2) && nothing.stderr.contains("no such table"), "{nothing:#?}");
 }

@@ -6,6 +6,7 @@ pub mod ask;
 pub mod blackhole;
 pub mod ca;
 pub mod certificate;
+pub mod clock;
 pub mod dropbear;
 pub mod forge;
 pub mod forger;

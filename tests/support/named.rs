@@ -116,6 +116,12 @@ controls {{ }};\n"
   update-policy {{\n{grants}  }};\n}};\n"
             )
             .unwrap();
+        } else if zone.signing == Signing::Unsigned {
+            writeln!(
+                text,
+                "zone \"{name}\" {{ type primary; file \"{stem}.db\"; update-policy {{\n{grants}  }}; }};"
+            )
+            .unwrap();
         } else {
             writeln!(text, "zone \"{name}\" {{ type primary; file \"{stem}.db\"; }};").unwrap();
         }

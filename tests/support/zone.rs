@@ -12,7 +12,7 @@ pub enum Signing {
     Static { start: String, end: String },
     /// named itself, as records change through RFC 2136.
     Dynamic,
-    /// Nobody.
+    /// Nobody; it takes updates.
     Unsigned,
     /// Another server, which serves it too; the parent only delegates.
     Elsewhere,

@@ -48,6 +48,8 @@ pub struct View {
 pub struct Settings {
     /// The names, and where their records are kept; at least one.
     pub publishing: Vec<Publishing>,
+    /// They are those of the configuration, and not of the command line.
+    pub configured: bool,
     /// Its own settings.
     pub agent: Agent,
     /// How host keys are replaced.
@@ -200,6 +202,7 @@ impl Daemon {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
+        warnings.extend(work::orphans(&self.settings, &self.state).await);
         self.learn(&results, failed.as_ref(), warnings, local.certificates);
         if let Some(later) = later {
             self.on(Event::Wanted(later));

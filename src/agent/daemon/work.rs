@@ -13,6 +13,7 @@ use super::Settings;
 use super::memory::Store;
 use super::watch::Files;
 use crate::agent::machine::{self, Keys};
+use crate::agent::orphans::{self, Orphan};
 use crate::agent::pass::{self, Pass, Target};
 use crate::agent::place::{self, Purpose};
 use crate::agent::published::Published;
@@ -56,6 +57,19 @@ pub struct Done {
     pub judgement: Judgement,
     /// When the first of the signatures over it expires, in seconds since 1970.
     pub signatures_expire: Option<u64>,
+}
+
+/// Records that were published from here by the configuration, at names that it no longer has.
+pub async fn orphans(settings: &Settings, state: &State) -> Vec<String> {
+    if !settings.configured {
+        return Vec::new();
+    }
+    // What cannot be had here is told where it is needed.
+    let (Ok(entries), Ok(named)) = (state.entries(), machine::owners(&settings.publishing).await) else {
+        return Vec::new();
+    };
+    let lost = orphans::orphans(&entries, &named);
+    lost.iter().map(|orphan| format!("{}: {}", orphan.message(), Orphan::HINT)).collect()
 }
 
 /// Names, keys and certificates of this machine.
@@ -127,6 +141,8 @@ pub async fn table(
         options: &settings.options,
         prove_by_system: true,
         waits: false,
+        require_signed: table.require_signed,
+        configured: settings.configured,
     };
     let zones = pass.zones(targets.clone()).await?;
     let mut done = Vec::new();

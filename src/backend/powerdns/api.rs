@@ -113,6 +113,8 @@ struct ZoneLine {
 struct Zone {
     name: String,
     rrsets: Vec<RrSet>,
+    /// It has keys that are in use, or came signed.
+    dnssec: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -222,6 +224,16 @@ impl Api {
         Ok(standing)
     }
 
+    /// Any record stands at `owner`, served or not.
+    pub fn has_records(&self, zone: &Name, owner: &Name, patience: Duration) -> Result<bool, ApiError> {
+        Ok(self.sets(zone, owner, patience)?.iter().any(|set| !set.records.is_empty()))
+    }
+
+    /// `zone` is signed there; none where the server does not say.
+    pub fn is_signed(&self, zone: &Name, patience: Duration) -> Result<Option<bool>, ApiError> {
+        Ok(self.zone(zone, zone, patience)?.dnssec)
+    }
+
     /// The names of the servers of `zone`.
     pub fn name_servers(&self, zone: &Name, patience: Duration) -> Result<Vec<Name>, ApiError> {
         let sets = self.sets(zone, zone, patience)?;
@@ -264,14 +276,19 @@ impl Api {
     }
 
     fn sets(&self, zone: &Name, owner: &Name, patience: Duration) -> Result<Vec<RrSet>, ApiError> {
+        let found = self.zone(zone, owner, patience)?;
+        // A server that does not know the filter sends the whole zone.
+        Ok(found.rrsets.into_iter().filter(|set| is_name(&set.name, owner)).collect())
+    }
+
+    fn zone(&self, zone: &Name, owner: &Name, patience: Duration) -> Result<Zone, ApiError> {
         let path = format!("zones/{}?rrset_name={}", zone_id(zone), quoted(&absolute(owner)));
         let found: Zone = self.get(&path, owner, patience)?;
         if !is_name(&found.name, zone) {
             let why = format!("it is about zone {:?}", found.name);
             return Err(ApiError::Malformed { base: self.base.clone(), name: owner.clone(), why });
         }
-        // A server that does not know the filter sends the whole zone.
-        Ok(found.rrsets.into_iter().filter(|set| is_name(&set.name, owner)).collect())
+        Ok(found)
     }
 
     fn get<T: serde::de::DeserializeOwned>(

@@ -72,6 +72,18 @@ impl Access {
         found.ok().and_then(Result::ok).unwrap_or_default()
     }
 
+    /// Whether the zone is signed there, as far as that is known.
+    pub async fn is_signed(&self, zone: &Name) -> Option<bool> {
+        let asked = zone.clone();
+        self.call(move |api, patience| api.is_signed(&asked, patience)).await.ok()?.ok()?
+    }
+
+    /// Any record stands at `owner` in `zone`.
+    pub async fn has_records(&self, zone: &Name, owner: &Name) -> Result<bool, Error> {
+        let (zone, owner) = (zone.clone(), owner.clone());
+        self.call(move |api, patience| api.has_records(&zone, &owner, patience)).await?.map_err(explain)
+    }
+
     async fn standing(&self, zone: &Name, owner: &Name) -> Result<Standing, Error> {
         let (zone, asked) = (zone.clone(), owner.clone());
         match self.call(move |api, patience| api.standing(&zone, &asked, patience)).await? {

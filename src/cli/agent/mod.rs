@@ -23,7 +23,7 @@ use crate::config::publishing::Publishing;
 use crate::config::{Typed, load, warning};
 use crate::dns::dns_server;
 use crate::error::{Error, Kind};
-use crate::output::Output;
+use crate::output::{Output, Results};
 use crate::proto::duration;
 use crate::proto::name::{HostName, Name};
 use crate::proto::plan::MAX_TTL;
@@ -117,10 +117,11 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         }
         return Ok(None);
     }
-    let mut kinds = Vec::new();
+    let (mut kinds, mut results) = (Vec::new(), Results::new(out));
     for done in daemon.pass().await? {
-        kinds.extend(report(&done, &out)?);
+        kinds.extend(report(&done, &out, &mut results)?);
     }
+    results.end()?;
     Ok(Kind::gravest(kinds))
 }
 
@@ -151,6 +152,7 @@ fn settings(args: &Args, typed: &Typed) -> Result<Settings, Error> {
     agent.interval = args.interval.unwrap_or(agent.interval);
     Ok(Settings {
         publishing,
+        configured: args.place.place().is_none(),
         agent,
         rotate: config.rotate.value,
         options: Options {
@@ -168,8 +170,8 @@ fn settings(args: &Args, typed: &Typed) -> Result<Settings, Error> {
 }
 
 /// The result of one pass for one set, as `publish` has it.
-fn report(done: &Done, out: &Output) -> Result<Option<Kind>, Error> {
-    published::print(&done.published, out)?;
+fn report(done: &Done, out: &Output, results: &mut Results) -> Result<Option<Kind>, Error> {
+    published::print(&done.published, out, results)?;
     let unproven = done.published.proof.as_ref().is_some_and(Proof::speaks_against).then_some(Kind::Unproven);
     Ok(done.published.error.as_ref().map(|error| error.kind).or(unproven))
 }

@@ -110,7 +110,7 @@ impl Source {
                 vec![self.of_keys(host_name(name)?, keys)?]
             }
             (None, Some(batch)) => {
-                let hosts = publish::read_batch(batch)?.into_iter();
+                let hosts = publish::batch::read(batch)?.into_iter();
                 hosts.map(|(host, keys)| self.of_keys(host, keys)).collect::<Result<_, _>>()?
             }
             (None, None) => {

@@ -1,18 +1,21 @@
 //! `sshanchor publish`: this machine's SSHFP records, as they should be. What it shares with `withdraw`
 //! lies beside it: the run against a primary, the proof afterwards, the result.
 
+pub(super) mod batch;
 pub(super) mod configured;
 pub(super) mod place;
 pub(super) mod primary;
 pub(super) mod published;
+mod shared;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use self::primary::{Primary, Run};
 use super::sshfp;
 use super::{Context, host_name};
 use crate::agent::machine;
+use crate::agent::orphans::Orphan;
 use crate::agent::pass::Target;
 use crate::agent::rotation;
 use crate::error::{Error, Kind};
@@ -20,10 +23,6 @@ use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
 use crate::proto::plan::{DEFAULT_TTL, Intent, MAX_TTL};
 use crate::proto::sshfp::Sshfp;
-use crate::ssh::hostkeys;
-
-/// Largest batch file, in octets.
-const MAX_BATCH: u64 = 64 * 1024 * 1024;
 
 /// Publish this machine's host keys as SSHFP records.
 ///
@@ -59,6 +58,9 @@ pub(super) struct Args {
     /// Remove records at this name that are not this machine's
     #[arg(long)]
     prune: bool,
+    /// Publish only in a zone that is provably signed, from a trust anchor down: by --resolver, else by the system's
+    #[arg(long)]
+    require_signed: bool,
 }
 
 /// Which of a host's names, for `publish` and `withdraw`.
@@ -71,11 +73,13 @@ pub(super) struct Port {
 
 const _: () = assert!(DEFAULT_TTL == 3600, "the help names the default");
 
-pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+pub(super) async fn run(mut args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    args.primary.require_signed = args.require_signed;
     let intent = Intent::Publish { ttl: args.ttl, prune: args.prune };
     let names: Vec<HostName> = args.name.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
     if let Some(batch) = &args.batch {
-        let hosts = read_batch(batch)?;
+        let hosts = batch::read(batch)?;
+        shared::warnings(&hosts).iter().for_each(|warning| cx.out.warn(warning));
         let target = |(name, keys): (HostName, Vec<HostKey>)| {
             Target::host(&name, args.port.port, records(&keys), intent)
         };
@@ -84,6 +88,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         return run.carry_out(targets, cx).await;
     }
     let jobs = configured::jobs(&args.primary, &names, cx).await?;
+    let all_of_the_configuration = names.is_empty() && !args.primary.names_a_place();
     let mut kinds = Vec::new();
     for job in jobs {
         let files = if args.host_keys.is_empty() { &job.host_keys } else { &args.host_keys };
@@ -97,6 +102,10 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         let run = Run { primary: &job.primary, batch: false, together: false };
         kinds.extend(run.carry_out(targets, cx).await?);
     }
+    if all_of_the_configuration {
+        let lost = configured::lost(&args.primary.state()?, cx).await?;
+        lost.iter().for_each(|orphan| cx.out.warn(&format!("{}: {}", orphan.message(), Orphan::HINT)));
+    }
     Ok(Kind::gravest(kinds))
 }
 
@@ -108,47 +117,9 @@ pub(super) fn records(keys: &[HostKey]) -> BTreeSet<Sshfp> {
 /// The keys of these files, or this machine's own.
 pub(super) async fn keys(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>, Error> {
     if !files.is_empty() {
-        return sshfp::of_files(files, cx).await;
+        return sshfp::of_own_files(files, cx).await;
     }
     let found = machine::keys(&[], cx.rotate.sshd_config.as_deref()).await?;
     found.warnings.iter().for_each(|warning| cx.out.warn(warning));
     Ok(found.keys)
-}
-
-/// Hosts and their keys, a line a host: `HOST PUBFILE...`. One bad line and nothing is done.
-pub(super) fn read_batch(path: &Path) -> Result<Vec<(HostName, Vec<HostKey>)>, Error> {
-    let text = read_bounded(path)
-        .map_err(|e| Error::usage("batch-file", format!("cannot read {}: {e}", path.display())))?;
-    let mut hosts = Vec::new();
-    let mut names = BTreeSet::new();
-    for (at, line) in text.lines().enumerate() {
-        let place = |mut error: Error| {
-            error.message = format!("{} line {}: {}", path.display(), at + 1, error.message);
-            error
-        };
-        let mut words = line.split('#').next().unwrap_or("").split_ascii_whitespace();
-        let Some(host) = words.next() else { continue };
-        let name = host_name(host).map_err(place)?;
-        let files: Vec<PathBuf> = words.map(PathBuf::from).collect();
-        if files.is_empty() {
-            let error = Error::usage("batch-file", format!("{host} has no public key file"));
-            return Err(place(error.hint("a line is HOST PUBFILE...")));
-        }
-        if !names.insert(name.clone()) {
-            return Err(place(Error::usage("batch-file", format!("{host} a second time"))));
-        }
-        let keys = hostkeys::of_files(&files).map_err(Error::from).map_err(place)?;
-        hosts.push((name, keys));
-    }
-    match hosts.is_empty() {
-        true => Err(Error::usage("batch-file", format!("{} names no host", path.display()))),
-        false => Ok(hosts),
-    }
-}
-
-fn read_bounded(path: &Path) -> std::io::Result<String> {
-    match path.as_os_str() == "-" {
-        true => hostkeys::read_whole(std::io::stdin(), MAX_BATCH),
-        false => hostkeys::read_whole(std::fs::File::open(path)?, MAX_BATCH),
-    }
 }

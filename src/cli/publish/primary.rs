@@ -23,6 +23,7 @@ use crate::config::publishing::{Place, Publishing};
 use crate::dns::authority::Authority;
 use crate::dns::dns_server;
 use crate::error::{Error, Kind};
+use crate::output::Results;
 use crate::proto::name::{HostName, Name};
 use crate::proto::rr::Rrsig;
 
@@ -36,6 +37,12 @@ pub(in crate::cli) struct Primary {
     /// The place that the configuration names, where the command line names none.
     #[arg(skip)]
     configured: Option<Place>,
+    /// Nothing is published where clients cannot prove it.
+    #[arg(skip)]
+    pub(in crate::cli) require_signed: bool,
+    /// What is published is what the configuration names.
+    #[arg(skip)]
+    pub(super) is_configured: bool,
     /// The zone [default: the one that the server names for the host; --zone-file and --exec need it]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub(in crate::cli) zone: Option<Name>,
@@ -88,6 +95,7 @@ impl Primary {
     pub(in crate::cli) fn or(&self, configured: &Publishing) -> Self {
         let mut primary = self.clone();
         primary.configured = Some(configured.place.clone());
+        primary.require_signed |= configured.require_signed;
         primary.zone = primary.zone.or_else(|| configured.zone.clone());
         if primary.check_servers.is_empty() {
             primary.check_servers.clone_from(&configured.check_servers);
@@ -207,15 +215,17 @@ impl Run<'_> {
             options: &options,
             prove_by_system: false,
             waits: true,
+            require_signed: self.primary.require_signed,
+            configured: self.primary.is_configured,
         };
         let zones = pass.zones(targets).await.map_err(nothing_sent)?;
-        let mut kinds = Vec::new();
+        let (mut kinds, mut results) = (Vec::new(), Results::new(cx.out));
         for lost in zones.lost {
             match lost.error {
                 Some(error) if !self.batch => return Err(nothing_sent(error)),
                 _ => kinds.extend(lost.error.as_ref().map(|error| error.kind)),
             }
-            published::print(&lost, &cx.out)?;
+            published::print(&lost, &cx.out, &mut results)?;
         }
         if self.together && zones.found.len() > 1 {
             let zones: Vec<String> = zones.found.keys().map(Name::to_string).collect();
@@ -232,16 +242,24 @@ impl Run<'_> {
                 pass.state.folder().display(),
                 capabilities(&can)
             ));
-            let results = pass.run(&zone, &part).await?;
-            kinds.extend(self.report(&part, results, cx)?);
+            let published = pass.run(&zone, &part).await?;
+            kinds.extend(self.report(&part, published, &mut results, cx)?);
         }
+        results.end()?;
         Ok(Kind::gravest(kinds))
     }
 
-    fn report(&self, targets: &[Target], results: Vec<Published>, cx: &Context) -> Result<Vec<Kind>, Error> {
+    fn report(
+        &self,
+        targets: &[Target],
+        all: Vec<Published>,
+        results: &mut Results,
+        cx: &Context,
+    ) -> Result<Vec<Kind>, Error> {
         let (mut kinds, mut advice) = (Vec::new(), None);
+        Published::warning_of_zone(&all).iter().for_each(|warning| cx.out.warn(warning));
         let mut pending: BTreeMap<String, Vec<(String, Option<String>)>> = BTreeMap::new();
-        for (target, mut published) in targets.iter().zip(results) {
+        for (target, mut published) in targets.iter().zip(all) {
             published.warnings(target).iter().for_each(|warning| cx.out.warn(warning));
             // One update fails once: of several sets the same advice is given once.
             if let Some(error) = published.error.as_mut().filter(|_| !cx.out.json) {
@@ -250,7 +268,7 @@ impl Run<'_> {
                     false => advice = error.hint.clone(),
                 }
             }
-            published::print(&published, &cx.out)?;
+            published::print(&published, &cx.out, results)?;
             for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
                 pending
                     .entry(seen.server.clone())

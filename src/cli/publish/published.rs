@@ -6,13 +6,17 @@ use crate::agent::proof::Proof;
 use crate::agent::published::Published;
 use crate::agent::readback::Status;
 use crate::error::Error;
-use crate::output::{Output, Report};
+use crate::output::{Output, Report, Results};
 use crate::proto::sshfp::Sshfp;
 
 /// A line of JSON in any case; for people the result, or the error.
-pub(in crate::cli) fn print(published: &Published, out: &Output) -> Result<(), Error> {
+pub(in crate::cli) fn print(
+    published: &Published,
+    out: &Output,
+    results: &mut Results,
+) -> Result<(), Error> {
     if out.json || published.error.is_none() {
-        out.result(published)?;
+        results.push(published)?;
     }
     if let Some(error) = &published.error {
         out.error_text(error);

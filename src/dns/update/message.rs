@@ -95,7 +95,7 @@ fn sections(plan: &Plan) -> (Vec<Line<'_>>, Vec<Line<'_>>) {
     (prerequisites, updates)
 }
 
-pub(super) fn wire_name(name: &Name) -> Result<rr::Name, UpdateError> {
+pub(in crate::dns) fn wire_name(name: &Name) -> Result<rr::Name, UpdateError> {
     rr::Name::from_bytes(name.wire()).map_err(|e| UpdateError::Encode(e.to_string()))
 }
 

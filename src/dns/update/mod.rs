@@ -13,7 +13,8 @@ use hickory_proto::rr::rdata::tsig::TsigError;
 use hickory_proto::rr::{TSigVerifier, TSigner};
 use tokio::time::Instant;
 
-use self::message::{message, wire_name};
+use self::message::message;
+pub(super) use self::message::wire_name;
 use super::transport::{self, TransportError};
 use super::tsig::Key;
 use crate::proto::name::Name;
@@ -162,7 +163,7 @@ pub async fn send(
     judge(&reply, &zone_section, Asked { server, zone, key, now }, verifier)
 }
 
-fn signer(key: &Key) -> Result<TSigner, UpdateError> {
+pub(super) fn signer(key: &Key) -> Result<TSigner, UpdateError> {
     let name = wire_name(key.name())?;
     TSigner::new(key.secret().to_vec(), key.algorithm().on_the_wire(), name, FUDGE)
         .map_err(|e| UpdateError::Encode(e.to_string()))

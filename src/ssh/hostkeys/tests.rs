@@ -114,3 +114,44 @@ fn no_part_of_a_file_is_taken_for_the_whole() {
     assert_eq!(read_whole(&b"12345"[..], 5).unwrap(), "12345");
     assert!(read_whole(&b"123456"[..], 5).is_err());
 }
+
+/// A fresh key: the private half as OpenSSH keeps it, and the public line.
+fn pair() -> (String, String) {
+    use russh::keys::{Algorithm, PrivateKey, ssh_key::LineEnding};
+    let mut random = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(7);
+    let key = PrivateKey::random(&mut random, Algorithm::Ed25519).unwrap();
+    (key.to_openssh(LineEnding::LF).unwrap().to_string(), key.public_key().to_openssh().unwrap())
+}
+
+#[test]
+fn a_public_half_has_to_be_that_of_the_private_key() {
+    let (private, public) = pair();
+    let with = |private: &str, public: &str| {
+        let folder = folder(&[("sshd_config", "HostKey $/k\n"), ("k", private), ("k.pub", public)]);
+        let of_machine = of_configuration(folder.path()).map(|found| found.keys);
+        let named = of_own_files(&[folder.path().join("k.pub")]);
+        let told = |outcome: Result<Vec<HostKey>, HostKeysError>| outcome.map_err(|e| Error::from(e).reason);
+        let (of_machine, named) = (told(of_machine), told(named));
+        assert_eq!(of_machine, named);
+        named.map(|keys| keys.len())
+    };
+    assert_eq!(with(&private, &public), Ok(1));
+    assert_eq!(with(&private, ED25519), Err("key-mismatch"));
+    // Of other forms nothing is known here, nor of what others may not read.
+    assert_eq!(with("-----BEGIN RSA PRIVATE KEY-----\nMIIB", &public), Ok(1));
+    for cut in ["", "\n", &private[..private.len() / 2]] {
+        assert_eq!(with(cut, &public), Err("host-key-file"), "{cut:?}");
+    }
+    let folder = folder(&[("k.pub", &public), ("k/file", "")]);
+    assert!(of_own_files(&[folder.path().join("k.pub")]).is_ok(), "a folder of that name is no key");
+}
+
+#[test]
+fn links_in_a_circle_end() {
+    let folder = folder(&[("sshd_config", "HostKey $/k\n")]);
+    for name in ["k.pub", "k"] {
+        std::os::unix::fs::symlink(folder.path().join(name), folder.path().join(name)).unwrap();
+    }
+    assert!(matches!(of_configuration(folder.path()), Err(HostKeysError::Unreadable { .. })));
+    assert!(matches!(of_own_files(&[folder.path().join("k.pub")]), Err(HostKeysError::Unreadable { .. })));
+}

@@ -2,6 +2,7 @@
 //! itself.
 
 mod life;
+mod rotation;
 mod steering;
 mod trouble;
 

@@ -1,10 +1,6 @@
 //! `sshanchor rotate` with a real sshd, a real zone, and real clients that connect meanwhile.
 
-mod clients;
-mod crashes;
-mod failures;
-mod modes;
-mod place;
+pub mod place;
 
 use place::Place;
 

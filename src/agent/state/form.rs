@@ -1,0 +1,219 @@
+//! What the file of own records says, and how. Version 1 knew owners and records alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::Own;
+use crate::proto::moment;
+use crate::proto::name::Name;
+use crate::proto::sshfp::Sshfp;
+
+/// The version that is written.
+pub const VERSION: u32 = 2;
+
+/// Own records by owner, and all that is known of them.
+pub type Entries = BTreeMap<Name, Entry>;
+
+/// What is known of one owner.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Entry {
+    /// Where the records were last published; none where an older version of this program did it.
+    pub origin: Option<Origin>,
+    /// The configuration named the owner.
+    pub configured: bool,
+    /// The records, and since when each is own, in seconds since 1970: the moment right before it was first sent.
+    pub records: BTreeMap<Sshfp, Option<u64>>,
+}
+
+/// Where records were published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The zone.
+    pub zone: Name,
+    /// The kind of place, as [`crate::backend::site::Site::kind`] has it.
+    pub backend: String,
+    /// Its address, file or program, as [`crate::backend::site::Site::label`] has it.
+    pub server: String,
+}
+
+impl Entry {
+    /// The records alone.
+    pub fn records(&self) -> BTreeSet<Sshfp> {
+        self.records.keys().cloned().collect()
+    }
+
+    /// Since when all of these records are own, if that is known.
+    pub fn since(&self) -> Option<u64> {
+        self.records.values().copied().collect::<Option<Vec<u64>>>()?.into_iter().max()
+    }
+}
+
+/// The records alone.
+pub fn own(entries: &Entries) -> Own {
+    entries.iter().map(|(owner, entry)| (owner.clone(), entry.records())).collect()
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Version1 {
+    #[serde(rename = "version")]
+    _version: u32,
+    owners: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Version2 {
+    version: u32,
+    owners: BTreeMap<String, Owner>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Owner {
+    zone: Option<String>,
+    backend: Option<String>,
+    server: Option<String>,
+    configured: bool,
+    records: BTreeMap<String, Option<String>>,
+}
+
+/// Why a file is not what this program writes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FormError {
+    /// This is wrong with it.
+    Malformed(String),
+    /// It is of a later version.
+    Newer(u64),
+}
+
+/// Reads either version.
+pub fn parse(text: &str) -> Result<Entries, FormError> {
+    let wrong = |e: serde_json::Error| FormError::Malformed(e.to_string());
+    match serde_json::from_str::<Versioned>(text).map_err(wrong)?.version {
+        1 => {
+            let found: Version1 = serde_json::from_str(text).map_err(wrong)?;
+            let owners = found.owners.into_iter().map(|(owner, records)| {
+                let records = records.into_iter().map(|record| (record, None)).collect();
+                let nothing = Owner { zone: None, backend: None, server: None, configured: false, records };
+                (owner, nothing)
+            });
+            entries(owners)
+        }
+        2 => entries(serde_json::from_str::<Version2>(text).map_err(wrong)?.owners),
+        version if version > u64::from(VERSION) => Err(FormError::Newer(version)),
+        version => Err(FormError::Malformed(format!("version {version} (this program writes {VERSION})"))),
+    }
+}
+
+fn entries(owners: impl IntoIterator<Item = (String, Owner)>) -> Result<Entries, FormError> {
+    let mut entries = Entries::new();
+    for (text, owner) in owners {
+        let wrong = |what: &str, e: &dyn std::fmt::Display| FormError::Malformed(format!("{what}: {e}"));
+        let name = Name::from_text(&text).map_err(|e| wrong(&format!("{text:?}"), &e))?;
+        let origin = match (owner.zone, owner.backend, owner.server) {
+            (Some(zone), Some(backend), Some(server)) => {
+                let zone = Name::from_text(&zone).map_err(|e| wrong(&text, &e))?;
+                Some(Origin { zone, backend, server })
+            }
+            (None, None, None) => None,
+            _ => return Err(wrong(&text, &"zone, backend and server come together")),
+        };
+        let mut records = BTreeMap::new();
+        for (record, since) in owner.records {
+            let record = Sshfp::from_text(&record).map_err(|e| wrong(&text, &e))?;
+            let moment = |text: &String| moment::parse(text).ok_or("a time that is none");
+            let since = since.as_ref().map(moment).transpose().map_err(|e| wrong(&text, &e))?;
+            if records.insert(record, since).is_some() {
+                return Err(wrong(&text, &"a record twice"));
+            }
+        }
+        if entries.insert(name, Entry { origin, configured: owner.configured, records }).is_some() {
+            return Err(wrong(&text, &"twice"));
+        }
+    }
+    Ok(entries)
+}
+
+/// The file's text.
+pub fn text(entries: &Entries) -> serde_json::Result<Vec<u8>> {
+    let owners = entries.iter().map(|(name, entry)| {
+        let origin = entry.origin.clone();
+        let (zone, backend, server) = match origin {
+            Some(Origin { zone, backend, server }) => (Some(zone.to_string()), Some(backend), Some(server)),
+            None => (None, None, None),
+        };
+        let records = entry.records.iter().map(|(r, since)| (r.to_string(), since.and_then(moment::rfc3339)));
+        let owner = Owner { zone, backend, server, configured: entry.configured, records: records.collect() };
+        (name.to_string(), owner)
+    });
+    let mut text = serde_json::to_vec_pretty(&Version2 { version: VERSION, owners: owners.collect() })?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::from_text(text).unwrap()
+    }
+
+    fn record(letter: u8) -> Sshfp {
+        Sshfp::from_rdata(&[4, 2, letter]).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let origin = Origin { zone: name("example"), backend: "rfc2136".into(), server: "[::1]:53".into() };
+        let records = [(record(1), Some(1_900_000_000)), (record(2), None)].into();
+        let known = Entry { origin: Some(origin), configured: true, records };
+        let unknown = Entry { records: [(record(3), None)].into(), ..Entry::default() };
+        assert_eq!((known.since(), unknown.records()), (None, [record(3)].into()));
+        let entries: Entries = [(name("a.example"), known), (name("b.example"), unknown)].into();
+        let text = String::from_utf8(text(&entries).unwrap()).unwrap();
+        assert!(text.contains("\"4 2 01\": \"2030-03-17T17:46:40Z\""), "{text}");
+        assert_eq!(parse(&text), Ok(entries));
+    }
+
+    #[test]
+    fn the_first_version_is_read_too() {
+        let found = parse(r#"{"version":1,"owners":{"a.example":["4 2 01","1 2 02"]}}"#).unwrap();
+        let entry = &found[&name("a.example")];
+        assert_eq!((entry.records().len(), &entry.origin, entry.configured), (2, &None, false));
+        assert_eq!(entry.since(), None);
+    }
+
+    #[test]
+    fn anything_else_is_malformed_or_newer() {
+        let owner = |fields: &str| format!(r#"{{"version":2,"owners":{{"a.example":{{{fields}}}}}}}"#);
+        let good = r#""zone":null,"backend":null,"server":null,"configured":false,"records":{"4 2 aa":null}"#;
+        assert!(parse(&owner(good)).is_ok());
+        for bad in [
+            owner(&good.replace("null,\"backend\"", "\"example\",\"backend\"")),
+            owner(&good.replace(
+                "\"zone\":null,\"backend\":null,\"server\":null",
+                "\"zone\":\"a..b\",\"backend\":\"x\",\"server\":\"y\"",
+            )),
+            owner(&good.replace("{\"4 2 aa\":null}", "{\"4 2\":null}")),
+            owner(&good.replace("{\"4 2 aa\":null}", "{\"4 2 aa\":\"yesterday\"}")),
+            owner(&good.replace("{\"4 2 aa\":null}", "{\"4 2 aa\":null,\"4 2 AA\":null}")),
+            owner(&good.replace("\"configured\":false,", "")),
+            owner(&good.replace("\"configured\":false", "\"configured\":0")),
+            owner(&format!("{good},\"more\":1")),
+            r#"{"version":2,"owners":{},"more":1}"#.to_owned(),
+            r#"{"version":2,"owners":{"a.example":["4 2 aa"]}}"#.to_owned(),
+            r#"{"version":1,"owners":{"a.example":{}}}"#.to_owned(),
+        ] {
+            assert!(matches!(parse(&bad), Err(FormError::Malformed(_))), "{bad}");
+        }
+        assert_eq!(parse(r#"{"version":3,"zones":{}}"#), Err(FormError::Newer(3)));
+    }
+}

@@ -1,0 +1,89 @@
+//! `--batch`: many hosts and their keys, a line a host.
+
+use std::collections::HashSet;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use crate::cli::host_name;
+use crate::error::Error;
+use crate::proto::hostkey::HostKey;
+use crate::proto::name::HostName;
+use crate::ssh::hostkeys;
+
+/// Largest batch file, in octets.
+const MAX_BATCH: u64 = 64 * 1024 * 1024;
+/// So many hosts are worth a thread: key files are small, and what they take is to be opened.
+const HOSTS_A_THREAD: usize = 500;
+/// Most threads that read key files.
+const MAX_THREADS: usize = 8;
+
+/// What a line says.
+struct Line {
+    /// From 1.
+    number: usize,
+    name: HostName,
+    files: Vec<PathBuf>,
+}
+
+/// Hosts and their keys, a line a host: `HOST PUBFILE...`. One bad line and nothing is done.
+pub(in crate::cli) fn read(path: &Path) -> Result<Vec<(HostName, Vec<HostKey>)>, Error> {
+    let lines = lines(path)?;
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
+    let each = lines.len().div_ceil(threads).max(HOSTS_A_THREAD);
+    let mut found = Vec::with_capacity(lines.len());
+    thread::scope(|scope| {
+        let parts: Vec<_> = lines.chunks(each).map(|part| scope.spawn(|| keys(part, path))).collect();
+        for part in parts {
+            let ended = part.join();
+            found.extend(ended.map_err(|_| Error::failure("internal", "a thread that reads keys failed"))??);
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(lines.into_iter().map(|line| line.name).zip(found).collect())
+}
+
+fn lines(path: &Path) -> Result<Vec<Line>, Error> {
+    let text = read_bounded(path)
+        .map_err(|e| Error::usage("batch-file", format!("cannot read {}: {e}", path.display())))?;
+    let (mut lines, mut names) = (Vec::new(), HashSet::new());
+    for (number, line) in (1..).zip(text.lines()) {
+        let mut words = line.split('#').next().unwrap_or("").split_ascii_whitespace();
+        let Some(host) = words.next() else { continue };
+        let name = host_name(host).map_err(|error| at_line(error, path, number))?;
+        let files: Vec<PathBuf> = words.map(PathBuf::from).collect();
+        if files.is_empty() {
+            let error = Error::usage("batch-file", format!("{host} has no public key file"));
+            return Err(at_line(error.hint("a line is HOST PUBFILE..."), path, number));
+        }
+        if !names.insert(name.clone()) {
+            let error = Error::usage("batch-file", format!("{host} a second time"));
+            return Err(at_line(error, path, number));
+        }
+        lines.push(Line { number, name, files });
+    }
+    match lines.is_empty() {
+        true => Err(Error::usage("batch-file", format!("{} names no host", path.display()))),
+        false => Ok(lines),
+    }
+}
+
+/// The keys of each of `lines`.
+fn keys(lines: &[Line], path: &Path) -> Result<Vec<Vec<HostKey>>, Error> {
+    let keys = |line: &Line| {
+        hostkeys::of_files(&line.files).map_err(|error| at_line(error.into(), path, line.number))
+    };
+    lines.iter().map(keys).collect()
+}
+
+fn at_line(mut error: Error, path: &Path, number: usize) -> Error {
+    error.message = format!("{} line {number}: {}", path.display(), error.message);
+    error
+}
+
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    match path.as_os_str() == "-" {
+        true => hostkeys::read_whole(std::io::stdin(), MAX_BATCH),
+        false => hostkeys::read_whole(std::fs::File::open(path)?, MAX_BATCH),
+    }
+}

@@ -1,0 +1,66 @@
+//! One key on several hosts of a batch: machines that were copied, keys and all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::proto::hostkey::HostKey;
+use crate::proto::name::HostName;
+
+/// Names that one warning tells, and warnings that there are at most.
+const MOST_NAMES: usize = 3;
+const MOST_WARNINGS: usize = 5;
+
+/// A warning for each group of hosts that have a key in common.
+pub(super) fn warnings(hosts: &[(HostName, Vec<HostKey>)]) -> Vec<String> {
+    let mut names: BTreeMap<[u8; 32], BTreeSet<&HostName>> = BTreeMap::new();
+    for (host, keys) in hosts {
+        for key in keys {
+            names.entry(key.sha256()).or_default().insert(host);
+        }
+    }
+    // Of hosts that share all of their keys it is said once.
+    let groups: BTreeSet<BTreeSet<&HostName>> = names.into_values().filter(|names| names.len() > 1).collect();
+    let mut warnings: Vec<String> = groups.iter().take(MOST_WARNINGS).map(warning).collect();
+    if groups.len() > MOST_WARNINGS {
+        let more = groups.len() - MOST_WARNINGS;
+        warnings.push(format!("so it is with {more} more groups of hosts"));
+    }
+    warnings
+}
+
+fn warning(names: &BTreeSet<&HostName>) -> String {
+    let shown: Vec<String> = names.iter().take(MOST_NAMES).map(|name| name.to_string()).collect();
+    let others = match names.len().saturating_sub(MOST_NAMES) {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    format!(
+        "{}{others} have the same host key: if they are several machines (copies of one image), each can pass for the others: \
+         make new keys there (rm /etc/ssh/ssh_host_*; ssh-keygen -A)",
+        shown.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str, keys: &[u8]) -> (HostName, Vec<HostKey>) {
+        let key = |letter: &u8| {
+            let blob = [&[0, 0, 0, 11], b"ssh-ed25519".as_slice(), &[0, 0, 0, 32], &[*letter; 32]].concat();
+            HostKey::from_blob(&blob).unwrap()
+        };
+        (HostName::parse(name).unwrap(), keys.iter().map(key).collect())
+    }
+
+    #[test]
+    fn what_is_shared_is_told_once_for_a_group() {
+        assert!(warnings(&[host("a.test", &[1, 2]), host("b.test", &[3])]).is_empty());
+        let two = warnings(&[host("a.test", &[1, 2]), host("b.test", &[2, 1]), host("c.test", &[3])]);
+        assert_eq!(two.len(), 1);
+        assert!(two[0].starts_with("a.test, b.test have the same host key"), "{two:?}");
+        let many: Vec<_> = (0..9).map(|at| host(&format!("h{at}.test"), &[7])).collect();
+        assert!(warnings(&many)[0].starts_with("h0.test, h1.test, h2.test and 6 more have"));
+        let pairs: Vec<_> = (0..20).map(|at| host(&format!("h{at}.test"), &[at / 2])).collect();
+        assert_eq!(warnings(&pairs).len(), MOST_WARNINGS + 1);
+    }
+}

@@ -1,0 +1,80 @@
+//! A zone transfer (AXFR, RFC 5936): how the records of many names are read at one go. Nothing in it is proven, and the
+//! replies' signatures are not looked at: it counts no more than what the server answers to questions.
+
+use hickory_proto::ProtoError;
+use hickory_proto::op::{Message, MessageType, OpCode, Query};
+use hickory_proto::rr::{DNSClass, RecordType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout_at;
+
+use super::authority::Authority;
+use super::transport::{MAX_MESSAGE, TransportError};
+use super::tsig::Key;
+use super::update::{UpdateError, signer, wire_name};
+use crate::proto::name::Name;
+use crate::proto::transfer::{Contents, Transfer, TransferError};
+
+/// Octets that a transfer may have for each name that is asked for; where a zone holds much else, questions cost less.
+const OCTETS_A_NAME: usize = 2048;
+
+/// Why there is no transfer. None of it says anything about the zone: there are questions still.
+#[derive(Debug, thiserror::Error)]
+pub enum NoTransfer {
+    /// No reply, or its end is missing.
+    #[error("{0}")]
+    Transport(#[from] TransportError),
+    /// The query cannot be written or signed.
+    #[error("{0}")]
+    Encode(#[from] UpdateError),
+    /// The server will not, or what it sends is none.
+    #[error("{0}")]
+    Reply(#[from] TransferError),
+    /// The zone holds much more than what is wanted.
+    #[error("more than {0} octets")]
+    TooLong(usize),
+}
+
+/// What `zone` holds at `names`, with the right of `key` where there is one. `now` is the time in seconds since 1970.
+pub async fn transfer(
+    primary: &Authority,
+    zone: &Name,
+    key: Option<&Key>,
+    names: Vec<Name>,
+    now: u64,
+) -> Result<Contents, NoTransfer> {
+    let encode = |e: ProtoError| UpdateError::Encode(e.to_string());
+    let mut query = Message::new(rand::random(), MessageType::Query, OpCode::Query);
+    let mut question = Query::new();
+    question.set_name(wire_name(zone)?).set_query_class(DNSClass::IN).set_query_type(RecordType::AXFR);
+    query.add_query(question);
+    if let Some(key) = key {
+        query.finalize(&signer(key)?, now).map_err(encode)?;
+    }
+    let octets = query.to_vec().map_err(encode)?;
+    let most = names.len().saturating_mul(OCTETS_A_NAME);
+    let mut transfer = Transfer::new(zone, query.metadata.id, names);
+    let (server, deadline) = (primary.server, primary.until());
+    let io = |e| TransportError::Io(server, e);
+    let length = u16::try_from(octets.len()).map_err(|_| TransportError::TooLong(octets.len()))?;
+    let exchange = async {
+        let mut stream = TcpStream::connect(server).await.map_err(io)?;
+        stream.set_nodelay(true).map_err(io)?;
+        stream.write_all(&[&length.to_be_bytes(), octets.as_slice()].concat()).await.map_err(io)?;
+        let mut stream = BufReader::with_capacity(MAX_MESSAGE, stream);
+        let (mut message, mut received) = (Vec::new(), 0);
+        loop {
+            message.resize(usize::from(stream.read_u16().await.map_err(io)?), 0);
+            stream.read_exact(&mut message).await.map_err(io)?;
+            received += message.len();
+            if received > most {
+                return Err(NoTransfer::TooLong(most));
+            }
+            if transfer.push(&message)? {
+                break;
+            }
+        }
+        transfer.contents().ok_or(NoTransfer::Reply(TransferError::Malformed))
+    };
+    timeout_at(deadline, exchange).await.unwrap_or(Err(TransportError::Timeout(server).into()))
+}

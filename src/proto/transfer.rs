@@ -1,0 +1,244 @@
+//! A zone transfer (AXFR, RFC 5936) as far as SSHFP records at some names go: what stands there, and what keeps the
+//! zone from having a say there. Nothing in it is proven.
+
+use std::collections::{HashMap, HashSet};
+
+use super::message::{MessageError, NOERROR, RawMessage, RawRecord};
+use super::name::Name;
+use super::plan::Present;
+use super::rr::RrType;
+use super::sshfp::Sshfp;
+
+/// A transfer under way.
+#[derive(Debug)]
+pub struct Transfer {
+    zone: Name,
+    id: u16,
+    /// SOA records seen: the first begins the transfer, the second ends it.
+    soas: u8,
+    contents: Contents,
+}
+
+/// What a zone holds at the names that were asked for.
+#[derive(Debug)]
+pub struct Contents {
+    zone: Name,
+    /// The SSHFP records at each name, with their lowest TTL; none where one of them is malformed.
+    sets: HashMap<Name, Option<Present>>,
+    /// Where another zone, another name or another branch takes over: owners of NS below the apex, CNAME, DNAME.
+    leaves: HashSet<Name>,
+}
+
+/// Why there is no transfer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransferError {
+    /// The server will not.
+    #[error("{}", super::message::rcode_name(*.0))]
+    Rcode(u16),
+    /// It is not an authority for the zone.
+    #[error("not an authority")]
+    NotAuthoritative,
+    /// Not a transfer of this zone.
+    #[error("malformed")]
+    Malformed,
+}
+
+impl From<MessageError> for TransferError {
+    fn from(_: MessageError) -> Self {
+        TransferError::Malformed
+    }
+}
+
+impl Transfer {
+    /// Of `zone`, in replies to the query `id`, as far as it concerns `names`.
+    pub fn new(zone: &Name, id: u16, names: impl IntoIterator<Item = Name>) -> Self {
+        let sets = names.into_iter().map(|name| (name, Some(Present::absent()))).collect();
+        let contents = Contents { zone: zone.clone(), sets, leaves: HashSet::new() };
+        Transfer { zone: zone.clone(), id, soas: 0, contents }
+    }
+
+    /// Takes one message; true once it is the last.
+    pub fn push(&mut self, message: &[u8]) -> Result<bool, TransferError> {
+        let mut message = RawMessage::read(message, self.id)?;
+        match message.rcode() {
+            NOERROR => {}
+            rcode => return Err(TransferError::Rcode(rcode)),
+        }
+        if self.soas == 0 && !message.is_authoritative() {
+            return Err(TransferError::NotAuthoritative);
+        }
+        while let Some(record) = message.next_answer()? {
+            // Nothing comes before the first SOA record, and nothing after the second.
+            if self.soas == 2 || (self.soas == 0 && record.rtype != RrType::SOA) {
+                return Err(TransferError::Malformed);
+            }
+            self.take(&record)?;
+        }
+        match self.soas {
+            // A message without a record would go on for ever.
+            0 => Err(TransferError::Malformed),
+            soas => Ok(soas == 2),
+        }
+    }
+
+    fn take(&mut self, record: &RawRecord) -> Result<(), TransferError> {
+        let contents = &mut self.contents;
+        match record.rtype {
+            RrType::SOA => {
+                if record.owner()? != self.zone {
+                    return Err(TransferError::Malformed);
+                }
+                self.soas += 1;
+            }
+            RrType::SSHFP => {
+                if let Some(set) = contents.sets.get_mut(&record.owner()?) {
+                    let ttl = if record.ttl > i32::MAX as u32 { 0 } else { record.ttl }; // RFC 2181 section 8
+                    match (set.as_mut(), Sshfp::from_rdata(record.rdata)) {
+                        (Some(set), Ok(sshfp)) => {
+                            set.records.insert(sshfp);
+                            set.ttl = Some(set.ttl.map_or(ttl, |other| other.min(ttl)));
+                        }
+                        _ => *set = None,
+                    }
+                }
+            }
+            RrType::NS | RrType::CNAME | RrType::DNAME => {
+                let owner = record.owner()?;
+                if owner != self.zone || record.rtype != RrType::NS {
+                    contents.leaves.insert(owner);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What was transferred, once [`Transfer::push`] has said that it is whole.
+    pub fn contents(self) -> Option<Contents> {
+        (self.soas == 2).then_some(self.contents)
+    }
+}
+
+impl Contents {
+    /// The zone itself decides what stands at `owner`: it lies there, and neither a delegation nor an alias is on the
+    /// way. Where this is false, a question tells more.
+    pub fn decides(&self, owner: &Name) -> bool {
+        if !owner.is_at_or_below(&self.zone) {
+            return false;
+        }
+        // As a rule there are none or few.
+        if self.leaves.is_empty() {
+            return true;
+        }
+        let mut name = Some(owner.clone());
+        while let Some(at) = name.filter(|name| name.is_at_or_below(&self.zone)) {
+            if self.leaves.contains(&at) {
+                return false;
+            }
+            name = at.parent();
+        }
+        true
+    }
+
+    /// The SSHFP records at one of the names that were asked for; none where a question tells more. Records that a
+    /// wildcard makes up do not stand anywhere.
+    pub fn sshfp(&self, owner: &Name) -> Option<&Present> {
+        self.sets.get(owner)?.as_ref().filter(|_| self.decides(owner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: u16 = 7;
+
+    fn name(text: &str) -> Name {
+        Name::from_text(text).unwrap()
+    }
+
+    fn record(owner: &str, rtype: RrType, rdata: &[u8]) -> Vec<u8> {
+        let mut out = name(owner).wire().to_vec();
+        out.extend(rtype.0.to_be_bytes());
+        out.extend([0, 1, 0, 0, 1, 44]);
+        out.extend((rdata.len() as u16).to_be_bytes());
+        out.extend(rdata);
+        out
+    }
+
+    fn message(flags: u16, records: &[Vec<u8>]) -> Vec<u8> {
+        let counts = [ID, 0x8000 | flags, 0, records.len() as u16, 0, 0];
+        let head: Vec<u8> = counts.iter().flat_map(|field| field.to_be_bytes()).collect();
+        [head, records.concat()].concat()
+    }
+
+    fn soa() -> Vec<u8> {
+        record("example", RrType::SOA, &[0; 22])
+    }
+
+    fn sshfp(owner: &str, letter: u8) -> Vec<u8> {
+        record(owner, RrType::SSHFP, &[4, 2, letter])
+    }
+
+    const AA: u16 = 0x0400;
+
+    fn begun() -> Transfer {
+        let names = ["web1.example", "web2.example", "host.below.example", "alias.example", "bad.example"];
+        Transfer::new(&name("example"), ID, names.map(name))
+    }
+
+    #[test]
+    fn sets_come_out_as_they_stand() {
+        let mut transfer = begun();
+        let (ns, cname) = (name("ns.example"), name("web1.example"));
+        let first = [soa(), record("example", RrType::NS, ns.wire()), sshfp("web1.example", b'a')];
+        assert_eq!(transfer.push(&message(AA, &first)), Ok(false));
+        let second = [
+            sshfp("WEB1.example", b'b'),
+            sshfp("other.example", b'c'),
+            record("below.example", RrType::NS, ns.wire()),
+            sshfp("host.below.example", b'd'),
+            record("alias.example", RrType::CNAME, cname.wire()),
+            record("bad.example", RrType::SSHFP, &[4, 2]),
+            soa(),
+        ];
+        assert_eq!(transfer.push(&message(0, &second)), Ok(true));
+        let contents = transfer.contents().unwrap();
+        let set = |letters: &'static [u8]| letters.iter().map(|l| Sshfp::from_rdata(&[4, 2, *l]).unwrap());
+        assert_eq!(contents.sshfp(&name("web1.example")), Some(&Present::new(300, set(b"ab"))));
+        assert_eq!(contents.sshfp(&name("web2.example")), Some(&Present::absent()));
+        for unknown in ["host.below.example", "alias.example", "bad.example", "other.example"] {
+            assert_eq!(contents.sshfp(&name(unknown)), None, "{unknown}");
+        }
+        assert!(contents.decides(&name("example")) && contents.decides(&name("any.example")));
+        assert!(!contents.decides(&name("below.example")) && !contents.decides(&name("elsewhere.test")));
+    }
+
+    #[test]
+    fn a_part_never_passes_for_the_whole() {
+        let mut transfer = begun();
+        assert_eq!(transfer.push(&message(AA, &[soa(), sshfp("web1.example", b'a')])), Ok(false));
+        assert!(transfer.contents().is_none());
+        let wrong: [(&str, Vec<u8>); 7] = [
+            ("no SOA first", message(AA, &[sshfp("web1.example", b'a'), soa()])),
+            ("another zone", message(AA, &[record("test", RrType::SOA, &[0; 22])])),
+            ("something after the end", message(AA, &[soa(), soa(), sshfp("web1.example", b'a')])),
+            ("nothing", message(AA, &[])),
+            ("no authority", message(0, &[soa(), soa()])),
+            ("refused", message(AA | 5, &[])),
+            ("another id", {
+                let mut other = message(AA, &[soa(), soa()]);
+                other[1] ^= 1;
+                other
+            }),
+        ];
+        for (case, message) in wrong {
+            assert!(begun().push(&message).is_err(), "{case}");
+        }
+        let whole = message(AA, &[soa(), sshfp("web1.example", b'a'), soa()]);
+        assert_eq!(begun().push(&whole), Ok(true));
+        for end in 0..whole.len() {
+            assert!(begun().push(&whole[..end]).is_err(), "{end}");
+        }
+    }
+}
