@@ -21,6 +21,7 @@ mod interop {
     mod cache;
     mod certificates;
     mod config_ssh;
+    mod contrib;
     mod doctor;
     mod exec;
     mod export;

@@ -241,11 +241,7 @@ fn types(round: &Round) -> Vec<KeyType> {
 /// A type that serves while others are hidden.
 fn other(round: &Round, situation: &Situation) -> Option<KeyType> {
     let hidden = types(round);
-    situation.host.types().into_iter().find(|key_type| {
-        let names = crate::ssh::sshd::drop_in::algorithms(*key_type);
-        !hidden.contains(key_type)
-            && situation.host.effective.algorithms.iter().any(|name| names.contains(name))
-    })
+    situation.host.offered().into_iter().find(|key_type| !hidden.contains(key_type))
 }
 
 fn is_next(path: &Path) -> bool {

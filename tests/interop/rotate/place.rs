@@ -136,13 +136,7 @@ impl Place {
 
     /// The types that sshd offers to a client, as ssh-keyscan finds them.
     pub fn offered(&self) -> Vec<String> {
-        let mut scan = crate::support::peer::command("ssh-keyscan");
-        let port = self.sshd.port().to_string();
-        let found = run(scan.args(["-p", &port, "-t", "rsa,ecdsa,ed25519", "127.0.0.1"]), LIMIT).stdout;
-        let mut types: Vec<String> =
-            found.lines().filter_map(|line| Some(line.split(' ').nth(1)?.to_owned())).collect();
-        types.sort();
-        types
+        offered_at(self.sshd.addr())
     }
 
     /// Each key that sshd shows now is the only one of its algorithm in DNS, as OpenSSH wants it.
@@ -172,4 +166,15 @@ impl Place {
         verify.args(["verify", "--json", &format!("{HOST}:{}", self.sshd.port())]);
         run(&mut verify, LIMIT).json()
     }
+}
+
+/// The types that the sshd there offers to a client, as ssh-keyscan finds them.
+pub fn offered_at(address: std::net::SocketAddr) -> Vec<String> {
+    let mut scan = crate::support::peer::command("ssh-keyscan");
+    let port = address.port().to_string();
+    let found = run(scan.args(["-p", &port, "-t", "rsa,ecdsa,ed25519", "127.0.0.1"]), LIMIT).stdout;
+    let mut types: Vec<String> =
+        found.lines().filter_map(|line| Some(line.split(' ').nth(1)?.to_owned())).collect();
+    types.sort();
+    types
 }
