@@ -111,7 +111,7 @@ enum Command {
     Ca(Box<ca::Args>),
     Verify(verify::Args),
     Exec(exec::Args),
-    Doctor(doctor::Args),
+    Doctor(Box<doctor::Args>),
     Tidy(tidy::Args),
     Lookup(lookup::Args),
     Export(Box<export::Args>),
@@ -385,7 +385,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Proxy(args) => proxy::run(args, cx).await,
         Command::KnownHosts(args) => known_hosts::run(args, cx).await,
         Command::Exec(args) => return exec::run(args, cx).await,
-        Command::Doctor(args) => doctor::run(args, cx).await,
+        Command::Doctor(args) => doctor::run(*args, cx).await,
         Command::Tidy(args) => tidy::run(args, cx).await,
     };
     outcome.map(status)

@@ -211,6 +211,37 @@ fn parse(text: &str) -> Result<Sets, String> {
     Ok(sets)
 }
 
+/// What the latest agent knew of one set, for whoever finds it gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remembered {
+    /// Where the records stood.
+    pub owner: String,
+    /// The place that held them.
+    pub server: String,
+    /// Own records that stood there, in presentation form.
+    pub published: Vec<String>,
+    /// Since when.
+    pub since: Option<Moment>,
+    /// When all was last as it should be; hours may have gone since it was written.
+    pub last_success: Option<Moment>,
+    /// What was wrong: a stable word.
+    pub failing: Option<String>,
+}
+
+/// What the latest agent in `state` knew, whether one runs or not.
+pub fn remembered(state: &State) -> Result<Vec<Remembered>, StateError> {
+    let sets = read(&state.folder().join(FILE))?;
+    let each = sets.into_iter().map(|((owner, server), set)| Remembered {
+        owner: owner.to_string(),
+        server,
+        published: set.memory.standing.iter().map(Sshfp::to_string).collect(),
+        since: set.since.map(Moment),
+        last_success: set.last_success.map(Moment),
+        failing: set.failing.map(|(reason, _)| reason),
+    });
+    Ok(each.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

@@ -16,6 +16,7 @@ use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep_until};
 
 use self::memory::Store;
+pub use self::memory::{Remembered, remembered};
 use self::signals::{Signal, Signals};
 use self::watch::{Files, Watch};
 pub use self::work::Done;

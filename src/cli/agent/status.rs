@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::agent::daemon::{Remembered, remembered};
 use crate::agent::monitor::socket::{self, AskError};
+use crate::agent::state::State;
 use crate::cli::Context;
 use crate::error::{Error, Kind};
 use crate::output::Report;
@@ -49,12 +51,46 @@ impl Report for Shown<'_> {
     }
 }
 
+/// That no agent answers, and what the latest one knew.
+#[derive(Serialize)]
+struct Gone {
+    error: String,
+    reason: &'static str,
+    hint: Option<String>,
+    last_known: Vec<Remembered>,
+}
+
 pub(super) async fn run(args: &Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let configured = args.socket.as_deref().or(cx.agent.socket.as_deref());
     let places = socket::places(configured, args.state.as_deref());
-    let status = socket::ask(&places, cx.timeout).await.map_err(explain)?;
-    cx.out.result(&Shown { status: &status, now: verifier::now() })?;
-    Ok((!status.is_well()).then_some(Kind::Pending))
+    match socket::ask(&places, cx.timeout).await {
+        Ok(status) => {
+            cx.out.result(&Shown { status: &status, now: verifier::now() })?;
+            Ok((!status.is_well()).then_some(Kind::Pending))
+        }
+        Err(error @ AskError::NoAgent(_)) => gone(explain(error), args, cx),
+        Err(error) => Err(explain(error)),
+    }
+}
+
+fn gone(error: Error, args: &Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    let folder = args.state.clone().map_or_else(State::default_folder, Ok);
+    // What cannot be read is as good as nothing here: it is old in any case.
+    let last_known = folder.and_then(|folder| remembered(&State::at(folder))).unwrap_or_default();
+    let kind = error.kind;
+    match cx.out.json {
+        true => {
+            let (message, hint) = (error.message.clone(), error.hint.clone());
+            cx.out.json_line(&Gone { error: message, reason: error.reason, hint, last_known })?;
+        }
+        false if !last_known.is_empty() => {
+            let now = verifier::now();
+            cx.out.line(&format!("{}\n{}", screen::OLD, screen::of_the_past(&last_known, now)))?;
+        }
+        false => {}
+    }
+    cx.out.error_text(&error);
+    Ok(Some(kind))
 }
 
 fn explain(error: AskError) -> Error {

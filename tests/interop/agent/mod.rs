@@ -95,9 +95,14 @@ impl Machine {
     }
 
     pub fn start_with(&self, arguments: &[&str]) -> Agent {
-        let run = self.runs.replace(self.runs.get() + 1);
         let mut command = self.sshanchor(&["-v", "agent"]);
         command.args(arguments);
+        self.run(command)
+    }
+
+    /// An agent that this command is.
+    pub fn run(&self, command: Command) -> Agent {
+        let run = self.runs.replace(self.runs.get() + 1);
         Agent(Process::start(&format!("agent-{run}"), command, self.sandbox.path(), || true))
     }
 

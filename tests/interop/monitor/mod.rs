@@ -1,5 +1,8 @@
 //! What an agent tells of itself, as those read it who are meant to: Prometheus, systemd, people.
 
+mod life;
+mod systemd;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::Path;

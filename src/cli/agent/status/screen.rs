@@ -1,5 +1,6 @@
 //! A status on one screen.
 
+use crate::agent::daemon::Remembered;
 use crate::proto::moment::{self, span};
 use crate::proto::status::{Certificate, Moment, Owner, Rotation, Status, Trouble};
 
@@ -7,6 +8,28 @@ use crate::proto::status::{Certificate, Moment, Owner, Rotation, Status, Trouble
 const MAX_OWNERS: usize = 12;
 /// Most records of one name that are shown, and most of other lists.
 const MAX_LINES: usize = 6;
+
+/// What stands above that which nobody vouches for any more.
+pub(super) const OLD: &str = "OLD: no agent runs. What the latest one knew, which may be otherwise by now:";
+
+/// What the latest agent knew, at `now` in seconds since 1970.
+pub(super) fn of_the_past(sets: &[Remembered], now: u64) -> String {
+    let line = |set: &Remembered| {
+        let Remembered { owner, server, published, last_success, failing, .. } = set;
+        let success = match last_success {
+            Some(at) => format!("was right {} ago", ago(*at, now)),
+            None => "was never right".to_owned(),
+        };
+        let failing = failing.as_deref().map(|reason| format!(", then failed ({reason})"));
+        let line = format!(
+            "{owner}: {} records at {server}, {success}{}",
+            published.len(),
+            failing.unwrap_or_default()
+        );
+        line.replace(['\n', '\r'], " ")
+    };
+    some(sets.iter().map(line).collect(), "  ").join("\n")
+}
 
 /// The screen, at `now` in seconds since 1970. What it holds is another process's: printable or not.
 pub(super) fn text(status: &Status, now: u64) -> String {
