@@ -282,7 +282,10 @@ impl<B: Backend> Reconciliation<B> {
                 if part.is_empty() {
                     continue;
                 }
-                sleep_until(*next).await;
+                // A timer waits up to a millisecond for a moment that has come: as long as a server takes for an update.
+                if !pace.is_zero() {
+                    sleep_until(*next).await;
+                }
                 let (backend, plans) = (self.backend.clone(), plans.clone());
                 running.spawn(async move {
                     let outcome = backend.apply(plans.get(part.clone()).unwrap_or_default()).await;
