@@ -87,6 +87,17 @@ pub enum Files {
     None,
 }
 
+impl Files {
+    /// Where they are, or would be.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        match self {
+            Files::Usual => user_file().into_iter().chain([PathBuf::from(SYSTEM)]).collect(),
+            Files::This(path) => vec![path.clone()],
+            Files::None => Vec::new(),
+        }
+    }
+}
+
 /// What the command line and the environment say.
 #[derive(Debug, Clone, Default)]
 pub struct Typed {
@@ -192,11 +203,7 @@ pub fn load(typed: &Typed) -> Result<Config, Error> {
 
 /// Everything that can be read, and the files that cannot.
 pub fn read(typed: &Typed) -> (Config, Vec<Malformed>) {
-    let (usual, paths) = match &typed.files {
-        Files::Usual => (true, user_file().into_iter().chain([PathBuf::from(SYSTEM)]).collect()),
-        Files::This(path) => (false, vec![path.clone()]),
-        Files::None => (false, Vec::new()),
-    };
+    let (usual, paths) = (typed.files == Files::Usual, typed.files.paths());
     let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
     let (mut files, mut ignored, mut malformed) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {

@@ -18,7 +18,7 @@
 //! | [`backend`] | where a plan goes: RFC 2136 updates, the API of PowerDNS, a file that the zone includes, a program |
 //! | [`dns`] | DNS I/O: resolvers, the fetching that proofs ask for, authorities, updates, TSIG |
 //! | [`ssh`] | SSH I/O: host keys on disk, the probe, the relay, sessions, users' keys, ssh's own configuration, a CA's folder |
-//! | [`proto`] | every decision, pure: names, keys, records, proofs, verdict, plan, handshake gate, what a CA signs and how it rolls over |
+//! | [`proto`] | every decision, pure: names, keys, records, proofs, verdict, plan, handshake gate, what a CA signs and how it rolls over, how host keys rotate |
 //! | [`lab`] | an embedded signed zone and toy SSH hosts, behind `sshanchor demo` and the tests |
 //!
 //! Arrows point down: `cli -> {agent, doctor, verifier, output, config} -> {dns, ssh, backend} -> proto`. `dns` and `ssh`
@@ -48,6 +48,7 @@ pub mod agent;
 pub mod backend;
 pub mod cli;
 pub mod config;
+mod crash;
 pub mod dns;
 pub mod doctor;
 pub mod error;

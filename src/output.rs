@@ -258,6 +258,11 @@ fn write_out(text: &str) -> Result<(), Error> {
     }
 }
 
+/// A line of a log, which is printable already, to stderr.
+pub fn log_line(line: &str) {
+    write_err(line);
+}
+
 /// A full or closed stderr must not change an outcome.
 fn write_err(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

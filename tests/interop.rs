@@ -14,6 +14,7 @@
 mod support;
 
 mod interop {
+    mod agent;
     mod backends;
     mod bundle;
     mod ca;
@@ -30,6 +31,7 @@ mod interop {
     mod kex;
     mod known_hosts;
     mod lookup;
+    mod monitor;
     mod outage;
     mod peers;
     mod policy;
@@ -46,6 +48,7 @@ mod interop {
     mod recipes;
     mod renew;
     mod resolvers;
+    mod rotate;
     mod sshfp;
     mod statuses;
     mod tidy;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::pass::Target;
@@ -13,7 +13,7 @@ use crate::proto::name::{HostName, Name};
 use crate::proto::plan::Intent;
 use crate::proto::sshfp::{self, Sshfp};
 use crate::run::run;
-use crate::ssh::hostkeys;
+use crate::ssh::hostkeys::{self, HostKeysError};
 
 /// How long `sshd -T` may take.
 const SSHD_PATIENCE: Duration = Duration::from_secs(5);
@@ -31,6 +31,17 @@ pub struct Keys {
     pub warnings: Vec<String>,
 }
 
+/// The files that say which keys are in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Key files, and the public halves beside private ones.
+    pub keys: Vec<PathBuf>,
+    /// Certificates, whether they exist or not.
+    pub certificates: Vec<PathBuf>,
+    /// Folders of which any file may count: sshd's configuration.
+    pub folders: Vec<PathBuf>,
+}
+
 impl Keys {
     /// Their records.
     pub fn records(&self) -> BTreeSet<Sshfp> {
@@ -38,13 +49,45 @@ impl Keys {
     }
 }
 
-/// The keys of these files, or those that this machine's sshd offers.
-pub async fn keys(files: &[PathBuf]) -> Result<Keys, Error> {
+/// The keys of these files, or those that this machine's sshd offers, with `sshd_config` if that is not the usual one.
+pub async fn keys(files: &[PathBuf], sshd_config: Option<&Path>) -> Result<Keys, Error> {
+    keys_and_sources(files, sshd_config).await.0
+}
+
+/// The same, and the files on which that rests, whether there are keys in them or not.
+pub async fn keys_and_sources(
+    files: &[PathBuf],
+    sshd_config: Option<&Path>,
+) -> (Result<Keys, Error>, Sources) {
     if !files.is_empty() {
-        return Ok(Keys { keys: hostkeys::of_own_files(files)?, warnings: Vec::new() });
+        let keys = hostkeys::of_own_files(files).map(|keys| Keys { keys, warnings: Vec::new() });
+        // As ssh-keygen(1) names them: key.pub, key-cert.pub.
+        let stem = |path: &PathBuf| path.to_str().and_then(|p| p.strip_suffix(".pub")).map(str::to_owned);
+        let certificates =
+            files.iter().filter_map(stem).map(|stem| format!("{stem}-cert.pub").into()).collect();
+        let sources = Sources { keys: files.to_vec(), certificates, folders: Vec::new() };
+        return (keys.map_err(Error::from), sources);
     }
-    let found = hostkeys::of_this_machine(SSHD_PATIENCE).await?;
-    Ok(Keys { warnings: found.skipped.iter().map(ToString::to_string).collect(), keys: found.keys })
+    let effective = hostkeys::ask_sshd(sshd_config, SSHD_PATIENCE).await;
+    let keys = match (&effective, sshd_config) {
+        // Those of the usual configuration are others.
+        (None, Some(_)) => Err(HostKeysError::None),
+        (effective, _) => hostkeys::of_sshd(effective.as_ref()),
+    };
+    let keys = keys.map_err(Error::from).map(|found| Keys {
+        warnings: found.skipped.iter().map(ToString::to_string).collect(),
+        keys: found.keys,
+    });
+    let folder = sshd_config.map_or(Path::new(hostkeys::FOLDER), crate::files::folder);
+    let folders = vec![folder.join("sshd_config.d"), folder.to_owned()];
+    let mut sources = Sources { folders, ..Sources::default() };
+    for path in effective.iter().flat_map(|effective| &effective.host_keys) {
+        let mut public = path.clone().into_os_string();
+        public.push(".pub");
+        sources.keys.extend([path.clone(), public.into()]);
+    }
+    sources.certificates = effective.map(|effective| effective.host_certificates).unwrap_or_default();
+    (keys, sources)
 }
 
 /// The names of a `[publish]` table: those it has, else this machine's own.

@@ -1,7 +1,10 @@
 //! This machine's part: which records are its own, and how they get where they belong.
 
+pub mod daemon;
 pub mod guard;
+pub mod log;
 pub mod machine;
+pub mod monitor;
 pub mod orphans;
 pub mod pass;
 pub mod place;
@@ -10,4 +13,5 @@ pub mod published;
 pub mod readback;
 pub mod reconcile;
 pub mod renewal;
+pub mod rotation;
 pub mod state;

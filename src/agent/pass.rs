@@ -14,7 +14,7 @@ use super::readback::{self, Seen, Server};
 use super::reconcile::{Outcome, Reconciliation, Wish};
 use super::state::{Noted, Origin, State};
 use crate::backend::rfc2136::explain_read;
-use crate::backend::site::Site;
+use crate::backend::site::{AnyBackend, Site};
 use crate::backend::{Backend, Capabilities};
 use crate::dns::authority::Authority;
 use crate::dns::resolver::Resolver;
@@ -81,6 +81,8 @@ pub struct Pass<'a> {
     pub options: &'a Options,
     /// Prove it by the system's resolver too, which may hold old records for hours.
     pub prove_by_system: bool,
+    /// Servers and caches that lag are waited for although nothing was changed.
+    pub waits: bool,
     /// Nothing is published in a zone that clients cannot prove; the system's resolver is asked where none was named.
     pub require_signed: bool,
     /// The sets are those that the configuration names: one that it no longer names is an orphan.
@@ -124,10 +126,7 @@ impl Pass<'_> {
             targets.iter().enumerate().filter(|(at, _)| may(*at)).map(|(_, target)| target.clone()).collect();
         let mut done = Vec::new();
         if !allowed.is_empty() {
-            let backend = Arc::new(self.site.open(zone).await?);
-            let wishes: Vec<Wish> = allowed.iter().map(|target| target.wish.clone()).collect();
-            let state = self.noting(zone, &allowed);
-            let run = Reconciliation { backend, state, together: self.together };
+            let (run, wishes) = self.reconciliation(zone, &allowed).await?;
             let outcomes = match self.looks_only {
                 true => run.plan(&wishes).await,
                 false => run.run(&wishes).await,
@@ -159,6 +158,24 @@ impl Pass<'_> {
         self.state.noting(Noted { owners, origin, configured: self.configured, now: verifier::now() })
     }
 
+    /// What would be changed there now: one look at the place of the records.
+    pub async fn look(&self, zone: &Name, targets: &[Target]) -> Result<Vec<Published>, Error> {
+        let (run, wishes) = self.reconciliation(zone, targets).await?;
+        let outcomes = run.plan(&wishes).await?.into_iter().zip(targets);
+        Ok(outcomes.map(|(o, target)| Published::new(&target.name, zone, &self.site, o, true)).collect())
+    }
+
+    async fn reconciliation(
+        &self,
+        zone: &Name,
+        targets: &[Target],
+    ) -> Result<(Reconciliation<AnyBackend>, Vec<Wish>), Error> {
+        let backend = Arc::new(self.site.open(zone).await?);
+        let wishes: Vec<Wish> = targets.iter().map(|target| target.wish.clone()).collect();
+        let state = self.noting(zone, targets);
+        Ok((Reconciliation { backend, state, together: self.together }, wishes))
+    }
+
     /// What every server shows, and what can be proven.
     async fn look_again(&self, zone: &Name, targets: &[Target], outcomes: Vec<Outcome>) -> Vec<Published> {
         let is_done = |outcome: &Outcome| outcome.error.is_none() && !self.looks_only;
@@ -177,15 +194,16 @@ impl Pass<'_> {
             done.iter().for_each(|plan| cache.forget(&Question::new(plan.owner.clone(), RrType::SSHFP)));
         }
         let expected: Vec<_> = done.iter().map(|p| (p.owner.clone(), p.present.clone())).collect();
+        let waits = self.waits || outcomes.iter().any(|outcome| outcome.changed);
         let (mut seen, mut proofs) = (Vec::new(), Vec::new());
         if !done.is_empty() {
             let proving = async {
                 match self.options.resolver.is_empty() && !self.prove_by_system {
                     true => to_prove.iter().map(|_| None).collect(),
-                    false => proof::prove(&to_prove, self.site.limits().1, self.options).await,
+                    false => proof::prove(&to_prove, self.site.limits().1, waits, self.options).await,
                 }
             };
-            (seen, proofs) = tokio::join!(self.seen(zone, &expected), proving);
+            (seen, proofs) = tokio::join!(self.seen(zone, &expected, waits), proving);
         }
         let (mut seen, mut proofs) = (seen.into_iter(), proofs.into_iter());
         let results = targets.iter().zip(outcomes).map(|(target, outcome)| {
@@ -203,10 +221,10 @@ impl Pass<'_> {
     }
 
     /// What the place of the records, which has been looked at already, and the zone's servers show.
-    async fn seen(&self, zone: &Name, expected: &[(Name, Present)]) -> Vec<Vec<Seen>> {
+    async fn seen(&self, zone: &Name, expected: &[(Name, Present)], waits: bool) -> Vec<Vec<Seen>> {
         let servers = self.servers(zone).await;
         let (patience, deadline) = self.site.limits();
-        let mut seen = readback::read_back(&servers, expected, patience, deadline).await;
+        let mut seen = readback::read_back(&servers, expected, waits, patience, deadline).await;
         seen.iter_mut().for_each(|seen| seen.insert(0, Seen::current(self.site.label())));
         seen
     }

@@ -51,9 +51,9 @@ impl Proof {
     }
 }
 
-/// Proves what each plan left behind, again and again until it is there or `deadline` comes; in the order
+/// Proves what each plan left behind; if it `waits`, again and again until it is there or `deadline` comes. In the order
 /// of `plans`.
-pub async fn prove(plans: &[&Plan], deadline: Instant, options: &Options) -> Vec<Option<Proof>> {
+pub async fn prove(plans: &[&Plan], deadline: Instant, waits: bool, options: &Options) -> Vec<Option<Proof>> {
     let wanted: Vec<(Name, BTreeSet<Sshfp>)> = plans.iter().map(|p| (p.owner.clone(), p.outcome())).collect();
     let mut proofs: Vec<Option<Proof>> = plans.iter().map(|_| None).collect();
     loop {
@@ -73,7 +73,7 @@ pub async fn prove(plans: &[&Plan], deadline: Instant, options: &Options) -> Vec
             }
         }
         let done = proofs.iter().all(|p| p.as_ref().is_some_and(|p| !may_come(p)));
-        if done || Instant::now() + PAUSE >= deadline {
+        if done || !waits || Instant::now() + PAUSE >= deadline {
             return proofs;
         }
         sleep_until(Instant::now() + PAUSE).await;

@@ -142,18 +142,19 @@ pub async fn glance(server: &Server, owner: &Name, like: &Authority) -> Result<V
     if answers.is_empty() { Err(why) } else { Ok(answers) }
 }
 
-/// Asks every server about every owner until it shows what is expected or time is up. The results are by
-/// owner, in the order of `expected`. One exchange may take `patience`.
+/// Asks every server about every owner, once or, if it `waits`, until it shows what is expected or time is up. The
+/// results are by owner, in the order of `expected`. One exchange may take `patience`.
 pub async fn read_back(
     servers: &[Server],
     expected: &[(Name, Present)],
+    waits: bool,
     patience: Duration,
     deadline: Instant,
 ) -> Vec<Vec<Seen>> {
     let pairs: Vec<(Server, (Name, Present))> =
         expected.iter().flat_map(|e| servers.iter().map(|s| (s.clone(), e.clone()))).collect();
     let seen = in_order(pairs, WIDTH, |(server, (owner, present))| async move {
-        watch(&server, &owner, &present, patience, deadline).await
+        watch(&server, &owner, &present, waits, patience, deadline).await
     });
     let mut seen = seen.await.unwrap_or_default().into_iter();
     expected.iter().map(|_| seen.by_ref().take(servers.len()).collect()).collect()
@@ -163,6 +164,7 @@ async fn watch(
     server: &Server,
     owner: &Name,
     expected: &Present,
+    waits: bool,
     patience: Duration,
     deadline: Instant,
 ) -> Seen {
@@ -186,7 +188,7 @@ async fn watch(
             }
         }
         // Whoever answers is asked again while there is time; whoever does not has had its chance.
-        if !answered {
+        if !answered || !waits {
             return last;
         }
         sleep_until(deadline.min(Instant::now() + pause)).await;

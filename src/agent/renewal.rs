@@ -216,7 +216,8 @@ impl Server {
         }
     }
 
-    async fn reload(&self) -> Result<(), StepError> {
+    /// Has sshd read its configuration and keys again.
+    pub(super) async fn reload(&self) -> Result<(), StepError> {
         match &self.reload {
             Reload::Signal(pid_file) => Ok(hang_up(pid_file.as_deref())?),
             Reload::Command(program, arguments) => {

@@ -10,7 +10,7 @@ use crate::dns::authority::{Authority, AuthorityError};
 use crate::dns::transfer::transfer;
 use crate::dns::transport::{TransportError, Udp};
 use crate::dns::tsig::Key;
-use crate::dns::update::{self, Refusal, UpdateError};
+use crate::dns::update::{self, Asked, Refusal, UpdateError};
 use crate::error::Error;
 use crate::fan_out::{Unfinished, in_order};
 use crate::proto::name::Name;
@@ -50,10 +50,31 @@ impl Rfc2136 {
         &self.zone
     }
 
-    fn explain(&self, error: UpdateError, plans: &[Plan]) -> ApplyError {
-        let owner = match plans {
-            [one] => one.owner.to_string(),
-            [first, ..] => format!("{} and others", first.owner),
+    /// Whether the server takes the key for the zone. Nothing is changed.
+    pub async fn try_key(&self) -> Result<(), Error> {
+        let deadline = self.primary.until();
+        update::try_key(self.asked()?, deadline).await.map_err(|e| plain(self.explain(e, &[])))
+    }
+
+    /// Whether the key may change SSHFP at `owner`. Nothing is changed.
+    pub async fn try_rights(&self, owner: &Name) -> Result<(), Error> {
+        let deadline = self.primary.until();
+        let tried = update::try_rights(self.asked()?, owner, deadline).await;
+        tried.map_err(|e| plain(self.explain(e, &[owner])))
+    }
+
+    fn asked(&self) -> Result<Asked<'_>, Error> {
+        let Some(key) = &self.key else {
+            let error = Error::usage("no-key", "an update needs a TSIG key");
+            return Err(error.hint("give the key file: --key-file FILE"));
+        };
+        Ok(Asked { server: self.primary.server, zone: &self.zone, key, now: (self.clock)() })
+    }
+
+    fn explain(&self, error: UpdateError, owners: &[&Name]) -> ApplyError {
+        let owner = match owners {
+            [one] => one.to_string(),
+            [first, ..] => format!("{first} and others"),
             [] => self.zone.to_string(),
         };
         let key = self.key.as_ref().map_or_else(String::new, |key| key.name().to_string());
@@ -69,13 +90,13 @@ impl Rfc2136 {
                 ));
             }
             UpdateError::Rcode { rcode: Refusal::Refused, .. } => {
-                return ApplyError::Refused(told("refused").hint(self.how_to_allow(&key, plans)));
+                return ApplyError::Refused(told("refused").hint(self.how_to_allow(&key, owners)));
             }
             UpdateError::BadKey { .. } => {
                 return ApplyError::Refused(told("badkey").hint(format!(
                     "the server has no key {key}, or has it for another algorithm: compare its key statement with the \
                      key file; if it is Knot and has the key, {}",
-                    self.how_to_allow(&key, plans)
+                    self.how_to_allow(&key, owners)
                 )));
             }
             UpdateError::BadSig { .. } => {
@@ -115,10 +136,10 @@ impl Rfc2136 {
 }
 
 impl Rfc2136 {
-    fn how_to_allow(&self, key: &str, plans: &[Plan]) -> String {
+    fn how_to_allow(&self, key: &str, owners: &[&Name]) -> String {
         // A batch has many; one shows the form.
-        let shown = if plans.len() > MOST_SHOWN { 1 } else { plans.len() };
-        let names: Vec<String> = plans.iter().take(shown).map(|plan| plan.owner.to_string()).collect();
+        let shown = if owners.len() > MOST_SHOWN { 1 } else { owners.len() };
+        let names: Vec<String> = owners.iter().take(shown).map(ToString::to_string).collect();
         let grants: String = names.iter().map(|name| format!("grant {key} name {name} SSHFP; ")).collect();
         let owners: Vec<String> = names.iter().map(|name| format!("{name}.")).collect();
         format!(
@@ -164,15 +185,17 @@ impl Backend for Rfc2136 {
     }
 
     async fn apply(&self, plans: &[Plan]) -> Result<(), ApplyError> {
-        let Some(key) = &self.key else {
-            let error = Error::usage("no-key", "an update needs a TSIG key");
-            return Err(ApplyError::Failed(error.hint("give the key file: --key-file FILE")));
-        };
+        let asked = self.asked().map_err(ApplyError::Failed)?;
         check_zone(plans, &self.zone)?;
-        let (server, now) = (self.primary.server, (self.clock)());
-        update::send(server, &self.zone, key, plans, now, self.primary.until())
-            .await
-            .map_err(|e| self.explain(e, plans))
+        let sent = update::send(asked, plans, self.primary.until()).await;
+        sent.map_err(|e| self.explain(e, &plans.iter().map(|plan| &plan.owner).collect::<Vec<_>>()))
+    }
+}
+
+/// An error that comes to nothing else but its words.
+fn plain(error: ApplyError) -> Error {
+    match error {
+        ApplyError::LostRace(error) | ApplyError::Refused(error) | ApplyError::Failed(error) => error,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: one file a command, each from what was typed to what is meant, to a call, to
 //! output. The exit status is decided here and nowhere else.
 
+mod agent;
 mod bundle;
 mod ca;
 mod config;
@@ -14,6 +15,8 @@ mod lookup;
 mod private_file;
 mod proxy;
 mod publish;
+mod rotate;
+mod sshd;
 mod sshfp;
 mod target;
 mod terminal;
@@ -103,10 +106,12 @@ enum Command {
     Sshfp(sshfp::Args),
     Publish(publish::Args),
     Withdraw(withdraw::Args),
+    Agent(Box<agent::Args>),
+    Rotate(Box<rotate::Args>),
     Ca(Box<ca::Args>),
     Verify(verify::Args),
     Exec(exec::Args),
-    Doctor(doctor::Args),
+    Doctor(Box<doctor::Args>),
     Tidy(tidy::Args),
     Lookup(lookup::Args),
     Export(Box<export::Args>),
@@ -121,6 +126,11 @@ impl Command {
         !matches!(self, Command::Demo(_) | Command::Sshfp(_) | Command::Doctor(_))
     }
 
+    /// It tells warnings itself, and for as long as they hold.
+    fn is_an_agent(&self) -> bool {
+        matches!(self, Command::Agent(_))
+    }
+
     /// Its standard output, and when to speak on standard error, are ssh's matter.
     fn is_for_ssh(&self) -> bool {
         matches!(self, Command::Proxy(_) | Command::KnownHosts(_))
@@ -132,6 +142,8 @@ impl Command {
 pub struct Context {
     /// Where results go.
     pub out: Output,
+    /// What the command line and the environment say, for those that read the configuration again.
+    pub typed: Typed,
     /// The resolvers that were named; empty means the system's.
     pub resolver: Vec<SocketAddr>,
     /// The file of trust anchors; none means the built-in root keys.
@@ -155,9 +167,10 @@ pub struct Context {
 
 impl Context {
     /// With the proofs of earlier runs, if `keeps_proofs`.
-    fn new(out: Output, config: Config, keeps_proofs: bool) -> Self {
+    fn new(out: Output, typed: Typed, config: Config, keeps_proofs: bool) -> Self {
         let mut cx = Context {
             out,
+            typed,
             resolver: config.resolver.value,
             trust_anchor: config.trust_anchor.value,
             timeout: config.timeout.value,
@@ -289,7 +302,7 @@ pub fn main() -> ExitCode {
         Subcommands::Command(command) => in_runtime(async {
             match (load(&typed), command) {
                 (Ok(config), command) => {
-                    let cx = Context::new(out, config, command.keeps_proofs());
+                    let cx = Context::new(out, typed.clone(), config, command.keeps_proofs());
                     dispatch(command, &cx).await
                 }
                 // Its standard output is ssh's.
@@ -354,7 +367,7 @@ fn status(outcome: Option<Kind>) -> u8 {
 
 /// The exit status.
 async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
-    if !command.is_for_ssh() {
+    if !command.is_for_ssh() && !command.is_an_agent() {
         cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
     }
     let outcome = match command {
@@ -362,6 +375,8 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Sshfp(args) => sshfp::run(args, cx).await,
         Command::Publish(args) => publish::run(args, cx).await,
         Command::Withdraw(args) => withdraw::run(args, cx).await,
+        Command::Agent(args) => agent::run(*args, cx).await,
+        Command::Rotate(args) => rotate::run(*args, cx).await,
         Command::Lookup(args) => lookup::run(args, cx).await,
         Command::Bundle(args) => bundle::run(args, cx).await,
         Command::Ca(args) => ca::run(*args, cx).await,
@@ -370,7 +385,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Proxy(args) => proxy::run(args, cx).await,
         Command::KnownHosts(args) => known_hosts::run(args, cx).await,
         Command::Exec(args) => return exec::run(args, cx).await,
-        Command::Doctor(args) => doctor::run(args, cx).await,
+        Command::Doctor(args) => doctor::run(*args, cx).await,
         Command::Tidy(args) => tidy::run(args, cx).await,
     };
     outcome.map(status)

@@ -85,6 +85,15 @@ pub enum AuthorityError {
     },
 }
 
+/// What a zone's SOA record says (RFC 1035 section 3.3.13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Soa {
+    /// The serial number of what the server holds.
+    pub serial: u32,
+    /// How long resolvers may keep the answer that there is nothing, in seconds (RFC 2308 section 5).
+    pub negative_ttl: u32,
+}
+
 /// What was answered, with nothing but class IN.
 struct Answer {
     answer: Vec<Record>,
@@ -197,6 +206,21 @@ impl Authority {
                 .parent()
                 .filter(|n| !n.is_root())
                 .ok_or_else(|| AuthorityError::NoZone { server: self.server, name: owner.clone() })?;
+        }
+    }
+
+    /// The SOA of `zone`.
+    pub async fn soa(&self, zone: &Name) -> Result<Soa, AuthorityError> {
+        let found = self.ask(&Udp::new(self.server), zone, RrType::SOA).await?;
+        let record = found.answer.iter().find(|r| r.rtype == RrType::SOA && r.owner == *zone);
+        // Two names of whatever length, then five numbers of 32 bits.
+        let numbers = record.and_then(|record| Some((record.ttl, record.rdata.last_chunk::<20>()?)));
+        match numbers {
+            Some((ttl, [a, b, c, d, .., w, x, y, z])) => {
+                let minimum = u32::from_be_bytes([*w, *x, *y, *z]);
+                Ok(Soa { serial: u32::from_be_bytes([*a, *b, *c, *d]), negative_ttl: ttl.min(minimum) })
+            }
+            None => Err(AuthorityError::NoZone { server: self.server, name: zone.clone() }),
         }
     }
 

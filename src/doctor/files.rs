@@ -1,4 +1,4 @@
-//! Who may write a file that decides whom to trust.
+//! Who may write a file that decides whom to trust, or that speaks for this machine.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,15 +7,20 @@ use std::path::Path;
 use crate::ownership::{self, Untrusted};
 use crate::proto::doctor::Finding;
 
-/// What is wrong with the owner or the mode of `path` or of its folder; nothing where that cannot be told. Links
-/// are followed: what counts is who can change what is read in the end.
+/// What is wrong with the owner or the mode of a file that says whom to trust, or of its folder; nothing where that cannot
+/// be told. Links are followed: what counts is who can change what is read in the end.
 pub(super) fn exposed(path: &Path) -> Vec<Finding> {
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let both = [Some(real.as_path()), real.parent()].into_iter().flatten();
-    both.filter_map(|place| judge(place, &fs::metadata(place).ok()?)).collect()
+    changeable(path, "whom this machine trusts")
 }
 
-fn judge(place: &Path, metadata: &fs::Metadata) -> Option<Finding> {
+/// The same of a file that says something else.
+pub(super) fn changeable(path: &Path, what: &str) -> Vec<Finding> {
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let both = [Some(real.as_path()), real.parent()].into_iter().flatten();
+    both.filter_map(|place| judge(place, &fs::metadata(place).ok()?, what)).collect()
+}
+
+fn judge(place: &Path, metadata: &fs::Metadata, what: &str) -> Option<Finding> {
     const STICKY: u32 = 0o1000;
     let untrusted = ownership::check(place, metadata).err()?;
     let check = match &untrusted {
@@ -24,7 +29,7 @@ fn judge(place: &Path, metadata: &fs::Metadata) -> Option<Finding> {
         Untrusted::Exposed { .. } => "file-mode",
         _ => "file-owner",
     };
-    let message = format!("others can change whom this machine trusts: {untrusted}");
+    let message = format!("others can change {what}: {untrusted}");
     Some(Finding::warning(check, place.display(), message).remedy(untrusted.hint()))
 }
 

@@ -1,15 +1,17 @@
-//! Is this machine able to verify, and what weakens it: gathers what there is to know, and has
+//! Is this machine able to verify, and to publish, and what weakens it: gathers what there is to know, and has
 //! [`crate::proto::doctor`] judge it. What is looked at, in this order:
 //!
 //! 1. `path`: what each resolver hands out;
 //! 2. this program's configuration; the clock and the trust anchors, by the keys of the anchored zones;
 //!    `files`: who may write the anchors;
 //! 3. `host`: for each host its proof, its known_hosts entries, and ssh's configuration for it; else ssh's
-//!    defaults.
+//!    defaults;
+//! 4. `publish`: where this machine publishes, its keys, the place of its records and what the key to it may do.
 
 mod files;
 mod host;
 mod path;
+pub mod publish;
 mod ssh;
 
 pub use host::Host;

@@ -2,11 +2,18 @@
 //!
 //! Moments are seconds since 1970, in JSON as RFC 3339 in UTC.
 
+mod judged;
+#[cfg(test)]
+pub(crate) mod samples;
+mod told;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::moment;
+
+pub use judged::Flaw;
 
 /// The version of the form.
 pub const VERSION: u32 = 1;
@@ -105,7 +112,7 @@ pub struct Owner {
     pub foreign: Vec<String>,
     /// The TTL, in seconds.
     pub ttl: Option<u32>,
-    /// How often own records were gone, though nobody here withdrew them.
+    /// How often within the last day own records were gone, though nobody here withdrew them.
     pub vanished: u32,
     /// What each server shows.
     pub servers: Vec<Server>,

@@ -13,7 +13,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::sshd::Sshd;
+use super::host_key_file::NEXT;
+use super::sshd::{Effective, Sshd};
 use crate::error::Error;
 use crate::proto::hostkey::{HostKey, HostKeyError};
 
@@ -158,19 +159,22 @@ pub fn of_text(text: &str, source: &Path) -> Result<HostKeys, HostKeysError> {
     Ok(HostKeys { keys, skipped: Vec::new() })
 }
 
-/// The keys that this machine's sshd offers: asked of `sshd -T`; where that does not run (it needs
-/// root), read from its configuration below `/etc/ssh`.
-pub async fn of_this_machine(patience: Duration) -> Result<HostKeys, HostKeysError> {
-    match ask_sshd(patience).await {
-        Some(paths) => of_private_paths(&paths),
-        None => of_configuration(Path::new("/etc/ssh")),
+/// Where sshd's configuration lives.
+pub const FOLDER: &str = "/etc/ssh";
+
+/// The keys that this machine's sshd offers, by what it says of itself ([`ask_sshd`]); where it said nothing (it needs
+/// root), by its configuration below `/etc/ssh`.
+pub fn of_sshd(effective: Option<&Effective>) -> Result<HostKeys, HostKeysError> {
+    match effective {
+        Some(effective) => of_private_paths(&effective.host_keys),
+        None => of_configuration(Path::new(FOLDER)),
     }
 }
 
-/// `sshd -T` prints the configuration in force, host keys among it.
-async fn ask_sshd(patience: Duration) -> Option<Vec<PathBuf>> {
-    let effective = Sshd::find(None).ok()?.effective(patience).await.ok()?;
-    Some(effective.host_keys).filter(|paths| !paths.is_empty())
+/// `sshd -T` prints the configuration in force, its own or that of `config`, host keys among it. None where it does not run, or names no keys.
+pub async fn ask_sshd(config: Option<&Path>, patience: Duration) -> Option<Effective> {
+    let effective = Sshd::find(config).ok()?.effective(patience).await.ok()?;
+    Some(effective).filter(|effective| !effective.host_keys.is_empty())
 }
 
 /// As sshd would find them in `folder`: HostKey lines of sshd_config and what it includes, else
@@ -266,7 +270,7 @@ fn matching_files(pattern: &Path) -> Result<Vec<PathBuf>, HostKeysError> {
 }
 
 /// A name against a pattern in which `*` stands for any characters.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
@@ -278,10 +282,11 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The public halves of private host keys.
-fn of_private_paths(paths: &[PathBuf]) -> Result<HostKeys, HostKeysError> {
+/// The public halves of private host keys. One that is to replace another some day is none yet.
+pub fn of_private_paths(paths: &[PathBuf]) -> Result<HostKeys, HostKeysError> {
     let mut found = HostKeys::default();
-    for path in paths {
+    let is_next = |path: &Path| path.to_string_lossy().ends_with(NEXT);
+    for path in paths.iter().filter(|path| !is_next(path)) {
         match of_private_path(path) {
             Ok(keys) => add(&mut found.keys, keys),
             Err(NotOne::Skip(skipped)) => found.skipped.push(skipped),

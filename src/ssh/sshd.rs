@@ -1,6 +1,8 @@
 //! This machine's sshd, asked about itself: the configuration in force, whether it could start, and made to read it
 //! again.
 
+pub mod drop_in;
+
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -85,6 +87,10 @@ pub struct Effective {
     pub listens: Vec<SocketAddr>,
     /// Where it leaves its process id.
     pub pid_file: Option<PathBuf>,
+    /// The host key algorithms that it offers, as far as it has keys for them.
+    pub algorithms: Vec<String>,
+    /// How long a client may take to log in, in seconds; 0 for as long as it likes.
+    pub login_grace: u64,
 }
 
 impl Effective {
@@ -100,6 +106,10 @@ impl Effective {
                 "listenaddress" => effective
                     .listens
                     .extend(value.split(' ').next().and_then(|a| a.parse::<SocketAddr>().ok())),
+                "hostkeyalgorithms" => {
+                    effective.algorithms.extend(value.split(',').map(|name| name.trim().to_owned()))
+                }
+                "logingracetime" => effective.login_grace = value.parse().unwrap_or_default(),
                 "pidfile" => effective.pid_file = path(),
                 _ => {}
             }
@@ -136,18 +146,38 @@ impl Sshd {
 
     /// The configuration in force (`sshd -T`). It needs to read the private host keys: root, as a rule.
     pub async fn effective(&self, patience: Duration) -> Result<Effective, SshdError> {
-        let ran = self.ask("-T", patience).await?;
+        self.effective_with(&[], patience).await
+    }
+
+    /// The same with these options (`Keyword=value`) in front of its configuration.
+    pub async fn effective_with(
+        &self,
+        options: &[String],
+        patience: Duration,
+    ) -> Result<Effective, SshdError> {
+        let ran = self.ask("-T", options, patience).await?;
         Ok(Effective::parse(&String::from_utf8_lossy(&ran.output)))
     }
 
     /// It could start with its configuration as it is on disk (`sshd -t`). What it complains of all the same, such as a
     /// certificate that it cannot load, is in the outcome.
     pub async fn test(&self, patience: Duration) -> Result<Ran, SshdError> {
-        self.ask("-t", patience).await
+        self.ask("-t", &[], patience).await
     }
 
-    async fn ask(&self, option: &'static str, patience: Duration) -> Result<Ran, SshdError> {
+    /// The configuration file that it is asked about; none means its own.
+    pub fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
+    async fn ask(
+        &self,
+        option: &'static str,
+        options: &[String],
+        patience: Duration,
+    ) -> Result<Ran, SshdError> {
         let mut arguments = vec![OsString::from(option)];
+        arguments.extend(options.iter().flat_map(|option| ["-o".into(), OsString::from(option)]));
         if let Some(config) = &self.config {
             arguments.extend([OsString::from("-f"), config.into()]);
         }
@@ -201,11 +231,13 @@ mod tests {
     #[test]
     fn what_sshd_prints_is_read() {
         let text = "port 22\nlistenaddress 192.0.2.1:22\nlistenaddress [::]:2222 rdomain \"x\"\npidfile /run/sshd.pid\n\
-                    hostkey /etc/ssh/a key\nhostkey /etc/ssh/b\nhostcertificate /etc/ssh/b-cert.pub\nhostkeyagent none\n";
+                    hostkey /etc/ssh/a key\nhostkey /etc/ssh/b\nhostcertificate /etc/ssh/b-cert.pub\nhostkeyagent none\n\
+                    hostkeyalgorithms ssh-ed25519,rsa-sha2-512\nlogingracetime 120\n";
         let effective = Effective::parse(text);
         assert_eq!(effective.host_keys, [PathBuf::from("/etc/ssh/a key"), "/etc/ssh/b".into()]);
         assert_eq!(effective.host_certificates, [PathBuf::from("/etc/ssh/b-cert.pub")]);
         assert_eq!(effective.pid_file, Some("/run/sshd.pid".into()));
+        assert_eq!((effective.algorithms.len(), effective.login_grace), (2, 120));
         assert_eq!(effective.nearest(), Some("[::1]:2222".parse().unwrap()));
         for (listens, near) in [
             ("listenaddress 0.0.0.0:22", "127.0.0.1:22"),

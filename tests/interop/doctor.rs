@@ -2,6 +2,7 @@
 
 mod host;
 mod path;
+mod publish;
 mod ssh;
 mod trust;
 

@@ -19,6 +19,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("unbound-host", "unbound-host"),
     ("knotd", "knot"),
     ("keymgr", "knot"),
+    ("kjournalprint", "knot"),
     ("pdns_server", "pdns-server"),
     ("pdnsutil", "pdns-server"),
     ("rndc", "bind9-utils"),
@@ -46,6 +47,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("id", "coreutils"),
     ("ssh-keyscan", "openssh-client"),
     ("systemd-analyze", "systemd"),
+    ("promtool", "prometheus"),
 ];
 
 /// The program `name`, from PATH or the folders where Debian keeps servers.

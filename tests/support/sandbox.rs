@@ -53,6 +53,12 @@ pub fn clean(command: &mut Command, home: &Path) {
             command.env_remove(&name);
         }
     }
+    // What systemd tells those that it starts is not meant for this one.
+    for name in
+        ["NOTIFY_SOCKET", "WATCHDOG_USEC", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY", "JOURNAL_STREAM"]
+    {
+        command.env_remove(name);
+    }
     // Neither does what is configured on this machine.
     command.env("SSHANCHOR_CONFIG", "none");
     // As root it would be the system's.

@@ -3,9 +3,9 @@
 
 pub(super) mod batch;
 pub(super) mod configured;
-mod place;
+pub(super) mod place;
 pub(super) mod primary;
-mod published;
+pub(super) mod published;
 mod shared;
 
 use std::collections::BTreeSet;
@@ -17,6 +17,7 @@ use super::{Context, host_name};
 use crate::agent::machine;
 use crate::agent::orphans::Orphan;
 use crate::agent::pass::Target;
+use crate::agent::rotation;
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
@@ -91,7 +92,11 @@ pub(super) async fn run(mut args: Args, cx: &Context) -> Result<Option<Kind>, Er
     let mut kinds = Vec::new();
     for job in jobs {
         let files = if args.host_keys.is_empty() { &job.host_keys } else { &args.host_keys };
-        let wanted = records(&keys(files, cx).await?);
+        let mut wanted = records(&keys(files, cx).await?);
+        if files.is_empty() {
+            // While keys overlap, two of a type are wanted.
+            wanted.extend(rotation::also_wanted(&job.primary.state()?)?);
+        }
         let intent = Intent::Publish { ttl: args.ttl.or(job.ttl), prune: args.prune || job.exclusive };
         let targets = machine::targets(&job.names, args.port.port.or(job.port), &wanted, intent)?;
         let run = Run { primary: &job.primary, batch: false, together: false };
@@ -114,7 +119,7 @@ pub(super) async fn keys(files: &[PathBuf], cx: &Context) -> Result<Vec<HostKey>
     if !files.is_empty() {
         return sshfp::of_own_files(files, cx).await;
     }
-    let found = machine::keys(&[]).await?;
+    let found = machine::keys(&[], cx.rotate.sshd_config.as_deref()).await?;
     found.warnings.iter().for_each(|warning| cx.out.warn(warning));
     Ok(found.keys)
 }

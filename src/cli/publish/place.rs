@@ -11,7 +11,7 @@ use crate::proto::template::{Template, TemplateError};
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(group = clap::ArgGroup::new("place").args(["server", "powerdns", "zone_file", "exec"]))]
-pub(super) struct PlaceArgs {
+pub(in crate::cli) struct PlaceArgs {
     /// The zone's primary name server, which takes dynamic updates (RFC 2136)
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server)]
     server: Option<SocketAddr>,
@@ -57,7 +57,7 @@ fn command(text: &str) -> Result<Template, TemplateError> {
 
 impl PlaceArgs {
     /// The place that is named; none if none is.
-    pub(super) fn place(&self) -> Option<Place> {
+    pub(in crate::cli) fn place(&self) -> Option<Place> {
         if let Some(address) = self.server {
             return Some(Place::Server { address, key_file: self.key_file.clone() });
         }

@@ -14,6 +14,7 @@ use crate::agent::place::Purpose;
 use crate::agent::proof::Proof;
 use crate::agent::published::Published;
 use crate::agent::readback::{Server, Status};
+use crate::agent::rotation::records::Spot;
 use crate::agent::state::{Own, State};
 use crate::backend::Capabilities;
 use crate::backend::site::Site;
@@ -23,7 +24,7 @@ use crate::dns::authority::Authority;
 use crate::dns::dns_server;
 use crate::error::{Error, Kind};
 use crate::output::Results;
-use crate::proto::name::Name;
+use crate::proto::name::{HostName, Name};
 use crate::proto::rr::Rrsig;
 
 /// A batch gets this much longer for every hundred of its hosts: the whole of `--timeout`.
@@ -100,6 +101,16 @@ impl Primary {
             primary.check_servers.clone_from(&configured.check_servers);
         }
         primary
+    }
+
+    /// These names at this place, for a rotation.
+    pub(in crate::cli) fn spot(
+        &self,
+        names: Vec<HostName>,
+        (port, ttl, exclusive): (Option<u16>, Option<u32>, bool),
+    ) -> Result<Spot, Error> {
+        let (zone, check_servers) = (self.zone.clone(), self.check_servers.clone());
+        Ok(Spot { names, place: self.place()?, zone, check_servers, port, ttl, exclusive })
     }
 
     fn place(&self) -> Result<Place, Error> {
@@ -203,6 +214,7 @@ impl Run<'_> {
             together: self.together,
             options: &options,
             prove_by_system: false,
+            waits: true,
             require_signed: self.primary.require_signed,
             configured: self.primary.is_configured,
         };

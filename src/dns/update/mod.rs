@@ -2,13 +2,15 @@
 //! server made of it. Over TCP alone: a datagram sent again would race with itself.
 
 mod message;
+mod probe;
 
 pub use message::fitting;
+pub use probe::{try_key, try_rights};
 
 use std::net::SocketAddr;
 
 use hickory_proto::ProtoError;
-use hickory_proto::op::{Message, Query, ResponseCode};
+use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::tsig::TsigError;
 use hickory_proto::rr::{TSigVerifier, TSigner};
 use tokio::time::Instant;
@@ -137,19 +139,16 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// Sends one update and waits for a signed success. `now` is the time in seconds since 1970.
-pub async fn send(
-    server: SocketAddr,
-    zone: &Name,
-    key: &Key,
-    plans: &[Plan],
-    now: u64,
-    deadline: Instant,
-) -> Result<(), UpdateError> {
+/// Sends one update and waits for a signed success.
+pub async fn send(asked: Asked<'_>, plans: &[Plan], deadline: Instant) -> Result<(), UpdateError> {
+    exchange(message(asked.zone, plans)?, asked, deadline).await
+}
+
+/// Signs a message, sends it, and waits for a signed success.
+async fn exchange(mut message: Message, asked: Asked<'_>, deadline: Instant) -> Result<(), UpdateError> {
     let encode = |e: ProtoError| UpdateError::Encode(e.to_string());
-    let mut message = message(zone, plans)?;
-    let signer = signer(key)?;
-    let verifier = message.finalize(&signer, now).map_err(encode)?;
+    let signer = signer(asked.key)?;
+    let verifier = message.finalize(&signer, asked.now).map_err(encode)?;
     let octets = message.to_vec().map_err(encode)?;
     // An encoder that runs out of room drops records in silence; a part of an update must never go out.
     let counts = (message.answers.len() as u16, message.authorities.len() as u16);
@@ -157,10 +156,10 @@ pub async fn send(
     if written.u16().zip(written.u16()) != Some(counts) {
         return Err(UpdateError::TooLarge);
     }
-    let (id, zone_section) = (message.metadata.id, message.queries.clone());
-    let fits = |reply: &[u8]| is_reply(reply, id);
-    let reply = transport::tcp(server, &octets, deadline, fits).await?;
-    judge(&reply, &zone_section, Asked { server, zone, key, now }, verifier)
+    let (id, opcode) = (message.metadata.id, message.metadata.op_code);
+    let fits = |reply: &[u8]| is_reply(reply, id, opcode);
+    let reply = transport::tcp(asked.server, &octets, deadline, fits).await?;
+    judge(&reply, &message.queries, asked, verifier)
 }
 
 pub(super) fn signer(key: &Key) -> Result<TSigner, UpdateError> {
@@ -170,20 +169,28 @@ pub(super) fn signer(key: &Key) -> Result<TSigner, UpdateError> {
 }
 
 /// Id, QR and opcode fit (RFC 2136 section 2.2).
-fn is_reply(reply: &[u8], id: u16) -> bool {
+fn is_reply(reply: &[u8], id: u16, opcode: OpCode) -> bool {
     match reply {
         [high, low, flags, ..] => {
-            u16::from_be_bytes([*high, *low]) == id && flags & 0x80 != 0 && (flags >> 3) & 0xf == 5
+            u16::from_be_bytes([*high, *low]) == id
+                && flags & 0x80 != 0
+                && (flags >> 3) & 0xf == u8::from(opcode)
         }
         _ => false,
     }
 }
 
-struct Asked<'a> {
-    server: SocketAddr,
-    zone: &'a Name,
-    key: &'a Key,
-    now: u64,
+/// Whom to ask about what, and in whose name.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The server.
+    pub server: SocketAddr,
+    /// The zone.
+    pub zone: &'a Name,
+    /// What signs.
+    pub key: &'a Key,
+    /// The time in seconds since 1970, which signatures carry.
+    pub now: u64,
 }
 
 /// What the server's reply means. Its TSIG error comes first (an error of that kind is not signed),
@@ -249,7 +256,6 @@ fn server_time(other: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use hickory_proto::op::OpCode;
     use hickory_proto::rr::TSigResponseContext;
 
     use super::*;
@@ -306,7 +312,11 @@ mod tests {
             response.set_signature(context.sign(&octets).unwrap());
         }
         let mut reply = response.to_vec().unwrap();
-        assert!(is_reply(&reply, update.metadata.id) && !is_reply(&reply, update.metadata.id ^ 1));
+        let is_ours = |id, opcode| is_reply(&reply, id, opcode);
+        assert!(
+            is_ours(update.metadata.id, OpCode::Update) && !is_ours(update.metadata.id ^ 1, OpCode::Update)
+        );
+        assert!(!is_ours(update.metadata.id, OpCode::Query));
         spoil(&mut reply);
         let asked = Asked { server: server(), zone: &zone(), key: &ours, now: NOW };
         judge(&reply, &update.queries, asked, verifier)

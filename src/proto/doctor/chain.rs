@@ -139,7 +139,7 @@ fn links(answer: &Answer) -> Vec<(&RrSet, &Rrsig, &Name)> {
 
 /// Signers renew well before the end. One that signs for a day or less signs at each question: there only the
 /// last quarter tells of trouble.
-fn ends(now: u64, answer: &Answer) -> Finding {
+pub(super) fn ends(now: u64, answer: &Answer) -> Finding {
     let links = links(answer);
     let mut soon: Vec<(u64, &RrSet, &Name)> = Vec::new();
     for (set, rrsig, zone) in &links {

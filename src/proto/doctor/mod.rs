@@ -10,6 +10,7 @@
 //! | [`ca`] | the CAs that may vouch for a host |
 //! | [`policy`] | the proof by what is configured, and the configuration |
 //! | [`ssh`] | the configuration of the ssh client |
+//! | [`publish`] | whether this machine can publish, and what its records come to |
 //! | [`known_hosts`] | what ssh remembers of a host, beside what is proven |
 
 pub mod anchors;
@@ -19,6 +20,7 @@ pub mod clock;
 pub mod known_hosts;
 pub mod path;
 pub mod policy;
+pub mod publish;
 pub mod revocation;
 pub mod ssh;
 

@@ -7,6 +7,7 @@ use crate::ownership::{OpenError, Untrusted};
 use crate::proto::hostkey::{HostKey, HostKeyError};
 use crate::proto::issuance::{AuthorityError, NotIssued, Refusal};
 use crate::ssh::identity::IdentityError;
+use crate::ssh::keygen::MakeError;
 
 /// Why a CA cannot be used, or does not do what is asked for.
 #[derive(Debug, thiserror::Error)]
@@ -163,5 +164,14 @@ impl CaError {
             | Self::NotIssued(_)
             | Self::Random(_) => return None,
         })
+    }
+}
+
+impl From<MakeError> for CaError {
+    fn from(error: MakeError) -> Self {
+        match error {
+            MakeError::Random(why) => Self::Random(why),
+            other => Self::Make(other.to_string()),
+        }
     }
 }

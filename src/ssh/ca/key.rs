@@ -3,19 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rand::SeedableRng;
-use rand::rngs::{StdRng, SysRng};
 use russh::keys::signature::Signer;
 use russh::keys::ssh_encoding::Encode;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::ssh_key::{self, LineEnding};
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey, PublicKey};
+use russh::keys::{HashAlg, PublicKey};
 use zeroize::Zeroizing;
 
 use super::CaError;
-use crate::proto::hostkey::{HostKey, HostKeyError};
+use crate::proto::hostkey::{HostKey, HostKeyError, KeyType};
 use crate::ssh::identity::Ask;
 use crate::ssh::identity::file::{KeyFile, Named};
+use crate::ssh::keygen;
 
 /// The types of keys that are made here. RSA keys are left to ssh-keygen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,18 +33,16 @@ pub(super) fn generate(
     passphrase: Option<&Zeroizing<String>>,
     comment: &str,
 ) -> Result<(HostKey, Zeroizing<String>), CaError> {
-    let algorithm = match kind {
-        NewKey::Ed25519 => Algorithm::Ed25519,
-        NewKey::EcdsaP256 => Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
-        NewKey::EcdsaP384 => Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
+    let key_type = match kind {
+        NewKey::Ed25519 => KeyType::Ed25519,
+        NewKey::EcdsaP256 => KeyType::EcdsaP256,
+        NewKey::EcdsaP384 => KeyType::EcdsaP384,
     };
     let made = |e: ssh_key::Error| CaError::Make(e.to_string());
-    let mut random = StdRng::try_from_rng(&mut SysRng).map_err(|e| CaError::Random(e.to_string()))?;
-    let mut key = PrivateKey::random(&mut random, algorithm).map_err(made)?;
-    key.set_comment(comment);
+    let mut key = keygen::generate(key_type, comment)?;
     let public = public(key.public_key()).map_err(|e| CaError::Make(e.to_string()))?;
     if let Some(passphrase) = passphrase {
-        key = key.encrypt(&mut random, passphrase.as_bytes()).map_err(made)?;
+        key = key.encrypt(&mut keygen::random()?, passphrase.as_bytes()).map_err(made)?;
     }
     Ok((public, key.to_openssh(LineEnding::LF).map_err(made)?))
 }

@@ -4,7 +4,6 @@ mod renewed;
 mod signer;
 mod target;
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,8 +11,9 @@ use self::renewed::{Renewed, Status};
 use self::signer::{Signer, Wish};
 use self::target::Target;
 use super::{CaFolder, Keys, Passphrase};
-use crate::agent::renewal::{InstallError, Reload, Server, Shown, StepError, put, settle};
+use crate::agent::renewal::{InstallError, Server, Shown, StepError, put, settle};
 use crate::cli::Context;
+use crate::cli::sshd::{SshdArgs, command, sshd_error};
 use crate::cli::sshfp;
 use crate::error::{Error, Kind};
 use crate::proto::certificate::Certificate;
@@ -23,11 +23,7 @@ use crate::proto::moment;
 use crate::proto::name::HostName;
 use crate::proto::renewal::{Accepted, CertificateError, Judgement, Wanted, Why, accept, judge};
 use crate::proto::template::Template;
-use crate::ssh::sshd::{Effective, Sshd, SshdError};
 use crate::verifier::now;
-
-/// sshd's port where nothing says otherwise.
-const SSH: u16 = 22;
 
 /// Renew this machine's host certificates.
 ///
@@ -73,14 +69,10 @@ pub(super) struct Args {
     #[arg(long, conflicts_with_all = ["reload", "connect"])]
     no_reload: bool,
     /// How sshd is reloaded: a command [default: SIGHUP to the process in its PidFile]
-    #[arg(long, value_name = "COMMAND")]
-    reload: Option<String>,
-    /// Where the handshake is made that has to show the new certificate [default: loopback, else where sshd listens]
-    #[arg(long, value_name = "ADDR[:PORT]", value_parser = address)]
-    connect: Option<(IpAddr, Option<u16>)>,
-    /// sshd's configuration, if it is not the system's
-    #[arg(long, value_name = "FILE")]
-    sshd_config: Option<PathBuf>,
+    #[arg(long, value_name = "COMMAND", value_parser = command)]
+    reload: Option<Template>,
+    #[command(flatten)]
+    sshd: SshdArgs,
 }
 
 /// All that one certificate's renewal needs.
@@ -107,18 +99,14 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     // Where the keys are named and sshd is left alone, none need be there.
     let sshd = match args.no_reload && !args.host_keys.is_empty() {
         true => None,
-        false => {
-            let config = args.sshd_config.as_deref().map(std::path::absolute).transpose();
-            let config = config.map_err(|e| Error::usage("sshd-config", e))?;
-            let sshd = Sshd::find(config.as_deref()).map_err(sshd_error)?;
-            let effective = sshd.effective(cx.timeout).await.map_err(sshd_error)?;
-            Some((sshd, effective))
-        }
+        false => Some(args.sshd.ask(cx).await?),
     };
     let effective = sshd.as_ref().map(|(_, effective)| effective.clone());
     let targets = target::targets(&args.host_keys, effective.as_ref())?;
     let server = match sshd {
-        Some((sshd, effective)) if !args.no_reload => Some(server(&args, sshd, &effective, cx)?),
+        Some((sshd, effective)) if !args.no_reload => {
+            Some(args.sshd.server(sshd, &effective, args.reload.as_ref(), cx)?)
+        }
         _ => None,
     };
     let run = Run { args: &args, names, authorities, signer, server, cx };
@@ -286,27 +274,6 @@ impl Run<'_> {
     }
 }
 
-fn server(args: &Args, sshd: Sshd, effective: &Effective, cx: &Context) -> Result<Server, Error> {
-    let reload = match &args.reload {
-        None => Reload::Signal(effective.pid_file.clone()),
-        Some(text) => {
-            let command = Template::parse(text, &[])
-                .map_err(|e| Error::usage("reload", format!("--reload {text:?}: {e}")))?;
-            Reload::Command(command.program().to_owned(), command.arguments(|_| String::new()))
-        }
-    };
-    let near = effective.nearest();
-    let address = match args.connect {
-        Some((ip, port)) => Some(SocketAddr::new(ip, port.or(near.map(|near| near.port())).unwrap_or(SSH))),
-        None => near,
-    };
-    let address = address.ok_or_else(|| {
-        Error::usage("connect", "sshd -T tells no address that it listens on")
-            .hint("give it: --connect ADDR:PORT")
-    })?;
-    Ok(Server { sshd, reload, address, patience: cx.timeout })
-}
-
 fn name_of_host(text: &str) -> Result<HostName, Error> {
     HostName::parse(text).map_err(|e| {
         Error::usage("host-name", e)
@@ -318,34 +285,6 @@ fn validity(text: &str) -> Result<Duration, String> {
     match duration::parse(text) {
         Ok(Duration::ZERO) => Err("want some time, such as 30d".into()),
         other => other.map_err(|e| e.to_string()),
-    }
-}
-
-/// `ADDR`, `ADDR:PORT`, `[V6]:PORT`.
-fn address(text: &str) -> Result<(IpAddr, Option<u16>), String> {
-    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-    if let Ok(ip) = bare.parse() {
-        return Ok((ip, None));
-    }
-    let address: Result<SocketAddr, _> = text.parse();
-    address.map(|address| (address.ip(), Some(address.port()))).map_err(|_| {
-        "want an address, with a port if it is not sshd's (127.0.0.1, 127.0.0.1:2222, [::1]:2222)".into()
-    })
-}
-
-fn sshd_error(error: SshdError) -> Error {
-    let told = Error::failure("sshd", &error);
-    match &error {
-        SshdError::Missing => {
-            told.hint("install it; or name the keys and leave it alone: --host-key FILE --no-reload")
-        }
-        SshdError::Refused { option: "-T", .. } => told.hint(
-            "run this as root, who can read the host keys; sshd -t says what is wrong with the configuration",
-        ),
-        SshdError::Refused { .. } => {
-            told.hint("mend sshd's configuration: sshd -t says what is wrong with it")
-        }
-        SshdError::Run(_) => told,
     }
 }
 

@@ -14,6 +14,7 @@ use super::set::Which;
 use super::{Keys, Passphrase, ca_error, span};
 use crate::cli::publish::primary::Primary;
 use crate::cli::{Context, host_name};
+use crate::crash::may_crash;
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::journal::Event;
@@ -243,7 +244,7 @@ impl Run<'_> {
             }
         }
         ca.add_next(source, self.keys.access(cx)).await.map_err(ca_error)?;
-        steps::may_crash("start", "between");
+        may_crash("start", "between");
         // Written down here, for a key that was given up once may be tried again.
         let situation = Situation::read(ca, names, &args.primary, cx).await?;
         situation.mark(&Mark::Start { at: names.to_vec(), ttl: situation.ttl() })

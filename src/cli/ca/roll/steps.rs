@@ -9,6 +9,7 @@ use crate::cli::ca::ca_error;
 use crate::cli::ca::publish::put;
 use crate::cli::ca::set::{ca_set, revoked_set, zone_of};
 use crate::cli::publish::primary;
+use crate::crash::may_crash;
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::journal::{Entry, Event};
@@ -148,15 +149,4 @@ fn without(at: &Name, key: &HostKey) -> Result<Target, Error> {
 
 fn revoked(at: &Name, key: &HostKey) -> Result<Target, Error> {
     revoked_set(at, [Sshfp::of_key(key), revocation::sentinel()], Intent::Add { ttl: None })
-}
-
-/// Ends this process as a crash would, where a test asks for it; not in what is released.
-pub(super) fn may_crash(step: &str, place: &str) {
-    #[cfg(debug_assertions)]
-    if std::env::var("SSHANCHOR_CRASH_AT").is_ok_and(|at| at == format!("{step}:{place}")) {
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-        std::process::abort();
-    }
-    #[cfg(not(debug_assertions))]
-    let _ = (step, place);
 }

@@ -1,0 +1,102 @@
+//! `rotation.json` in the state folder: read strictly, written whole, and one process at a time.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::agent::state::{State, StateError};
+use crate::error::Error;
+use crate::files;
+use crate::ownership;
+use crate::proto::rotation::{BadRecord, Record};
+use crate::ssh::hostkeys::read_whole;
+
+/// Its name.
+pub const FILE: &str = "rotation.json";
+const LOCK: &str = "rotation.lock";
+/// Largest file that is read, in octets.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Holds other runs off while it lives.
+#[derive(Debug)]
+pub struct Lock {
+    _held: File,
+}
+
+/// What is remembered in this state folder. No file means that nothing was ever rotated.
+pub fn read(state: &State) -> Result<Record, Error> {
+    let path = state.folder().join(FILE);
+    let io = |error| Error::from(StateError::Io { path: path.clone(), error });
+    if let Ok(metadata) = fs::metadata(state.folder()) {
+        ownership::check(state.folder(), &metadata).map_err(StateError::Untrusted)?;
+    }
+    let file = match File::open(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Record::default()),
+        file => file.map_err(io)?,
+    };
+    ownership::check(&path, &file.metadata().map_err(io)?).map_err(StateError::Untrusted)?;
+    let text = read_whole(file, MAX_FILE).map_err(io)?;
+    Record::read(&text).map_err(|bad| {
+        let told = Error::failure("state", format!("state: {}: {bad}", path.display()));
+        match bad {
+            BadRecord::Newer(_) => told.hint("use the sshanchor that wrote it, or one at least as new"),
+            BadRecord::Malformed(_) => told.hint(
+                "it says how far a rotation is: compare it with a backup; without it, see which keys sshd offers and which \
+                 stand in DNS before it is moved away",
+            ),
+        }
+    })
+}
+
+/// Writes it; under the lock.
+pub fn write(state: &State, record: &Record, _lock: &Lock) -> Result<(), Error> {
+    let path = state.folder().join(FILE);
+    let put = || -> io::Result<()> {
+        let text = record.text().map_err(io::Error::other)?;
+        let mut file = tempfile::NamedTempFile::new_in(state.folder())?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        File::open(state.folder())?.sync_all()
+    };
+    put().map_err(|error| StateError::Io { path: path.clone(), error }.into())
+}
+
+/// Waits for a short while until no other run works at it.
+pub fn lock(state: &State) -> Result<Lock, Error> {
+    let path: PathBuf = state.folder().join(LOCK);
+    let io = |path: &Path, error| Error::from(StateError::Io { path: path.to_owned(), error });
+    files::make_private_folder(state.folder()).map_err(|error| io(state.folder(), error))?;
+    match files::lock(&path) {
+        Ok(held) => Ok(Lock { _held: held }),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let error = Error::failure("locked", "another run rotates this machine's keys");
+            Err(error.hint("wait until it has ended; or see how far it is: sshanchor rotate --status"))
+        }
+        Err(error) => Err(io(&path, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::hostkey::KeyType;
+
+    #[test]
+    fn what_is_written_is_read_again_and_nothing_else_is_taken_for_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::at(folder.path().join("state"));
+        assert_eq!(read(&state).unwrap(), Record::default());
+        let held = lock(&state).unwrap();
+        let record = Record { queue: vec![KeyType::Rsa], ..Record::default() };
+        write(&state, &record, &held).unwrap();
+        assert_eq!(read(&state).unwrap(), record);
+        let file = state.folder().join(FILE);
+        fs::write(&file, "{}").unwrap();
+        assert_eq!(read(&state).unwrap_err().reason, "state");
+        fs::write(&file, record.text().unwrap()).unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(read(&state).is_err(), "others can write it");
+    }
+}

@@ -1,0 +1,225 @@
+//! `sshanchor rotate`: host keys replaced without a client that is ever refused. What to do is decided in
+//! [`crate::proto::rotation`], and done in [`crate::agent::rotation`].
+
+mod told;
+
+use std::time::Duration;
+
+use self::told::Told;
+use super::publish::configured;
+use super::publish::primary::Primary;
+use super::sshd::{SshdArgs, command};
+use super::{Context, host_name};
+use crate::agent::rotation::records::{Spot, let_all_keys};
+use crate::agent::rotation::{Outcome, Progress, Rotation};
+use crate::error::{Error, Kind};
+use crate::proto::duration;
+use crate::proto::hostkey::KeyType;
+use crate::proto::name::HostName;
+use crate::proto::rotation::{Mode, Wait, Wish};
+use crate::proto::template::Template;
+use crate::verifier;
+
+/// With --wait: how soon it is looked again, at the latest, and where no moment is known.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Replace this machine's host keys, so that no client ever refuses it.
+///
+/// Replaces this machine's host keys, one type after the other: sshd does not offer a type while its key changes; the new
+/// key's record takes the place of the old one's; once every server of the zone shows it and no cache can hold the old
+/// one, sshd offers the type again. A host with keys of one type only gets another first, and keeps it. It goes as far as
+/// that is safe, says what it waits for (exit status 5), and may be ended at any moment: run it again, by hand or by a timer.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples: sshanchor rotate --name web1.example.com --server 192.0.2.1 --key-file web1.key\n          \
+    sshanchor rotate --status        # the name and the server from [publish] of the configuration\n          \
+    sshanchor rotate --resume        # for a timer: 5 while it waits, 0 when all is done or nothing is under way\n          \
+    sshanchor rotate --wait --type ed25519 --announce 7d\n          \
+    sshanchor rotate --compromised   # the keys have leaked: they leave DNS at once\n\
+    sshd_config has to begin with a line such as: Include /etc/ssh/sshd_config.d/*.conf"
+)]
+pub(super) struct Args {
+    /// The host whose keys these are [default: the names in [publish] of the configuration]
+    #[arg(long, value_name = "HOST")]
+    name: Option<String>,
+    /// The type whose key is replaced (repeatable): ed25519, ecdsa, rsa [default: all that sshd has]
+    #[arg(long = "type", value_name = "TYPE", value_parser = family)]
+    types: Vec<Family>,
+    /// Go on with what is under way, and begin nothing
+    #[arg(long, conflicts_with_all = ["types", "overlap", "announce", "compromised"])]
+    resume: bool,
+    /// Say where it is and what comes next, and do nothing
+    #[arg(long, conflicts_with_all = ["types", "overlap", "announce", "compromised", "resume", "wait", "abort"])]
+    status: bool,
+    /// Stay, and go on as soon as that is safe
+    #[arg(long)]
+    wait: bool,
+    /// Give it up, and go back to the old key: while clients have not seen the new one
+    #[arg(long, conflicts_with_all = ["types", "overlap", "announce", "compromised", "resume"])]
+    abort: bool,
+    /// Publish the new key beside the old one, instead of hiding the type: not for OpenSSH with VerifyHostKeyDNS, which
+    /// refuses a host with two keys of a type
+    #[arg(long, conflicts_with = "compromised")]
+    overlap: bool,
+    /// Have sshd tell known_hosts users of the new key for so long before it is used (UpdateHostKeys), such as 7d
+    #[arg(long, value_name = "SPAN", value_parser = span, conflicts_with = "compromised")]
+    announce: Option<Duration>,
+    /// The keys have leaked: replace them and take them out of DNS without waiting
+    #[arg(long)]
+    compromised: bool,
+    /// Wait so much longer for caches: for clients that bridge outages of DNS (outage_grace)
+    #[arg(long, value_name = "SPAN", default_value = "0", value_parser = span)]
+    margin: Duration,
+    /// How sshd is reloaded: a command [default: SIGHUP to the process in its PidFile]
+    #[arg(long, value_name = "COMMAND", value_parser = command)]
+    reload_sshd: Option<Template>,
+    #[command(flatten)]
+    sshd: SshdArgs,
+    #[command(flatten)]
+    primary: Primary,
+    /// For a server on another port: records at _N._ssh.HOST, good on port N alone
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+}
+
+/// The types that `ssh-keygen -t` calls so.
+#[derive(Debug, Clone, Copy)]
+struct Family(&'static [KeyType]);
+
+fn family(text: &str) -> Result<Family, String> {
+    static ALL: [KeyType; 5] = KeyType::ALL;
+    let one = ALL.iter().position(|key_type| key_type.name() == text).and_then(|at| ALL.get(at..=at));
+    KeyType::family(text).or(one).map(Family).ok_or_else(|| "want ed25519, ecdsa or rsa".to_owned())
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    duration::parse(text).map_err(|e| e.to_string())
+}
+
+pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
+    let rotation = rotation(&args, cx).await?;
+    let looks_only = args.status || args.primary.looks_only();
+    if args.abort && !looks_only {
+        rotation.abort()?;
+    } else if !args.resume && !args.status && !args.abort {
+        let record = rotation.record()?;
+        let is_under_way = record.round.is_some() || !record.queue.is_empty();
+        let asks = args.overlap || args.announce.is_some() || !args.types.is_empty();
+        if is_under_way && asks && !args.compromised {
+            let error = Error::usage("under-way", "a rotation is under way already");
+            return Err(error.hint(
+                "go on with it: sshanchor rotate --resume; see where it is: --status; give it up: --abort",
+            ));
+        }
+        let is_emergency = args.compromised && record.wish.mode != Mode::Compromised;
+        if !is_under_way || is_emergency {
+            let types = types(&args, cx);
+            if looks_only {
+                return would_begin(&rotation, &types, cx).await;
+            }
+            rotation.begin(&types, wish(&args, cx)).await?;
+        }
+    }
+    go_on(&args, &rotation, looks_only, cx).await
+}
+
+fn types(args: &Args, cx: &Context) -> Vec<KeyType> {
+    match args.types.as_slice() {
+        // An emergency is about all of them, unless it is said of which.
+        [] if args.compromised => Vec::new(),
+        [] => cx.rotate.types.clone(),
+        types => types.iter().flat_map(|family| family.0).copied().collect(),
+    }
+}
+
+fn wish(args: &Args, cx: &Context) -> Wish {
+    let mode = match (args.compromised, args.overlap || cx.rotate.overlap) {
+        (true, _) => Mode::Compromised,
+        (false, true) => Mode::Overlap,
+        (false, false) => Mode::Hide,
+    };
+    Wish { mode, announce: args.announce.unwrap_or(cx.rotate.announce).as_secs() }
+}
+
+async fn rotation(args: &Args, cx: &Context) -> Result<Rotation, Error> {
+    let asked: Vec<HostName> = args.name.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
+    let mut spots: Vec<Spot> = Vec::new();
+    for job in configured::jobs(&args.primary, &asked, cx).await? {
+        let_all_keys(&job.host_keys)?;
+        spots.push(job.primary.spot(job.names, (args.port.or(job.port), job.ttl, job.exclusive))?);
+    }
+    let sshd_args = args.sshd.clone().or(&cx.rotate);
+    let (sshd, effective) = sshd_args.ask(cx).await?;
+    let server =
+        sshd_args.server(sshd, &effective, args.reload_sshd.as_ref().or(cx.rotate.reload.as_ref()), cx)?;
+    Ok(Rotation {
+        spots,
+        state: args.primary.state()?,
+        server,
+        options: cx.options(),
+        margin: args.margin,
+        dead_after: cx.rotate.dead_after,
+    })
+}
+
+/// With --dry-run, where nothing is under way.
+async fn would_begin(rotation: &Rotation, types: &[KeyType], cx: &Context) -> Result<Option<Kind>, Error> {
+    let (types, record) = (rotation.types(types).await?, rotation.record()?);
+    cx.out.result(&Told::would_begin(&types, record))?;
+    Ok(None)
+}
+
+async fn go_on(
+    args: &Args,
+    rotation: &Rotation,
+    looks_only: bool,
+    cx: &Context,
+) -> Result<Option<Kind>, Error> {
+    let (mut told, mut failure) = (None, None);
+    loop {
+        let progress = match rotation.advance(looks_only).await {
+            Ok(progress) => progress,
+            // Who stays is there when a server comes back.
+            Err(error) if args.wait && error.kind == Kind::Failure => {
+                if failure.as_ref() != Some(&error.message) {
+                    cx.out.error_text(&error);
+                    failure = Some(error.message);
+                }
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        failure = None;
+        let report = Told::new(&progress);
+        // While it stays, only news are told.
+        if !progress.steps.is_empty() || told != Some(report.status()) {
+            told = Some(report.status());
+            progress.warnings.iter().for_each(|warning| cx.out.warn(warning));
+            cx.out.result(&report)?;
+            progress.notes.iter().for_each(|note| cx.out.note(note));
+        }
+        match (&progress.outcome, args.wait && !looks_only) {
+            (Outcome::Done, _) => return Ok(None),
+            (Outcome::Waiting(wait), true) => tokio::time::sleep(pause(wait, &progress)).await,
+            (Outcome::Waiting(Wait::Servers(lagging)), _)
+                if lagging.iter().any(|lag| lag.is_primary && lag.silence.is_some()) =>
+            {
+                return Ok(Some(Kind::Failure));
+            }
+            _ if args.primary.is_dry_run() => return Ok(None),
+            _ => return Ok(Some(Kind::Pending)),
+        }
+    }
+}
+
+fn pause(wait: &Wait, progress: &Progress) -> Duration {
+    match wait.until() {
+        Some(until) => {
+            let left = until.saturating_sub(verifier::now().max(progress.now));
+            Duration::from_secs(left.max(1)).min(LONGEST_PAUSE)
+        }
+        None => PAUSE,
+    }
+}
