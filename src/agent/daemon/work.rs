@@ -128,22 +128,7 @@ pub async fn table(
         wanted.extend(rotation::also_wanted(state)?);
     }
     let targets = machine::targets(names, table.port, &wanted, intent)?;
-    let timeout = settings.options.timeout;
-    let deadline = Instant::now() + patience(settings, targets.len());
-    let ready = place::open(&table.place, Purpose::Change, timeout / 2, deadline)?;
-    let pass = Pass {
-        site: ready.site,
-        state: state.clone(),
-        zone: table.zone.clone(),
-        check_servers: &table.check_servers,
-        looks_only: false,
-        together: false,
-        options: &settings.options,
-        prove_by_system: true,
-        waits: false,
-        require_signed: table.require_signed,
-        configured: settings.configured,
-    };
+    let (pass, warnings) = pass(table, settings, state, targets.len())?;
     let zones = pass.zones(targets.clone()).await?;
     let mut done = Vec::new();
     for lost in zones.lost {
@@ -161,7 +146,32 @@ pub async fn table(
             })),
         }
     }
-    Ok((done, ready.warnings))
+    Ok((done, warnings))
+}
+
+/// How so many sets of a table are changed from now on, and what is to be said of its files.
+pub(super) fn pass<'a>(
+    table: &'a Publishing,
+    settings: &'a Settings,
+    state: &State,
+    sets: usize,
+) -> Result<(Pass<'a>, Vec<String>), Error> {
+    let deadline = Instant::now() + patience(settings, sets);
+    let ready = place::open(&table.place, Purpose::Change, settings.options.timeout / 2, deadline)?;
+    let pass = Pass {
+        site: ready.site,
+        state: state.clone(),
+        zone: table.zone.clone(),
+        check_servers: &table.check_servers,
+        looks_only: false,
+        together: false,
+        options: &settings.options,
+        prove_by_system: true,
+        waits: false,
+        require_signed: table.require_signed,
+        configured: settings.configured,
+    };
+    Ok((pass, ready.warnings))
 }
 
 async fn of_zone(
