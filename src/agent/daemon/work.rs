@@ -185,8 +185,13 @@ async fn of_zone(
     let label = pass.site.label();
     let mut done = Vec::new();
     let mut to_do = Vec::new();
+    let own = pass.state.read()?;
     for (target, mut look) in targets.iter().zip(pass.look(zone, targets).await?) {
         let set = store.sets.entry((target.wish.owner.clone(), label.clone())).or_default();
+        // What was withdrawn on this machine is not gone either, such as at its last power-off.
+        set.memory
+            .standing
+            .retain(|record| own.get(&target.wish.owner).is_some_and(|own| own.contains(record)));
         // What could not be read is not gone; the run proper tells why.
         let judgement = match look.error {
             None => set.memory.look(&target.wish.wanted, &look.added, now),
@@ -229,7 +234,7 @@ fn given_up(owner: &str) -> Error {
         "vanished",
         format!("own records at {owner} were removed {LIMIT} times within a day: they are not put back any more"),
     )
-    .hint("find out who removes them; then have them published again: systemctl reload sshanchor, or sshanchor publish")
+    .hint("find out who removes them; then have them published again: systemctl reload sshanchor-agent, or sshanchor publish")
 }
 
 impl Done {
