@@ -21,6 +21,7 @@ mod interop {
     mod cache;
     mod certificates;
     mod config_ssh;
+    mod contrib;
     mod doctor;
     mod exec;
     mod export;
@@ -29,6 +30,7 @@ mod interop {
     mod issuance;
     mod kex;
     mod known_hosts;
+    mod life;
     mod lookup;
     mod monitor;
     mod outage;

@@ -11,7 +11,7 @@ use super::guard::Guard;
 use super::proof::{self, Proof};
 use super::published::{Published, Role};
 use super::readback::{self, Seen, Server};
-use super::reconcile::{Outcome, Reconciliation, Wish};
+use super::reconcile::{Outcome, Reconciliation, Watch, Wish};
 use super::state::{Noted, Origin, State};
 use crate::backend::rfc2136::explain_read;
 use crate::backend::site::{AnyBackend, Site};
@@ -120,6 +120,16 @@ impl Pass<'_> {
 
     /// Brings the sets of one zone to where they are wanted; what became of each, in their order.
     pub async fn run(&self, zone: &Name, targets: &[Target]) -> Result<Vec<Published>, Error> {
+        self.run_watched(zone, targets, &|_| {}).await
+    }
+
+    /// The same; `watch` is told of how many sets more nothing is left to do.
+    pub async fn run_watched(
+        &self,
+        zone: &Name,
+        targets: &[Target],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Published>, Error> {
         let Guard { signing, objections } = self.guard(zone, targets).await;
         let may = |at: usize| objections.get(at).is_none_or(Option::is_none);
         let allowed: Vec<Target> =
@@ -129,7 +139,7 @@ impl Pass<'_> {
             let (run, wishes) = self.reconciliation(zone, &allowed).await?;
             let outcomes = match self.looks_only {
                 true => run.plan(&wishes).await,
-                false => run.run(&wishes).await,
+                false => run.run_watched(&wishes, watch).await,
             }?;
             done = self.look_again(zone, &allowed, outcomes).await;
         }
@@ -191,7 +201,7 @@ impl Pass<'_> {
             .collect();
         // What this user's cache says of them is old news.
         if let Some(cache) = &self.options.cache {
-            done.iter().for_each(|plan| cache.forget(&Question::new(plan.owner.clone(), RrType::SSHFP)));
+            cache.forget_many(done.iter().map(|plan| Question::new(plan.owner.clone(), RrType::SSHFP)));
         }
         let expected: Vec<_> = done.iter().map(|p| (p.owner.clone(), p.present.clone())).collect();
         let waits = self.waits || outcomes.iter().any(|outcome| outcome.changed);

@@ -17,7 +17,7 @@ use crate::backend::site::Site;
 use crate::backend::zonefile;
 use crate::config::publishing::Place;
 use crate::dns::authority::Authority;
-use crate::dns::tsig::{Key, LoadError, TsigKeyError};
+use crate::dns::tsig::{Key, LoadError, TsigKeyError, Weakness};
 use crate::error::Error;
 use crate::ownership;
 use crate::verifier;
@@ -99,6 +99,12 @@ fn credential(name: &str) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
+/// Whether a file is such a credential: its folder, which systemd makes, lets nobody else in.
+fn is_credential(path: &Path) -> bool {
+    std::env::var_os(CREDENTIALS)
+        .is_some_and(|folder| !folder.is_empty() && path.parent() == Some(Path::new(&folder)))
+}
+
 fn tsig_key(file: Option<&Path>, purpose: Purpose, warnings: &mut Vec<String>) -> Result<Option<Key>, Error> {
     let Some(path) = file.map(Path::to_owned).or_else(|| credential(TSIG_CREDENTIAL)) else {
         let error = Error::usage("no-key", "an update needs a TSIG key");
@@ -130,7 +136,9 @@ fn tsig_key(file: Option<&Path>, purpose: Purpose, warnings: &mut Vec<String>) -
             LoadError::Io(_) => told,
         }
     })?;
-    for weakness in weaknesses {
+    // A unit's user may read its credential by an access list, which shows as a right of the group.
+    let is_fine = |weakness: &Weakness| matches!(weakness, Weakness::Exposed(0o440)) && is_credential(path);
+    for weakness in weaknesses.into_iter().filter(|weakness| !is_fine(weakness)) {
         warnings.push(format!("TSIG key file {} {weakness}", path.display()));
     }
     Ok(Some(key))
@@ -182,7 +190,7 @@ fn api_key(path: &Path, warnings: &mut Vec<String>) -> Result<HeaderValue, Error
         return Err(wrong(&format!("everybody can read it (mode {:04o})", metadata.mode() & 0o7777))
             .hint(format!("chmod 0600 {}, and make a new key", path.display())));
     }
-    if metadata.mode() & 0o040 != 0 {
+    if metadata.mode() & 0o040 != 0 && !(metadata.mode() & 0o7777 == 0o440 && is_credential(path)) {
         warnings.push(format!("API key file {} can be read by its group", path.display()));
     }
     let mut text = Zeroizing::new(String::with_capacity(MAX_KEY as usize + 1));

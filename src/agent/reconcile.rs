@@ -85,6 +85,9 @@ impl Outcome {
     }
 }
 
+/// Is told how far a run has come.
+pub type Watch<'a> = dyn Fn(usize) + Sync + 'a;
+
 /// One run for several owners at one backend.
 pub struct Reconciliation<B> {
     /// Where the records live.
@@ -110,6 +113,11 @@ impl<B: Backend> Reconciliation<B> {
     /// Reads, plans, applies, and looks again until nothing is left to do; a lost race is run again a few
     /// times. An owner that fails does not hold up the others.
     pub async fn run(&self, wishes: &[Wish]) -> Result<Vec<Outcome>, StateError> {
+        self.run_watched(wishes, &|_| {}).await
+    }
+
+    /// The same; `watch` is told of how many owners more nothing is left to do, as far as the backend says so.
+    pub async fn run_watched(&self, wishes: &[Wish], watch: &Watch<'_>) -> Result<Vec<Outcome>, StateError> {
         if let Err(error) = self.backend.prepare().await {
             let failed = |wish: &Wish| Outcome { error: Some(error.clone()), ..Outcome::open(&wish.owner) };
             return Ok(wishes.iter().map(failed).collect());
@@ -131,6 +139,7 @@ impl<B: Backend> Reconciliation<B> {
                 own.entry(wish.owner.clone()).or_default().extend(wish.wanted.iter().cloned());
             }
         })?;
+        watch(outcomes.iter().filter(|outcome| !outcome.is_open()).count());
         let mut next = Instant::now();
         for round in 0..ROUNDS {
             let mut open: Vec<bool> = outcomes.iter().map(Outcome::is_open).collect();
@@ -144,7 +153,7 @@ impl<B: Backend> Reconciliation<B> {
                 let most = f64::from(round.min(LONGEST));
                 tokio::time::sleep(PAUSE.mul_f64(most * rand::random_range(0.1..1.0))).await;
             }
-            let lost = self.apply(&mut outcomes, &open, round + 1 == ROUNDS, &mut next).await;
+            let lost = self.apply(&mut outcomes, &open, round + 1 == ROUNDS, &mut next, watch).await;
             let again = |at: usize| open.get(at) == Some(&true) && !lost.contains(&at);
             self.look(wishes, &own, &mut outcomes, again).await;
             self.look(wishes, &own, &mut outcomes, |at| lost.contains(&at)).await;
@@ -225,16 +234,15 @@ impl<B: Backend> Reconciliation<B> {
         open: &[bool],
         last: bool,
         next: &mut Instant,
+        watch: &Watch<'_>,
     ) -> Vec<usize> {
-        let mut plans: Vec<(usize, Plan)> = outcomes
+        let open: Vec<(usize, Plan)> = outcomes
             .iter()
             .enumerate()
             .filter(|(at, _)| open.get(*at) == Some(&true))
             .filter_map(|(at, o)| Some((at, o.plan.clone()?)))
             .collect();
-        // Neighbours together: a zone with NSEC records has fewer of them to sign.
-        plans.sort_by(|(_, a), (_, b)| a.owner.cmp(&b.owner));
-        let (places, plans): (Vec<usize>, Vec<Plan>) = plans.into_iter().unzip();
+        let (places, plans): (Vec<usize>, Vec<Plan>) = open.into_iter().unzip();
         let plans = Arc::new(plans);
         let mut lost = Vec::new();
         // Parts still to do, the next one last. A part that is refused, or in the last round lost, is
@@ -272,7 +280,14 @@ impl<B: Backend> Reconciliation<B> {
             match outcome {
                 Ok(()) => {
                     successes += 1;
-                    at.iter().filter_map(|at| outcomes.get_mut(*at).map(Outcome::applied)).collect()
+                    let mut news = 0;
+                    for at in at {
+                        if let Some(outcome) = outcomes.get_mut(*at) {
+                            news += usize::from(!outcome.changed);
+                            outcome.applied();
+                        }
+                    }
+                    watch(news);
                 }
                 Err(ApplyError::LostRace(_)) if !last => lost.extend(at),
                 Err(ApplyError::LostRace(_) | ApplyError::Refused(_))

@@ -177,29 +177,24 @@ impl State {
         let mut own = form::own(&before);
         change(&mut own);
         own.retain(|_, records| !records.is_empty());
-        let after: Entries = own
-            .into_iter()
-            .map(|(owner, records)| {
-                let entry = self.entry(&owner, before.get(&owner), records);
-                (owner, entry)
-            })
-            .collect();
-        if after == before {
-            return Ok(form::own(&after));
+        let entry = |owner: &Name, records| self.entry(owner, before.get(owner), records);
+        let after: Entries =
+            own.iter().map(|(owner, records)| (owner.clone(), entry(owner, records))).collect();
+        if after != before {
+            self.write(&after).map_err(|error| StateError::Io { path: self.folder.join(FILE), error })?;
         }
-        self.write(&after).map_err(|error| StateError::Io { path: self.folder.join(FILE), error })?;
-        Ok(form::own(&after))
+        Ok(own)
     }
 
     /// What there is now to be known of `owner`.
-    fn entry(&self, owner: &Name, before: Option<&Entry>, records: BTreeSet<Sshfp>) -> Entry {
+    fn entry(&self, owner: &Name, before: Option<&Entry>, records: &BTreeSet<Sshfp>) -> Entry {
         let noted = self.noted.as_ref().filter(|noted| noted.owners.contains(owner));
         let now = noted.map(|noted| noted.now);
         let since = |record: &Sshfp| before.and_then(|entry| entry.records.get(record).copied());
         Entry {
             origin: noted.map(|n| n.origin.clone()).or_else(|| before.and_then(|entry| entry.origin.clone())),
             configured: noted.is_some_and(|n| n.configured) || before.is_some_and(|entry| entry.configured),
-            records: records.into_iter().map(|r| (r.clone(), since(&r).unwrap_or(now))).collect(),
+            records: records.iter().map(|r| (r.clone(), since(r).unwrap_or(now))).collect(),
         }
     }
 

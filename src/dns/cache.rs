@@ -10,7 +10,7 @@
 //! locks, and what a crash leaves half-written is passed over. A file that grows beyond its bound is replaced by
 //! its newest half; what others add in that moment is lost, and asked for again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -170,6 +170,18 @@ impl Cache {
     /// Drops what is stored for `question`.
     pub fn forget(&self, question: &Question) {
         self.forget_all_of(Subject::Proof(question));
+    }
+
+    /// The same for many: the files that are not there, as a rule most of them, are looked for once.
+    pub fn forget_many(&self, questions: impl IntoIterator<Item = Question>) {
+        let mut is_there = HashMap::new();
+        for question in questions {
+            let (path, _) = self.place(Subject::Proof(&question));
+            let there = is_there.entry(path).or_insert_with_key(|path| fs::symlink_metadata(path).is_ok());
+            if *there {
+                self.forget(&question);
+            }
+        }
     }
 
     /// Drops the addresses of `host` as the resolvers of `scope` had them.

@@ -1,12 +1,14 @@
 //! DNS names in canonical wire form, and the strict grammar of host names.
 
 use std::cmp::Ordering;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Longest name on the wire, in octets, root label included (RFC 1035 section 3.1).
 const MAX_WIRE: usize = 255;
 /// Longest label in octets (RFC 1035 section 3.1).
 const MAX_LABEL: usize = 63;
+/// Most labels in a name: an octet each, and its length.
+const MAX_LABELS: usize = MAX_WIRE / 2;
 
 /// An absolute DNS name: uncompressed wire form, ASCII letters in lower case, the form that DNSSEC
 /// signs (RFC 4034 section 6.2). Two names that differ only in case are the same value; the order is
@@ -132,6 +134,24 @@ impl Name {
         })
     }
 
+    /// Where each label begins, and how many there are: comparisons are too many for a vector each.
+    fn starts(&self) -> ([u8; MAX_LABELS], usize) {
+        let (mut starts, mut count, mut at) = ([0; MAX_LABELS], 0, 0_u8);
+        for (label, start) in self.labels().zip(&mut starts) {
+            // No name is longer than an octet counts.
+            *start = at;
+            at = at.saturating_add(label.len() as u8 + 1);
+            count += 1;
+        }
+        (starts, count)
+    }
+
+    /// The label that begins there.
+    fn label_at(&self, start: u8) -> &[u8] {
+        let rest = self.0.get(usize::from(start)..).unwrap_or_default();
+        rest.split_first().and_then(|(length, rest)| rest.get(..usize::from(*length))).unwrap_or_default()
+    }
+
     /// How many labels, without the root's.
     pub fn label_count(&self) -> usize {
         self.labels().count()
@@ -204,9 +224,9 @@ fn unescape(bytes: &mut std::str::Bytes<'_>) -> Result<u8, NameError> {
 
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> Ordering {
-        let left: Vec<_> = self.labels().collect();
-        let right: Vec<_> = other.labels().collect();
-        left.iter().rev().cmp(right.iter().rev())
+        let ((left, lefts), (right, rights)) = (self.starts(), other.starts());
+        let left = left.iter().take(lefts).rev().map(|at| self.label_at(*at));
+        left.cmp(right.iter().take(rights).rev().map(|at| other.label_at(*at)))
     }
 }
 
@@ -232,7 +252,7 @@ impl fmt::Display for Name {
                     b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
                         write!(f, "\\{}", byte as char)?
                     }
-                    0x21..=0x7e => write!(f, "{}", byte as char)?,
+                    0x21..=0x7e => f.write_char(byte as char)?,
                     _ => write!(f, "\\{byte:03}")?,
                 }
             }

@@ -19,6 +19,7 @@ on_bind_and_knot! {
     port_labels_are_owners_of_their_own
     looking_changes_nothing
     many_hosts_at_once
+    enough_hosts_for_a_transfer
 }
 
 fn a_machines_life(primary: &Primary) {
@@ -185,6 +186,41 @@ fn many_hosts_at_once(primary: &Primary) {
         assert!(refused || line["name"] == HOST || line["pending"] == false, "{line}");
     }
     assert_eq!(primary.records(HOST).0, [record(&keys[0])]);
+}
+
+/// BIND transfers its zone to whoever publishes, Knot does not: what comes out is the same.
+fn enough_hosts_for_a_transfer(primary: &Primary) {
+    const HOSTS: usize = 300;
+    let keys: Vec<PathBuf> = (0..2).map(|n| key(primary.sandbox(), &format!("k{n}"))).collect();
+    let path = |at: usize| keys[at % 2].to_str().unwrap();
+    primary.update(
+        "update add alias.example.test 300 CNAME host0.example.test\n\
+         update add cut.example.test 300 NS ns.elsewhere.test",
+    );
+    let mut batch: String = (0..HOSTS).map(|at| format!("host{at}.example.test {}\n", path(at))).collect();
+    batch += &format!("alias.example.test {0}\nhost.cut.example.test {0}\n", path(0));
+    let file = primary.sandbox().write("batch", &batch);
+    let publish = || {
+        let mut command = primary.command("publish", "zone");
+        let finished = run(command.arg("--json").arg("--batch").arg(&file), LIMIT);
+        let lines = finished.json_lines();
+        assert_eq!((finished.code, lines.len()), (Some(1), HOSTS + 2), "{finished:#?}");
+        let changed = lines.iter().filter(|line| line["changed"] == true);
+        let mut changed: Vec<String> = changed.map(|l| l["name"].as_str().unwrap().to_owned()).collect();
+        let failed = lines.iter().filter(|line| !line["error"].is_null());
+        let mut failed: Vec<String> = failed.map(|l| l["name"].as_str().unwrap().to_owned()).collect();
+        changed.sort();
+        failed.sort();
+        assert_eq!(failed, ["alias.example.test", "host.cut.example.test"], "{finished:#?}");
+        changed
+    };
+    assert_eq!(publish().len(), HOSTS);
+    for at in [0, 1, HOSTS - 1] {
+        assert_eq!(primary.records(&format!("host{at}.example.test")).0, [record(&keys[at % 2])]);
+    }
+    assert!(publish().is_empty());
+    primary.update("update delete host7.example.test SSHFP");
+    assert_eq!(publish(), ["host7.example.test"]);
 }
 
 #[test]

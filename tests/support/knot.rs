@@ -102,9 +102,15 @@ pub fn acls(keys: &[TsigKey]) -> (String, String) {
 }
 
 fn configuration(tree: &Tree, folder: &std::path::Path, port: u16) -> String {
-    let (acls, names) = acls(&tree.tsig);
-    let keys = yaml_keys(&tree.tsig);
     let zone = tree.zones.iter().find(|zone| zone.name == ZONE).unwrap();
+    let (acls, names) = match &zone.policy {
+        Some(acls) => {
+            let ids = acls.lines().filter_map(|line| line.trim().strip_prefix("- id: "));
+            (acls.clone(), ids.collect::<Vec<_>>().join(", "))
+        }
+        None => acls(&tree.tsig),
+    };
+    let keys = yaml_keys(&tree.tsig);
     let nsec3 = match zone.nsec3 {
         true => {
             format!("    nsec3: on\n    nsec3-salt-length: 0\n    nsec3-iterations: {}\n", zone.iterations)

@@ -109,11 +109,15 @@ controls {{ }};\n"
         let (name, stem) = (&zone.name, zone.file_stem());
         if zone.signing == Signing::Dynamic {
             text += &signing_policy(zone);
+            let policy = match &zone.policy {
+                Some(policy) => policy.clone(),
+                None => format!("update-policy {{\n{grants}  }};"),
+            };
             write!(
                 text,
                 "zone \"{name}\" {{ type primary; file \"{stem}.db\"; key-directory \"{folder}/{stem}\";
   dnssec-policy \"{stem}\"; inline-signing no;
-  update-policy {{\n{grants}  }};\n}};\n"
+  {policy}\n}};\n"
             )
             .unwrap();
         } else if zone.signing == Signing::Unsigned {

@@ -10,7 +10,8 @@ use super::ask::is_signed;
 use super::peer::command;
 use super::port::Port;
 use super::process::{Process, run_ok};
-use super::tree::Tree;
+use super::sandbox::Sandbox;
+use super::tree::{Plan, Tree};
 use super::unbound::{Unbound, stubs_with};
 use super::zone::{Signing, Zone};
 
@@ -30,13 +31,18 @@ pub struct PdnsTree {
 impl PdnsTree {
     /// The usual tree, but example.test. is PowerDNS's, signed by it with the tree's keys.
     pub fn start() -> PdnsTree {
-        let mut plan = Tree::plan();
+        PdnsTree::start_from(Tree::plan(), |_| String::new())
+    }
+
+    /// The same from `plan`, with `more` at the end of its configuration; files go into its folder.
+    pub fn start_from(mut plan: Plan, more: impl FnOnce(&Sandbox) -> String) -> PdnsTree {
         plan.zones.retain(|zone| zone.name == ZONE || !zone.name.ends_with(".example.test."));
         let tree = plan.with(ZONE, |zone| Zone { signing: Signing::Elsewhere, ..zone }).start();
         let (dns, api) = (Port::free(), Port::free());
         let key = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>());
         private(tree.sandbox.write("api.key", &format!("{key}\n")));
         let folder = tree.sandbox.path().display();
+        let more = more(&tree.sandbox);
         tree.sandbox.write(
             "pdns.conf",
             &format!(
@@ -45,7 +51,7 @@ impl PdnsTree {
                  api=yes\napi-key={key}\nwebserver-address=127.0.0.1\nwebserver-port={}\nwebserver-allow-from=127.0.0.1\n\
                  socket-dir={folder}\ndaemon=no\nguardian=no\ndisable-syslog=yes\nsecurity-poll-suffix=\n\
                  setuid=\nsetgid=\nreceiver-threads=1\ndistributor-threads=1\n\
-                 cache-ttl=0\nquery-cache-ttl=0\nnegquery-cache-ttl=0\nzone-cache-refresh-interval=0\n",
+                 cache-ttl=0\nquery-cache-ttl=0\nnegquery-cache-ttl=0\nzone-cache-refresh-interval=0\n{more}",
                 dns.number(),
                 api.number()
             ),
@@ -63,6 +69,9 @@ impl PdnsTree {
         util(&["set-meta", ZONE, "SOA-EDIT-API", "DEFAULT"]);
         util(&["set-meta", ZONE, "API-RECTIFY", "1"]);
         util(&["rectify-zone", ZONE]);
+        for key in &tree.tsig {
+            util(&["import-tsig-key", &key.name, &key.algorithm, &key.secret]);
+        }
         let mut server = command("pdns_server");
         server.arg(format!("--config-dir={folder}"));
         let pdns = Process::start("pdns_server", server, tree.sandbox.path(), || {

@@ -23,6 +23,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("pdns_server", "pdns-server"),
     ("pdnsutil", "pdns-server"),
     ("rndc", "bind9-utils"),
+    ("nsd", "nsd"),
     ("named-checkzone", "bind9-utils"),
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),

@@ -54,6 +54,9 @@ pub struct Zone {
     pub edit: Option<fn(&str, &Keys) -> String>,
     /// Lines of a zone file; owners are absolute.
     pub records: Vec<String>,
+    /// Who may change what, in the words of its server (an update-policy of BIND, acls of Knot), in place of what the
+    /// TSIG keys say.
+    pub policy: Option<String>,
 }
 
 impl Zone {
@@ -71,6 +74,7 @@ impl Zone {
             more_keys: Vec::new(),
             edit: None,
             records: Vec::new(),
+            policy: None,
         }
     }
 
@@ -128,6 +132,11 @@ impl Zone {
     /// With signatures for `start` to `end`, in dnssec-signzone's spelling.
     pub fn valid(self, start: &str, end: &str) -> Zone {
         Zone { signing: Signing::Static { start: start.into(), end: end.into() }, ..self }
+    }
+
+    /// With these rules about who may change what.
+    pub fn policy(self, text: &str) -> Zone {
+        Zone { policy: Some(text.to_owned()), ..self }
     }
 
     /// With `line` in its zone file.

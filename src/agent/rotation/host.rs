@@ -10,7 +10,7 @@ use crate::proto::hostkey::{HostKey, KeyType};
 use crate::proto::rotation::{Digest, Held};
 use crate::ssh::host_key_file::{FileError, HostKeyFile, NEXT, suffixed};
 use crate::ssh::hostkeys;
-use crate::ssh::sshd::drop_in::DropInError;
+use crate::ssh::sshd::drop_in::{DropInError, algorithms};
 use crate::ssh::sshd::{Effective, Sshd, SshdError};
 
 /// sshd as it is configured now, and its keys.
@@ -48,6 +48,15 @@ impl Host {
             }
         }
         types
+    }
+
+    /// Those of them that sshd_config lets it offer.
+    pub fn offered(&self) -> Vec<KeyType> {
+        let allows = |key_type: &KeyType| {
+            let names = algorithms(*key_type);
+            self.effective.algorithms.iter().any(|name| names.contains(name))
+        };
+        self.types().into_iter().filter(allows).collect()
     }
 
     /// The key of this type, which has to be the only one.
@@ -135,7 +144,7 @@ pub async fn is_explicit(sshd: &Sshd, host: &Host, patience: Duration) -> Result
     Ok(effective.host_keys.len() > 1)
 }
 
-pub(super) fn list(types: &[KeyType]) -> String {
+fn list(types: &[KeyType]) -> String {
     types.iter().map(|key_type| key_type.name()).collect::<Vec<_>>().join(", ")
 }
 

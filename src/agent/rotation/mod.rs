@@ -1,6 +1,7 @@
 //! Rotating this machine's host keys: [`crate::proto::rotation`] says what comes next; here it is done, and each step
 //! written down. For `sshanchor rotate`, and for the agent at its timers.
 
+mod begin;
 pub mod host;
 pub mod records;
 pub mod server;
@@ -8,21 +9,23 @@ mod steps;
 pub mod store;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::host::Host;
 use self::records::{Records, Spot};
 use self::store::Lock;
-use super::renewal::Server;
+use super::renewal::{Reload, Server};
 use super::state::State;
-use crate::error::{Error, Kind};
+use crate::config::publishing::{Publishing, Rotate};
+use crate::error::Error;
 use crate::proto::hostkey::KeyType;
 use crate::proto::rotation::{
-    self, Change, Facts, Mode, Record, Round, Sight, Step, TooLate, Wait, Wish, decide,
+    self, Change, Facts, Mode, Past, Record, Round, Sight, Step, TooLate, Wait, Wish, decide,
 };
-use crate::proto::sshfp::{self, Sshfp};
+use crate::proto::sshfp::Sshfp;
 use crate::ssh::host_key_file::HostKeyFile;
+use crate::ssh::sshd::Sshd;
 use crate::ssh::sshd::drop_in::DropIn;
 use crate::verifier::{self, Options};
 
@@ -68,6 +71,8 @@ pub struct Progress {
     pub steps: Vec<&'static str>,
     /// What is remembered now.
     pub record: Record,
+    /// What this run has brought to its end.
+    pub ended: Vec<Past>,
     /// What is to be said aloud.
     pub warnings: Vec<String>,
     /// What is good to know.
@@ -94,6 +99,47 @@ pub fn also_wanted(state: &State) -> Result<BTreeSet<Sshfp>, Error> {
 }
 
 impl Rotation {
+    /// By the configuration: for the agent.
+    pub async fn of(
+        tables: &[Publishing],
+        rotate: &Rotate,
+        state: State,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let mut spots = Vec::new();
+        for table in tables {
+            spots.push(Spot::of(table).await?);
+        }
+        let patience = options.timeout;
+        let sshd = Sshd::find(rotate.sshd_config.as_deref()).map_err(host::sshd_error)?;
+        let effective = sshd.effective(patience).await.map_err(host::sshd_error)?;
+        let reload = match &rotate.reload {
+            None => Reload::Signal(effective.pid_file.clone()),
+            Some(command) => {
+                Reload::Command(command.program().to_owned(), command.arguments(|_| String::new()))
+            }
+        };
+        let address = effective.nearest().ok_or_else(|| {
+            Error::usage("connect", "sshd -T tells no address that it listens on")
+                .hint("give sshd_config a ListenAddress or a Port")
+        })?;
+        let server = Server { sshd, reload, address, patience };
+        let dead_after = rotate.dead_after;
+        Ok(Rotation { spots, state, server, options, margin: Duration::ZERO, dead_after })
+    }
+
+    /// What the agent does at its timers: goes on with what is under way; else begins with the key that is older than
+    /// `[rotate] every` allows, if one is.
+    pub async fn keep_up(&self, rotate: &Rotate) -> Result<Progress, Error> {
+        if let Some(every) = rotate.every
+            && let Some(key_type) = self.due(&rotate.types, every).await?
+        {
+            let mode = if rotate.overlap { Mode::Overlap } else { Mode::Hide };
+            self.begin(&[key_type], Wish { mode, announce: rotate.announce.as_secs() }).await?;
+        }
+        self.advance(false).await
+    }
+
     fn records(&self) -> Records<'_> {
         Records { spots: &self.spots, state: &self.state, options: &self.options }
     }
@@ -101,56 +147,6 @@ impl Rotation {
     /// What is remembered.
     pub fn record(&self) -> Result<Record, Error> {
         store::read(&self.state)
-    }
-
-    /// Puts `types` into the queue (none: all that the host has), where nothing is under way. What is wrong with the
-    /// host, or with what stands in DNS, is told before anything is done. [`Rotation::advance`] does the rest.
-    pub async fn begin(&self, types: &[KeyType], wish: Wish) -> Result<(), Error> {
-        let lock = store::lock(&self.state)?;
-        let mut record = store::read(&self.state)?;
-        let host = Host::read(&self.server.sshd, self.server.patience).await?;
-        let types = chosen(&host, types)?;
-        if wish.mode == Mode::Compromised {
-            self.interrupt(&mut record).await?;
-        } else if record.round.is_some() || !record.queue.is_empty() {
-            let error = Error::usage("under-way", "a rotation is under way already");
-            return Err(error.hint(
-                "go on with it: sshanchor rotate --resume; see where it is: --status; give it up: --abort",
-            ));
-        }
-        record.wish = wish;
-        record.queue.extend(
-            types.iter().filter(|key_type| !record.queue.contains(key_type)).copied().collect::<Vec<_>>(),
-        );
-        // Whatever is wrong is told before anything is written down.
-        if record.round.is_none() {
-            let (mut warnings, now) = (Vec::new(), verifier::now());
-            self.new_round(&record, &host, now, &mut warnings).await?;
-        }
-        store::write(&self.state, &record, &lock)
-    }
-
-    /// A rotation that is under way gives way to an emergency.
-    async fn interrupt(&self, record: &mut Record) -> Result<(), Error> {
-        let Some(round) = &mut record.round else { return Ok(()) };
-        if round.replaced.is_some() || round.mode == Mode::Compromised {
-            // It is nearly there: its key is another one already.
-            if round.mode == Mode::Hide && round.aborted.is_none() {
-                round.mode = Mode::Compromised;
-            }
-            return Ok(());
-        }
-        for change in &round.changes {
-            HostKeyFile::at(PathBuf::from(&change.path).as_path()).settle().map_err(host::file_error)?;
-        }
-        record.round = None;
-        record.queue.clear();
-        Ok(())
-    }
-
-    /// The types that [`Rotation::begin`] would take.
-    pub async fn types(&self, asked: &[KeyType]) -> Result<Vec<KeyType>, Error> {
-        chosen(&Host::read(&self.server.sshd, self.server.patience).await?, asked)
     }
 
     /// Gives up what is under way, as far as that is possible; [`Rotation::advance`] does the rest.
@@ -190,6 +186,7 @@ impl Rotation {
             outcome: Outcome::Done,
             steps: Vec::new(),
             record: store::read(&self.state)?,
+            ended: Vec::new(),
             warnings: Vec::new(),
             notes: Vec::new(),
             now: verifier::now(),
@@ -254,7 +251,7 @@ impl Rotation {
         // Later than all that was done.
         let now = verifier::now();
         match &mut progress.record.round {
-            Some(_) if step == Step::Finish => progress.record.finish(now),
+            Some(_) if step == Step::Finish => progress.ended.extend(progress.record.finish(now)),
             Some(round) => round.mark(&step, now),
             None => {}
         }
@@ -286,7 +283,7 @@ impl Rotation {
         let paths: BTreeSet<PathBuf> = changes.iter().map(|change| PathBuf::from(&change.path)).collect();
         let mut disk = Vec::new();
         for change in changes {
-            let file = HostKeyFile::at(PathBuf::from(&change.path).as_path());
+            let file = HostKeyFile::at(Path::new(&change.path));
             disk.push(file.key().map_err(host::file_error)?.map(|key| key.sha256()));
         }
         let drop_in = DropIn::find(self.server.sshd.config()).ok();
@@ -311,166 +308,6 @@ impl Rotation {
             now: verifier::now(),
         })
     }
-
-    /// What comes first of the queue, where nothing speaks against it.
-    async fn new_round(
-        &self,
-        record: &Record,
-        host: &Host,
-        now: u64,
-        warnings: &mut Vec<String>,
-    ) -> Result<Round, Error> {
-        let Wish { mode, announce } = record.wish;
-        let types = host.types();
-        let (key_type, is_added) = rotation::next(&record.queue, mode, &types)
-            .ok_or_else(|| Error::usage("no-rotation", "no rotation is under way"))?;
-        let wanted: Vec<KeyType> =
-            if mode == Mode::Compromised { record.queue.clone() } else { vec![key_type] };
-        let mut changes = Vec::new();
-        for key_type in wanted {
-            let change = match is_added {
-                true => Change { key_type, path: text(host.place_for(key_type)?)?, old: None, new: None },
-                false => {
-                    let (file, key) = host.of_type(key_type)?;
-                    let path = text(file.path().to_owned())?;
-                    Change { key_type, path, old: Some(key.sha256()), new: None }
-                }
-            };
-            changes.push(change);
-        }
-        let paths: BTreeSet<PathBuf> = changes.iter().map(|change| PathBuf::from(&change.path)).collect();
-        let others = host.others(&paths)?;
-        let is_explicit = host::is_explicit(&self.server.sshd, host, self.server.patience).await?;
-        let is_hiding = match mode {
-            Mode::Hide => true,
-            Mode::Overlap => false,
-            Mode::Compromised => !others.is_empty(),
-        };
-        if is_hiding && let Err(error) = DropIn::find(self.server.sshd.config()) {
-            return Err(host::drop_in_error(error));
-        }
-        let (sights, sets) = self.records().look().await?;
-        if mode != Mode::Compromised {
-            self.preflight(&changes, &others, &sights, &sets).await?;
-        }
-        let announce = match (mode, is_explicit, is_added) {
-            (Mode::Overlap, true, _) if announce > 0 => {
-                warnings.push(
-                    "sshd_config names its HostKeys: with --overlap the next key cannot be announced there"
-                        .into(),
-                );
-                0
-            }
-            (Mode::Compromised, ..) | (_, _, true) => 0,
-            _ => announce,
-        };
-        for change in &changes {
-            for certificate in host.certificates(PathBuf::from(&change.path).as_path()) {
-                warnings.push(format!(
-                    "{} is about the key that changes: have a new one made as soon as the rotation has ended, by sshanchor ca renew",
-                    certificate.display()
-                ));
-            }
-        }
-        let lacks =
-            |sight: &Sight| !sight.shown.as_ref().is_ok_and(|shown| others.is_subset(&shown.everywhere));
-        let ground = (!sights.iter().any(lacks)).then_some(0);
-        let mut round = Round {
-            mode,
-            changes,
-            is_hiding,
-            is_explicit,
-            announce,
-            began: now,
-            ttl: 0,
-            ground,
-            touched: None,
-            announced: None,
-            hidden: None,
-            replaced: None,
-            spread: None,
-            proven: None,
-            shown: None,
-            withdrawn: None,
-            aborted: None,
-            silent: Default::default(),
-        };
-        round.see_ttl(&sights);
-        Ok(round)
-    }
-
-    /// What stands in DNS is what clients rely on meanwhile.
-    async fn preflight(
-        &self,
-        changes: &[Change],
-        others: &BTreeSet<rotation::Digest>,
-        sights: &[Sight],
-        sets: &[records::Set],
-    ) -> Result<(), Error> {
-        if let Some((sight, why)) =
-            sights.iter().filter(|s| s.is_primary).find_map(|s| Some((s, s.shown.as_ref().err()?)))
-        {
-            return Err(Error::failure("no-answer", format!("{}: {why}", sight.server)));
-        }
-        for set in sets {
-            let owner = &set.owner;
-            let algorithms: BTreeSet<u8> =
-                changes.iter().map(|change| change.key_type.sshfp_algorithm()).collect();
-            let is_of = |record: &&Sshfp| algorithms.contains(&record.algorithm());
-            if let Some(record) =
-                set.present.records.iter().filter(is_of).find(|r| r.fingerprint_type() == sshfp::SHA1)
-            {
-                let message = format!(
-                    "{owner} has the SHA-1 record {record}, which OpenSSH would hold against the new key"
-                );
-                return Err(Error::usage("sha1-records", message)
-                    .hint("take such records away first: sshanchor publish --prune"));
-            }
-        }
-        let olds: BTreeSet<rotation::Digest> = changes.iter().filter_map(|change| change.old).collect();
-        let wanted: BTreeSet<rotation::Digest> = olds.union(others).copied().collect();
-        let shown: Vec<&rotation::Shown> =
-            sights.iter().filter(|s| s.is_primary).filter_map(|s| s.shown.as_ref().ok()).collect();
-        if shown.iter().any(|shown| !olds.is_subset(&shown.everywhere)) {
-            let error = Error::usage("not-published", "the key that is to change does not stand in DNS");
-            return Err(error.hint("publish this machine's keys first: sshanchor publish"));
-        }
-        if shown.iter().all(|shown| wanted.is_subset(&shown.everywhere))
-            && let Err(why) = self.records().prove(&olds, &BTreeSet::new()).await?
-        {
-            let message = format!("clients cannot prove the records as they are: {why}; nothing was changed");
-            return Err(Error::new(Kind::Unproven, "not-proven", message)
-                .hint("see why: sshanchor doctor, sshanchor lookup NAME"));
-        }
-        Ok(())
-    }
-}
-
-/// The types that are meant: all that the host has, or those of `asked` that it has.
-fn chosen(host: &Host, asked: &[KeyType]) -> Result<Vec<KeyType>, Error> {
-    let has = host.types();
-    let types: Vec<KeyType> = match asked {
-        [] => has,
-        // A family is asked for, of which a host has one or the other.
-        asked if asked.iter().any(|key_type| has.contains(key_type)) => {
-            asked.iter().filter(|key_type| has.contains(key_type)).copied().collect()
-        }
-        asked => asked.to_vec(),
-    };
-    if types.is_empty() {
-        return Err(Error::failure("no-host-keys", "sshd has no host key that can be rotated")
-            .hint("run this as root; make host keys: ssh-keygen -A"));
-    }
-    for key_type in &types {
-        host.of_type(*key_type)?;
-    }
-    Ok(types)
-}
-
-fn text(path: PathBuf) -> Result<String, Error> {
-    path.into_os_string().into_string().map_err(|path| {
-        Error::usage("host-key-file", format!("the path {} is not UTF-8", PathBuf::from(path).display()))
-    })
 }
 
 /// The word for a step.

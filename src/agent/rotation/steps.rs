@@ -170,10 +170,10 @@ impl Rotation {
                     ));
                 }
             }
-            for change in &round.changes {
-                let path = &change.path;
+            for old in round.changes.iter().filter_map(|change| change.old) {
                 progress.notes.push(format!(
-                    "certificates of the old key are good until they end: sshanchor ca revoke --key {path}.sshanchor-old.pub"
+                    "certificates of the old key are good until they end, unless its CA revokes it: sshanchor ca revoke --sha256 {}",
+                    data_encoding::HEXLOWER.encode(&old)
                 ));
             }
         }
@@ -241,11 +241,7 @@ fn types(round: &Round) -> Vec<KeyType> {
 /// A type that serves while others are hidden.
 fn other(round: &Round, situation: &Situation) -> Option<KeyType> {
     let hidden = types(round);
-    situation.host.types().into_iter().find(|key_type| {
-        let names = crate::ssh::sshd::drop_in::algorithms(*key_type);
-        !hidden.contains(key_type)
-            && situation.host.effective.algorithms.iter().any(|name| names.contains(name))
-    })
+    situation.host.offered().into_iter().find(|key_type| !hidden.contains(key_type))
 }
 
 fn is_next(path: &Path) -> bool {

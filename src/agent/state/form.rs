@@ -114,6 +114,16 @@ pub fn parse(text: &str) -> Result<Entries, FormError> {
 
 fn entries(owners: impl IntoIterator<Item = (String, Owner)>) -> Result<Entries, FormError> {
     let mut entries = Entries::new();
+    // Of a batch all have one moment, and reading it is most of the work.
+    let mut last: Option<(String, u64)> = None;
+    let mut moment = |text: String| match &last {
+        Some((known, moment)) if *known == text => Ok(*moment),
+        _ => {
+            let moment = moment::parse(&text).ok_or("a time that is none")?;
+            last = Some((text, moment));
+            Ok::<u64, &str>(moment)
+        }
+    };
     for (text, owner) in owners {
         let wrong = |what: &str, e: &dyn std::fmt::Display| FormError::Malformed(format!("{what}: {e}"));
         let name = Name::from_text(&text).map_err(|e| wrong(&format!("{text:?}"), &e))?;
@@ -128,8 +138,7 @@ fn entries(owners: impl IntoIterator<Item = (String, Owner)>) -> Result<Entries,
         let mut records = BTreeMap::new();
         for (record, since) in owner.records {
             let record = Sshfp::from_text(&record).map_err(|e| wrong(&text, &e))?;
-            let moment = |text: &String| moment::parse(text).ok_or("a time that is none");
-            let since = since.as_ref().map(moment).transpose().map_err(|e| wrong(&text, &e))?;
+            let since = since.map(&mut moment).transpose().map_err(|e| wrong(&text, &e))?;
             if records.insert(record, since).is_some() {
                 return Err(wrong(&text, &"a record twice"));
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,7 +24,7 @@ use crate::config::publishing::{Place, Publishing};
 use crate::dns::authority::Authority;
 use crate::dns::dns_server;
 use crate::error::{Error, Kind};
-use crate::output::Results;
+use crate::output::{Progress, Results, hosts};
 use crate::proto::name::{HostName, Name};
 use crate::proto::rr::Rrsig;
 
@@ -218,8 +219,12 @@ impl Run<'_> {
             require_signed: self.primary.require_signed,
             configured: self.primary.is_configured,
         };
+        let all = targets.len();
+        let progress = Mutex::new(Progress::new("published", if pass.looks_only { 0 } else { all }));
+        let watched = || progress.lock().unwrap_or_else(PoisonError::into_inner);
         let zones = pass.zones(targets).await.map_err(nothing_sent)?;
-        let (mut kinds, mut results) = (Vec::new(), Results::new(cx.out));
+        let (mut kinds, mut results, mut counts) = (Vec::new(), Results::new(cx.out), Counts::default());
+        watched().clear();
         for lost in zones.lost {
             match lost.error {
                 Some(error) if !self.batch => return Err(nothing_sent(error)),
@@ -242,10 +247,16 @@ impl Run<'_> {
                 pass.state.folder().display(),
                 capabilities(&can)
             ));
-            let published = pass.run(&zone, &part).await?;
+            let watch = |news| (0..news).for_each(|_| watched().step());
+            let published = pass.run_watched(&zone, &part, &watch).await?;
+            watched().clear();
+            counts.add(&published);
             kinds.extend(self.report(&part, published, &mut results, cx)?);
         }
         results.end()?;
+        if self.batch {
+            cx.out.note(&counts.text(all));
+        }
         Ok(Kind::gravest(kinds))
     }
 
@@ -294,6 +305,43 @@ impl Run<'_> {
             cx.out.warn(&format!("pending at {server} for {owner}{others}: {detail}"));
         }
         Ok(kinds)
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+struct Counts {
+    changed: usize,
+    to_change: usize,
+    unchanged: usize,
+}
+
+impl Counts {
+    fn add(&mut self, published: &[Published]) {
+        for published in published.iter().filter(|published| published.error.is_none()) {
+            match (published.changed, published.pending) {
+                (true, _) => self.changed += 1,
+                (false, true) => self.to_change += 1,
+                (false, false) => self.unchanged += 1,
+            }
+        }
+    }
+
+    fn text(&self, all: usize) -> String {
+        let Counts { changed, to_change, unchanged } = *self;
+        let failed = all.saturating_sub(changed + to_change + unchanged);
+        let parts = [
+            (changed, "changed"),
+            (to_change, "to change"),
+            (unchanged, "as they should be"),
+            (failed, "failed"),
+        ];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        format!("{}: {}", hosts(all), parts.join(", "))
     }
 }
 

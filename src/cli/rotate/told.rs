@@ -32,6 +32,8 @@ pub(super) struct Told {
     servers: Vec<Server>,
     /// Why it cannot be proven yet.
     detail: Option<String>,
+    /// What is to be known besides: how long a key that has leaked can be believed, certificates.
+    notes: Vec<String>,
     #[serde(skip)]
     text: String,
 }
@@ -66,8 +68,7 @@ impl Key {
 impl Told {
     pub(super) fn new(progress: &Progress) -> Self {
         let Progress { record, now, .. } = progress;
-        let ended = progress.steps.iter().filter(|step| **step == "finish").count();
-        let past = record.past.iter().rev().take(ended).rev();
+        let past = progress.ended.iter();
         let round = record.round.as_ref();
         let changes: Vec<&Change> = match round {
             Some(round) => round.changes.iter().collect(),
@@ -84,6 +85,7 @@ impl Told {
             aborted: round.map_or(past.clone().any(|past| past.aborted), |round| round.aborted.is_some()),
             servers: Vec::new(),
             detail: None,
+            notes: progress.notes.clone(),
             text: String::new(),
         };
         let mut lines: Vec<String> = past.map(|past| ended_line(&past.change, past.aborted)).collect();
@@ -137,6 +139,7 @@ impl Told {
             aborted: false,
             servers: Vec::new(),
             detail: None,
+            notes: Vec::new(),
             text,
         }
     }

@@ -195,22 +195,25 @@ impl Record {
         serde_json::to_string_pretty(&document).map(|text| text + "\n")
     }
 
-    /// The round has ended at `now`: what it changed is past, and its types leave the queue.
-    pub fn finish(&mut self, now: u64) {
-        let Some(round) = self.round.take() else { return };
+    /// The round has ended at `now`: what it changed is past, which is returned too, and its types leave the queue.
+    pub fn finish(&mut self, now: u64) -> Vec<Past> {
+        let Some(round) = self.round.take() else { return Vec::new() };
+        let mut ended = Vec::new();
         for change in round.changes {
             // A type that was added served another one's change: that is still to come.
             if change.old.is_some() {
                 self.queue.retain(|key_type| *key_type != change.key_type);
             }
             let aborted = round.aborted.is_some();
-            self.past.push(Past { change, mode: round.mode, began: round.began, ended: now, aborted });
+            ended.push(Past { change, mode: round.mode, began: round.began, ended: now, aborted });
         }
         if round.aborted.is_some() {
             self.queue.clear();
         }
+        self.past.extend(ended.iter().cloned());
         let surplus = self.past.len().saturating_sub(MAX_PAST);
         self.past.drain(..surplus);
+        ended
     }
 
     /// What is to stand in DNS beside the keys that sshd has, as far as the round decides.

@@ -1,5 +1,5 @@
 //! One table of transitions, and every backend goes down it: BIND and Knot by dynamic updates, PowerDNS by its API,
-//! BIND by an included file and a reload command, Route 53's program by an aws in front of BIND.
+//! BIND and NSD by an included file and a reload command, Route 53's program by an aws in front of BIND.
 
 mod clock;
 mod crashes;
@@ -22,6 +22,7 @@ macro_rules! on_each {
         mod knot { $(#[test] fn $test() { super::$test(crate::interop::backends::places::Place::knot()); })* }
         mod powerdns { $(#[test] fn $test() { super::$test(crate::interop::backends::places::Place::powerdns()); })* }
         mod zone_file { $(#[test] fn $test() { super::$test(crate::interop::backends::places::Place::zone_file()); })* }
+        mod zone_file_of_nsd { $(#[test] fn $test() { super::$test(crate::interop::backends::places::Place::nsd()); })* }
         mod exec { $(#[test] fn $test() { super::$test(crate::interop::backends::places::Place::exec()); })* }
     };
 }

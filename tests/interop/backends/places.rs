@@ -39,7 +39,11 @@ impl Place {
     }
 
     pub fn zone_file() -> Place {
-        Place::ZoneFile(Box::new(InlineTree::start()))
+        Place::ZoneFile(Box::new(InlineTree::bind()))
+    }
+
+    pub fn nsd() -> Place {
+        Place::ZoneFile(Box::new(InlineTree::nsd()))
     }
 
     pub fn exec() -> Place {
@@ -163,7 +167,7 @@ impl Place {
                 Primary::Knot(knot) => knot.knot.kill(),
             },
             Place::PowerDns(pdns) => pdns.pdns.kill(),
-            Place::ZoneFile(inline) => inline.named.kill(),
+            Place::ZoneFile(inline) => inline.server.kill(),
             Place::Exec(tree) => tree.named.process.kill(),
         }
     }

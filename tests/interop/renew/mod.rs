@@ -10,8 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use place::{NAME, Place};
 
-use crate::support::peer::command;
-use crate::support::process::{run, run_ok};
+use crate::support::process::run;
 
 /// Old enough to be due, and valid.
 const LATE: &str = "-20d:+5d";
@@ -201,15 +200,4 @@ fn what_others_can_write_is_not_signed() {
     assert!(refused.stderr.contains("chmod go-w"), "{refused:#?}");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(place.renew(&[]).code, Some(0));
-}
-
-#[test]
-fn the_units_of_contrib_are_good() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/systemd");
-    let mut verify = command("systemd-analyze");
-    verify.args(["verify", "--man=no"]);
-    for unit in ["sshanchor-renew.service", "sshanchor-renew.timer"] {
-        verify.arg(folder.join(unit));
-    }
-    run_ok(&mut verify);
 }

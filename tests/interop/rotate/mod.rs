@@ -1,5 +1,10 @@
 //! `sshanchor rotate` with a real sshd, a real zone, and real clients that connect meanwhile.
 
+mod clients;
+mod crashes;
+mod defaults;
+mod failures;
+mod modes;
 pub mod place;
 
 use place::Place;

@@ -136,13 +136,28 @@ impl Place {
 
     /// The types that sshd offers to a client, as ssh-keyscan finds them.
     pub fn offered(&self) -> Vec<String> {
+        offered_at(self.sshd.addr())
+    }
+
+    /// Each key that sshd shows now is the only one of its algorithm in DNS, as OpenSSH wants it.
+    #[track_caller]
+    pub fn every_client_accepts(&self, at: &str) {
         let mut scan = crate::support::peer::command("ssh-keyscan");
         let port = self.sshd.port().to_string();
-        let found = run(scan.args(["-p", &port, "-t", "rsa,ecdsa,ed25519", "127.0.0.1"]), LIMIT).stdout;
-        let mut types: Vec<String> =
-            found.lines().filter_map(|line| Some(line.split(' ').nth(1)?.to_owned())).collect();
-        types.sort();
-        types
+        let found = run(scan.args(["-D", "-p", &port, "-t", "rsa,ecdsa,ed25519", "127.0.0.1"]), LIMIT).stdout;
+        let in_dns = self.in_dns();
+        let shown: Vec<&str> = found
+            .lines()
+            .filter(|line| line.split(' ').nth(4) == Some("2"))
+            .filter_map(|line| Some(line.split_once(" SSHFP ")?.1))
+            .collect();
+        assert!(!shown.is_empty(), "{at}: {found}");
+        for record in shown {
+            let algorithm = &record[..2];
+            let of_algorithm: Vec<&String> =
+                in_dns.iter().filter(|other| other.starts_with(algorithm)).collect();
+            assert_eq!(of_algorithm, [record], "{at}");
+        }
     }
 
     /// The verdict of `sshanchor verify`, each of the types asked for by itself.
@@ -151,4 +166,15 @@ impl Place {
         verify.args(["verify", "--json", &format!("{HOST}:{}", self.sshd.port())]);
         run(&mut verify, LIMIT).json()
     }
+}
+
+/// The types that the sshd there offers to a client, as ssh-keyscan finds them.
+pub fn offered_at(address: std::net::SocketAddr) -> Vec<String> {
+    let mut scan = crate::support::peer::command("ssh-keyscan");
+    let port = address.port().to_string();
+    let found = run(scan.args(["-p", &port, "-t", "rsa,ecdsa,ed25519", "127.0.0.1"]), LIMIT).stdout;
+    let mut types: Vec<String> =
+        found.lines().filter_map(|line| Some(line.split(' ').nth(1)?.to_owned())).collect();
+    types.sort();
+    types
 }

@@ -1,0 +1,266 @@
+//! How a rotation begins: what is wrong with the host, or with what stands in DNS, is told before anything is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::host::{self, Host};
+use super::records::Set;
+use super::{Rotation, server, store};
+use crate::error::{Error, Kind};
+use crate::proto::hostkey::KeyType;
+use crate::proto::rotation::{self, Change, Digest, Mode, Record, Round, Shown, Sight, Wish};
+use crate::proto::sshfp::{self, Sshfp};
+use crate::ssh::host_key_file::HostKeyFile;
+use crate::ssh::sshd::drop_in::DropIn;
+use crate::verifier;
+
+impl Rotation {
+    /// Puts `types` into the queue (none: all that the host has), where nothing is under way. What is wrong with the
+    /// host, or with what stands in DNS, is told before anything is done. [`Rotation::advance`] does the rest.
+    pub async fn begin(&self, types: &[KeyType], wish: Wish) -> Result<(), Error> {
+        let lock = store::lock(&self.state)?;
+        let mut record = store::read(&self.state)?;
+        let mut host = Host::read(&self.server.sshd, self.server.patience).await?;
+        let types = chosen(&host, types)?;
+        let mut left = Vec::new();
+        if wish.mode == Mode::Compromised {
+            left = self.interrupt(&mut record).await?;
+            host = Host::read(&self.server.sshd, self.server.patience).await?;
+        } else if record.round.is_some() || !record.queue.is_empty() {
+            let error = Error::usage("under-way", "a rotation is under way already");
+            return Err(error.hint(
+                "go on with it: sshanchor rotate --resume; see where it is: --status; give it up: --abort",
+            ));
+        }
+        record.wish = wish;
+        record.queue.extend(
+            types.iter().filter(|key_type| !record.queue.contains(key_type)).copied().collect::<Vec<_>>(),
+        );
+        // Whatever is wrong is told before anything is written down.
+        if record.round.is_none() {
+            let (mut warnings, now) = (Vec::new(), verifier::now());
+            self.new_round(&record, &host, now, &mut warnings).await?;
+        }
+        store::write(&self.state, &record, &lock)?;
+        // Only now that nobody would look for it.
+        left.iter().try_for_each(|file| file.settle().map(drop)).map_err(host::file_error)
+    }
+
+    /// A rotation that is under way gives way to an emergency; what it leaves beside these keys may go.
+    async fn interrupt(&self, record: &mut Record) -> Result<Vec<HostKeyFile>, Error> {
+        let Some(round) = &mut record.round else { return Ok(Vec::new()) };
+        if round.replaced.is_some() || round.mode == Mode::Compromised {
+            // It is nearly there, or on its way back to a key that nobody is to go back to.
+            if round.mode == Mode::Hide {
+                round.mode = Mode::Compromised;
+                if round.aborted.take().is_some() {
+                    (round.spread, round.proven) = (None, None);
+                }
+            }
+            return Ok(Vec::new());
+        }
+        if round.touched.is_some() {
+            let change = server::Change { content: None, expected: &[], other: None };
+            let drop_in = DropIn::find(self.server.sshd.config()).ok();
+            server::configure(&self.server, drop_in.as_ref(), &change).await?;
+        }
+        let files = round.changes.iter().map(|change| HostKeyFile::at(Path::new(&change.path))).collect();
+        record.round = None;
+        record.queue.clear();
+        Ok(files)
+    }
+
+    /// The types that [`Rotation::begin`] would take.
+    pub async fn types(&self, asked: &[KeyType]) -> Result<Vec<KeyType>, Error> {
+        chosen(&Host::read(&self.server.sshd, self.server.patience).await?, asked)
+    }
+
+    /// What comes first of the queue, where nothing speaks against it.
+    pub(super) async fn new_round(
+        &self,
+        record: &Record,
+        host: &Host,
+        now: u64,
+        warnings: &mut Vec<String>,
+    ) -> Result<Round, Error> {
+        let Wish { mode, announce } = record.wish;
+        let types = host.types();
+        let (key_type, is_added) = rotation::next(&record.queue, mode, &types)
+            .ok_or_else(|| Error::usage("no-rotation", "no rotation is under way"))?;
+        let wanted: Vec<KeyType> =
+            if mode == Mode::Compromised { record.queue.clone() } else { vec![key_type] };
+        let mut changes = Vec::new();
+        for key_type in wanted {
+            let change = match is_added {
+                true => Change { key_type, path: text(host.place_for(key_type)?)?, old: None, new: None },
+                false => {
+                    let (file, key) = host.of_type(key_type)?;
+                    let path = text(file.path().to_owned())?;
+                    Change { key_type, path, old: Some(key.sha256()), new: None }
+                }
+            };
+            changes.push(change);
+        }
+        let paths: BTreeSet<PathBuf> = changes.iter().map(|change| PathBuf::from(&change.path)).collect();
+        let others = host.others(&paths)?;
+        let is_explicit = host::is_explicit(&self.server.sshd, host, self.server.patience).await?;
+        let served = host.offered().into_iter().any(|t| !changes.iter().any(|change| change.key_type == t));
+        let is_hiding = match mode {
+            Mode::Hide => true,
+            Mode::Overlap => false,
+            Mode::Compromised => served,
+        };
+        if is_hiding && !served {
+            let message = "sshd_config's HostKeyAlgorithms leave nothing but the type that changes";
+            return Err(Error::usage("no-other-type", message).hint(
+                "allow another type that the host has; or, where no client goes by VerifyHostKeyDNS: --overlap",
+            ));
+        }
+        if is_hiding && let Err(error) = DropIn::find(self.server.sshd.config()) {
+            return Err(host::drop_in_error(error));
+        }
+        let (sights, sets) = self.records().look().await?;
+        if mode != Mode::Compromised {
+            self.preflight(&changes, &others, &sights, &sets).await?;
+        }
+        let announce = match (mode, is_explicit, is_added) {
+            (Mode::Overlap, true, _) if announce > 0 => {
+                warnings.push(
+                    "sshd_config names its HostKeys: with --overlap the next key cannot be announced there"
+                        .into(),
+                );
+                0
+            }
+            (Mode::Compromised, ..) | (_, _, true) => 0,
+            _ => announce,
+        };
+        warnings.extend(worries(&changes, host, mode, &sets));
+        let lacks =
+            |sight: &Sight| !sight.shown.as_ref().is_ok_and(|shown| others.is_subset(&shown.everywhere));
+        let ground = (!sights.iter().any(lacks)).then_some(0);
+        let mut round = Round {
+            mode,
+            changes,
+            is_hiding,
+            is_explicit,
+            announce,
+            began: now,
+            ttl: 0,
+            ground,
+            touched: None,
+            announced: None,
+            hidden: None,
+            replaced: None,
+            spread: None,
+            proven: None,
+            shown: None,
+            withdrawn: None,
+            aborted: None,
+            silent: Default::default(),
+        };
+        round.see_ttl(&sights);
+        Ok(round)
+    }
+
+    /// What stands in DNS is what clients rely on meanwhile.
+    async fn preflight(
+        &self,
+        changes: &[Change],
+        others: &BTreeSet<Digest>,
+        sights: &[Sight],
+        sets: &[Set],
+    ) -> Result<(), Error> {
+        if let Some((sight, why)) =
+            sights.iter().filter(|s| s.is_primary).find_map(|s| Some((s, s.shown.as_ref().err()?)))
+        {
+            return Err(Error::failure("no-answer", format!("{}: {why}", sight.server)));
+        }
+        for set in sets {
+            let owner = &set.owner;
+            let algorithms: BTreeSet<u8> =
+                changes.iter().map(|change| change.key_type.sshfp_algorithm()).collect();
+            let is_of = |record: &&Sshfp| algorithms.contains(&record.algorithm());
+            if let Some(record) =
+                set.present.records.iter().filter(is_of).find(|r| r.fingerprint_type() == sshfp::SHA1)
+            {
+                let message = format!(
+                    "{owner} has the SHA-1 record {record}, which OpenSSH would hold against the new key"
+                );
+                return Err(Error::usage("sha1-records", message)
+                    .hint("take such records away first: sshanchor publish --prune"));
+            }
+        }
+        let olds: BTreeSet<Digest> = changes.iter().filter_map(|change| change.old).collect();
+        let wanted: BTreeSet<Digest> = olds.union(others).copied().collect();
+        let shown: Vec<&Shown> =
+            sights.iter().filter(|s| s.is_primary).filter_map(|s| s.shown.as_ref().ok()).collect();
+        if shown.iter().any(|shown| !olds.is_subset(&shown.everywhere)) {
+            let error = Error::usage("not-published", "the key that is to change does not stand in DNS");
+            return Err(error.hint("publish this machine's keys first: sshanchor publish"));
+        }
+        if shown.iter().all(|shown| wanted.is_subset(&shown.everywhere))
+            && let Err(why) = self.records().prove(&olds, &BTreeSet::new()).await?
+        {
+            let message = format!("clients cannot prove the records as they are: {why}; nothing was changed");
+            return Err(Error::new(Kind::Unproven, "not-proven", message)
+                .hint("see why: sshanchor doctor, sshanchor lookup NAME"));
+        }
+        Ok(())
+    }
+}
+
+/// What some clients may suffer from all the same.
+fn worries(changes: &[Change], host: &Host, mode: Mode, sets: &[Set]) -> Vec<String> {
+    let mut worries = Vec::new();
+    for change in changes {
+        for certificate in host.certificates(Path::new(&change.path)) {
+            worries.push(format!(
+                "{} is about the key that changes: sshanchor ca renew, as soon as the rotation has ended; until then clients \
+                 that go by certificates alone need one about another key",
+                certificate.display()
+            ));
+        }
+    }
+    let changing: BTreeSet<u8> = changes.iter().map(|change| change.key_type.sshfp_algorithm()).collect();
+    for set in sets.iter().filter(|_| mode == Mode::Hide) {
+        let mut count: BTreeMap<u8, usize> = BTreeMap::new();
+        for record in set.present.records.iter().filter(|record| !changing.contains(&record.algorithm())) {
+            *count.entry(record.algorithm()).or_default() += 1;
+        }
+        for (algorithm, _) in count.iter().filter(|(_, count)| **count > 1) {
+            worries.push(format!(
+                "{} has several records of algorithm {algorithm}: OpenSSH with VerifyHostKeyDNS refuses such keys, and may be \
+                 shown one while the other type is hidden",
+                set.owner
+            ));
+        }
+    }
+    worries
+}
+
+/// The types that are meant: all that the host has, or those of `asked` that it has.
+fn chosen(host: &Host, asked: &[KeyType]) -> Result<Vec<KeyType>, Error> {
+    let has = host.types();
+    let types: Vec<KeyType> = match asked {
+        [] => has,
+        // A family is asked for, of which a host has one or the other.
+        asked if asked.iter().any(|key_type| has.contains(key_type)) => {
+            asked.iter().filter(|key_type| has.contains(key_type)).copied().collect()
+        }
+        asked => asked.to_vec(),
+    };
+    if types.is_empty() {
+        return Err(Error::failure("no-host-keys", "sshd has no host key that can be rotated")
+            .hint("run this as root; make host keys: ssh-keygen -A"));
+    }
+    for key_type in &types {
+        host.of_type(*key_type)?;
+    }
+    Ok(types)
+}
+
+fn text(path: PathBuf) -> Result<String, Error> {
+    path.into_os_string().into_string().map_err(|path| {
+        Error::usage("host-key-file", format!("the path {} is not UTF-8", PathBuf::from(path).display()))
+    })
+}

@@ -1,0 +1,152 @@
+//! What is refused before anything is done, and what is put back where it fails.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::place::Place;
+use crate::interop::primary::{FOREIGN, HOST, LIMIT, SHA1};
+use crate::support::peer::peer;
+use crate::support::process::run;
+
+/// Refused with this reason; nothing is under way, nothing has changed.
+#[track_caller]
+fn refused(place: &Place, arguments: &[&str], code: i32, reason: &str) -> String {
+    let before = (place.in_dns(), place.record("ed25519"), place.offered());
+    let refused = place.rotate(arguments);
+    assert_eq!((refused.code, refused.json()["reason"].as_str()), (Some(code), Some(reason)), "{refused:#?}");
+    assert_eq!((place.in_dns(), place.record("ed25519"), place.offered()), before);
+    place.rotates(&["--resume"], 0, "done");
+    refused.json()["hint"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn what_cannot_go_well_is_not_begun() {
+    let mut place = Place::new(&["ed25519", "ecdsa256"], 1);
+    let hint = refused(&place, &["--type", "rsa"], 2, "no-such-key");
+    assert!(hint.contains("ssh-ed25519"), "{hint}");
+    place.primary.update(&format!("update add {HOST} 1 SSHFP {SHA1}"));
+    refused(&place, &[], 2, "sha1-records");
+    place.primary.update(&format!("update delete {HOST} SSHFP"));
+    refused(&place, &[], 2, "not-published");
+    place.publish(&["--ttl", "1"]);
+    // No place for the drop-in; and one behind a line that comes first.
+    let conf = place.sshd.sandbox.join("sshd_config");
+    let text = fs::read_to_string(&conf).unwrap();
+    let folder = place.sshd.sandbox.path().display().to_string();
+    fs::write(&conf, text.replace(&format!("Include {folder}/d/*.conf\n"), "")).unwrap();
+    let hint = refused(&place, &[], 2, "no-include");
+    assert!(hint.contains("Include /etc/ssh/sshd_config.d/*.conf"), "{hint}");
+    fs::write(&conf, &text).unwrap();
+    // Its twin; whoever has foreign records at his name is not held up.
+    place.primary.update(&format!("update add {HOST} 1 SSHFP {FOREIGN}"));
+    place.rotates(&[], 5, "settle");
+    place.rotates(&["--abort"], 0, "done");
+    place.sshd.restart();
+}
+
+#[test]
+fn records_that_nobody_can_prove_are_not_built_upon() {
+    let place = Place::new(&["ed25519", "ecdsa256"], 1);
+    let other = place.primary.tree().anchor_of("other.test.");
+    let unproven = run(place.rotate_command(&[]).env("SSHANCHOR_TRUST_ANCHOR", other), LIMIT);
+    assert_eq!((unproven.code, &unproven.json()["reason"]), (Some(4), &json!("not-proven")), "{unproven:#?}");
+    assert_eq!(place.left_over(), [""; 0]);
+    // In the middle of it is another matter: it waits.
+    place.rotates(&["--type", "ed25519"], 5, "settle");
+    place.rotates_until(&["--resume"], 5, "caches");
+    let blind = || {
+        let other = place.primary.tree().anchor_of("other.test.");
+        let told = run(place.rotate_command(&["--resume"]).env("SSHANCHOR_TRUST_ANCHOR", other), LIMIT);
+        assert_eq!(told.code, Some(5), "{told:#?}");
+        told.json_lines().pop().unwrap()["status"] == "proof"
+    };
+    assert!(crate::support::process::wait_until(LIMIT, blind));
+    assert_eq!(place.offered(), ["ecdsa-sha2-nistp256"]);
+    place.rotates_until(&["--resume"], 0, "done");
+}
+
+#[test]
+fn a_drop_in_that_does_not_come_into_force_is_taken_back() {
+    let place = Place::new(&["ed25519", "ecdsa256"], 1);
+    let conf = place.sshd.sandbox.join("sshd_config");
+    let text = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, format!("HostKeyAlgorithms ssh-ed25519,ecdsa-sha2-nistp256\n{text}")).unwrap();
+    let told = place.rotate(&["--type", "ed25519"]);
+    assert_eq!((told.code, &told.json()["reason"]), (Some(2), &json!("not-in-force")), "{told:#?}");
+    assert!(!place.left_over().contains(&"00-sshanchor.conf".to_owned()));
+    assert_eq!(place.offered().len(), 2);
+    // Its twin: the same line behind the Include.
+    fs::write(&conf, format!("{text}\nHostKeyAlgorithms ssh-ed25519,ecdsa-sha2-nistp256\n")).unwrap();
+    place.rotates(&["--resume"], 5, "settle");
+    assert_eq!(place.offered(), ["ecdsa-sha2-nistp256"]);
+    place.rotates_until(&["--resume"], 0, "done");
+}
+
+#[test]
+fn where_sshd_refuses_the_drop_in_it_is_never_told_of_it() {
+    let place = Place::new(&["ed25519", "ecdsa256"], 1);
+    let folder = place.primary.sandbox().join("sbin");
+    fs::create_dir(&folder).unwrap();
+    let (drop_in, sshd) = (place.sshd.sandbox.join("d/00-sshanchor.conf"), peer("sshd"));
+    let text = format!(
+        "#!/bin/sh\n[ $1 = -t ] && [ -e {} ] && {{ echo 'no such luck' >&2; exit 255; }}\nexec {} \"$@\"\n",
+        drop_in.display(),
+        sshd.display()
+    );
+    let script = folder.join("sshd");
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let told = run(place.rotate_command(&["--type", "ed25519"]).env("PATH", path), LIMIT);
+    assert_eq!((told.code, &told.json()["reason"]), (Some(1), &json!("sshd")), "{told:#?}");
+    assert!(
+        told.json()["error"].as_str().unwrap().contains("no such luck; sshd's configuration is as it was"),
+        "{told:#?}"
+    );
+    assert!(!drop_in.exists());
+    assert_eq!(place.offered().len(), 2);
+    place.rotates(&["--resume"], 5, "settle");
+    place.rotates_until(&["--resume"], 0, "done");
+}
+
+#[test]
+fn where_sshd_does_not_do_it_the_drop_in_is_taken_back() {
+    let place = Place::new(&["ed25519", "ecdsa256"], 1);
+    let old = place.record("ed25519");
+    let idle = ["--reload-sshd", "true", "--timeout", "2"];
+    let told = place.rotate(&[&["--type", "ed25519"], &idle[..]].concat());
+    assert_eq!((told.code, &told.json()["reason"]), (Some(1), &json!("not-seen")), "{told:#?}");
+    assert!(told.json()["error"].as_str().unwrap().contains("it offers ssh-ed25519"), "{told:#?}");
+    assert!(!place.left_over().contains(&"00-sshanchor.conf".to_owned()));
+    assert_eq!((place.record("ed25519"), place.offered().len()), (old.clone(), 2));
+    let told = place.rotate(&["--resume", "--reload-sshd", "false"]);
+    assert_eq!((told.code, &told.json()["reason"]), (Some(1), &json!("not-reloaded")), "{told:#?}");
+    // At the other end: what does not show the new key is hidden again.
+    place.rotates(&["--resume"], 5, "settle");
+    place.rotates_until(&["--resume"], 5, "caches");
+    let shows = || {
+        let told = place.rotate(&[&["--resume"], &idle[..]].concat());
+        told.code == Some(1) && told.json()["reason"] == "not-seen"
+    };
+    assert!(crate::support::process::wait_until(LIMIT, shows));
+    assert_eq!(place.offered(), ["ecdsa-sha2-nistp256"]);
+    assert!(place.left_over().contains(&"00-sshanchor.conf".to_owned()));
+    place.rotates_until(&["--resume"], 0, "done");
+    assert_ne!(place.record("ed25519"), old);
+    place.dns_is_as_disk();
+}
+
+#[test]
+fn two_at_once_do_not_get_into_each_others_way() {
+    let place = Place::new(&["ed25519", "ecdsa256"], 1);
+    std::thread::scope(|scope| {
+        let runs: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| place.rotate(&["--type", "ed25519", "--wait"]))).collect();
+        let codes: Vec<_> = runs.into_iter().map(|run| run.join().unwrap().code).collect();
+        assert!(codes.contains(&Some(0)), "{codes:?}");
+    });
+    place.rotates_until(&["--resume"], 0, "done");
+    place.dns_is_as_disk();
+    assert_eq!(place.left_over(), [""; 0]);
+}
