@@ -211,7 +211,7 @@ impl Authority {
 
     /// The SOA of `zone`.
     pub async fn soa(&self, zone: &Name) -> Result<Soa, AuthorityError> {
-        let found = self.ask(zone, RrType::SOA).await?;
+        let found = self.ask(&Udp::new(self.server), zone, RrType::SOA).await?;
         let record = found.answer.iter().find(|r| r.rtype == RrType::SOA && r.owner == *zone);
         // Two names of whatever length, then five numbers of 32 bits.
         let numbers = record.and_then(|record| Some((record.ttl, record.rdata.last_chunk::<20>()?)));

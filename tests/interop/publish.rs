@@ -209,7 +209,8 @@ fn enough_hosts_for_a_transfer(primary: &Primary) {
         let mut changed: Vec<String> = changed.map(|l| l["name"].as_str().unwrap().to_owned()).collect();
         let failed = lines.iter().filter(|line| !line["error"].is_null());
         let mut failed: Vec<String> = failed.map(|l| l["name"].as_str().unwrap().to_owned()).collect();
-        (changed.sort(), failed.sort());
+        changed.sort();
+        failed.sort();
         assert_eq!(failed, ["alias.example.test", "host.cut.example.test"], "{finished:#?}");
         changed
     };

@@ -19,6 +19,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("unbound-host", "unbound-host"),
     ("knotd", "knot"),
     ("keymgr", "knot"),
+    ("kjournalprint", "knot"),
     ("pdns_server", "pdns-server"),
     ("pdnsutil", "pdns-server"),
     ("rndc", "bind9-utils"),

@@ -10,11 +10,7 @@ use crate::output::{Output, Report, Results};
 use crate::proto::sshfp::Sshfp;
 
 /// A line of JSON in any case; for people the result, or the error.
-pub(in crate::cli) fn print(
-    published: &Published,
-    out: &Output,
-    results: &mut Results,
-) -> Result<(), Error> {
+pub(in crate::cli) fn print(published: &Published, out: &Output, results: &mut Results) -> Result<(), Error> {
     if out.json || published.error.is_none() {
         results.push(published)?;
     }

@@ -84,7 +84,7 @@ impl Host {
             .env("ANSIBLE_LOCAL_TEMP", sandbox.join("tmp"))
             .env("ANSIBLE_REMOTE_TEMP", sandbox.join("tmp"));
         ansible.env("PATH", format!("{}:/usr/bin:/bin", sandbox.join("bin").display()));
-        run(&mut ansible, LIMIT * 2)
+        run(&mut ansible, LIMIT * 4)
     }
 
     fn units(&self) -> Vec<String> {
