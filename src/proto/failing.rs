@@ -63,9 +63,10 @@ const HARD: [&str; 51] = [
 
 /// Reasons that pass, or may: a server that is down, a clock that is set after the start, a change that was in the way.
 /// So does whatever is in neither table.
-const SOFT: [&str; 34] = [
+const SOFT: [&str; 35] = [
     "timeout",
     "connection-refused",
+    "connection-closed",
     "unreachable",
     "servfail",
     "server-failure",

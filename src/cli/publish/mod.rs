@@ -47,8 +47,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "host_keys"])]
     batch: Option<PathBuf>,
     /// Hosts of a batch in one update, which takes effect for all of them or for none
-    #[arg(long, value_name = "N", requires_all = ["batch", "server"], default_value_t = rfc2136::BATCH, value_parser = size)]
-    batch_size: usize,
+    #[arg(long, value_name = "N", requires_all = ["batch", "server"], default_value_t = rfc2136::BATCH as u16, value_parser = size)]
+    batch_size: u16,
     #[command(flatten)]
     primary: Primary,
     #[command(flatten)]
@@ -75,8 +75,8 @@ pub(super) struct Port {
     pub(super) port: Option<u16>,
 }
 
-fn size(text: &str) -> Result<usize, String> {
-    let size = text.parse().ok().filter(|size| (1..=rfc2136::MAX_BATCH).contains(size));
+fn size(text: &str) -> Result<u16, String> {
+    let size = text.parse().ok().filter(|size| (1..=rfc2136::MAX_BATCH).contains(&usize::from(*size)));
     size.ok_or_else(|| format!("wants 1 to {}", rfc2136::MAX_BATCH))
 }
 

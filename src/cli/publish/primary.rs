@@ -43,7 +43,7 @@ pub(in crate::cli) struct Primary {
     pub(in crate::cli) require_signed: bool,
     /// Most sets in one update where they need not go together.
     #[arg(skip)]
-    pub(super) batch_size: Option<usize>,
+    pub(super) batch_size: Option<u16>,
     /// What is published is what the configuration names.
     #[arg(skip)]
     pub(super) is_configured: bool,
@@ -130,7 +130,7 @@ impl Primary {
         let (patience, deadline) = limits(cx, targets);
         let mut ready = crate::agent::place::open(&self.place()?, purpose, patience, deadline)?;
         if let (Some(size), Site::Rfc2136 { batch, .. }) = (self.batch_size, &mut ready.site) {
-            *batch = size;
+            *batch = usize::from(size);
         }
         ready.warnings.iter().for_each(|warning| cx.out.warn(warning));
         Ok(ready.site)

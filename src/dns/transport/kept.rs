@@ -163,7 +163,7 @@ impl Drop for Connection {
 struct Seat {
     connection: Arc<Connection>,
     id: u16,
-    reply: oneshot::Receiver<Result<Vec<u8>, Broken>>,
+    reply: oneshot::Receiver<Outcome>,
 }
 
 impl Drop for Seat {
@@ -175,6 +175,9 @@ impl Drop for Seat {
         }
     }
 }
+
+/// A reply, or why there is none.
+type Outcome = Result<Vec<u8>, Broken>;
 
 /// A connection that ended before the reply.
 #[derive(Debug, Clone, Copy)]
@@ -191,7 +194,7 @@ struct Shared(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     /// By id: the opcode, and who waits.
-    replies: HashMap<u16, (u8, oneshot::Sender<Result<Vec<u8>, Broken>>)>,
+    replies: HashMap<u16, (u8, oneshot::Sender<Outcome>)>,
     answered: bool,
     /// No more messages.
     closed: bool,
