@@ -6,8 +6,12 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use tempfile::NamedTempFile;
 
+/// What the names of temporary files begin with; the process follows.
+const TEMPORARY: &str = ".sshanchor-";
 /// How long another process may hold a lock; it needs it for milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
@@ -60,7 +64,7 @@ pub fn staged(
     mode: u32,
     stands_for: Option<&Metadata>,
 ) -> io::Result<NamedTempFile> {
-    let mut file = NamedTempFile::with_prefix_in(".sshanchor-", folder)?;
+    let mut file = NamedTempFile::with_prefix_in(temporary(), folder)?;
     file.write_all(octets)?;
     match stands_for {
         Some(old) => dress(file.as_file(), old)?,
@@ -68,6 +72,29 @@ pub fn staged(
     }
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+/// What the name of a temporary file or folder of this process begins with.
+pub fn temporary() -> String {
+    format!("{TEMPORARY}{}-", std::process::id())
+}
+
+/// Does away with temporary files in `folder` whose process is no more: it was killed before they had their names. Such
+/// a file may hold a private key.
+pub fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let whose = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY)?.split_once('-'));
+        let Some(pid) = whose.and_then(|(pid, _)| Pid::from_raw(pid.parse().ok()?)) else { continue };
+        if test_kill_process(pid) != Err(Errno::SRCH) {
+            continue;
+        }
+        // What cannot be removed stays; the next one tries again.
+        let _ = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            true => fs::remove_dir_all(entry.path()),
+            false => fs::remove_file(entry.path()),
+        };
+    }
 }
 
 /// Gives `file` the owner and the mode of another one.
@@ -285,6 +312,28 @@ mod tests {
         assert!(next.ends_with("known_hosts.old-3"));
         assert_eq!((text(&copy).as_str(), text(&next).as_str()), ("one\r\ntwo", "two"));
         assert!(!folder.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let dead = format!(".sshanchor-{}-", gone.id());
+        fs::create_dir(folder.path().join(dead.clone() + "d")).unwrap();
+        let kept =
+            [".sshanchor-x".to_owned(), ".sshanchor-0-x".to_owned(), "key".to_owned(), temporary() + "x"];
+        for name in kept.iter().cloned().chain([dead.clone() + "x", dead + "d/key"]) {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        sweep(folder.path());
+        let left = fs::read_dir(folder.path()).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut kept = kept.to_vec();
+        left.sort();
+        kept.sort();
+        assert_eq!(left, kept);
+        sweep(&folder.path().join("none"));
     }
 
     #[test]

@@ -142,8 +142,10 @@ impl HostKeyFile {
         remove(&suffixed(&self.path, ".pub"))
     }
 
-    /// Does away with whatever is beside it; true if that was a key that has been in use.
+    /// Does away with whatever is beside it, and with what a run that was killed has left there; true if that was a key
+    /// that has been in use.
     pub fn settle(&self) -> Result<bool, FileError> {
+        files::sweep(files::folder(&self.path));
         let was_used = suffixed(&self.path, OLD).exists();
         for suffix in [NEXT, OLD] {
             let beside = suffixed(&self.path, suffix);
@@ -159,7 +161,8 @@ impl HostKeyFile {
         comment: &str,
         patience: Duration,
     ) -> Result<Zeroizing<String>, FileError> {
-        let folder = tempfile::Builder::new().prefix(".sshanchor-").tempdir_in(files::folder(&self.path));
+        let folder =
+            tempfile::Builder::new().prefix(&files::temporary()).tempdir_in(files::folder(&self.path));
         let folder = folder.map_err(|error| FileError::Io { path: self.path.clone(), error })?;
         let file = folder.path().join("key");
         let bits = bits.filter(|bits| *bits >= MIN_RSA).unwrap_or(RSA).to_string();

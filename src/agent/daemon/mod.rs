@@ -1,5 +1,6 @@
 //! The agent: it looks after this machine's records until it is told to end.
 
+mod goodbye;
 mod memory;
 mod news;
 mod signals;
@@ -77,8 +78,10 @@ pub struct Daemon {
     log: Arc<dyn Sink>,
     schedule: Schedule,
     watch: Watch,
-    /// What the watched files of keys and of the configuration looked like before they were last read.
-    prints: (u64, u64),
+    /// What the watched files of keys looked like before they were last read.
+    print: u64,
+    /// What those of the configuration did.
+    configured: u64,
     began: Instant,
     status: Sender<Arc<Status>>,
     shown: Sender<Agent>,
@@ -87,6 +90,8 @@ pub struct Daemon {
 impl Daemon {
     /// It keeps its memory in `state`, for itself alone: a second agent there is an error.
     pub fn new(reload: Reload, state: State, log: Arc<dyn Sink>) -> Result<Self, Error> {
+        // What they look like before they are read.
+        let configured = configuration(&reload()?).print();
         let settings = reload()?;
         let store = Store::open(&state)?;
         let status = Status {
@@ -116,7 +121,8 @@ impl Daemon {
             log,
             schedule: Schedule::new(settings.agent.interval),
             watch: Watch::default(),
-            prints: (0, 0),
+            print: 0,
+            configured,
             began: Instant::now(),
             status: channel(Arc::new(status)).0,
             shown: channel(settings.agent.clone()).0,
@@ -162,7 +168,21 @@ impl Daemon {
             }
         }
         manager.stopping();
+        self.say_goodbye().await;
         Ok(self.store.save(true)?)
+    }
+
+    /// Takes the records away if this is the end of the machine, and that is wanted.
+    async fn say_goodbye(&self) {
+        if !goodbye::is_meant(&self.settings).await {
+            return;
+        }
+        for table in &self.settings.publishing {
+            match goodbye::withdraw(table, &self.settings, &self.state).await {
+                Ok(all) => all.iter().for_each(|one| news::gone(self.log.as_ref(), one)),
+                Err(error) => self.say(Level::Error, &error.message, &[("reason", error.reason)]),
+            }
+        }
     }
 
     /// How long a pass may take, by the time limits of its questions.
@@ -242,7 +262,7 @@ impl Daemon {
 
     /// Names and keys of this machine, whose files are watched from before they are read.
     async fn local(&mut self) -> work::Local {
-        self.prints = (self.keys().print(), self.configuration().print());
+        self.print = self.keys().print();
         let local = work::local(&self.settings).await;
         let mut files = local.files.clone();
         files.files.extend(self.settings.files.iter().cloned());
@@ -252,12 +272,8 @@ impl Daemon {
             return local;
         }
         // What changed before it was watched nobody has told.
-        self.prints = (self.keys().print(), self.configuration().print());
+        self.print = self.keys().print();
         work::local(&self.settings).await
-    }
-
-    fn configuration(&self) -> Files {
-        Files { files: self.settings.files.iter().cloned().collect(), folders: BTreeSet::new() }
     }
 
     /// The watched files without those of the configuration.
@@ -269,15 +285,15 @@ impl Daemon {
 
     /// A change of files may turn out to be none; one of the configuration brings it into force.
     fn is_worth_a_pass(&mut self) -> bool {
+        let is_configured_anew = configuration(&self.settings).print() != self.configured;
+        if is_configured_anew {
+            self.configure();
+        }
         if !self.schedule.is_for_a_change(self.began.elapsed()) {
             return true;
         }
         self.watch.renew();
-        let is_configured_anew = self.configuration().print() != self.prints.1;
-        if is_configured_anew {
-            self.configure();
-        }
-        let is_worth_it = is_configured_anew || self.keys().print() != self.prints.0;
+        let is_worth_it = is_configured_anew || self.keys().print() != self.print;
         if !is_worth_it {
             self.on(Event::Unchanged);
         }
@@ -293,6 +309,7 @@ impl Daemon {
 
     /// Reads the configuration again; a malformed one changes nothing.
     fn configure(&mut self) {
+        self.configured = configuration(&self.settings).print();
         match (self.reload)() {
             Ok(settings) => {
                 self.schedule.set_interval(settings.agent.interval);
@@ -395,6 +412,10 @@ impl Daemon {
         let fields: Vec<_> = fields.iter().copied().filter(|(_, value)| !value.is_empty()).collect();
         self.log.say(&Said { level, message, fields: &fields });
     }
+}
+
+fn configuration(settings: &Settings) -> Files {
+    Files { files: settings.files.iter().cloned().collect(), folders: BTreeSet::new() }
 }
 
 fn find<'a>(owners: &'a [Owner], like: &Owner) -> Option<&'a Owner> {

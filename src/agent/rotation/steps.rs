@@ -9,6 +9,7 @@ use super::records::record;
 use super::server::{Change as Configuration, Expected, configure, hiding};
 use super::{Progress, Rotation, Situation};
 use crate::error::Error;
+use crate::files;
 use crate::proto::hostkey::KeyType;
 use crate::proto::moment;
 use crate::proto::revocation::Window;
@@ -211,6 +212,9 @@ impl Rotation {
 }
 
 fn finish(round: &Round, situation: &Situation, progress: &mut Progress) -> Result<(), Error> {
+    if let Some(drop_in) = &situation.drop_in {
+        files::sweep(files::folder(&drop_in.path()));
+    }
     for change in &round.changes {
         let file = file(change);
         let was_used = file.settle().map_err(file_error)?;
