@@ -149,7 +149,6 @@ mod tests {
                     let rest = text[at + maker.len()..].trim_start();
                     let reason = rest.strip_prefix('"').and_then(|r| r.split('"').next());
                     let Some(reason) = reason.filter(|reason| !reason.contains(' ')) else { continue };
-                    };
                     assert!(is_known(reason), "{}: {reason:?} is in no table", path.display());
                     seen += 1;
                 }
