@@ -321,7 +321,8 @@ mod tests {
         gone.wait().unwrap();
         let dead = format!(".sshanchor-{}-", gone.id());
         fs::create_dir(folder.path().join(dead.clone() + "d")).unwrap();
-        let kept = [".sshanchor-x".to_owned(), ".sshanchor-0-x".to_owned(), "key".to_owned(), temporary() + "x"];
+        let kept =
+            [".sshanchor-x".to_owned(), ".sshanchor-0-x".to_owned(), "key".to_owned(), temporary() + "x"];
         for name in kept.iter().cloned().chain([dead.clone() + "x", dead + "d/key"]) {
             fs::write(folder.path().join(name), "").unwrap();
         }

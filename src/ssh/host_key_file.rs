@@ -161,7 +161,8 @@ impl HostKeyFile {
         comment: &str,
         patience: Duration,
     ) -> Result<Zeroizing<String>, FileError> {
-        let folder = tempfile::Builder::new().prefix(&files::temporary()).tempdir_in(files::folder(&self.path));
+        let folder =
+            tempfile::Builder::new().prefix(&files::temporary()).tempdir_in(files::folder(&self.path));
         let folder = folder.map_err(|error| FileError::Io { path: self.path.clone(), error })?;
         let file = folder.path().join("key");
         let bits = bits.filter(|bits| *bits >= MIN_RSA).unwrap_or(RSA).to_string();

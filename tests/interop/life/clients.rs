@@ -96,7 +96,10 @@ impl Client {
 
     fn ssh(&self, config: &Path, options: &[&str]) -> Command {
         let mut ssh = self.command(&peer("ssh"));
-        ssh.arg("-F").arg(config).args(["-T", "-p", &self.port, "-o", "BatchMode=yes", "-i"]).arg(&self.user_key);
+        ssh.arg("-F")
+            .arg(config)
+            .args(["-T", "-p", &self.port, "-o", "BatchMode=yes", "-i"])
+            .arg(&self.user_key);
         for option in options {
             ssh.args(["-o", option]);
         }
@@ -133,9 +136,16 @@ impl Client {
             Way::KnownHosts => self.ssh(&self.home.join("known-hosts"), &["ConnectionAttempts=3"]),
             Way::Learns => {
                 let known = format!("UserKnownHostsFile={}", self.known_hosts().display());
-                let options =
-                    [&known, "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "UpdateHostKeys=yes"];
-                self.ssh(Path::new("none"), &[&options[..], &["VerifyHostKeyDNS=no", "ConnectionAttempts=3"]].concat())
+                let options = [
+                    &known,
+                    "GlobalKnownHostsFile=/dev/null",
+                    "StrictHostKeyChecking=yes",
+                    "UpdateHostKeys=yes",
+                ];
+                self.ssh(
+                    Path::new("none"),
+                    &[&options[..], &["VerifyHostKeyDNS=no", "ConnectionAttempts=3"]].concat(),
+                )
             }
             Way::Verify | Way::Exec => self.sshanchor(),
         };
