@@ -11,6 +11,7 @@ pub mod duration;
 pub mod evidence;
 pub mod export;
 pub mod failing;
+pub mod goodbye;
 pub mod handshake;
 pub mod happy_eyeballs;
 pub mod hostkey;

@@ -1,5 +1,6 @@
 //! The agent: it looks after this machine's records until it is told to end.
 
+mod goodbye;
 mod memory;
 mod news;
 mod signals;
@@ -167,7 +168,21 @@ impl Daemon {
             }
         }
         manager.stopping();
+        self.say_goodbye().await;
         Ok(self.store.save(true)?)
+    }
+
+    /// Takes the records away if this is the end of the machine, and that is wanted.
+    async fn say_goodbye(&self) {
+        if !goodbye::is_meant(&self.settings).await {
+            return;
+        }
+        for table in &self.settings.publishing {
+            match goodbye::withdraw(table, &self.settings, &self.state).await {
+                Ok(all) => all.iter().for_each(|one| news::gone(self.log.as_ref(), one)),
+                Err(error) => self.say(Level::Error, &error.message, &[("reason", error.reason)]),
+            }
+        }
     }
 
     /// How long a pass may take, by the time limits of its questions.

@@ -91,6 +91,22 @@ pub fn owner(done: &Done, set: &mut Set, now: u64) -> Owner {
     }
 }
 
+/// Says what became of records that were to be taken away, as the machine is switched off.
+pub fn gone(log: &dyn Sink, done: &Published) {
+    let (level, message, reason) = match &done.error {
+        Some(error) => (Level::Error, error.message.clone(), error.reason),
+        None => {
+            let removed = done.removed.len();
+            let message =
+                format!("{} was withdrawn, for the machine is switched off: {removed} removed", done.owner);
+            (Level::Notice, message, "")
+        }
+    };
+    let fields = [("owner", done.owner.as_str()), ("reason", reason)];
+    let fields: Vec<_> = fields.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    log.say(&Event { level, message: &message, fields: &fields });
+}
+
 fn server(seen: &readback::Seen) -> Server {
     let status = match seen.status {
         readback::Status::Current => CURRENT,

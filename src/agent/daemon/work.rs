@@ -128,22 +128,7 @@ pub async fn table(
         wanted.extend(rotation::also_wanted(state)?);
     }
     let targets = machine::targets(names, table.port, &wanted, intent)?;
-    let timeout = settings.options.timeout;
-    let deadline = Instant::now() + patience(settings, targets.len());
-    let ready = place::open(&table.place, Purpose::Change, timeout / 2, deadline)?;
-    let pass = Pass {
-        site: ready.site,
-        state: state.clone(),
-        zone: table.zone.clone(),
-        check_servers: &table.check_servers,
-        looks_only: false,
-        together: false,
-        options: &settings.options,
-        prove_by_system: true,
-        waits: false,
-        require_signed: table.require_signed,
-        configured: settings.configured,
-    };
+    let (pass, warnings) = pass(table, settings, state, targets.len())?;
     let zones = pass.zones(targets.clone()).await?;
     let mut done = Vec::new();
     for lost in zones.lost {
@@ -161,7 +146,32 @@ pub async fn table(
             })),
         }
     }
-    Ok((done, ready.warnings))
+    Ok((done, warnings))
+}
+
+/// How so many sets of a table are changed from now on, and what is to be said of its files.
+pub(super) fn pass<'a>(
+    table: &'a Publishing,
+    settings: &'a Settings,
+    state: &State,
+    sets: usize,
+) -> Result<(Pass<'a>, Vec<String>), Error> {
+    let deadline = Instant::now() + patience(settings, sets);
+    let ready = place::open(&table.place, Purpose::Change, settings.options.timeout / 2, deadline)?;
+    let pass = Pass {
+        site: ready.site,
+        state: state.clone(),
+        zone: table.zone.clone(),
+        check_servers: &table.check_servers,
+        looks_only: false,
+        together: false,
+        options: &settings.options,
+        prove_by_system: true,
+        waits: false,
+        require_signed: table.require_signed,
+        configured: settings.configured,
+    };
+    Ok((pass, ready.warnings))
 }
 
 async fn of_zone(
@@ -175,8 +185,13 @@ async fn of_zone(
     let label = pass.site.label();
     let mut done = Vec::new();
     let mut to_do = Vec::new();
+    let own = pass.state.read()?;
     for (target, mut look) in targets.iter().zip(pass.look(zone, targets).await?) {
         let set = store.sets.entry((target.wish.owner.clone(), label.clone())).or_default();
+        // What was withdrawn on this machine is not gone either, such as at its last power-off.
+        set.memory
+            .standing
+            .retain(|record| own.get(&target.wish.owner).is_some_and(|own| own.contains(record)));
         // What could not be read is not gone; the run proper tells why.
         let judgement = match look.error {
             None => set.memory.look(&target.wish.wanted, &look.added, now),
@@ -219,7 +234,7 @@ fn given_up(owner: &str) -> Error {
         "vanished",
         format!("own records at {owner} were removed {LIMIT} times within a day: they are not put back any more"),
     )
-    .hint("find out who removes them; then have them published again: systemctl reload sshanchor, or sshanchor publish")
+    .hint("find out who removes them; then have them published again: systemctl reload sshanchor-agent, or sshanchor publish")
 }
 
 impl Done {

@@ -41,7 +41,7 @@ use crate::verifier::Options;
     sshanchor agent --once                  one pass, and an exit status as that of publish\n          \
     sshanchor agent --name web1.example.com --server 192.0.2.1 --key-file web1.key\n          \
     sshanchor agent status                  what it does, and what it cannot\n\
-    Signals:  SIGHUP reads the configuration again and looks at once; SIGTERM ends it, the records stay.",
+    Signals:  SIGHUP reads the configuration again and looks at once; SIGTERM ends it, the records stay; with withdraw = \"poweroff\" in [agent]\n          they go if systemd is switching the machine off.",
     args_conflicts_with_subcommands = true
 )]
 pub(super) struct Args {

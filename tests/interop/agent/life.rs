@@ -24,9 +24,12 @@ fn it_waits_for_the_keys_publishes_them_and_follows_them() {
     let second = record(&machine.new_key());
     shows(tree.addr(), HOST, &[&second]);
     assert_ne!(first, second);
-    // In place, as an editor or a copy would.
+    // In place, as a copy would; one half after the other.
     let other = Machine::new();
-    fs::copy(other.new_key(), machine.key()).unwrap();
+    other.new_key();
+    for half in ["ssh/host", "ssh/host.pub"] {
+        fs::copy(other.join(half), machine.join(half)).unwrap();
+    }
     shows(tree.addr(), HOST, &[&record(&other.key())]);
     let kept = || machine.memory()["owners"][0]["standing"][0] == record(&other.key());
     assert!(wait_until(SOON, kept), "{}", machine.memory());

@@ -1,6 +1,7 @@
 //! `sshanchor agent` as a daemon beside real servers: what it makes of what happens to keys, records, servers and
 //! itself.
 
+mod goodbye;
 mod life;
 mod rotation;
 mod steering;
