@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::world::{World, with_files};
-use super::{HOST, SOON, TTL};
+use super::{HOST, LOGIN_GRACE, SOON, TTL};
 use crate::interop::primary::{private, record};
 use crate::support::peer::{command, peer};
 use crate::support::port::Port;
@@ -53,10 +53,11 @@ impl Machine {
     fn sshd_config(&self) -> String {
         let home = self.home.path().display();
         format!(
-            "Include /etc/ssh/sshd_config.d/*.conf\nListenAddress {}\nPidFile {home}/sshd.pid\nLoginGraceTime 8\n\
+            "Include /etc/ssh/sshd_config.d/*.conf\nListenAddress {}\nPidFile {home}/sshd.pid\nLoginGraceTime {}\n\
              AuthorizedKeysFile {home}/authorized_keys\nUsePAM no\nStrictModes no\nLogLevel VERBOSE\nPermitRootLogin yes\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nUseDNS no\nPrintMotd no\nMaxStartups 100\n",
-            self.port.addr()
+            self.port.addr(),
+            LOGIN_GRACE.as_secs()
         )
     }
 
