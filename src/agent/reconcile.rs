@@ -76,13 +76,22 @@ impl Outcome {
         self.error.is_none() && self.plan.as_ref().is_some_and(|plan| !plan.is_empty())
     }
 
-    fn applied(&mut self) {
-        if let Some(plan) = self.plan.as_ref().filter(|plan| !plan.is_empty()) {
+    fn took(&mut self, plan: &Plan) {
+        if !plan.is_empty() {
             self.added.extend(plan.add.iter().cloned());
             self.removed.extend(plan.remove.iter().cloned());
             self.changed = true;
         }
     }
+}
+
+/// What has to be looked at and planned anew.
+#[derive(Debug, Default)]
+struct Undone {
+    /// The places of those that lost a race, or of which it is not known whether they did.
+    lost: BTreeSet<usize>,
+    /// The plans of the latter.
+    unknown: Vec<(usize, Plan)>,
 }
 
 /// Is told how far a run has come.
@@ -153,10 +162,18 @@ impl<B: Backend> Reconciliation<B> {
                 let most = f64::from(round.min(LONGEST));
                 tokio::time::sleep(PAUSE.mul_f64(most * rand::random_range(0.1..1.0))).await;
             }
-            let lost = self.apply(&mut outcomes, &open, round + 1 == ROUNDS, &mut next, watch).await;
+            let Undone { lost, unknown } =
+                self.apply(&mut outcomes, &open, round + 1 == ROUNDS, &mut next, watch).await;
             let again = |at: usize| open.get(at) == Some(&true) && !lost.contains(&at);
             self.look(wishes, &own, &mut outcomes, again).await;
             self.look(wishes, &own, &mut outcomes, |at| lost.contains(&at)).await;
+            for (at, plan) in unknown {
+                // Nothing is left to do: it was done.
+                if let Some(outcome) = outcomes.get_mut(at).filter(|o| o.error.is_none() && !o.is_open()) {
+                    watch(usize::from(!outcome.changed));
+                    outcome.took(&plan);
+                }
+            }
             if !self.backend.capabilities().compare_and_swap {
                 tokio::time::sleep(SETTLE).await;
                 self.look(wishes, &own, &mut outcomes, again).await;
@@ -225,7 +242,7 @@ impl<B: Backend> Reconciliation<B> {
         at_once.into_iter().filter_map(|found| found.map(Ok).or_else(|| asked.next())).collect()
     }
 
-    /// Applies all open plans, as many at once as fit; gives the places of those that lost a race. In the
+    /// Applies all open plans, as many at once as fit; gives those that have to be planned anew. In the
     /// last round a lost race is an error.
     /// `next` is when the backend may be asked to change something again.
     async fn apply(
@@ -235,7 +252,7 @@ impl<B: Backend> Reconciliation<B> {
         last: bool,
         next: &mut Instant,
         watch: &Watch<'_>,
-    ) -> Vec<usize> {
+    ) -> Undone {
         let open: Vec<(usize, Plan)> = outcomes
             .iter()
             .enumerate()
@@ -244,7 +261,7 @@ impl<B: Backend> Reconciliation<B> {
             .collect();
         let (places, plans): (Vec<usize>, Vec<Plan>) = open.into_iter().unzip();
         let plans = Arc::new(plans);
-        let mut lost = Vec::new();
+        let mut undone = Undone::default();
         // Parts still to do, the next one last. A part that is refused, or in the last round lost, is
         // halved, so that one owner does not hold up the others.
         let mut parts: Vec<Range<usize>> = std::iter::once(0..plans.len()).collect();
@@ -265,7 +282,10 @@ impl<B: Backend> Reconciliation<B> {
                 if part.is_empty() {
                     continue;
                 }
-                sleep_until(*next).await;
+                // A timer waits up to a millisecond for a moment that has come: as long as a server takes for an update.
+                if !pace.is_zero() {
+                    sleep_until(*next).await;
+                }
                 let (backend, plans) = (self.backend.clone(), plans.clone());
                 running.spawn(async move {
                     let outcome = backend.apply(plans.get(part.clone()).unwrap_or_default()).await;
@@ -281,15 +301,20 @@ impl<B: Backend> Reconciliation<B> {
                 Ok(()) => {
                     successes += 1;
                     let mut news = 0;
-                    for at in at {
+                    for (at, plan) in at.iter().zip(plans.get(part).unwrap_or_default()) {
                         if let Some(outcome) = outcomes.get_mut(*at) {
                             news += usize::from(!outcome.changed);
-                            outcome.applied();
+                            outcome.took(plan);
                         }
                     }
                     watch(news);
                 }
-                Err(ApplyError::LostRace(_)) if !last => lost.extend(at),
+                Err(ApplyError::LostRace(_)) if !last => undone.lost.extend(at),
+                Err(ApplyError::Unknown(_)) if !last => {
+                    undone.lost.extend(at);
+                    let plans = plans.get(part).unwrap_or_default();
+                    undone.unknown.extend(at.iter().copied().zip(plans.iter().cloned()));
+                }
                 Err(ApplyError::LostRace(_) | ApplyError::Refused(_))
                     if part.len() > 1 && !self.together && (successes > 0 || refusals < REFUSALS) =>
                 {
@@ -311,7 +336,7 @@ impl<B: Backend> Reconciliation<B> {
                 }
             }
         }
-        lost
+        undone
     }
 }
 

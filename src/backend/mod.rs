@@ -96,6 +96,9 @@ pub trait Backend: Send + Sync + 'static {
 pub enum ApplyError {
     /// Somebody else was faster: read again, plan again.
     LostRace(Error),
+    /// It may have been done or not, and may be tried again: what it was made for no longer stands if it was done.
+    /// Read again, plan again.
+    Unknown(Error),
     /// Not allowed for at least one of the owners; others may be.
     Refused(Error),
     /// Will not work for any of them.
@@ -106,7 +109,9 @@ impl ApplyError {
     /// What to tell.
     pub fn into_error(self) -> Error {
         match self {
-            Self::LostRace(error) | Self::Refused(error) | Self::Failed(error) => error,
+            Self::LostRace(error) | Self::Unknown(error) | Self::Refused(error) | Self::Failed(error) => {
+                error
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::backend::{ApplyError, Backend, Capabilities, check_zone};
 use crate::dns::authority::{Authority, AuthorityError};
 use crate::dns::transfer::transfer;
-use crate::dns::transport::{TransportError, Udp};
+use crate::dns::transport::{Connections, TransportError, Udp};
 use crate::dns::tsig::Key;
 use crate::dns::update::{self, Asked, Refusal, UpdateError};
 use crate::error::Error;
@@ -18,12 +18,15 @@ use crate::proto::plan::{Plan, Present};
 
 /// How many owners a hint names.
 const MOST_SHOWN: usize = 3;
-/// Updates that are under way at a time. A server does one after the other in a zone; so it never waits for us, while we
-/// write the next one and check the reply to the one before.
-const CHANGES: usize = 4;
+/// Owners whose updates are under way at a time, and least and most updates. A server does one after the other in a zone;
+/// so it never waits for us, while we write the next ones and check the replies to those before.
+const UNDER_WAY: usize = 200;
+const CHANGES: (usize, usize) = (4, 32);
 /// How many owners go into one update where they need not go together: what BIND does to sign an update grows with the
 /// square of its size, so that ten thousand hosts cost it a quarter more with 400 (measured by benches/publish).
-const AT_ONCE: usize = 50;
+pub const BATCH: usize = 50;
+/// The most that may be asked for.
+pub const MAX_BATCH: usize = update::MAX_OWNERS;
 /// So many owners are read by a transfer of the zone.
 pub(super) const MANY: usize = 256;
 
@@ -36,6 +39,10 @@ pub struct Rfc2136 {
     clock: fn() -> u64,
     /// Sockets for questions.
     udp: Udp,
+    /// Connections for updates.
+    tcp: Connections,
+    /// Most owners in one update where they need not go together.
+    batch: usize,
     /// The server does not transfer the zone.
     no_transfer: AtomicBool,
 }
@@ -44,8 +51,13 @@ impl Rfc2136 {
     /// The zone `zone` at `primary`. Without a key it can be read alone. `clock` gives the time in
     /// seconds since 1970, which signatures carry.
     pub fn new(primary: Authority, zone: Name, key: Option<Key>, clock: fn() -> u64) -> Self {
-        let udp = Udp::new(primary.server);
-        Rfc2136 { primary, zone, key, clock, udp, no_transfer: AtomicBool::new(false) }
+        let (udp, tcp) = (Udp::new(primary.server), Connections::new(primary.server));
+        Rfc2136 { primary, zone, key, clock, udp, tcp, batch: BATCH, no_transfer: AtomicBool::new(false) }
+    }
+
+    /// The same with at most `batch` owners in one update, where they need not go together.
+    pub fn with_batch(self, batch: usize) -> Self {
+        Rfc2136 { batch: batch.max(1), ..self }
     }
 
     /// The zone that is updated.
@@ -71,7 +83,7 @@ impl Rfc2136 {
             let error = Error::usage("no-key", "an update needs a TSIG key");
             return Err(error.hint("give the key file: --key-file FILE"));
         };
-        Ok(Asked { server: self.primary.server, zone: &self.zone, key, now: (self.clock)() })
+        Ok(Asked { tcp: &self.tcp, zone: &self.zone, key, now: (self.clock)() })
     }
 
     fn explain(&self, error: UpdateError, owners: &[&Name]) -> ApplyError {
@@ -133,6 +145,9 @@ impl Rfc2136 {
             UpdateError::Rcode { rcode: Refusal::Other(_), .. } => told("update-failed").hint("see the server's log"),
             UpdateError::TooLarge => told("too-large").hint("there are too many records at this name to change them at once"),
             UpdateError::Encode(_) => told("internal"),
+            UpdateError::Transport(e @ TransportError::Closed(_)) => {
+                return ApplyError::Unknown(unreachable(e, told(transport_reason(e))));
+            }
             UpdateError::Transport(e) => unreachable(e, told(transport_reason(e))),
         })
     }
@@ -158,7 +173,8 @@ impl Rfc2136 {
 
 impl Backend for Rfc2136 {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { changes: CHANGES, ..Capabilities::default() }
+        let changes = (UNDER_WAY / self.batch).clamp(CHANGES.0, CHANGES.1);
+        Capabilities { changes, ..Capabilities::default() }
     }
 
     async fn read(&self, owner: &Name) -> Result<Present, Error> {
@@ -184,7 +200,7 @@ impl Backend for Rfc2136 {
     }
 
     fn fitting(&self, plans: &[Plan]) -> usize {
-        update::fitting(plans).min(AT_ONCE)
+        update::fitting(plans).min(self.batch)
     }
 
     async fn apply(&self, plans: &[Plan]) -> Result<(), ApplyError> {
@@ -198,7 +214,10 @@ impl Backend for Rfc2136 {
 /// An error that comes to nothing else but its words.
 fn plain(error: ApplyError) -> Error {
     match error {
-        ApplyError::LostRace(error) | ApplyError::Refused(error) | ApplyError::Failed(error) => error,
+        ApplyError::LostRace(error)
+        | ApplyError::Unknown(error)
+        | ApplyError::Refused(error)
+        | ApplyError::Failed(error) => error,
     }
 }
 
@@ -290,6 +309,7 @@ fn transport_reason(error: &TransportError) -> &'static str {
         TransportError::Timeout(_) => "timeout",
         TransportError::Io(_, e) if e.kind() == std::io::ErrorKind::ConnectionRefused => "connection-refused",
         TransportError::Io(..) => "unreachable",
+        TransportError::Closed(_) => "connection-closed",
         TransportError::TooLong(_) => "too-large",
     }
 }
@@ -303,6 +323,7 @@ fn unreachable(error: &TransportError, told: Error) -> Error {
             told.hint(format!("{server} closed the connection without an answer: see its log"))
         }
         TransportError::Io(server, _) => told.hint(format!("does a name server listen at {server}?")),
+        TransportError::Closed(_) => told.hint("try again, and see the server's log"),
         TransportError::TooLong(_) => told,
     }
 }

@@ -33,6 +33,8 @@ pub enum Site {
         key: Option<Key>,
         /// The time in seconds since 1970, which signatures carry.
         clock: fn() -> u64,
+        /// Most owners in one update, where they need not go together.
+        batch: usize,
     },
     /// The HTTP API of PowerDNS.
     PowerDns(Access),
@@ -102,7 +104,7 @@ impl Site {
         given: Option<&Name>,
     ) -> Result<Vec<Result<Name, Error>>, Unfinished> {
         let mut zones = match self {
-            Self::Rfc2136 { primary, key, clock } if owners.len() >= MANY => {
+            Self::Rfc2136 { primary, key, clock, .. } if owners.len() >= MANY => {
                 rfc2136::zones_of_many(primary, key.as_ref(), *clock, owners, given).await?
             }
             _ => vec![None; owners.len()],
@@ -130,8 +132,8 @@ impl Site {
     pub async fn open(&self, zone: &Name) -> Result<AnyBackend, Error> {
         let zone = zone.clone();
         Ok(match self {
-            Self::Rfc2136 { primary, key, clock } => {
-                AnyBackend::Rfc2136(Rfc2136::new(*primary, zone, key.clone(), *clock))
+            Self::Rfc2136 { primary, key, clock, batch } => {
+                AnyBackend::Rfc2136(Rfc2136::new(*primary, zone, key.clone(), *clock).with_batch(*batch))
             }
             Self::PowerDns(access) => AnyBackend::PowerDns(PowerDns::new(access.clone(), zone)),
             Self::ZoneFile(place) => AnyBackend::ZoneFile(ZoneFile::new(place.clone(), zone)),

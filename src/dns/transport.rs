@@ -1,6 +1,7 @@
 //! One DNS message out, one in: connected UDP sockets with random ports, TCP where UDP is cut short.
 //! Nothing here believes anything: replies are matched to questions, proofs are made elsewhere.
 
+mod kept;
 mod udp;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 
+pub use self::kept::Connections;
 pub use self::udp::Udp;
 
 /// Largest DNS message, in octets (16-bit length over TCP, RFC 1035 section 4.2.2).
@@ -27,6 +29,9 @@ pub enum TransportError {
     /// The system said no: unreachable, refused, reset.
     #[error("cannot talk to {0}: {1}")]
     Io(SocketAddr, std::io::Error),
+    /// A connection that had carried other replies ended before this one: a server may do that at any time.
+    #[error("{0} closed the connection before it answered")]
+    Closed(SocketAddr),
     /// A message longer than TCP can carry.
     #[error("a message of {0} octets does not fit")]
     TooLong(usize),

@@ -178,6 +178,12 @@ impl Name {
         Self::from_labels(std::iter::once(label).chain(self.labels()))
     }
 
+    /// The first label, and the wire form of what is above it; both are empty for the root.
+    fn split_first(&self) -> Option<(&[u8], &[u8])> {
+        let (length, rest) = self.0.split_first()?;
+        rest.split_at_checked(usize::from(*length))
+    }
+
     /// True if this name is `ancestor` or below it.
     pub fn is_at_or_below(&self, ancestor: &Name) -> bool {
         let extra = match self.0.len().checked_sub(ancestor.0.len()) {
@@ -224,6 +230,12 @@ fn unescape(bytes: &mut std::str::Bytes<'_>) -> Result<u8, NameError> {
 
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> Ordering {
+        // Names that stand side by side, as a rule: the first label decides.
+        if let (Some((left, above)), Some((right, beside))) = (self.split_first(), other.split_first())
+            && above == beside
+        {
+            return left.cmp(right);
+        }
         let ((left, lefts), (right, rights)) = (self.starts(), other.starts());
         let left = left.iter().take(lefts).rev().map(|at| self.label_at(*at));
         left.cmp(right.iter().take(rights).rev().map(|at| other.label_at(*at)))

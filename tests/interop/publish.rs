@@ -20,6 +20,7 @@ on_bind_and_knot! {
     looking_changes_nothing
     many_hosts_at_once
     enough_hosts_for_a_transfer
+    updates_of_the_size_that_is_asked_for
 }
 
 fn a_machines_life(primary: &Primary) {
@@ -221,6 +222,34 @@ fn enough_hosts_for_a_transfer(primary: &Primary) {
     assert!(publish().is_empty());
     primary.update("update delete host7.example.test SSHFP");
     assert_eq!(publish(), ["host7.example.test"]);
+}
+
+/// Small ones are many, and several are under way on a connection.
+fn updates_of_the_size_that_is_asked_for(primary: &Primary) {
+    const HOSTS: usize = 120;
+    let keys: Vec<PathBuf> = (0..2).map(|n| key(primary.sandbox(), &format!("k{n}"))).collect();
+    let batch = |shift: usize| {
+        let line =
+            |at: usize| format!("host{at}.example.test {}\n", keys[(at + shift) % 2].to_str().unwrap());
+        primary.sandbox().write("batch", &(0..HOSTS).map(line).collect::<String>())
+    };
+    let publish = |size: &str, shift: usize| {
+        let mut command = primary.command("publish", "zone");
+        command.args(["--json", "--batch-size", size, "--batch"]);
+        run(command.arg(batch(shift)), LIMIT)
+    };
+    for (shift, size) in ["1", "7", "400"].into_iter().enumerate() {
+        let finished = publish(size, shift);
+        assert_eq!(finished.code, Some(0), "{size}: {finished:#?}");
+        assert!(finished.json_lines().iter().all(|line| line["changed"] == true), "{size}: {finished:#?}");
+        for at in 0..HOSTS {
+            let shown = primary.records(&format!("host{at}.example.test")).0;
+            assert_eq!(shown, [record(&keys[(at + shift) % 2])], "{size}");
+        }
+    }
+    for wrong in ["0", "401", "many"] {
+        assert_eq!(publish(wrong, 0).code, Some(2), "{wrong}");
+    }
 }
 
 #[test]

@@ -17,6 +17,8 @@ struct Server {
     /// Takes records where they are never seen, as in a zone above the one that answers.
     occluded: bool,
     updates: Mutex<usize>,
+    /// Nothing is heard of this update, by its number: true if it was done.
+    cut: Option<(usize, bool)>,
     can: Capabilities,
     /// At this read, counted down, somebody else has put x in the place of what stood there.
     overwritten_at: Mutex<usize>,
@@ -48,6 +50,11 @@ impl Backend for Server {
             return if *self.updates.lock().unwrap() == 1 { Ok(()) } else { Err(lost) };
         }
         let mut records = self.records.lock().unwrap();
+        let cut = self.cut.filter(|(at, _)| at == &*self.updates.lock().unwrap());
+        let unknown = Err(ApplyError::Unknown(Error::failure("connection-closed", "closed")));
+        if let Some((_, false)) = cut {
+            return unknown;
+        }
         if let Some(change) = self.meanwhile.lock().unwrap().pop() {
             change(&mut records);
         }
@@ -61,7 +68,7 @@ impl Backend for Server {
         for plan in plans.iter().filter(|_| !self.deaf) {
             records.insert(plan.owner.clone(), Present::new(plan.ttl, plan.outcome()));
         }
-        Ok(())
+        if cut.is_some() { unknown } else { Ok(()) }
     }
 }
 
@@ -113,6 +120,23 @@ async fn a_lost_race_is_planned_anew() {
     assert!(outcome[0].error.is_none() && outcome[0].changed, "{outcome:?}");
     assert_eq!(shown(&server, 1), set("ax"), "both are there");
     assert_eq!(*server.updates.lock().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn whether_it_was_done_the_next_look_tells() {
+    for (was_done, updates) in [(true, 2), (false, 3)] {
+        let server = Arc::new(Server { cut: Some((2, was_done)), ..Server::default() });
+        let folder = tempfile::tempdir().unwrap();
+        let wishes: Vec<Wish> = (0..6).map(|at| wish(at, "a")).collect();
+        let seen = Mutex::new(0);
+        let watch = |news| *seen.lock().unwrap() += news;
+        let outcomes = publisher(&server, &folder).run_watched(&wishes, &watch).await.unwrap();
+        assert!(
+            outcomes.iter().all(|o| o.error.is_none() && o.changed && o.added == set("a")),
+            "{outcomes:?}"
+        );
+        assert_eq!((*server.updates.lock().unwrap(), *seen.lock().unwrap()), (updates, 6));
+    }
 }
 
 #[tokio::test]

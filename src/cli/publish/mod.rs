@@ -18,6 +18,7 @@ use crate::agent::machine;
 use crate::agent::orphans::Orphan;
 use crate::agent::pass::Target;
 use crate::agent::rotation;
+use crate::backend::rfc2136;
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
@@ -45,6 +46,9 @@ pub(super) struct Args {
     /// Many hosts: a file with a line a host, HOST PUBFILE..., where # begins a comment
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "host_keys"])]
     batch: Option<PathBuf>,
+    /// Hosts of a batch in one update, which takes effect for all of them or for none
+    #[arg(long, value_name = "N", requires_all = ["batch", "server"], default_value_t = rfc2136::BATCH, value_parser = size)]
+    batch_size: usize,
     #[command(flatten)]
     primary: Primary,
     #[command(flatten)]
@@ -71,10 +75,16 @@ pub(super) struct Port {
     pub(super) port: Option<u16>,
 }
 
+fn size(text: &str) -> Result<usize, String> {
+    let size = text.parse().ok().filter(|size| (1..=rfc2136::MAX_BATCH).contains(size));
+    size.ok_or_else(|| format!("wants 1 to {}", rfc2136::MAX_BATCH))
+}
+
 const _: () = assert!(DEFAULT_TTL == 3600, "the help names the default");
 
 pub(super) async fn run(mut args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     args.primary.require_signed = args.require_signed;
+    args.primary.batch_size = Some(args.batch_size);
     let intent = Intent::Publish { ttl: args.ttl, prune: args.prune };
     let names: Vec<HostName> = args.name.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
     if let Some(batch) = &args.batch {

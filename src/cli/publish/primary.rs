@@ -41,6 +41,9 @@ pub(in crate::cli) struct Primary {
     /// Nothing is published where clients cannot prove it.
     #[arg(skip)]
     pub(in crate::cli) require_signed: bool,
+    /// Most sets in one update where they need not go together.
+    #[arg(skip)]
+    pub(super) batch_size: Option<usize>,
     /// What is published is what the configuration names.
     #[arg(skip)]
     pub(super) is_configured: bool,
@@ -125,7 +128,10 @@ impl Primary {
 
     fn open(&self, cx: &Context, purpose: Purpose, targets: usize) -> Result<Site, Error> {
         let (patience, deadline) = limits(cx, targets);
-        let ready = crate::agent::place::open(&self.place()?, purpose, patience, deadline)?;
+        let mut ready = crate::agent::place::open(&self.place()?, purpose, patience, deadline)?;
+        if let (Some(size), Site::Rfc2136 { batch, .. }) = (self.batch_size, &mut ready.site) {
+            *batch = size;
+        }
         ready.warnings.iter().for_each(|warning| cx.out.warn(warning));
         Ok(ready.site)
     }

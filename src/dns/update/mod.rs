@@ -4,20 +4,20 @@
 mod message;
 mod probe;
 
-pub use message::fitting;
+pub use message::{MAX_OWNERS, fitting};
 pub use probe::{try_key, try_rights};
 
 use std::net::SocketAddr;
 
 use hickory_proto::ProtoError;
-use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::rdata::tsig::TsigError;
 use hickory_proto::rr::{TSigVerifier, TSigner};
 use tokio::time::Instant;
 
 use self::message::message;
 pub(super) use self::message::wire_name;
-use super::transport::{self, TransportError};
+use super::transport::{Connections, TransportError};
 use super::tsig::Key;
 use crate::proto::name::Name;
 use crate::proto::plan::Plan;
@@ -156,9 +156,7 @@ async fn exchange(mut message: Message, asked: Asked<'_>, deadline: Instant) -> 
     if written.u16().zip(written.u16()) != Some(counts) {
         return Err(UpdateError::TooLarge);
     }
-    let (id, opcode) = (message.metadata.id, message.metadata.op_code);
-    let fits = |reply: &[u8]| is_reply(reply, id, opcode);
-    let reply = transport::tcp(asked.server, &octets, deadline, fits).await?;
+    let reply = asked.tcp.ask(&octets, deadline).await?;
     judge(&reply, &message.queries, asked, verifier)
 }
 
@@ -168,23 +166,11 @@ pub(super) fn signer(key: &Key) -> Result<TSigner, UpdateError> {
         .map_err(|e| UpdateError::Encode(e.to_string()))
 }
 
-/// Id, QR and opcode fit (RFC 2136 section 2.2).
-fn is_reply(reply: &[u8], id: u16, opcode: OpCode) -> bool {
-    match reply {
-        [high, low, flags, ..] => {
-            u16::from_be_bytes([*high, *low]) == id
-                && flags & 0x80 != 0
-                && (flags >> 3) & 0xf == u8::from(opcode)
-        }
-        _ => false,
-    }
-}
-
 /// Whom to ask about what, and in whose name.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     /// The server.
-    pub server: SocketAddr,
+    pub tcp: &'a Connections,
     /// The zone.
     pub zone: &'a Name,
     /// What signs.
@@ -201,7 +187,8 @@ fn judge(
     asked: Asked<'_>,
     verifier: Option<TSigVerifier>,
 ) -> Result<(), UpdateError> {
-    let Asked { server, zone, key, now } = asked;
+    let Asked { tcp, zone, key, now } = asked;
+    let server = tcp.server();
     let not_vouched =
         |why: &str| UpdateError::NotVouched { server, key: key.name().clone(), why: why.to_owned() };
     // Read whole and strictly before the signature is looked at: one TSIG record, and it is the last.
@@ -256,6 +243,7 @@ fn server_time(other: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use hickory_proto::op::OpCode;
     use hickory_proto::rr::TSigResponseContext;
 
     use super::*;
@@ -312,13 +300,8 @@ mod tests {
             response.set_signature(context.sign(&octets).unwrap());
         }
         let mut reply = response.to_vec().unwrap();
-        let is_ours = |id, opcode| is_reply(&reply, id, opcode);
-        assert!(
-            is_ours(update.metadata.id, OpCode::Update) && !is_ours(update.metadata.id ^ 1, OpCode::Update)
-        );
-        assert!(!is_ours(update.metadata.id, OpCode::Query));
         spoil(&mut reply);
-        let asked = Asked { server: server(), zone: &zone(), key: &ours, now: NOW };
+        let asked = Asked { tcp: &Connections::new(server()), zone: &zone(), key: &ours, now: NOW };
         judge(&reply, &update.queries, asked, verifier)
     }
 

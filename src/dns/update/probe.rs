@@ -8,13 +8,14 @@ use tokio::time::Instant;
 
 use super::message::wire_name;
 use super::{Asked, UpdateError, exchange};
+use crate::dns::transport::TransportError;
 use crate::proto::name::Name;
 
 /// Whether the server knows the key and its clock agrees with ours: a signed question for the zone's SOA.
 pub async fn try_key(asked: Asked<'_>, deadline: Instant) -> Result<(), UpdateError> {
     let mut message = Message::new(rand::random(), MessageType::Query, OpCode::Query);
     message.add_query(soa(asked.zone)?);
-    exchange(message, asked, deadline).await
+    ask(message, asked, deadline).await
 }
 
 /// Whether the key may change SSHFP at `owner`: an update that deletes one record which does not stand there. Servers ask
@@ -29,7 +30,15 @@ pub async fn try_rights(asked: Asked<'_>, owner: &Name, deadline: Instant) -> Re
     let mut record = Record::from_rdata(wire_name(owner)?, 0, RData::SSHFP(rdata));
     record.dns_class = DNSClass::NONE;
     message.add_authority(record);
-    exchange(message, asked, deadline).await
+    ask(message, asked, deadline).await
+}
+
+/// These do nothing, and may be sent twice: over another connection where the server closes one that was used before.
+async fn ask(message: Message, asked: Asked<'_>, deadline: Instant) -> Result<(), UpdateError> {
+    match exchange(message.clone(), asked, deadline).await {
+        Err(UpdateError::Transport(TransportError::Closed(_))) => exchange(message, asked, deadline).await,
+        outcome => outcome,
+    }
 }
 
 fn soa(zone: &Name) -> Result<Query, UpdateError> {

@@ -8,6 +8,7 @@ use sshanchor::agent::reconcile::{Reconciliation, Wish};
 use sshanchor::agent::state::State;
 use sshanchor::backend::exec::Program;
 use sshanchor::backend::powerdns::{Access, Api, base};
+use sshanchor::backend::rfc2136::BATCH;
 use sshanchor::backend::site::{AnyBackend, Site};
 use sshanchor::backend::zonefile;
 use sshanchor::backend::{ApplyError, Backend, Capabilities};
@@ -44,6 +45,7 @@ fn site(place: &Place) -> Site {
                 primary: Authority { server: primary.addr(), patience, deadline },
                 key: Some(key),
                 clock,
+                batch: BATCH,
             }
         }
         Place::PowerDns(pdns) => {
