@@ -48,6 +48,18 @@ pub fn write(path: &Path, octets: &[u8]) -> io::Result<()> {
     outcome.map_err(plain)
 }
 
+/// Writes `octets` to `path`, for all to read, in a folder that others may write: neither is a link there followed, nor a
+/// pipe or a device opened; they are errors.
+pub fn write_own(path: &Path, octets: &[u8]) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there, and no plain file"))
+        }
+        // What comes there meanwhile is replaced, not written through.
+        _ => put(path, octets).map_err(plain),
+    }
+}
+
 /// Puts a new file at `path`, or in the place of the one that is there.
 fn put(path: &Path, octets: &[u8]) -> io::Result<()> {
     // The system's own words for a folder that is not there.
@@ -108,7 +120,9 @@ fn dress(file: &File, old: &Metadata) -> io::Result<()> {
         return Err(e);
     }
     // After the owner, whose change takes bits away.
-    file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))
+    // What the old group may do is nothing to another one.
+    let group = if file.metadata()?.gid() == old.gid() { 0 } else { 0o070 };
+    file.set_permissions(Permissions::from_mode(old.mode() & 0o7777 & !group))
 }
 
 /// The folder that `path` is in.
@@ -290,6 +304,22 @@ mod tests {
         write(&pipe, b"for a reader").unwrap();
         assert_eq!(reader.join().unwrap(), "for a reader");
         assert!(pipe.metadata().unwrap().file_type().is_fifo());
+    }
+
+    #[test]
+    fn where_others_may_write_no_link_is_followed_and_no_pipe_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link, pipe) =
+            (folder.path().join("file"), folder.path().join("link"), folder.path().join("pipe"));
+        write_own(&file, b"old").unwrap();
+        symlink(&file, &link).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for bad in [&link, &pipe] {
+            assert!(write_own(bad, b"new").is_err());
+        }
+        assert_eq!(text(&file), "old");
+        write_own(&file, b"new").unwrap();
+        assert_eq!((text(&file).as_str(), file.metadata().unwrap().mode() & 0o777), ("new", 0o644));
     }
 
     #[test]

@@ -121,14 +121,15 @@ impl HostKeyFile {
         if let Some(pair) = present.as_ref().filter(|pair| is_wanted(&pair.public)) {
             return self.write_public(&self.path, &pair.public, &pair.comment);
         }
-        let beside = [NEXT, OLD].map(|suffix| read(&suffixed(&self.path, suffix)));
-        let mut wanted = None;
-        for pair in beside {
-            wanted = wanted.or(pair?.filter(|pair| is_wanted(&pair.public)));
-        }
-        let wanted = wanted.ok_or_else(|| FileError::Lost(self.path.clone()))?;
         let old = suffixed(&self.path, OLD);
-        if let Some(present) = present.filter(|_| !old.exists()) {
+        let (next, last) = (read(&suffixed(&self.path, NEXT))?, read(&old)?);
+        let is_kept = |key: &HostKey| next.iter().chain(&last).any(|pair| pair.public == *key);
+        // What an earlier rotation left there, whose state is lost, is none that this one could go back to.
+        let is_free = last.as_ref().is_none_or(|last| !is_wanted(&last.public));
+        let present = present.filter(|present| is_free && !is_kept(&present.public));
+        let wanted = next.into_iter().chain(last).find(|pair| is_wanted(&pair.public));
+        let wanted = wanted.ok_or_else(|| FileError::Lost(self.path.clone()))?;
+        if let Some(present) = present {
             self.write_public(&old, &present.public, &present.comment)?;
             self.write(&old, &present.text)?;
         }
@@ -321,6 +322,23 @@ mod tests {
         assert_eq!(left, ["key", "key.pub"]);
         assert!(matches!(file.bring(|key| *key == first), Err(FileError::Lost(_))));
         assert_eq!(file.key().unwrap(), Some(next));
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_rotation_left_does_not_cost_the_key_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let file = HostKeyFile::at(&path);
+        let mut keys = Vec::new();
+        for _ in 0..3 {
+            // The state was lost each time before the rotation was settled.
+            let made = file.make_next(KeyType::Ed25519, None, PATIENCE).await.unwrap();
+            file.bring(|key| *key == made).unwrap();
+            keys.push(made);
+        }
+        assert_eq!(file.key().unwrap().as_ref(), keys.get(2));
+        file.bring(|key| keys.get(1) == Some(key)).unwrap();
+        assert_eq!(file.key().unwrap().as_ref(), keys.get(1), "given up: back to the one before");
     }
 
     #[tokio::test]

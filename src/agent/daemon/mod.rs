@@ -23,7 +23,7 @@ use self::watch::{Files, Watch};
 pub use self::work::Done;
 use super::log::{Event as Said, Level, Sink};
 use super::monitor::systemd::Manager;
-use super::rotation::store::FILE as ROTATION;
+use super::rotation::store::{FILE as ROTATION, LOCKED};
 use super::state::State;
 use crate::config::publishing::{Agent, Publishing, Rotate};
 use crate::error::Error;
@@ -35,6 +35,9 @@ use crate::verifier::{self, Options};
 /// How much longer than it should a pass, or a wait for the next one, may last until systemd is no longer told that the
 /// agent is alive: `sshd -T`, `hostname -f`, a reload of a name server have time limits of their own.
 const GRACE: Duration = Duration::from_secs(600);
+
+/// How soon it looks again at a rotation that another run is at.
+const AT_IT: Duration = Duration::from_secs(5);
 
 /// What others may follow of an agent at work, each at their own pace: its socket, its metrics, systemd.
 #[derive(Debug, Clone)]
@@ -256,6 +259,8 @@ impl Daemon {
                 self.show(|shown| shown.rotation = status);
                 (later, None)
             }
+            // Somebody is at it by hand.
+            Err(error) if error.reason == LOCKED => (Some(AT_IT), None),
             Err(error) => (None, Some(error)),
         }
     }

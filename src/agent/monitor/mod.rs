@@ -193,7 +193,7 @@ struct Textfile {
 impl Textfile {
     fn write(&mut self, path: Option<&Path>, status: &Status, sink: &dyn Sink) {
         let Some(path) = path else { return };
-        match files::write(path, metrics::text(status).as_bytes()) {
+        match files::write_own(path, metrics::text(status).as_bytes()) {
             Ok(()) => drop(self.failed.remove(path)),
             Err(error) => {
                 let message = format!("cannot write the metrics to {}: {error}", path.display());

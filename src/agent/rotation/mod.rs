@@ -228,6 +228,7 @@ impl Rotation {
         }
         let Some(round) = &mut record.round else { return Ok(None) };
         let before = round.clone();
+        round.correct(situation.now);
         round.hear(&situation.sights, situation.now);
         round.see_ttl(&situation.sights);
         is_changed |= *round != before;

@@ -14,6 +14,8 @@ use crate::ssh::hostkeys::read_whole;
 /// Its name.
 pub const FILE: &str = "rotation.json";
 const LOCK: &str = "rotation.lock";
+/// The reason of the error that another run is at it.
+pub const LOCKED: &str = "locked";
 /// Largest file that is read, in octets.
 const MAX_FILE: u64 = 1024 * 1024;
 
@@ -70,7 +72,7 @@ pub fn lock(state: &State) -> Result<Lock, Error> {
     match files::lock(&path) {
         Ok(held) => Ok(Lock { _held: held }),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            let error = Error::failure("locked", "another run rotates this machine's keys");
+            let error = Error::failure(LOCKED, "another run rotates this machine's keys");
             Err(error.hint("wait until it has ended; or see how far it is: sshanchor rotate --status"))
         }
         Err(error) => Err(io(&path, error)),

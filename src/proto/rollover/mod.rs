@@ -39,6 +39,10 @@ pub type Digest = [u8; 32];
 /// Waits are so many seconds longer: caches count in whole seconds.
 pub const SLACK: u64 = 2;
 
+/// No cache keeps anything for longer, in seconds (RFC 8767 section 4): a TTL that is greater, of a server that anybody may
+/// speak for, is not waited for.
+pub const MAX_TTL: u32 = 604_800;
+
 /// What a server shows at one owner, on all of its addresses that answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Shown {
@@ -46,7 +50,7 @@ pub struct Shown {
     pub everywhere: BTreeSet<Digest>,
     /// Digests that some address shows.
     pub anywhere: BTreeSet<Digest>,
-    /// The greatest TTL, in seconds.
+    /// The greatest TTL, in seconds; at most [`MAX_TTL`].
     pub ttl: u32,
 }
 
@@ -58,7 +62,7 @@ impl Shown {
             let usable = present.records.iter().filter(|record| record.fingerprint_type() == sshfp::SHA256);
             let digests: BTreeSet<Digest> =
                 usable.filter_map(|record| record.fingerprint().try_into().ok()).collect();
-            let ttl = present.ttl.unwrap_or(0);
+            let ttl = present.ttl.unwrap_or(0).min(MAX_TTL);
             shown = Some(match shown {
                 None => Shown { everywhere: digests.clone(), anywhere: digests, ttl },
                 Some(before) => Shown {

@@ -288,6 +288,23 @@ impl Round {
         Ok(())
     }
 
+    /// A clock that was wrong wrote down moments that are still to come: what they are for is waited for from `now` on, and
+    /// not until then.
+    pub fn correct(&mut self, now: u64) {
+        let moments = [
+            &mut self.ground,
+            &mut self.touched,
+            &mut self.announced,
+            &mut self.hidden,
+            &mut self.replaced,
+            &mut self.spread,
+            &mut self.proven,
+            &mut self.shown,
+            &mut self.withdrawn,
+        ];
+        moments.into_iter().flatten().chain(self.silent.values_mut()).for_each(|then| *then = now.min(*then));
+    }
+
     /// Takes down who says nothing, and who does again.
     pub fn hear(&mut self, sights: &[Sight], now: u64) {
         for sight in sights {

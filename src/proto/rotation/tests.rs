@@ -331,3 +331,25 @@ fn a_host_with_one_type_gets_another_first() {
     record.finish(NOW);
     assert!(record.queue.is_empty() && record.round.is_none());
 }
+
+#[test]
+fn neither_a_clock_that_was_ahead_nor_a_ttl_of_decades_hides_a_key_for_years() {
+    let year = 365 * 86_400;
+    let mut round = Round {
+        hidden: Some(NOW + year),
+        spread: Some(NOW + year),
+        replaced: Some(NOW + year),
+        ..round(Mode::Hide)
+    };
+    round.silent.insert("x".into(), NOW + year);
+    round.correct(NOW);
+    assert_eq!((round.hidden, round.spread, round.replaced), (Some(NOW), Some(NOW), Some(NOW)));
+    assert_eq!((round.ground, round.silent.get("x")), (Some(0), Some(&NOW)));
+    let until = NOW + u64::from(TTL) + SLACK;
+    assert_eq!(next_of(&round, NOW, NEW, &both(&[NEW, OTHER])), Step::Wait(Wait::Settle { until: NOW + 10 }));
+    assert_eq!(next_of(&round, NOW + 10, NEW, &both(&[NEW, OTHER])), Step::Wait(Wait::Caches { until }));
+
+    let record = crate::proto::sshfp::Sshfp::sha256_of(4, &NEW);
+    let shown = Shown::of([&crate::proto::plan::Present::new(i32::MAX as u32, [record])]);
+    assert_eq!(shown.ttl, 604_800);
+}

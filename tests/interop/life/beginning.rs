@@ -1,7 +1,5 @@
 //! From the first boot to the goodbye.
 
-use std::time::Duration;
-
 use super::clients::{Client, Way};
 use super::machine::Machine;
 use super::world::World;
@@ -36,7 +34,7 @@ fn from_the_first_boot_to_the_goodbye() {
     agent.says("putting them back");
     world.show(&all);
     agent.says_again("is as it should be");
-    is_in_caches_no_more();
+    world.is_in_caches_no_more();
     client.gets_in();
 
     // The next boot changes nothing.
@@ -54,20 +52,15 @@ fn from_the_first_boot_to_the_goodbye() {
     world.show(&[ANOTHERS]);
     let is_out = || !Client::is_let_in(Way::Verify, &client.connects(Way::Verify));
     assert!(wait_until(SOON, is_out));
-    is_in_caches_no_more();
+    world.is_in_caches_no_more();
     client.is_kept_out();
 
     // And comes back.
     let agent = machine.agent();
     world.show(&all);
     agent.says("is proven");
-    is_in_caches_no_more();
+    world.is_in_caches_no_more();
     client.gets_in();
     agent.ends();
     world.show(&all);
-}
-
-/// What the recursor was told before is forgotten.
-fn is_in_caches_no_more() {
-    std::thread::sleep(Duration::from_secs(u64::from(TTL) + 1));
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::machine::Machine;
 use super::world::{World, with_files};
-use super::{HOST, SOON};
+use super::{HOST, LOGIN_GRACE, SOON};
 use crate::support::peer::peer;
 use crate::support::process::{run, wait_until};
 use crate::support::sandbox::clean;
@@ -96,7 +96,10 @@ impl Client {
 
     fn ssh(&self, config: &Path, options: &[&str]) -> Command {
         let mut ssh = self.command(&peer("ssh"));
-        ssh.arg("-F").arg(config).args(["-T", "-p", &self.port, "-o", "BatchMode=yes", "-i"]).arg(&self.user_key);
+        ssh.arg("-F")
+            .arg(config)
+            .args(["-T", "-p", &self.port, "-o", "BatchMode=yes", "-i"])
+            .arg(&self.user_key);
         for option in options {
             ssh.args(["-o", option]);
         }
@@ -133,9 +136,16 @@ impl Client {
             Way::KnownHosts => self.ssh(&self.home.join("known-hosts"), &["ConnectionAttempts=3"]),
             Way::Learns => {
                 let known = format!("UserKnownHostsFile={}", self.known_hosts().display());
-                let options =
-                    [&known, "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "UpdateHostKeys=yes"];
-                self.ssh(Path::new("none"), &[&options[..], &["VerifyHostKeyDNS=no", "ConnectionAttempts=3"]].concat())
+                let options = [
+                    &known,
+                    "GlobalKnownHostsFile=/dev/null",
+                    "StrictHostKeyChecking=yes",
+                    "UpdateHostKeys=yes",
+                ];
+                self.ssh(
+                    Path::new("none"),
+                    &[&options[..], &["VerifyHostKeyDNS=no", "ConnectionAttempts=3"]].concat(),
+                )
             }
             Way::Verify | Way::Exec => self.sshanchor(),
         };
@@ -186,6 +196,8 @@ struct Tally {
     let_in: usize,
     /// Those that met nobody, and when they began and ended.
     alone: Vec<(Duration, Duration, String)>,
+    /// Those that sshd gave up because they took too long, on a machine with too much to do.
+    slow: usize,
     refused: Vec<String>,
 }
 
@@ -211,7 +223,7 @@ impl Clients {
         let threads = ways.iter().copied().enumerate().map(|(index, way)| {
             let (client, ends, let_in) = (Arc::clone(client), Arc::clone(&ends), Arc::clone(&let_in));
             thread::spawn(move || {
-                let mut tally = Tally { way, let_in: 0, alone: Vec::new(), refused: Vec::new() };
+                let mut tally = Tally { way, let_in: 0, alone: Vec::new(), slow: 0, refused: Vec::new() };
                 while !ends.load(Ordering::Relaxed) {
                     let at = began.elapsed();
                     let finished = client.connects(way);
@@ -224,9 +236,12 @@ impl Clients {
                             at.as_secs_f64(),
                             began.elapsed().as_secs_f64()
                         );
-                        match NOBODY.iter().any(|nobody| text.contains(nobody)) {
-                            true => tally.alone.push((at, began.elapsed(), text)),
-                            false => tally.refused.push(text),
+                        let is_alone = NOBODY.iter().any(|nobody| text.contains(nobody));
+                        let is_slow = finished.elapsed >= LOGIN_GRACE;
+                        match () {
+                            () if is_slow && (is_alone || text.contains("Broken pipe")) => tally.slow += 1,
+                            () if is_alone => tally.alone.push((at, began.elapsed(), text)),
+                            () => tally.refused.push(text),
                         }
                     }
                     thread::sleep(PAUSE);
@@ -274,9 +289,10 @@ impl Clients {
         let refused: Vec<_> = tallies.iter().flat_map(|tally| &tally.refused).collect();
         let alone: Vec<_> = tallies.iter().flat_map(|tally| &tally.alone).collect();
         eprintln!(
-            "in {:.1} s let in: {let_in:?}, refused: {}; met nobody: {} in {} reloads",
+            "in {:.1} s let in: {let_in:?}, refused: {}; too slow: {}; met nobody: {} in {} reloads",
             self.clock(),
             refused.len(),
+            tallies.iter().map(|tally| tally.slow).sum::<usize>(),
             alone.len(),
             reloads.len()
         );

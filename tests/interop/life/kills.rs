@@ -16,9 +16,8 @@ const HIDING: [&str; 11] = [
     "finish",
 ];
 /// The same with --overlap, which stock ssh does not stand.
-const OVERLAPPING: [&str; 10] = [
-    "prepare", "publish", "spread", "prove", "replace", "show", "withdraw", "publish", "finish", "",
-];
+const OVERLAPPING: [&str; 10] =
+    ["prepare", "publish", "spread", "prove", "replace", "show", "withdraw", "publish", "finish", ""];
 
 /// Killed at this place of each step of a round; run again each time, it comes to the next step and ends well.
 fn killed_at_each(place: &str, steps: &[&str], arguments: &[&str], ways: &[Way]) {

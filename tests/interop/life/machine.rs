@@ -1,7 +1,7 @@
 //! A machine with host keys in its /etc/ssh, sshd, a configuration of sshanchor, and its state.
 
 use std::fs;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::world::{World, with_files};
-use super::{HOST, SOON, TTL};
+use super::{HOST, LOGIN_GRACE, SOON, TTL};
 use crate::interop::primary::{private, record};
 use crate::support::peer::{command, peer};
 use crate::support::port::Port;
@@ -53,10 +53,11 @@ impl Machine {
     fn sshd_config(&self) -> String {
         let home = self.home.path().display();
         format!(
-            "Include /etc/ssh/sshd_config.d/*.conf\nListenAddress {}\nPidFile {home}/sshd.pid\nLoginGraceTime 8\n\
+            "Include /etc/ssh/sshd_config.d/*.conf\nListenAddress {}\nPidFile {home}/sshd.pid\nLoginGraceTime {}\n\
              AuthorizedKeysFile {home}/authorized_keys\nUsePAM no\nStrictModes no\nLogLevel VERBOSE\nPermitRootLogin yes\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nUseDNS no\nPrintMotd no\nMaxStartups 100\n",
-            self.port.addr()
+            self.port.addr(),
+            LOGIN_GRACE.as_secs()
         )
     }
 
@@ -85,6 +86,20 @@ impl Machine {
         }
     }
 
+    /// Other keys of the same types stand in their places, and sshd has started anew.
+    pub fn changes_host_keys(&mut self) {
+        let types = std::mem::take(&mut self.types);
+        for name in &types {
+            fs::remove_file(self.host_key(name)).unwrap();
+        }
+        self.makes_host_keys(&types.iter().map(String::as_str).collect::<Vec<_>>());
+        self.sshd = None;
+        fs::remove_file(self.home.join("sshd.pid")).unwrap_or_default();
+        let is_free = || TcpListener::bind(self.port.addr()).is_ok();
+        assert!(wait_until(SOON, is_free), "the port is not let go");
+        self.starts_sshd();
+    }
+
     /// Where the private key of this type is, as sshd looks for it.
     fn host_key(&self, name: &str) -> PathBuf {
         let family = if name.starts_with("ecdsa") { "ecdsa" } else { name };
@@ -96,8 +111,7 @@ impl Machine {
         let mut sshd = self.command(&peer("sshd"));
         sshd.args(["-D", "-e"]);
         let addr = self.port.addr();
-        self.sshd =
-            Some(Process::start("sshd", sshd, self.home.path(), || TcpStream::connect(addr).is_ok()));
+        self.sshd = Some(Process::start("sshd", sshd, self.home.path(), || TcpStream::connect(addr).is_ok()));
         let pid = || fs::read_to_string(self.home.join("sshd.pid")).is_ok_and(|text| text.ends_with('\n'));
         assert!(wait_until(SOON, pid));
     }

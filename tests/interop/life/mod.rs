@@ -22,3 +22,5 @@ pub use super::primary::HOST;
 pub const SOON: Duration = Duration::from_secs(60);
 /// TTL of the records, in seconds.
 pub const TTL: u32 = 2;
+/// How long sshd gives a client to log in.
+pub const LOGIN_GRACE: Duration = Duration::from_secs(8);

@@ -1,9 +1,9 @@
 //! Host keys rotate while clients connect.
 
+use super::SOON;
 use super::clients::{BY_DNS, Client, Clients, Way};
 use super::machine::Machine;
 use super::world::World;
-use super::SOON;
 use crate::support::process::wait_until;
 
 #[test]
@@ -74,4 +74,25 @@ fn an_agent_replaces_keys_by_its_policy_again_and_again() {
     clients.were_all_let_in();
     assert_eq!(agent.said("putting them back"), 0, "{}", agent.0.log());
     assert_eq!(agent.said("error: "), 0, "{}", agent.0.log());
+}
+
+/// What all this is against: the same key changed by hand, and each of the clients notices.
+#[test]
+fn a_key_changed_by_hand_keeps_everybody_out_until_the_agent_has_published_it() {
+    let Some(world) = World::new() else { return };
+    let mut machine = Machine::with(&world, &["ed25519"]);
+    let published = machine.runs(&["publish"]);
+    assert_eq!(published.code, Some(0), "{published:#?}");
+    let before = machine.record("ed25519");
+    world.show(&[&before]);
+    let client = Client::of(&world, &machine);
+    client.gets_in();
+
+    machine.changes_host_keys();
+    client.is_kept_out();
+    let agent = machine.agent();
+    world.show(&[&machine.record("ed25519")]);
+    agent.says("is proven");
+    world.is_in_caches_no_more();
+    client.gets_in();
 }

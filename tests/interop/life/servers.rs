@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::SOON;
 use super::clients::{BY_DNS, Clients};
 use super::machine::{Machine, last_line};
 use super::world::World;
-use super::SOON;
 use crate::support::process::wait_until;
 
 #[test]

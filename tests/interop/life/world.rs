@@ -4,9 +4,11 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use super::secondary::{Secondary, serial};
-use super::{HOST, SOON};
+use super::{HOST, SOON, TTL};
 use crate::interop::primary::{records_at, sorted};
 use crate::support::peer::command;
 use crate::support::process::wait_until;
@@ -67,6 +69,11 @@ impl World {
         serial(self.tree.addr())
     }
 
+    /// Waits until what the recursor was told before, and clients of it, is forgotten.
+    pub fn is_in_caches_no_more(&self) {
+        thread::sleep(Duration::from_secs(u64::from(TTL) + 1));
+    }
+
     /// nsupdate's `lines`, by somebody who may change all.
     pub fn update(&self, lines: &str) {
         self.tree.update(&format!("zone example.test\n{lines}"));
@@ -84,7 +91,8 @@ fn own_address() -> Ipv4Addr {
 /// `program` where other files stand in the place of these: in a mount namespace of its own.
 pub fn with_files(program: &Path, files: &[(&Path, &str)]) -> Command {
     let mut unshare = command("unshare");
-    let mounts: String = (0..files.len()).map(|n| format!("mount --bind \"${n}\" {} && ", files[n].1)).collect();
+    let mounts: String =
+        (0..files.len()).map(|n| format!("mount --bind \"${n}\" {} && ", files[n].1)).collect();
     unshare.args(["-m", "sh", "-c"]).arg(format!("{mounts}shift {} && exec \"$@\"", files.len() - 1));
     unshare.args(files.iter().map(|(file, _)| file)).arg(program);
     unshare
