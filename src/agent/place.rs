@@ -131,7 +131,7 @@ fn tsig_key(file: Option<&Path>, purpose: Purpose, warnings: &mut Vec<String>) -
                 told.hint("make a key file with tsig-keygen -a hmac-sha256 NAME, or keymgr -t NAME")
             }
             LoadError::Io(_) if !path.exists() => told.hint(format!(
-                "make one, and have the primary know it: tsig-keygen -a hmac-sha256 NAME >{}",
+                "make one, and have the primary know it: (umask 077; tsig-keygen -a hmac-sha256 NAME >{})",
                 path.display()
             )),
             LoadError::Io(_) => told,

@@ -83,6 +83,9 @@ pub enum StateError {
     /// Somebody else holds the lock.
     #[error("{0} is locked by another process")]
     Locked(PathBuf),
+    /// An agent looks after this state.
+    #[error("an agent runs already, for it holds {0}")]
+    AgentRuns(PathBuf),
     /// No folder was given, and this user has none.
     #[error("no folder for the state")]
     NoFolder,
@@ -90,8 +93,14 @@ pub enum StateError {
 
 impl From<StateError> for Error {
     fn from(error: StateError) -> Self {
-        let told = Error::failure("state", format!("state: {error}"));
+        let told = match &error {
+            StateError::AgentRuns(_) => Error::failure("agent-runs", error.to_string()),
+            error => Error::failure("state", format!("state: {error}")),
+        };
         match error {
+            StateError::AgentRuns(_) => told.hint(
+                "sshanchor agent status shows it; SIGHUP has it look at once, and sshanchor publish does a pass beside it",
+            ),
             StateError::Io { .. } | StateError::NoFolder => {
                 told.hint("give a folder for the state that this user may write: --state DIR")
             }

@@ -108,10 +108,14 @@ impl Rfc2136 {
                 return ApplyError::Refused(told("refused").hint(self.how_to_allow(&key, owners)));
             }
             UpdateError::BadKey { .. } => {
+                // A key that is asked about alone is to change nothing yet.
+                let knot = match owners {
+                    [] => String::new(),
+                    owners => format!("; if it is Knot and has the key, {}", self.how_to_allow(&key, owners)),
+                };
                 return ApplyError::Refused(told("badkey").hint(format!(
                     "the server has no key {key}, or has it for another algorithm: compare its key statement with the \
-                     key file; if it is Knot and has the key, {}",
-                    self.how_to_allow(&key, owners)
+                     key file{knot}"
                 )));
             }
             UpdateError::BadSig { .. } => {

@@ -94,7 +94,7 @@ impl Store {
             options.create(true).truncate(false).write(true).mode(0o600).open(&lock).map_err(io(&lock))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(StateError::Locked(lock)),
+            Err(fs::TryLockError::WouldBlock) => return Err(StateError::AgentRuns(lock)),
             Err(fs::TryLockError::Error(error)) => return Err(io(&lock)(error)),
         }
         let path = folder.join(FILE);
@@ -275,7 +275,7 @@ mod tests {
         store.sets.extend([(key("a.example"), set()), (key("b.example"), Set::default())]);
         store.save(false).unwrap();
         let sets = store.sets.clone();
-        assert!(matches!(Store::open(&state), Err(StateError::Locked(_))), "a second agent");
+        assert!(matches!(Store::open(&state), Err(StateError::AgentRuns(_))), "a second agent");
         drop(store);
         let mut store = Store::open(&state).unwrap();
         assert_eq!(store.sets, sets);

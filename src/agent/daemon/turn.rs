@@ -9,7 +9,6 @@ use crate::agent::rotation::records::Spot;
 use crate::agent::rotation::{Outcome, Progress, Rotation, store};
 use crate::agent::state::State;
 use crate::error::Error;
-use crate::proto::moment;
 use crate::proto::rotation::{Mode, Record, Wait, Wish};
 use crate::proto::status::{self, Moment};
 use crate::ssh::sshd::{Sshd, SshdError};
@@ -104,7 +103,7 @@ impl Turn {
         let later = (progress.outcome != Outcome::Done).then(|| until.map_or(PAUSE, left).min(LONGEST));
         let count = progress.steps.iter().filter(|step| **step == "finish").count();
         let ended = progress.record.past.iter().rev().take(count).rev().map(|past| {
-            let what = if past.aborted { "was given up" } else { "is replaced" };
+            let what = if past.aborted { "stays: its rotation was given up" } else { "is replaced" };
             format!("host key {} ({}) {what}", past.change.path, past.change.key_type)
         });
         Turn { ended: ended.collect(), steps: progress.steps, warnings: progress.warnings, status, later }
@@ -123,19 +122,15 @@ fn stage(wait: &Wait) -> &'static str {
 }
 
 fn words(wait: &Wait) -> String {
-    let until = |until: &u64| moment::text(*until);
+    // Until when stands beside it.
     match wait {
         Wait::Servers(lags) => {
             format!("{} servers to show what is published", lags.len())
         }
         Wait::Gone(lags) => format!("{} servers to show the old key no more", lags.len()),
-        Wait::Caches { until: then } => format!("caches, which may hold older records until {}", until(then)),
-        Wait::Announce { until: then } => {
-            format!("known_hosts users, whom sshd tells of the new key until {}", until(then))
-        }
-        Wait::Settle { until: then } => {
-            format!("handshakes that began with the old key, until {}", until(then))
-        }
+        Wait::Caches { .. } => "caches, which may hold older records".to_owned(),
+        Wait::Announce { .. } => "known_hosts users, whom sshd tells of the new key".to_owned(),
+        Wait::Settle { .. } => "handshakes that began with the old key".to_owned(),
         Wait::Proof(why) => format!("a proof of the new records: {why}"),
     }
 }

@@ -82,10 +82,11 @@ fn passes(status: &Status, now: u64) -> String {
         count => format!(", the last {count} failed"),
     };
     format!(
-        "  looked {}, all was right {}, looks again {next}; {} passes, {} changed something{failed}",
+        "  looked {}, all was right {}, looks again {next}; {} {}, {} changed something{failed}",
         moment(status.last_pass),
         moment(status.last_success),
         status.passes,
+        if status.passes == 1 { "pass" } else { "passes" },
         status.changes
     )
 }
@@ -122,10 +123,8 @@ fn of_owner(owner: &Owner, now: u64) -> Vec<String> {
         lines.extend(some(owner.foreign.clone(), "    "));
     }
     if owner.vanished > 0 {
-        lines.push(format!(
-            "  own records were gone {} times within a day, though nobody here withdrew them",
-            owner.vanished
-        ));
+        let times = if owner.vanished == 1 { "once".to_owned() } else { format!("{} times", owner.vanished) };
+        lines.push(format!("  own records were gone {times} within a day, though nobody here withdrew them"));
     }
     lines.extend(trouble("  ", owner.error.as_ref(), now));
     lines
