@@ -100,6 +100,7 @@ impl Program {
         self.check_version(can.version)?;
         let capabilities = Capabilities {
             compare_and_swap: can.compare_and_swap,
+            vouches: false,
             min_ttl: can.min_ttl.unwrap_or(0),
             max_ttl: can.max_ttl.unwrap_or(MAX_TTL),
             batch: can.batch.min(MOST),

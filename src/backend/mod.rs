@@ -25,6 +25,8 @@ pub struct Capabilities {
     /// Plans take effect only if what they were made for still stands. Without it two publishers can undo each other
     /// between a look and a change, so that what was done is looked at again after a while.
     pub compare_and_swap: bool,
+    /// Its word on a change is authenticated, and what it shows is not.
+    pub vouches: bool,
     /// Least and greatest TTL that records may have, in seconds.
     pub min_ttl: u32,
     /// See `min_ttl`.
@@ -49,6 +51,7 @@ impl Default for Capabilities {
     fn default() -> Self {
         Capabilities {
             compare_and_swap: true,
+            vouches: false,
             min_ttl: 0,
             max_ttl: MAX_TTL,
             batch: usize::MAX,

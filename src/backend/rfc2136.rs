@@ -178,7 +178,7 @@ impl Rfc2136 {
 impl Backend for Rfc2136 {
     fn capabilities(&self) -> Capabilities {
         let changes = (UNDER_WAY / self.batch).clamp(CHANGES.0, CHANGES.1);
-        Capabilities { changes, ..Capabilities::default() }
+        Capabilities { changes, vouches: true, ..Capabilities::default() }
     }
 
     async fn read(&self, owner: &Name) -> Result<Present, Error> {

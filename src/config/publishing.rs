@@ -133,6 +133,8 @@ pub struct Rotate {
     pub types: Vec<KeyType>,
     /// How long the next key is announced to clients that keep known_hosts (UpdateHostKeys).
     pub announce: Duration,
+    /// How much longer caches are waited for: for clients that bridge outages of DNS (outage_grace).
+    pub margin: Duration,
     /// Old and new key side by side in DNS: faster, and not for stock clients with VerifyHostKeyDNS.
     pub overlap: bool,
     /// How long a name server may be silent before the rotation goes on without it.
@@ -149,6 +151,7 @@ impl Default for Rotate {
             every: None,
             types: Vec::new(),
             announce: Duration::ZERO,
+            margin: Duration::ZERO,
             overlap: false,
             dead_after: DEAD_AFTER,
             reload: None,

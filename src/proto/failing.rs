@@ -64,7 +64,7 @@ const HARD: [&str; 52] = [
 
 /// Reasons that pass, or may: a server that is down, a clock that is set after the start, a change that was in the way.
 /// So does whatever is in neither table.
-const SOFT: [&str; 35] = [
+const SOFT: [&str; 36] = [
     "timeout",
     "connection-refused",
     "connection-closed",
@@ -75,6 +75,7 @@ const SOFT: [&str; 35] = [
     "malformed-answer",
     "lost-race",
     "not-converged",
+    "agent-runs",
     "locked",
     "reload",
     "zone-file",

@@ -4,14 +4,11 @@
 use std::time::Duration;
 
 use super::Settings;
-use crate::agent::renewal::{Reload, Server};
-use crate::agent::rotation::records::Spot;
-use crate::agent::rotation::{Outcome, Progress, Rotation, store};
+use crate::agent::rotation::{Outcome, Progress, Rotation, store, wish};
 use crate::agent::state::State;
 use crate::error::Error;
-use crate::proto::rotation::{Mode, Record, Wait, Wish};
+use crate::proto::rotation::Wait;
 use crate::proto::status::{self, Moment};
-use crate::ssh::sshd::{Sshd, SshdError};
 use crate::verifier;
 
 /// The pause before what has no known end is looked at again.
@@ -39,48 +36,16 @@ pub struct Turn {
 pub async fn go_on(settings: &Settings, state: &State, may_begin: bool) -> Result<Option<Turn>, Error> {
     let rotate = &settings.rotate;
     let every = rotate.every.filter(|_| may_begin);
-    if !is_under_way(&store::read(state)?) && every.is_none() {
+    if !store::read(state)?.is_open() && every.is_none() {
         return Ok(None);
     }
-    let rotation = rotation(settings, state).await?;
-    if let (false, Some(every)) = (is_under_way(&rotation.record()?), every) {
+    let (tables, options) = (&settings.publishing, settings.options.clone());
+    let rotation = Rotation::of(tables, rotate, state.clone(), options).await?;
+    if let (false, Some(every)) = (rotation.record()?.is_open(), every) {
         let Some(due) = rotation.due(&rotate.types, every).await? else { return Ok(None) };
-        let mode = if rotate.overlap { Mode::Overlap } else { Mode::Hide };
-        rotation.begin(&[due], Wish { mode, announce: rotate.announce.as_secs() }).await?;
+        rotation.begin(&[due], wish(rotate, verifier::now())).await?;
     }
     Ok(Some(Turn::of(rotation.advance(false).await?)))
-}
-
-fn is_under_way(record: &Record) -> bool {
-    record.round.is_some() || !record.queue.is_empty()
-}
-
-async fn rotation(settings: &Settings, state: &State) -> Result<Rotation, Error> {
-    let rotate = &settings.rotate;
-    let patience = settings.options.timeout;
-    let failed = |error: SshdError| Error::failure("sshd", error).hint("see what sshd -t says");
-    let sshd = Sshd::find(rotate.sshd_config.as_deref()).map_err(failed)?;
-    let effective = sshd.effective(patience).await.map_err(failed)?;
-    let reload = match &rotate.reload {
-        None => Reload::Signal(effective.pid_file.clone()),
-        Some(command) => Reload::Command(command.program().to_owned(), command.arguments(|_| String::new())),
-    };
-    let address = effective.nearest().ok_or_else(|| {
-        Error::usage("connect", "sshd -T tells no address that it listens on")
-            .hint("go on by hand: sshanchor rotate --resume --connect ADDR:PORT")
-    })?;
-    let mut spots = Vec::new();
-    for table in &settings.publishing {
-        spots.push(Spot::of(table).await?);
-    }
-    Ok(Rotation {
-        spots,
-        state: state.clone(),
-        server: Server { sshd, reload, address, patience },
-        options: settings.options.clone(),
-        margin: Duration::ZERO,
-        dead_after: rotate.dead_after,
-    })
 }
 
 impl Turn {

@@ -20,6 +20,8 @@ struct Server {
     /// Nothing is heard of this update, by its number: true if it was done.
     cut: Option<(usize, bool)>,
     can: Capabilities,
+    /// Somebody on the way says that nothing stands there.
+    lied_about: bool,
     /// At this read, counted down, somebody else has put x in the place of what stood there.
     overwritten_at: Mutex<usize>,
 }
@@ -36,6 +38,9 @@ impl Backend for Server {
         }
         *left = left.saturating_sub(1);
         drop(left);
+        if self.lied_about {
+            return Ok(Present::absent());
+        }
         Ok(self.records.lock().unwrap().get(owner).cloned().unwrap_or_default())
     }
 
@@ -315,4 +320,28 @@ async fn changes_are_paced_and_of_the_size_that_is_taken() {
     let outcomes = publisher(&server, &folder).run(&wishes).await.unwrap();
     assert!(outcomes.iter().all(|o| o.error.is_none()) && *server.updates.lock().unwrap() == 4);
     assert!(started.elapsed() >= 3 * pace);
+}
+
+#[tokio::test]
+async fn what_is_own_is_not_forgotten_on_anybodys_word() {
+    let can = Capabilities { vouches: true, ..Capabilities::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let honest = Arc::new(Server { can: can.clone(), ..Server::default() });
+    publisher(&honest, &folder).run(&[wish(1, "ab")]).await.unwrap();
+    let records = Mutex::new(honest.records.lock().unwrap().clone());
+    let lied_to = Arc::new(Server { can, lied_about: true, records, ..Server::default() });
+    let withdraw = Wish { intent: Intent::Withdraw, ..wish(1, "") };
+    let run = publisher(&lied_to, &folder);
+    let told = run.run(std::slice::from_ref(&withdraw)).await.unwrap();
+    assert_eq!(told[0].error.as_ref().unwrap().reason, "lost-race", "{told:?}");
+    assert_eq!(run.state.read().unwrap()[&name(1)], set("ab"));
+    let run = publisher(&honest, &folder);
+    let told = run.run(std::slice::from_ref(&withdraw)).await.unwrap();
+    assert!(told[0].changed && told[0].error.is_none() && run.state.read().unwrap().is_empty(), "{told:?}");
+    // Where nothing stands, the server's word is enough.
+    publisher(&honest, &folder).run(&[wish(2, "a")]).await.unwrap();
+    honest.records.lock().unwrap().remove(&name(2));
+    let withdraw = Wish { intent: Intent::Withdraw, ..wish(2, "") };
+    let told = run.run(&[withdraw]).await.unwrap();
+    assert!(!told[0].changed && told[0].error.is_none() && run.state.read().unwrap().is_empty(), "{told:?}");
 }

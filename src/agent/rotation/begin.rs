@@ -17,22 +17,53 @@ use crate::verifier;
 impl Rotation {
     /// Puts `types` into the queue (none: all that the host has), where nothing is under way. What is wrong with the
     /// host, or with what stands in DNS, is told before anything is done. [`Rotation::advance`] does the rest.
-    pub async fn begin(&self, types: &[KeyType], wish: Wish) -> Result<(), Error> {
+    /// Gives what there is to be said of it.
+    pub async fn begin(&self, types: &[KeyType], wish: Wish) -> Result<Vec<String>, Error> {
         let lock = store::lock(&self.state)?;
         let mut record = store::read(&self.state)?;
         let mut host = Host::read(&self.server.sshd, self.server.patience).await?;
-        let types = chosen(&host, types)?;
-        let mut left = Vec::new();
+        let mut types = chosen(&host, types)?;
+        types.retain(|key_type| !record.is_saved(*key_type));
+        let (mut left, mut notes) = (Vec::new(), Vec::new());
+        // More of what is asked for already keeps what was asked for first.
+        let before = record.is_open().then_some(record.wish);
+        let since =
+            before.filter(|wish| wish.mode == Mode::Compromised).map_or(wish.since, |before| before.since);
+        let margin = before.map_or(wish.margin, |before| before.margin.max(wish.margin));
         if wish.mode == Mode::Compromised {
+            let before = record.queue.clone();
             left = self.interrupt(&mut record).await?;
+            let dropped: Vec<KeyType> =
+                before.into_iter().filter(|t| !record.queue.contains(t) && !types.contains(t)).collect();
+            if !dropped.is_empty() {
+                let names: Vec<&str> = dropped.iter().map(|key_type| key_type.name()).collect();
+                notes.push(format!(
+                    "the rotation of {} that was under way is given up: begin it again once this one has ended",
+                    names.join(", ")
+                ));
+            }
+            let later: Vec<&str> = match &record.round {
+                Some(round) => types
+                    .iter()
+                    .filter(|key_type| !round.changes.iter().any(|change| change.key_type == **key_type))
+                    .map(|key_type| key_type.name())
+                    .collect(),
+                None => Vec::new(),
+            };
+            if !later.is_empty() {
+                notes.push(format!(
+                    "{} comes when the change that is under way has ended: until then its old record stands in DNS",
+                    later.join(", ")
+                ));
+            }
             host = Host::read(&self.server.sshd, self.server.patience).await?;
-        } else if record.round.is_some() || !record.queue.is_empty() {
+        } else if record.is_open() {
             let error = Error::usage("under-way", "a rotation is under way already");
             return Err(error.hint(
                 "go on with it: sshanchor rotate --resume; see where it is: --status; give it up: --abort",
             ));
         }
-        record.wish = wish;
+        record.wish = Wish { since, margin, ..wish };
         record.queue.extend(
             types.iter().filter(|key_type| !record.queue.contains(key_type)).copied().collect::<Vec<_>>(),
         );
@@ -43,7 +74,8 @@ impl Rotation {
         }
         store::write(&self.state, &record, &lock)?;
         // Only now that nobody would look for it.
-        left.iter().try_for_each(|file| file.settle().map(drop)).map_err(host::file_error)
+        left.iter().try_for_each(|file| file.settle().map(drop)).map_err(host::file_error)?;
+        Ok(notes)
     }
 
     /// A rotation that is under way gives way to an emergency; what it leaves beside these keys may go.
@@ -83,7 +115,7 @@ impl Rotation {
         now: u64,
         warnings: &mut Vec<String>,
     ) -> Result<Round, Error> {
-        let Wish { mode, announce } = record.wish;
+        let Wish { mode, announce, .. } = record.wish;
         let types = host.types();
         let (key_type, is_added) = rotation::next(&record.queue, mode, &types)
             .ok_or_else(|| Error::usage("no-rotation", "no rotation is under way"))?;

@@ -98,6 +98,12 @@ pub fn also_wanted(state: &State) -> Result<BTreeSet<Sshfp>, Error> {
     Ok(store::read(state)?.also_wanted().iter().map(records::record).collect())
 }
 
+/// What `[rotate]` asks for, at `now` in seconds since 1970.
+pub fn wish(rotate: &Rotate, now: u64) -> Wish {
+    let mode = if rotate.overlap { Mode::Overlap } else { Mode::Hide };
+    Wish { mode, announce: rotate.announce.as_secs(), margin: rotate.margin.as_secs(), since: now }
+}
+
 impl Rotation {
     /// By the configuration: for the agent.
     pub async fn of(
@@ -121,23 +127,11 @@ impl Rotation {
         };
         let address = effective.nearest().ok_or_else(|| {
             Error::usage("connect", "sshd -T tells no address that it listens on")
-                .hint("give sshd_config a ListenAddress or a Port")
+                .hint("go on by hand: sshanchor rotate --resume --connect ADDR:PORT")
         })?;
         let server = Server { sshd, reload, address, patience };
         let dead_after = rotate.dead_after;
-        Ok(Rotation { spots, state, server, options, margin: Duration::ZERO, dead_after })
-    }
-
-    /// What the agent does at its timers: goes on with what is under way; else begins with the key that is older than
-    /// `[rotate] every` allows, if one is.
-    pub async fn keep_up(&self, rotate: &Rotate) -> Result<Progress, Error> {
-        if let Some(every) = rotate.every
-            && let Some(key_type) = self.due(&rotate.types, every).await?
-        {
-            let mode = if rotate.overlap { Mode::Overlap } else { Mode::Hide };
-            self.begin(&[key_type], Wish { mode, announce: rotate.announce.as_secs() }).await?;
-        }
-        self.advance(false).await
+        Ok(Rotation { spots, state, server, options, margin: rotate.margin, dead_after })
     }
 
     fn records(&self) -> Records<'_> {
@@ -232,7 +226,7 @@ impl Rotation {
         round.hear(&situation.sights, situation.now);
         round.see_ttl(&situation.sights);
         is_changed |= *round != before;
-        let step = decide(&self.facts(round, &situation));
+        let step = decide(&self.facts(round, &situation, record.wish.margin));
         let Some(lock) = lock else { return Ok(Some(step)) };
         if matches!(step, Step::Idle | Step::Wait(_)) {
             if is_changed {
@@ -262,7 +256,7 @@ impl Rotation {
         Ok(None)
     }
 
-    fn facts<'a>(&self, round: &'a Round, situation: &'a Situation) -> Facts<'a> {
+    fn facts<'a>(&self, round: &'a Round, situation: &'a Situation, margin: u64) -> Facts<'a> {
         let grace = situation.host.effective.login_grace;
         Facts {
             now: situation.now,
@@ -273,7 +267,7 @@ impl Rotation {
             has_drop_in: situation.has_drop_in,
             sights: &situation.sights,
             settle: if grace == 0 { GRACE } else { grace.min(GRACE) },
-            margin: self.margin.as_secs(),
+            margin: self.margin.as_secs().max(margin),
             dead_after: self.dead_after.as_secs(),
         }
     }

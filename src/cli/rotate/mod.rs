@@ -10,6 +10,7 @@ use super::publish::configured;
 use super::publish::primary::Primary;
 use super::sshd::{SshdArgs, command};
 use super::{Context, host_name};
+use crate::agent;
 use crate::agent::rotation::records::{Spot, let_all_keys};
 use crate::agent::rotation::{Outcome, Progress, Rotation};
 use crate::error::{Error, Kind};
@@ -68,9 +69,9 @@ pub(super) struct Args {
     /// The keys have leaked: replace them and take them out of DNS without waiting
     #[arg(long)]
     compromised: bool,
-    /// Wait so much longer for caches: for clients that bridge outages of DNS (outage_grace)
-    #[arg(long, value_name = "SPAN", default_value = "0", value_parser = span)]
-    margin: Duration,
+    /// Wait so much longer for caches: for clients that bridge outages of DNS (outage_grace); kept until it ends
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    margin: Option<Duration>,
     /// How sshd is reloaded: a command [default: SIGHUP to the process in its PidFile]
     #[arg(long, value_name = "COMMAND", value_parser = command)]
     reload_sshd: Option<Template>,
@@ -104,7 +105,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         rotation.abort()?;
     } else if !args.resume && !args.status && !args.abort {
         let record = rotation.record()?;
-        let is_under_way = record.round.is_some() || !record.queue.is_empty();
+        let is_under_way = record.is_open();
         let asks = args.overlap || args.announce.is_some() || !args.types.is_empty();
         if is_under_way && asks && !args.compromised {
             let error = Error::usage("under-way", "a rotation is under way already");
@@ -112,13 +113,15 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
                 "go on with it: sshanchor rotate --resume; see where it is: --status; give it up: --abort",
             ));
         }
-        let is_emergency = args.compromised && record.wish.mode != Mode::Compromised;
+        // One that is under way may have to reach further.
+        let is_emergency = args.compromised && (record.wish.mode != Mode::Compromised || !looks_only);
         if !is_under_way || is_emergency {
             let types = types(&args, cx);
             if looks_only {
                 return would_begin(&rotation, &types, cx).await;
             }
-            rotation.begin(&types, wish(&args, cx)).await?;
+            let notes = rotation.begin(&types, wish(&args, cx)).await?;
+            notes.iter().for_each(|note| cx.out.warn(note));
         }
     }
     go_on(&args, &rotation, looks_only, cx).await
@@ -134,12 +137,15 @@ fn types(args: &Args, cx: &Context) -> Vec<KeyType> {
 }
 
 fn wish(args: &Args, cx: &Context) -> Wish {
-    let mode = match (args.compromised, args.overlap || cx.rotate.overlap) {
+    let configured = agent::rotation::wish(&cx.rotate, verifier::now());
+    let mode = match (args.compromised, args.overlap) {
         (true, _) => Mode::Compromised,
         (false, true) => Mode::Overlap,
-        (false, false) => Mode::Hide,
+        (false, false) => configured.mode,
     };
-    Wish { mode, announce: args.announce.unwrap_or(cx.rotate.announce).as_secs() }
+    let announce = args.announce.map_or(configured.announce, |span| span.as_secs());
+    let margin = args.margin.map_or(configured.margin, |span| span.as_secs());
+    Wish { mode, announce, margin, ..configured }
 }
 
 async fn rotation(args: &Args, cx: &Context) -> Result<Rotation, Error> {
@@ -158,7 +164,7 @@ async fn rotation(args: &Args, cx: &Context) -> Result<Rotation, Error> {
         state: args.primary.state()?,
         server,
         options: cx.options(),
-        margin: args.margin,
+        margin: args.margin.unwrap_or(cx.rotate.margin),
         dead_after: cx.rotate.dead_after,
     })
 }

@@ -206,7 +206,7 @@ impl Reader<'_> {
 
     /// `[rotate]`.
     pub(super) fn rotate(&mut self, value: &Item<'_>) -> Option<Rotate> {
-        const KEYS: &str = "every, types, announce, overlap, dead_after, reload, sshd_config";
+        const KEYS: &str = "every, types, announce, margin, overlap, dead_after, reload, sshd_config";
         let table = self.table(value, "rotate")?;
         let mut rotate = Rotate::default();
         for (key, value) in table.iter() {
@@ -219,6 +219,7 @@ impl Reader<'_> {
                     rotate.types = self.right(types, at).unwrap_or_default().concat();
                 }
                 "announce" => rotate.announce = self.right(span(value), at).unwrap_or_default(),
+                "margin" => rotate.margin = self.right(span(value), at).unwrap_or_default(),
                 "overlap" => rotate.overlap = self.right(truth(value), at).unwrap_or_default(),
                 "dead_after" => {
                     rotate.dead_after = self.right(span(value), at).unwrap_or(rotate.dead_after);

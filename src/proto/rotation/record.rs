@@ -122,11 +122,15 @@ pub struct Wish {
     pub mode: Mode,
     /// For so many seconds sshd tells clients of the new key before it is used.
     pub announce: u64,
+    /// Caches are given so many seconds more.
+    pub margin: u64,
+    /// When it was asked for, in seconds since 1970.
+    pub since: u64,
 }
 
 impl Default for Wish {
     fn default() -> Self {
-        Wish { mode: Mode::Hide, announce: 0 }
+        Wish { mode: Mode::Hide, announce: 0, margin: 0, since: 0 }
     }
 }
 
@@ -214,6 +218,22 @@ impl Record {
         let surplus = self.past.len().saturating_sub(MAX_PAST);
         self.past.drain(..surplus);
         ended
+    }
+
+    /// A rotation is under way.
+    pub fn is_open(&self) -> bool {
+        self.round.is_some() || !self.queue.is_empty()
+    }
+
+    /// The emergency that is under way has replaced the key of this type already.
+    pub fn is_saved(&self, key_type: KeyType) -> bool {
+        let is_emergency = self.is_open() && self.wish.mode == Mode::Compromised;
+        let saved = |past: &Past| {
+            past.change.key_type == key_type
+                && past.mode == Mode::Compromised
+                && past.ended >= self.wish.since
+        };
+        is_emergency && self.past.iter().any(saved)
     }
 
     /// What is to stand in DNS beside the keys that sshd has, as far as the round decides.

@@ -266,7 +266,7 @@ fn a_record_is_read_as_it_was_written_and_nothing_else_is() {
     let record = Record {
         round: Some(Round { hidden: Some(5), silent, ..round(Mode::Hide) }),
         queue: vec![KeyType::EcdsaP384, KeyType::Rsa],
-        wish: Wish { mode: Mode::Overlap, announce: 60 },
+        wish: Wish { mode: Mode::Overlap, announce: 60, margin: 3, since: 7 },
         past: vec![past],
     };
     let text = record.text().unwrap();
