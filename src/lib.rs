@@ -12,9 +12,10 @@
 //! | [`files`] | files that are written as a whole or not at all |
 //! | [`ownership`] | whose files may steer this process |
 //! | [`run`] | programs that are run to their end, bounded |
+//! | [`crash`] | where tests end this process as a crash would |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
 //! | [`doctor`] | gathers what weakens verification on this machine; judged in [`proto::doctor`] |
-//! | [`agent`] | this machine's part in publishing: its names and keys, own records, one pass: reconciled, read back, proven |
+//! | [`agent`] | this machine's part in publishing: its names and keys, own records, one pass (guarded, reconciled, read back, proven); the daemon that goes on with it, what it shows, and the rotation of host keys |
 //! | [`backend`] | where a plan goes: RFC 2136 updates, the API of PowerDNS, a file that the zone includes, a program |
 //! | [`dns`] | DNS I/O: resolvers, the fetching that proofs ask for, authorities, updates, TSIG |
 //! | [`ssh`] | SSH I/O: host keys on disk, the probe, the relay, sessions, users' keys, ssh's own configuration, a CA's folder |
@@ -36,6 +37,15 @@
 //! 4. [`proto::verdict::decide`] compares, under the host's [`proto::policy::Policy`], and is the one maker of [`proto::verdict::Anchored`], without which
 //!    no relay releases a reply, no known_hosts line is printed for ssh to accept by, and no session begins
 //!    ([`verifier::Verifier::open`], [`ssh::client`]).
+//!
+//! # The way of a record
+//!
+//! 1. [`agent::machine`] knows this machine's names and keys, [`config::publishing`] the place of its records.
+//! 2. [`agent::guard`] looks whether anything may be published; [`proto::plan`] decides what is to change, and
+//!    [`agent::reconcile`] has a [`backend`] do it, if nobody else was faster.
+//! 3. [`agent::readback`] asks every server of the zone, [`agent::proof`] proves it as clients will.
+//! 4. [`agent::daemon`] does that again when [`proto::schedule`] says so; [`proto::rotation`] decides how keys change
+//!    without a client that notices.
 //!
 //! # What always holds
 //!

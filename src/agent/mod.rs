@@ -1,4 +1,5 @@
-//! This machine's part: which records are its own, and how they get where they belong.
+//! This machine's part: which records are its own, and how they get where they belong: once ([`pass`]), again and again
+//! ([`daemon`], followed by [`monitor`] and [`log`]), and while its host keys change ([`rotation`]).
 
 pub mod daemon;
 pub mod guard;

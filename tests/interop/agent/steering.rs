@@ -82,7 +82,7 @@ fn a_second_agent_with_the_same_state_refuses_and_publish_by_hand_works_beside_o
     agent.says("is as it should be");
     let second = run(&mut machine.sshanchor(&["agent"]), SOON);
     assert_eq!(second.code, Some(1), "{second:#?}");
-    assert!(second.stderr.contains("another process"), "{second:#?}");
+    assert!(second.stderr.contains("an agent runs already"), "{second:#?}");
     for _ in 0..3 {
         let by_hand = run(&mut machine.sshanchor(&["publish", "--json"]), SOON);
         assert_eq!(by_hand.code, Some(0), "{by_hand:#?}");
