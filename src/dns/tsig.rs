@@ -196,10 +196,12 @@ fn words(text: &str) -> Result<Vec<&str>, TsigKeyError> {
     loop {
         rest = rest.trim_ascii_start();
         let Some(first) = rest.chars().next() else { return Ok(words) };
-        let (word, after) = if first == '#' || rest.starts_with("//") {
+        // In YAML # alone begins a comment, and base64 may begin with slashes.
+        let is_secret = words.last() == Some(&"secret:");
+        let (word, after) = if first == '#' || (rest.starts_with("//") && !is_secret) {
             rest = rest.split_once('\n').map_or("", |(_, after)| after);
             continue;
-        } else if let Some(comment) = rest.strip_prefix("/*") {
+        } else if let Some(comment) = rest.strip_prefix("/*").filter(|_| !is_secret) {
             rest = comment.split_once("*/").ok_or(TsigKeyError::Syntax("a comment does not end"))?.1;
             continue;
         } else if let Some(quoted) = rest.strip_prefix(['"', '\'']) {
@@ -291,6 +293,18 @@ mod tests {
     use super::*;
 
     const SECRET: &str = "Za//w+7tbsjoUehWXX84BhD7SmRz3LLb8t9q4c1+/2Q=";
+
+    #[test]
+    fn a_secret_may_begin_with_slashes() {
+        for secret in ["//8=", "//++", "/w=="] {
+            let key = |text: String| Key::from_text(&text).map(|key| key.secret().to_vec());
+            let expected = key(format!("hmac-sha256:web1.key:{secret}")).unwrap();
+            let yaml = format!("key:\n  - id: web1.key\n    algorithm: hmac-sha256\n    secret: {secret}\n");
+            assert_eq!(key(yaml).unwrap(), expected, "{secret}");
+            let bind = format!("key web1.key {{ algorithm hmac-sha256; secret \"{secret}\"; }}; // end");
+            assert_eq!(key(bind).unwrap(), expected, "{secret}");
+        }
+    }
 
     #[test]
     fn the_three_forms_give_one_key() {

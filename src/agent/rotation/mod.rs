@@ -190,7 +190,8 @@ impl Rotation {
             match step {
                 Some(Step::Wait(wait)) => progress.outcome = Outcome::Waiting(wait),
                 Some(step) => progress.outcome = Outcome::Next(step),
-                None if progress.record.round.is_none() && progress.record.queue.is_empty() => {
+                None if !progress.record.is_open() => {
+                    progress.warnings.extend(self.left_over());
                     progress.outcome = Outcome::Done;
                 }
                 None => continue,
@@ -201,11 +202,23 @@ impl Rotation {
             .hint("see who else changes sshd's configuration, its keys, or the records"))
     }
 
+    /// What a rotation has left whose record is lost, as with a folder for the state that was not kept.
+    fn left_over(&self) -> Option<String> {
+        let drop_in = DropIn::find(self.server.sshd.config()).ok()?;
+        drop_in.read().ok().flatten()?;
+        let path = drop_in.path();
+        Some(format!(
+            "no rotation is under way, and one has left {0}, by which sshd offers fewer keys than it has: look whether the \
+             records fit its keys (sshanchor publish --check), then remove it and reload sshd: rm {0}",
+            path.display()
+        ))
+    }
+
     /// Does one step; or gives the one that cannot or may not be done now.
     async fn step(&self, lock: Option<&Lock>, progress: &mut Progress) -> Result<Option<Step>, Error> {
         progress.record = store::read(&self.state)?;
         let record = &mut progress.record;
-        if record.round.is_none() && record.queue.is_empty() {
+        if !record.is_open() {
             return Ok(None);
         }
         let mut situation = self.situation(record).await?;

@@ -150,3 +150,20 @@ fn two_at_once_do_not_get_into_each_others_way() {
     place.dns_is_as_disk();
     assert_eq!(place.left_over(), [""; 0]);
 }
+
+#[test]
+fn what_a_lost_rotation_has_left_is_told_of() {
+    let place = Place::new(&["ed25519", "ecdsa256"], 1);
+    place.rotates(&["--type", "ed25519"], 5, "settle");
+    let resumed = place.rotate(&["--status"]);
+    assert!(!resumed.stderr.contains("has left"), "{resumed:#?}");
+    fs::remove_file(place.primary.sandbox().join("state/rotation.json")).unwrap();
+    let lost = place.rotate(&["--status"]);
+    assert_eq!(lost.code, Some(0), "{lost:#?}");
+    assert!(lost.stderr.contains("has left") && lost.stderr.contains("00-sshanchor.conf"), "{lost:#?}");
+    // Begun anew, it comes to its end and leaves nothing.
+    place.rotates(&["--type", "ed25519"], 5, "settle");
+    place.rotates_until(&["--resume"], 0, "done");
+    assert_eq!(place.left_over(), [""; 0]);
+    assert!(!place.rotate(&["--status"]).stderr.contains("has left"));
+}
