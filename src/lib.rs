@@ -12,7 +12,7 @@
 //! | [`files`] | files that are written as a whole or not at all |
 //! | [`ownership`] | whose files may steer this process |
 //! | [`run`] | programs that are run to their end, bounded |
-//! | [`crash`] | where tests end this process as a crash would |
+//! | `crash` | where tests end this process as a crash would |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
 //! | [`doctor`] | gathers what weakens verification on this machine; judged in [`proto::doctor`] |
 //! | [`agent`] | this machine's part in publishing: its names and keys, own records, one pass (guarded, reconciled, read back, proven); the daemon that goes on with it, what it shows, and the rotation of host keys |
