@@ -328,8 +328,9 @@ fn behind_ssh_mistakes_and_warnings_reach_the_user_and_never_the_stream() {
 #[test]
 fn the_readme_shows_a_configuration_without_findings() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let begin = readme.find("    version = 1\n").unwrap();
-    let lines = readme[begin..].lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+    let chapter = &readme[readme.find("\n### Configuration\n").unwrap()..];
+    let begin = chapter.find("    version = 1\n").unwrap();
+    let lines = chapter[begin..].lines().take_while(|line| line.is_empty() || line.starts_with("    "));
     let home = Home::with(&lines.map(|line| line.trim_start().to_owned() + "\n").collect::<String>());
     let checked = home.run(&["config", "check", "--json"]);
     assert_eq!(
