@@ -190,7 +190,10 @@ impl<B: Backend> Reconciliation<B> {
                 self.look(wishes, &own, &mut outcomes, again).await;
             }
         }
-        for outcome in outcomes.iter_mut().filter(|o| o.is_open()) {
+        let is_left = |(outcome, doubted): &(&mut Outcome, bool)| {
+            outcome.is_open() || (*doubted && outcome.error.is_none())
+        };
+        for (outcome, _) in outcomes.iter_mut().zip(doubted).filter(is_left) {
             let message = format!("the records at {} are not as the update left them", outcome.owner);
             outcome.error = Some(Error::failure("not-converged", message).hint(
                 "the server acknowledges updates and does not show them, or somebody else keeps undoing them",
