@@ -8,6 +8,7 @@
 //! | [`config`] | the command line, the environment and the files: what is in force, and where it came from |
 //! | [`output`] | the one file that prints; peers' octets are sanitised here |
 //! | [`error`] | kind (the exit code), stable reason, message, hint |
+//! | [`fleet`] | many hosts: which ones are meant, what is done with all of them, what is told of them |
 //! | [`fan_out`] | many works of one kind, some at the same time |
 //! | [`files`] | files that are written as a whole or not at all |
 //! | [`ownership`] | whose files may steer this process |
@@ -22,7 +23,7 @@
 //! | [`proto`] | every decision, pure: names, keys, records, proofs, verdict, plan, handshake gate, what a CA signs and how it rolls over, how host keys rotate |
 //! | [`lab`] | an embedded signed zone and toy SSH hosts, behind `sshanchor demo` and the tests |
 //!
-//! Arrows point down: `cli -> {agent, doctor, verifier, output, config} -> {dns, ssh, backend} -> proto`. `dns` and `ssh`
+//! Arrows point down: `cli -> {fleet, agent, doctor} -> {verifier, output, config} -> {dns, ssh, backend} -> proto`. `dns` and `ssh`
 //! never meet; `backend` may use `dns`; `lab` may use all.
 //!
 //! # The way of an accept
@@ -64,6 +65,7 @@ pub mod doctor;
 pub mod error;
 pub mod fan_out;
 pub mod files;
+pub mod fleet;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod output;

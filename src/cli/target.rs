@@ -5,19 +5,13 @@ use std::fs::File;
 
 use super::host_name;
 use crate::error::{Error, Kind};
+use crate::fleet::Target;
 use crate::proto::name::HostName;
 use crate::ssh::hostkeys::read_whole;
 use crate::verifier::owners;
 
 /// Largest file of host names, in octets.
 const MAX_HOSTS_FILE: u64 = 64 * 1024 * 1024;
-
-/// A host, or an address, which nothing can vouch for.
-#[derive(Debug)]
-pub(super) enum Target {
-    Host(HostName),
-    Address(String, Error),
-}
 
 /// `HOST`, `HOST:PORT` or `[HOST]:PORT`; an IPv6 address is an address, not a host and a port.
 pub(super) fn target(text: &str, port: u16) -> Result<(Target, u16), Error> {

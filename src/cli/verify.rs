@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use super::bundle::BundleFile;
-use super::target::{Target, targets};
+use super::target::targets;
 use super::{BAD_KEY_HINT, Context, handshake_hint, in_grace};
 use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
+use crate::fleet::Target;
 use crate::output::{Progress, Report, rfc3339};
 use crate::proto::hostkey::{HostKey, Presented};
 use crate::proto::name::HostName;

@@ -1,6 +1,7 @@
 //! Decisions, and nothing else: no I/O, no async, no clock, no environment. Time is an argument.
 
 pub mod ascii_json;
+pub mod audit;
 pub mod bundle;
 pub mod ca_keys;
 pub mod certificate;

@@ -15,11 +15,12 @@ use tokio::time::Instant;
 
 use self::shell::{Raw, stopped};
 use super::bundle::BundleFile;
-use super::target::{Target, target};
+use super::target::target;
 use super::terminal::Terminal;
 use super::verify::{Judged, checkable};
 use super::{Context, agent_socket, in_grace};
 use crate::error::{Error, Kind};
+use crate::fleet::Target;
 use crate::ssh::client::{Denied, End, Kept, Session, SessionError, Sink};
 use crate::ssh::identity::Identities;
 use crate::verifier::{Opened, Verifier};

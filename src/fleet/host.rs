@@ -1,0 +1,38 @@
+//! One host of many, as the command line or an inventory names it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::error::Error;
+use crate::proto::name::HostName;
+
+/// A host, or an address, which nothing can vouch for.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A name whose keys can be proven.
+    Host(HostName),
+    /// An address as it was typed, and why nothing vouches for it.
+    Address(String, Error),
+}
+
+/// One host, and how to get there and in.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// The identity that is proven.
+    pub target: Target,
+    /// Its port.
+    pub port: u16,
+    /// Where to connect in place of the addresses that the name has: a hint, which vouches for nothing.
+    pub address: Option<IpAddr>,
+    /// Who to log in as; none: whoever the command line or ssh's configuration names, else this user.
+    pub user: Option<String>,
+    /// Keys to log in with, before those that the command line names.
+    pub identities: Vec<PathBuf>,
+}
+
+impl Host {
+    /// A host of which nothing more is known.
+    pub fn new(target: Target, port: u16) -> Self {
+        Host { target, port, address: None, user: None, identities: Vec::new() }
+    }
+}

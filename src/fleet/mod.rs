@@ -1,0 +1,9 @@
+//! Many hosts: which ones are meant, and what is done with all of them.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`host`] | one host of many, as the command line or an inventory names it |
+
+pub mod host;
+
+pub use host::{Host, Target};
