@@ -1,5 +1,6 @@
 //! One host of many, as the command line or an inventory names it.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -13,6 +14,16 @@ pub enum Target {
     Host(HostName),
     /// An address as it was typed, and why nothing vouches for it.
     Address(String, Error),
+}
+
+/// The name, or the address as it was typed.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Host(name) => name.fmt(f),
+            Target::Address(text, _) => f.write_str(text),
+        }
+    }
 }
 
 /// One host, and how to get there and in.

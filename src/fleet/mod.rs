@@ -3,7 +3,9 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`host`] | one host of many, as the command line or an inventory names it |
+//! | [`exec`] | a command on many hosts, each on the very connection that was verified |
 
+pub mod exec;
 pub mod host;
 
 pub use host::{Host, Target};
