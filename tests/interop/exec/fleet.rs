@@ -31,8 +31,9 @@ impl Servers {
         let count = hosts.div_ceil(EACH);
         let sshds: Vec<Sshd> = (0..count)
             .map(|at| {
-                let addresses: String =
-                    (0..EACH).map(|i| format!("ListenAddress {}:{}\n", address(at * EACH + i), port.number())).collect();
+                let addresses: String = (0..EACH)
+                    .map(|i| format!("ListenAddress {}:{}\n", address(at * EACH + i), port.number()))
+                    .collect();
                 Sshd::start_with(&["ed25519"], &format!("{addresses}LogLevel VERBOSE\n{extra}"))
             })
             .collect();

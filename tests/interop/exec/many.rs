@@ -24,7 +24,8 @@ const WHO: &str = "set -- $SSH_CONNECTION; echo $3";
 fn outputs_of_many_hosts() {
     let fleet = Fleet::new(COUNT);
     // Each line has its host, and lines stay whole, however they were written.
-    let finished = fleet.runs(&[], "for i in 1 2 3; do printf a; printf 'b%s\\n' $i; echo err$i >&2; done; printf end");
+    let finished =
+        fleet.runs(&[], "for i in 1 2 3; do printf a; printf 'b%s\\n' $i; echo err$i >&2; done; printf end");
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     for host in 1..=COUNT {
         let of = |text: &str| {
@@ -72,7 +73,9 @@ fn outputs_of_many_hosts() {
         assert!(finished.stderr.contains(told), "{told}{finished:#?}");
     }
     // One host is as ssh has it, unless it is to be one of several.
-    let one = |options: &[&str]| run(fleet.exec_on("h1.example.test").args(options).args(["--", "echo hi; exit 7"]), LIMIT);
+    let one = |options: &[&str]| {
+        run(fleet.exec_on("h1.example.test").args(options).args(["--", "echo hi; exit 7"]), LIMIT)
+    };
     assert_eq!((one(&[]).stdout.as_str(), one(&[]).code), ("hi\n", Some(7)));
     let prefixed = one(&["--prefix"]);
     assert_eq!((prefixed.stdout.as_str(), prefixed.code), ("h1.example.test: hi\n", Some(1)));
@@ -125,7 +128,8 @@ fn time_is_limited_and_failures_may_be_the_last_word() {
     assert_eq!((finished.code, finished.stdout.lines().count()), (Some(1), COUNT - 1), "{finished:#?}");
     assert!(finished.stderr.contains("  command-timeout: 1 host: h4.example.test\n"), "{finished:#?}");
     assert_eq!(fleet.runs(&["--command-timeout", "50"], "sleep 0.1").code, Some(0));
-    let one = run(fleet.exec_on("h1.example.test").args(["--command-timeout", "0.5", "--", "sleep 300"]), LIMIT);
+    let one =
+        run(fleet.exec_on("h1.example.test").args(["--command-timeout", "0.5", "--", "sleep 300"]), LIMIT);
     assert!(one.code == Some(255) && one.stderr.contains("--command-timeout"), "{one:#?}");
 
     // The time for everything: what runs ends, what has not begun does not.
@@ -160,7 +164,8 @@ fn time_is_limited_and_failures_may_be_the_last_word() {
 #[test]
 fn a_signal_ends_everything_cleanly_and_a_second_one_at_once() {
     let fleet = Fleet::new(COUNT);
-    let kill = |signal: &str, id: u32| run_ok(Command::new("kill").args([&format!("-{signal}"), &id.to_string()]));
+    let kill =
+        |signal: &str, id: u32| run_ok(Command::new("kill").args([&format!("-{signal}"), &id.to_string()]));
     let mark = fleet.tree.sandbox.join("got");
     for (signal, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let _ = fs::remove_file(&mark);
@@ -175,7 +180,10 @@ fn a_signal_ends_everything_cleanly_and_a_second_one_at_once() {
         let (code, _, err) = ended(child);
         assert_eq!(code, Some(status), "{err}");
         assert!(err.contains("sshanchor: 5 of 20 hosts failed, 15 not run\n"), "{err}");
-        assert!(err.contains(&format!("  not run: 15 hosts: h[6-20].example.test\n    ended by SIG{signal}\n")), "{err}");
+        assert!(
+            err.contains(&format!("  not run: 15 hosts: h[6-20].example.test\n    ended by SIG{signal}\n")),
+            "{err}"
+        );
         let told = || fs::read_to_string(&mark).unwrap_or_default().matches(signal).count() == 5;
         assert!(wait_until(LIMIT, told), "the commands are sent SIG{signal}");
     }
@@ -212,7 +220,7 @@ fn a_terminal_shows_progress_and_nothing_that_could_harm_it() {
     let sandbox = &fleet.tree.sandbox;
     // Standard input is a terminal, and is not read unless that is asked for.
     let mut exec = fleet.exec();
-    exec.args(["--", r"cat; printf \"\\033[31mred\\tx\\n\""]);
+    exec.args(["--", "cat; printf \"\\033[31mred\\tx\\n\""]);
     let (shown, code) = at_a_terminal(&exec, sandbox, &[]);
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains("h3.example.test: \\u{1b}[31mred\tx") && !shown.contains('\x1b'), "{shown}");
