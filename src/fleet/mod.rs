@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`host`] | one host of many, as the command line or an inventory names it |
 //! | [`exec`] | a command on many hosts, each on the very connection that was verified |
+//! | [`login`] | who logs in there, at which port, with which keys |
 
 pub mod exec;
 pub mod host;
+pub mod login;
 
 pub use host::{Host, Target};
