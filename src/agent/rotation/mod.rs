@@ -2,6 +2,7 @@
 //! written down. For `sshanchor rotate`, and for the agent at its timers.
 
 mod begin;
+mod clock;
 pub mod host;
 pub mod records;
 pub mod server;
@@ -235,7 +236,7 @@ impl Rotation {
         }
         let Some(round) = &mut record.round else { return Ok(None) };
         let before = round.clone();
-        round.correct(situation.now);
+        round.see_clock(clock::read(situation.now), situation.now);
         round.hear(&situation.sights, situation.now);
         round.see_ttl(&situation.sights);
         is_changed |= *round != before;
@@ -260,7 +261,10 @@ impl Rotation {
         let now = verifier::now();
         match &mut progress.record.round {
             Some(_) if step == Step::Finish => progress.ended.extend(progress.record.finish(now)),
-            Some(round) => round.mark(&step, now),
+            Some(round) => {
+                round.see_clock(clock::read(now), now);
+                round.mark(&step, now);
+            }
             None => {}
         }
         store::write(&self.state, &progress.record, lock)?;
