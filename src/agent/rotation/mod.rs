@@ -99,6 +99,21 @@ pub fn also_wanted(state: &State) -> Result<BTreeSet<Sshfp>, Error> {
     Ok(store::read(state)?.also_wanted().iter().map(records::record).collect())
 }
 
+/// What a rotation has left whose record is lost, as with a folder for the state that was not kept: sshd's drop-in, by
+/// which a key stays hidden. `config` is that of sshd, where it is not the usual one.
+pub fn left_over(state: &State, config: Option<&Path>) -> Option<String> {
+    if store::read(state).ok()?.is_open() {
+        return None;
+    }
+    let drop_in = DropIn::find(config).ok()?;
+    drop_in.read().ok().flatten()?;
+    Some(format!(
+        "no rotation is under way, and one has left {0}, by which sshd offers fewer keys than it has: look whether the \
+         records fit its keys (sshanchor publish --check), then remove it and reload sshd: rm {0}",
+        drop_in.path().display()
+    ))
+}
+
 /// What `[rotate]` asks for, at `now` in seconds since 1970.
 pub fn wish(rotate: &Rotate, now: u64) -> Wish {
     let mode = if rotate.overlap { Mode::Overlap } else { Mode::Hide };
@@ -192,7 +207,7 @@ impl Rotation {
                 Some(Step::Wait(wait)) => progress.outcome = Outcome::Waiting(wait),
                 Some(step) => progress.outcome = Outcome::Next(step),
                 None if !progress.record.is_open() => {
-                    progress.warnings.extend(self.left_over());
+                    progress.warnings.extend(left_over(&self.state, self.server.sshd.config()));
                     progress.outcome = Outcome::Done;
                 }
                 None => continue,
@@ -201,18 +216,6 @@ impl Rotation {
         }
         Err(Error::failure("not-converged", "the rotation goes in circles: somebody else undoes its steps")
             .hint("see who else changes sshd's configuration, its keys, or the records"))
-    }
-
-    /// What a rotation has left whose record is lost, as with a folder for the state that was not kept.
-    fn left_over(&self) -> Option<String> {
-        let drop_in = DropIn::find(self.server.sshd.config()).ok()?;
-        drop_in.read().ok().flatten()?;
-        let path = drop_in.path();
-        Some(format!(
-            "no rotation is under way, and one has left {0}, by which sshd offers fewer keys than it has: look whether the \
-             records fit its keys (sshanchor publish --check), then remove it and reload sshd: rm {0}",
-            path.display()
-        ))
     }
 
     /// Does one step; or gives the one that cannot or may not be done now.
