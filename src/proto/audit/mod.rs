@@ -5,5 +5,9 @@
 //! | [`report`] | what an audit tells: the one form from which all others are made |
 
 pub mod report;
+mod time;
 
-pub use report::{Finding, HostReport, Key, Record, Report, Server, Severity};
+pub use report::{
+    Change, Changes, Finding, HostCertificate, HostReport, Key, Record, Report, Server, Severity, Summary,
+    ZoneReport,
+};
