@@ -226,7 +226,7 @@ impl Daemon {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        warnings.extend(work::orphans(&self.settings, &self.state).await);
+        warnings.extend(work::left_over(&self.settings, &self.state).await);
         self.learn(&results, failed.as_ref(), warnings, local.certificates);
         if let Some(later) = later {
             self.on(Event::Wanted(later));

@@ -189,6 +189,7 @@ impl Rotation {
             withdrawn: None,
             aborted: None,
             silent: Default::default(),
+            clock: None,
         };
         round.see_ttl(&sights);
         Ok(round)

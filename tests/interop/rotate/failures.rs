@@ -167,3 +167,26 @@ fn what_a_lost_rotation_has_left_is_told_of() {
     assert_eq!(place.left_over(), [""; 0]);
     assert!(!place.rotate(&["--status"]).stderr.contains("has left"));
 }
+
+#[test]
+fn a_wall_clock_that_jumps_does_not_end_the_wait_for_caches() {
+    let place = Place::new(&["ed25519", "ecdsa256"], 1);
+    place.rotates(&["--type", "ed25519", "--margin", "3m"], 5, "settle");
+    let until = |told: &serde_json::Value| told["until"].as_str().unwrap().to_owned();
+    let before = until(&place.rotates_until(&["--resume"], 5, "caches"));
+    let (hidden, shifted) = (place.offered(), |offset: &str| {
+        let mut command = place.rotate_command(&["--resume"]);
+        // No more than TSIG puts up with.
+        crate::support::clock::shift(&mut command, offset);
+        let told = run(&mut command, LIMIT);
+        assert_eq!((told.code, &told.json()["status"]), (Some(5), &json!("caches")), "{told:#?}");
+        until(&told.json())
+    });
+    // The moment moves along with the clock, and back.
+    let jumped = shifted("+4m");
+    assert!(jumped > before, "{before} {jumped}");
+    assert_eq!(shifted("+4m"), jumped);
+    assert!(shifted("+0m") < jumped);
+    assert_eq!(place.offered(), hidden);
+    place.rotates_until(&["--abort"], 5, "caches");
+}
