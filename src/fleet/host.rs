@@ -38,7 +38,7 @@ pub struct Host {
     pub address: Option<IpAddr>,
     /// Who to log in as; none: whoever the command line or ssh's configuration names, else this user.
     pub user: Option<String>,
-    /// Keys to log in with, before those that the command line names.
+    /// Keys to log in with, behind those that the command line names.
     pub identities: Vec<PathBuf>,
 }
 

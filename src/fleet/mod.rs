@@ -3,7 +3,9 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`host`] | one host of many, as the command line or an inventory names it |
+//! | [`login`] | who logs in there, at which port, with which keys |
 
 pub mod host;
+pub mod login;
 
 pub use host::{Host, Target};
