@@ -2,8 +2,10 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | [`audit`] | what is true of all of them |
 //! | [`host`] | one host of many, as the command line or an inventory names it |
 
+pub mod audit;
 pub mod host;
 
 pub use host::{Host, Target};
