@@ -70,6 +70,11 @@ impl Output {
         write_out(&json(value)?)
     }
 
+    /// A whole document that is written already, to stdout.
+    pub fn whole(text: &str) -> Result<(), Error> {
+        write_out(text.strip_suffix('\n').unwrap_or(text))
+    }
+
     /// A warning, to stderr.
     pub fn warn(&self, text: &str) {
         write_err(&format!("sshanchor: warning: {}", sanitise(text)));
@@ -244,7 +249,7 @@ pub fn sanitise(text: &str) -> String {
 }
 
 /// As [`sanitise`], but line ends stay.
-fn sanitise_lines(text: &str) -> String {
+pub fn sanitise_lines(text: &str) -> String {
     text.lines().map(sanitise).collect::<Vec<_>>().join("\n")
 }
 

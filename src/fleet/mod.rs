@@ -2,9 +2,11 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | [`audit`] | what is true of all of them |
 //! | [`host`] | one host of many, as the command line or an inventory names it |
 //! | [`login`] | who logs in there, at which port, with which keys |
 
+pub mod audit;
 pub mod host;
 pub mod login;
 

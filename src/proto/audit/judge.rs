@@ -30,6 +30,11 @@ impl Judged {
     pub fn report(&self) -> &HostReport {
         &self.report
     }
+
+    /// SHA-256 of the keys that it shows.
+    pub fn keys(&self) -> impl Iterator<Item = [u8; 32]> {
+        self.traits.keys.iter().copied()
+    }
 }
 
 /// Judges one host at `now`, in seconds since 1970.
@@ -188,7 +193,7 @@ fn held(facts: &HostFacts) -> Vec<Key> {
         Some((_, seen)) => seen.push(place.to_owned()),
         None => all.push((key, vec![place.to_owned()])),
     };
-    for live in &facts.live {
+    if let Some(live) = &facts.live {
         live.keys.iter().for_each(|key| see(key, "live"));
         live.certificates.iter().for_each(|certificate| see(certificate.key(), "live"));
     }

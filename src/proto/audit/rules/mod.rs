@@ -98,11 +98,6 @@ impl Found {
             self.findings.push(finding);
         }
     }
-
-    /// There is one of this code.
-    pub(super) fn has(&self, code: &str) -> bool {
-        self.findings.iter().any(|finding| finding.code == code)
-    }
 }
 
 pub(super) fn finding(
