@@ -5,6 +5,7 @@ mod gather;
 mod keys;
 mod meet;
 mod reach;
+mod survey;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ use crate::ssh::probe::{Handshake, ProbeError, Probed};
 pub use self::keys::{NoKeys, ProvenKeys};
 pub use self::meet::Opened;
 pub use self::reach::{Attempt, Unreachable, connect_passed};
+pub use self::survey::Survey;
 
 /// Whom to ask, whom to trust, how long to wait.
 #[derive(Debug, Clone)]

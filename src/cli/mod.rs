@@ -10,6 +10,7 @@ mod doctor;
 mod exec;
 mod export;
 mod handshake_hint;
+mod hosts;
 mod known_hosts;
 mod lookup;
 mod private_file;

@@ -16,6 +16,7 @@ pub mod goodbye;
 pub mod handshake;
 pub mod happy_eyeballs;
 pub mod hostkey;
+pub mod inventory;
 pub mod issuance;
 pub mod known_hosts;
 pub mod krl;

@@ -154,9 +154,14 @@ pub struct HostReport {
 impl HostReport {
     /// Host and port as they can be typed: `web1.example.com:22`, `[2001:db8::1]:22`.
     pub fn place(&self) -> String {
-        match self.host.contains(':') {
-            true => format!("[{}]:{}", self.host, self.port),
-            false => format!("{}:{}", self.host, self.port),
+        Self::place_of(&self.host, self.port)
+    }
+
+    /// The same of a host and a port.
+    pub fn place_of(host: &str, port: u16) -> String {
+        match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
         }
     }
 }
