@@ -5,8 +5,9 @@ mod gather;
 mod keys;
 mod meet;
 mod reach;
+mod survey;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::ssh::probe::{Handshake, KEX_METHOD, ProbeError, Probed};
 pub use self::keys::{NoKeys, ProvenKeys};
 pub use self::meet::Opened;
 pub use self::reach::{Attempt, Unreachable, connect_passed};
+pub use self::survey::Survey;
 
 /// Whom to ask, whom to trust, how long to wait.
 #[derive(Debug, Clone)]
@@ -83,6 +85,8 @@ pub struct Verifier {
     policies: Policies,
     /// Keys are judged of which no handshake is.
     keys_alone: bool,
+    /// Where to connect in place of the addresses that a host's name has.
+    address: Option<IpAddr>,
     timeout: Duration,
     deadline: Instant,
 }
@@ -165,7 +169,7 @@ impl Verifier {
         let stored = Stored::new(bundle.clone(), cache.clone(), anchors.clone(), now);
         let lookups = Lookups::new(resolver.clone(), anchors, now, until).with(stored);
         let (resolver, cache, policies) = (named.then_some(resolver), cache.clone(), policies.clone());
-        Ok(Verifier { lookups, resolver, cache, policies, keys_alone: false, timeout: *timeout, deadline })
+        Ok(Verifier { lookups, resolver, cache, policies, keys_alone: false, address: None, timeout: *timeout, deadline })
     }
 
     /// The lookups of this run.
@@ -212,6 +216,12 @@ impl Verifier {
     pub fn for_one_host(&self) -> Self {
         let (deadline, until) = deadlines(self.timeout);
         Verifier { lookups: self.lookups.until(until), deadline, ..self.clone() }
+    }
+
+    /// The same for a host that is to be reached at `address`, if there is one: a hint, which vouches for nothing.
+    #[must_use]
+    pub fn at(self, address: Option<IpAddr>) -> Self {
+        Verifier { address, ..self }
     }
 
     /// Evidence and a TCP connection, sought at the same time. There is no connection where nothing is
