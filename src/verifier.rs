@@ -169,7 +169,16 @@ impl Verifier {
         let stored = Stored::new(bundle.clone(), cache.clone(), anchors.clone(), now);
         let lookups = Lookups::new(resolver.clone(), anchors, now, until).with(stored);
         let (resolver, cache, policies) = (named.then_some(resolver), cache.clone(), policies.clone());
-        Ok(Verifier { lookups, resolver, cache, policies, keys_alone: false, address: None, timeout: *timeout, deadline })
+        Ok(Verifier {
+            lookups,
+            resolver,
+            cache,
+            policies,
+            keys_alone: false,
+            address: None,
+            timeout: *timeout,
+            deadline,
+        })
     }
 
     /// The lookups of this run.
