@@ -12,6 +12,7 @@
 //! | [`fan_out`] | many works of one kind, some at the same time |
 //! | [`files`] | files that are written as a whole or not at all |
 //! | [`ownership`] | whose files may steer this process |
+//! | [`log`] | what goes on, a sentence and fields: lines on standard error, or systemd's journal |
 //! | [`run`] | programs that are run to their end, bounded |
 //! | `crash` | where tests end this process as a crash would |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
@@ -68,6 +69,7 @@ pub mod files;
 pub mod fleet;
 #[cfg(feature = "lab")]
 pub mod lab;
+pub mod log;
 pub mod output;
 pub mod ownership;
 pub mod proto;

@@ -36,6 +36,7 @@ mod interop {
     mod outage;
     mod peers;
     mod policy;
+    mod posture;
     mod presentation;
     mod primary;
     mod proxy;
