@@ -35,9 +35,13 @@ impl HostArgs {
     pub(super) const SOURCES: [&str; 1] = ["hosts"];
 
     /// The hosts that are meant, each once, in the order in which they were named; the same host for two users is two.
-    #[allow(dead_code, reason = "exec is about to use it")]
     pub(super) async fn hosts(&self, _cx: &Context) -> Result<Vec<Host>, Error> {
         self.typed(&[]).map(|hosts| once(hosts, |host| host.user.clone()))
+    }
+
+    /// The names come from standard input, and nothing else can.
+    pub(super) fn read_stdin(&self) -> bool {
+        self.hosts.iter().chain(&self.exclude).flat_map(|text| text.split(',')).any(|word| word.trim() == "-")
     }
 
     /// The same with those of `more`, for a command that logs in nowhere: users do not tell hosts apart.
