@@ -46,7 +46,10 @@ pub(super) fn written(text: &str) -> Result<Written, String> {
                 .iter()
                 .filter_map(|form| Some(form.to_possible_value()?.get_name().to_owned()))
                 .collect();
-            return Err(format!("its ending names no form: put one before it, FORM=FILE ({})", forms.join(", ")));
+            return Err(format!(
+                "its ending names no form: put one before it, FORM=FILE ({})",
+                forms.join(", ")
+            ));
         }
     };
     Ok(Written { format, path: text.into() })

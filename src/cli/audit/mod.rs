@@ -191,7 +191,8 @@ fn server_addr(text: &str) -> Result<SocketAddr, String> {
 fn baseline(path: &Path) -> Result<Report, Error> {
     let shown = path.display();
     let text = File::open(path).and_then(|file| read_whole(file, MAX_BASELINE)).map_err(|e| {
-        Error::usage("baseline", format!("cannot read {shown}: {e}")).hint("sshanchor audit ... -o FILE.json writes one")
+        Error::usage("baseline", format!("cannot read {shown}: {e}"))
+            .hint("sshanchor audit ... -o FILE.json writes one")
     })?;
     compare::read(&text).map_err(|e| {
         Error::usage("baseline", format!("{shown}: {e}"))
@@ -202,7 +203,8 @@ fn baseline(path: &Path) -> Result<Report, Error> {
 /// This machine, as far as it is among the hosts.
 async fn here(args: &Args, cx: &Context, hosts: &[Host]) -> Result<Here, Error> {
     let mut here = Here::default();
-    let audited = |name: &HostName| hosts.iter().any(|host| matches!(&host.target, Target::Host(n) if n == name));
+    let audited =
+        |name: &HostName| hosts.iter().any(|host| matches!(&host.target, Target::Host(n) if n == name));
     let sshd_config = cx.rotate.sshd_config.as_deref();
     if args.local.is_empty() {
         for table in &cx.publishing {
@@ -222,8 +224,11 @@ async fn here(args: &Args, cx: &Context, hosts: &[Host]) -> Result<Here, Error> 
     } else {
         let names: Vec<HostName> = args.local.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
         if let Some(other) = names.iter().find(|name| !audited(name)) {
-            return Err(Error::usage("local", format!("--local {other} is none of the hosts that are audited"))
-                .hint(format!("-H {other} makes it one")));
+            return Err(Error::usage(
+                "local",
+                format!("--local {other} is none of the hosts that are audited"),
+            )
+            .hint(format!("-H {other} makes it one")));
         }
         let found = machine::keys(&args.host_keys, sshd_config).await?;
         found.warnings.iter().for_each(|warning| cx.out.detail(warning));

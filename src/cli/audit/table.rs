@@ -71,7 +71,12 @@ fn changes(changes: &Changes) -> Vec<String> {
     )];
     let line = |sign: char, Change { host, finding }: &Change| {
         let about = host.as_ref().map(|host| format!(" {}", bare(host))).unwrap_or_default();
-        format!("  {sign} {} {}{about}: {}", finding.severity.text(), finding.code, one_line(&finding.message))
+        format!(
+            "  {sign} {} {}{about}: {}",
+            finding.severity.text(),
+            finding.code,
+            one_line(&finding.message)
+        )
     };
     lines.extend(new.iter().map(|change| line('+', change)));
     lines.extend(gone.iter().map(|change| line('-', change)));
@@ -99,7 +104,12 @@ fn host(host: &HostReport) -> String {
 }
 
 /// All findings of one code.
-fn group(severity: Severity, code: &str, found: &[(Option<&HostReport>, &Finding)], verbose: bool) -> Vec<String> {
+fn group(
+    severity: Severity,
+    code: &str,
+    found: &[(Option<&HostReport>, &Finding)],
+    verbose: bool,
+) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for place in found.iter().filter_map(|(host, _)| host.map(|host| host.place())) {
         let bare = bare(&place).to_owned();

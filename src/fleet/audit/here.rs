@@ -65,7 +65,10 @@ impl Here {
     /// What the files remember of the host.
     pub(super) fn remembered(&self, host: &HostName, port: u16) -> Vec<Remembered> {
         let name = lookup_name(&host.to_string(), port);
-        let of_file = |(path, index): &(String, Index)| Remembered { path: path.clone(), entries: index.entries(&name) };
+        let of_file = |(path, index): &(String, Index)| Remembered {
+            path: path.clone(),
+            entries: index.entries(&name),
+        };
         self.files.iter().map(of_file).filter(|remembered| !remembered.entries.is_empty()).collect()
     }
 }

@@ -138,9 +138,10 @@ fn told(failure: &ProbeFailure) -> Failure {
             };
             (stage, why.hint())
         }
-        ProbeFailure::Handshake(_) => {
-            (Stage::Handshake, "see what its sshd says (LogLevel VERBOSE), and whether ssh gets through".to_owned())
-        }
+        ProbeFailure::Handshake(_) => (
+            Stage::Handshake,
+            "see what its sshd says (LogLevel VERBOSE), and whether ssh gets through".to_owned(),
+        ),
     };
     Failure { stage, message: failure.to_string(), hint }
 }
@@ -153,7 +154,11 @@ fn sets(verifier: &Verifier, evidence: &Evidence) -> Vec<PublishedSet> {
         let set = match evidence.outcome(&question) {
             Some(Ok(answer)) => {
                 let set = answer.data().set();
-                Some(PublishedSet { owner: set.owner().clone(), status: Status::Secure, records: records(set) })
+                Some(PublishedSet {
+                    owner: set.owner().clone(),
+                    status: Status::Secure,
+                    records: records(set),
+                })
             }
             Some(Err(unproven)) => {
                 let seen = verifier.lookups().seen(&question).1;

@@ -42,7 +42,11 @@ impl Own {
         let is_held = |record: &Sshfp| held.iter().any(|key| record.fingerprint() == key);
         let mut suspects: Vec<OwnRecords> = orphans(&self.entries, &self.named)
             .into_iter()
-            .map(|orphan| OwnRecords { message: Some(orphan.message()), owner: orphan.owner, records: orphan.records })
+            .map(|orphan| OwnRecords {
+                message: Some(orphan.message()),
+                owner: orphan.owner,
+                records: orphan.records,
+            })
             .collect();
         let is_open = |owner: &Name| !audited.contains(owner) && suspects.iter().all(|s| s.owner != *owner);
         let others: Vec<OwnRecords> = self

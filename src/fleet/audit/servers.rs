@@ -77,14 +77,19 @@ impl Zones {
     /// The zones that were met, by name.
     pub fn facts(&self) -> Vec<ZoneFacts> {
         let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<ZoneFacts> = met.values().filter_map(|cell| Some(cell.get()?.facts.clone())).collect();
+        let mut all: Vec<ZoneFacts> =
+            met.values().filter_map(|cell| Some(cell.get()?.facts.clone())).collect();
         all.sort_by(|a, b| a.zone.cmp(&b.zone));
         all
     }
 
     /// What each server of `zone` has at the owners of `sets`. Where the zone is not known, as nothing is proven, it is
     /// looked for.
-    pub(super) async fn ask(&self, zone: Option<Name>, sets: &[PublishedSet]) -> (Option<Name>, Vec<ServerFact>) {
+    pub(super) async fn ask(
+        &self,
+        zone: Option<Name>,
+        sets: &[PublishedSet],
+    ) -> (Option<Name>, Vec<ServerFact>) {
         let zone = match (zone, sets.first()) {
             (Some(zone), _) => zone,
             (None, Some(set)) => match self.zone_of(&set.owner).await {
@@ -93,10 +98,12 @@ impl Zones {
             },
             (None, None) => return (None, Vec::new()),
         };
-        let cell = self.met.lock().unwrap_or_else(PoisonError::into_inner).entry(zone.clone()).or_default().clone();
+        let cell =
+            self.met.lock().unwrap_or_else(PoisonError::into_inner).entry(zone.clone()).or_default().clone();
         let servers = cell.get_or_init(|| self.meet(&zone)).await.clone();
         // What lies in another zone its own servers know.
-        let wanted: Vec<PublishedSet> = sets.iter().filter(|s| s.owner.is_at_or_below(&zone)).cloned().collect();
+        let wanted: Vec<PublishedSet> =
+            sets.iter().filter(|s| s.owner.is_at_or_below(&zone)).cloned().collect();
         if wanted.len() < sets.len() {
             return (Some(zone), Vec::new());
         }
@@ -122,7 +129,8 @@ impl Zones {
             let asked = Question::new(name.clone(), RrType::SOA);
             let answer = self.resolver.as_ref()?.ask(&asked, true, until).await.ok()?;
             let mut records = answer.answer.iter().chain(&answer.authority);
-            let soa = records.find(|r| r.rtype == RrType::SOA && owner.is_at_or_below(&r.owner) && !r.owner.is_root());
+            let soa = records
+                .find(|r| r.rtype == RrType::SOA && owner.is_at_or_below(&r.owner) && !r.owner.is_root());
             if let Some(soa) = soa {
                 return Some(soa.owner.clone());
             }
@@ -134,7 +142,8 @@ impl Zones {
     async fn meet(&self, zone: &Name) -> Arc<Zone> {
         let limits = self.limits();
         let is_for = |named: &&Named| named.zone.as_ref().is_none_or(|of| of == zone);
-        let named: Vec<readback::Server> = self.named.iter().filter(is_for).map(|n| n.server.into()).collect();
+        let named: Vec<readback::Server> =
+            self.named.iter().filter(is_for).map(|n| n.server.into()).collect();
         let found = match named.is_empty() {
             false => named,
             true => {
@@ -144,7 +153,8 @@ impl Zones {
         };
         let mut all: Vec<(Option<String>, Option<SocketAddr>)> = Vec::new();
         for readback::Server { label, addresses } in found {
-            let name = |address: &SocketAddr| Some(label.clone()).filter(|label| *label != address.to_string());
+            let name =
+                |address: &SocketAddr| Some(label.clone()).filter(|label| *label != address.to_string());
             if addresses.is_empty() {
                 all.push((Some(label.clone()), None));
             }
@@ -156,7 +166,16 @@ impl Zones {
             async move {
                 let serial = match address {
                     Some(address) => limits.authority(address).soa(&zone).await.map(|soa| soa.serial),
-                    None => return (ZoneServer { name, address: None, serial: Err("its name has no address".to_owned()) }, None),
+                    None => {
+                        return (
+                            ZoneServer {
+                                name,
+                                address: None,
+                                serial: Err("its name has no address".to_owned()),
+                            },
+                            None,
+                        );
+                    }
                 };
                 let serial = serial.map_err(|error| error.to_string());
                 (ZoneServer { name, address: address.map(|a| a.to_string()), serial }, address)
@@ -214,7 +233,12 @@ impl Server {
             }
             sleep(LAG.1).await;
         };
-        ServerFact { name: self.name.clone(), address: self.udp.server().to_string(), serial: self.serial, shows }
+        ServerFact {
+            name: self.name.clone(),
+            address: self.udp.server().to_string(),
+            serial: self.serial,
+            shows,
+        }
     }
 
     async fn at(&self, owner: &Name, limits: Limits) -> Option<BTreeSet<Sshfp>> {

@@ -31,7 +31,14 @@ pub(in crate::proto::audit) fn is_proven(now: u64, proof: &Proof, ca: &HostKey) 
     proof.evidence.ca_sets(&any, now).any(|set| set.keys.iter().any(|record| record.matches(ca)))
 }
 
-fn one(now: u64, facts: &HostFacts, live: &Live, proof: &Proof, certificate: &Certificate, found: &mut Found) {
+fn one(
+    now: u64,
+    facts: &HostFacts,
+    live: &Live,
+    proof: &Proof,
+    certificate: &Certificate,
+    found: &mut Found,
+) {
     let host = proof.evidence.host();
     let subject = HEXLOWER.encode(&certificate.key().sha256());
     let ca = certificate.ca();

@@ -26,7 +26,11 @@ pub const RULES: &[(&str, Severity, &str)] = &[
     ("revoked", Severity::Error, "a revoked key is live"),
     ("missing-record", Severity::Warning, "a key that the host holds has no record"),
     ("stale-record", Severity::Warning, "a record is of a key that the host does not hold"),
-    ("several-of-algorithm", Severity::Warning, "several records of one algorithm: stock OpenSSH wants all of them to match"),
+    (
+        "several-of-algorithm",
+        Severity::Warning,
+        "several records of one algorithm: stock OpenSSH wants all of them to match",
+    ),
     ("sha1-record", Severity::Info, "a SHA-1 record, which proves nothing"),
     ("weak-key", Severity::Warning, "an RSA key is short"),
     ("weak-algorithm", Severity::Warning, "the server offers DSA, or RSA with SHA-1 alone"),
