@@ -44,7 +44,9 @@ fn one(
     let ca = certificate.ca();
     let by = Policy { require: Require::Ca, ..proof.policy.clone() };
     let presented = Presented::Certificate(Box::new(certificate.clone()));
-    if let Verdict::Reject(reason @ Reason::Revoked { .. }) = decide(&proof.evidence, &presented, &by, now) {
+    if let Verdict::Reject(reason @ Reason::Revoked { .. }) =
+        decide(&proof.evidence, &presented, None, &by, now)
+    {
         found.add(Severity::Error, "revoked", &subject, reason.to_string(), reason.hint());
         return;
     }

@@ -110,7 +110,7 @@ fn of_key(now: u64, proof: &Proof, key: &HostKey) -> Verdict {
         revocation: Revocation::Ca,
         ..proof.policy.clone()
     };
-    decide(&proof.evidence, &Presented::Plain(key.clone()), &policy, now)
+    decide(&proof.evidence, &Presented::Plain(key.clone()), None, &policy.of_key_alone(), now)
 }
 
 fn publish(facts: &HostFacts) -> String {
