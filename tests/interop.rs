@@ -15,6 +15,7 @@ mod support;
 
 mod interop {
     mod agent;
+    mod audit;
     mod backends;
     mod bundle;
     mod ca;
