@@ -2,8 +2,10 @@
 //!
 //! | file | reads |
 //! |---|---|
+//! | [`ansible`] | inventories of Ansible: INI, YAML, JSON, what a program prints; `--limit` |
 //! | [`hostset`] | `web[1-20].example.com,db1.example.com`, `@FILE`, `-` |
 
+pub mod ansible;
 pub mod hostset;
 
 /// Most hosts that one run is for. It is counted before anything is expanded.
