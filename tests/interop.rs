@@ -28,6 +28,7 @@ mod interop {
     mod export;
     mod forging;
     mod hostile;
+    mod inventory;
     mod issuance;
     mod kex;
     mod known_hosts;
