@@ -30,6 +30,7 @@ mod interop {
     mod issuance;
     mod kex;
     mod known_hosts;
+    mod library;
     mod life;
     mod lookup;
     mod monitor;

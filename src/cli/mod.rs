@@ -396,11 +396,7 @@ fn cache(text: &str) -> Result<Cache, String> {
 }
 
 fn files(text: &str) -> Result<Files, String> {
-    match text {
-        "" => Err("want a file, or none".to_owned()),
-        "none" => Ok(Files::None),
-        file => Ok(Files::This(file.into())),
-    }
+    Files::read(text)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
