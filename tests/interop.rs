@@ -35,6 +35,8 @@ mod interop {
     mod lookup;
     mod monitor;
     mod outage;
+    mod package;
+    mod pages;
     mod peers;
     mod policy;
     mod presentation;

@@ -21,7 +21,7 @@ use crate::verifier::{self, now};
 /// One is made once and used for as long as the program runs, from any number of tasks; clones share everything.
 /// For each verdict the clock is read anew, and it has all of [`Options::timeout`](Options::timeout) for itself. What was
 /// proven for earlier ones is proven again out of what is kept, within its TTL, and never speaks against a key: then DNS is
-/// asked. Trust anchors, bundle and policy are those of the moment in which the verifier was made.
+/// asked, whose answers of this very second count for all verdicts that begin in it. Trust anchors, bundle and policy are those of the moment in which the verifier was made.
 ///
 /// It needs a tokio runtime with I/O and time enabled; which one does not matter.
 #[derive(Debug, Clone)]

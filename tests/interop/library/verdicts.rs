@@ -70,7 +70,7 @@ async fn what_was_proven_serves_within_its_ttl_without_dns_and_refuses_nobody() 
             &key
         )
         .await,
-        "unreachable"
+        "no-answer"
     );
 }
 
@@ -110,7 +110,7 @@ async fn the_configuration_of_the_machine_counts_where_it_is_asked_for() {
     let tree = sshd.sshfp(OWNER).iter().fold(Tree::plan(), |plan, line| plan.record(line)).start();
     let key = key_in(&sshd.host_key("ed25519"));
     let text = format!(
-        "version = 1\nresolver = \"{}\"\ntrust_anchor = \"{}\"\ncache = \"{}\"\n[[host]]\nmatch = \"*.test\"\nalgorithms = \"rsa\"\n",
+        "version = 1\nresolver = \"{}\"\ntrust_anchor = \"{}\"\ncache = \"{}\"\n[[host]]\nmatch = \"*.test\"\nalgorithms = \"ssh-rsa\"\n",
         tree.addr(),
         tree.anchor().display(),
         tree.sandbox.join("cache").display()
