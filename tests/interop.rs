@@ -32,10 +32,13 @@ mod interop {
     mod issuance;
     mod kex;
     mod known_hosts;
+    mod library;
     mod life;
     mod lookup;
     mod monitor;
     mod outage;
+    mod package;
+    mod pages;
     mod peers;
     mod policy;
     mod posture;
