@@ -65,7 +65,7 @@ impl Verifier {
             Ok(evidence) => evidence,
             Err(error) => return Verdict::Unproven(no_evidence(host, &error)),
         };
-        match run.settle(evidence, presented).await {
+        match run.settle(evidence, presented, None).await {
             Ok((_, verdict)) => verdict,
             Err(error) => Verdict::Unproven(no_evidence(host, &error)),
         }
