@@ -72,6 +72,11 @@ impl Output {
         write_out(&json(value)?)
     }
 
+    /// A whole document that is written already, to stdout.
+    pub fn whole(text: &str) -> Result<(), Error> {
+        write_out(text.strip_suffix('\n').unwrap_or(text))
+    }
+
     /// The same as text, for who writes many at a time.
     pub fn json_text(value: &impl Serialize) -> Result<String, Error> {
         json(value)
@@ -278,7 +283,7 @@ fn is_unseen(c: char) -> bool {
 }
 
 /// As [`sanitise`], but line ends stay.
-fn sanitise_lines(text: &str) -> String {
+pub fn sanitise_lines(text: &str) -> String {
     text.lines().map(sanitise).collect::<Vec<_>>().join("\n")
 }
 

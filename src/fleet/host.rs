@@ -16,11 +16,12 @@ pub enum Target {
     Address(String, Error),
 }
 
+/// The name, or the address as it was typed.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Host(name) => name.fmt(f),
-            Target::Address(address, _) => f.write_str(address),
+            Target::Address(text, _) => f.write_str(text),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod duration;
 pub mod evidence;
 pub mod export;
+pub mod exposition;
 pub mod failing;
 pub mod fold;
 pub mod goodbye;
