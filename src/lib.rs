@@ -13,6 +13,7 @@
 //! | [`files`] | files that are written as a whole or not at all |
 //! | [`ownership`] | whose files may steer this process |
 //! | [`log`] | what goes on, a sentence and fields: lines on standard error, or systemd's journal |
+//! | [`trail`] | every verdict by which somebody connects, in a file or in the journal |
 //! | [`run`] | programs that are run to their end, bounded |
 //! | `crash` | where tests end this process as a crash would |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
@@ -75,4 +76,5 @@ pub mod ownership;
 pub mod proto;
 pub mod run;
 pub mod ssh;
+pub mod trail;
 pub mod verifier;
