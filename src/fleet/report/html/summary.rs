@@ -80,7 +80,7 @@ pub(super) fn section(page: &mut String, report: &Report) -> std::fmt::Result {
     let severities = [
         ("error", "errors", summary.errors, "a host cannot be verified, or is not what DNS says"),
         ("warning", "warnings", summary.warnings, "it weakens verification, or will break it"),
-        ("info", "infos", summary.infos, "worth knowing"),
+        ("info", "info", summary.infos, "worth knowing"),
     ];
     for (class, word, count, meaning) in severities {
         tile(page, class, word, count, meaning)?;
