@@ -2,6 +2,7 @@
 //! output. The exit status is decided here and nowhere else.
 
 mod agent;
+mod audit;
 mod bundle;
 mod ca;
 mod config;
@@ -112,6 +113,7 @@ enum Command {
     Ca(Box<ca::Args>),
     Verify(verify::Args),
     Exec(exec::Args),
+    Audit(Box<audit::Args>),
     Doctor(Box<doctor::Args>),
     Tidy(tidy::Args),
     Lookup(lookup::Args),
@@ -124,7 +126,7 @@ enum Command {
 impl Command {
     /// It proves something, or changes what others have proven.
     fn keeps_proofs(&self) -> bool {
-        !matches!(self, Command::Demo(_) | Command::Sshfp(_) | Command::Doctor(_))
+        !matches!(self, Command::Demo(_) | Command::Sshfp(_) | Command::Doctor(_) | Command::Audit(_))
     }
 
     /// It tells warnings itself, and for as long as they hold.
@@ -270,6 +272,11 @@ fn agent_socket() -> Option<PathBuf> {
     std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
+/// The command line as it is defined, for completions and man pages.
+pub fn command() -> clap::Command {
+    Cli::command_without_variables()
+}
+
 /// Reads the command line, runs the command, and says how the process ends.
 pub fn main() -> ExitCode {
     let matches = without_empty_variables(Cli::command()).try_get_matches();
@@ -386,6 +393,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Proxy(args) => proxy::run(args, cx).await,
         Command::KnownHosts(args) => known_hosts::run(args, cx).await,
         Command::Exec(args) => return exec::run(args, cx).await,
+        Command::Audit(args) => audit::run(*args, cx).await,
         Command::Doctor(args) => doctor::run(*args, cx).await,
         Command::Tidy(args) => tidy::run(args, cx).await,
     };
@@ -397,11 +405,7 @@ fn cache(text: &str) -> Result<Cache, String> {
 }
 
 fn files(text: &str) -> Result<Files, String> {
-    match text {
-        "" => Err("want a file, or none".to_owned()),
-        "none" => Ok(Files::None),
-        file => Ok(Files::This(file.into())),
-    }
+    Files::read(text)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -87,7 +87,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let mut progress = Progress::new("verified", hosts.len());
     let work = |host: Host| {
         let verifier = verifier.clone();
-        async move { judge(&verifier.for_one_host(), host.target, host.port).await }
+        async move { judge(&verifier.for_one_host().at(host.address), host.target, host.port).await }
     };
     fan_out(hosts, width, work, |_, judged: Result<Judged, Error>| {
         let judged = judged?;
@@ -125,7 +125,7 @@ fn room(limit: u64, wanted: usize) -> usize {
     usize::try_from(limit.saturating_sub(OTHERS) / EACH).unwrap_or(wanted).min(wanted).max(1)
 }
 
-async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
+pub(super) async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
     let name = match checkable(verifier, target, port) {
         Ok(name) => name,
         Err(judged) => return Ok(*judged),

@@ -16,11 +16,12 @@ pub enum Target {
     Address(String, Error),
 }
 
+/// The name, or the address as it was typed.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Host(name) => name.fmt(f),
-            Target::Address(address, _) => f.write_str(address),
+            Target::Address(text, _) => f.write_str(text),
         }
     }
 }
@@ -38,7 +39,7 @@ pub struct Host {
     pub address: Option<IpAddr>,
     /// Who to log in as; none: whoever the command line or ssh's configuration names, else this user.
     pub user: Option<String>,
-    /// Keys to log in with, before those that the command line names.
+    /// Keys to log in with, behind those that the command line names.
     pub identities: Vec<PathBuf>,
 }
 

@@ -48,12 +48,14 @@ impl Survey {
     /// What to ask for next: plain keys of the types that it has not shown yet, then certificates of those that it
     /// offers, or might. None where there is nothing more to learn.
     fn next(&self) -> Option<Ask> {
-        let offered: Option<Vec<_>> = self.offers.as_ref().map(|names| names.iter().map(|n| split(n)).collect());
+        let offered: Option<Vec<_>> =
+            self.offers.as_ref().map(|names| names.iter().map(|n| split(n)).collect());
         let may = |wanted: (Option<KeyType>, bool)| offered.as_ref().is_none_or(|all| all.contains(&wanted));
         let (has, has_certificate) = (|t| self.has_key(t), |t| self.has_certificate(t));
         let all = KeyType::ALL.into_iter();
         let plain: Vec<KeyType> = all.clone().filter(|t| !has(*t) && may((Some(*t), false))).collect();
-        let certificates: Vec<KeyType> = all.filter(|t| !has_certificate(*t) && may((Some(*t), true))).collect();
+        let certificates: Vec<KeyType> =
+            all.filter(|t| !has_certificate(*t) && may((Some(*t), true))).collect();
         match (plain.is_empty(), certificates.is_empty()) {
             (false, _) => Some(Ask::Keys(plain)),
             (true, false) => Some(Ask::Certificates(certificates)),

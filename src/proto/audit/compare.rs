@@ -43,12 +43,16 @@ fn findings(report: &Report) -> BTreeMap<Id<'_>, &Finding> {
 /// What is new in `now`, and what is gone. A finding that has become graver is new. Of hosts that are no longer audited
 /// nothing is known, so that nothing of them is gone.
 pub fn compare(earlier: &Report, now: &Report) -> Changes {
-    let places = |report: &Report| -> BTreeSet<String> { report.hosts.iter().map(|host| host.place()).collect() };
+    let places =
+        |report: &Report| -> BTreeSet<String> { report.hosts.iter().map(|host| host.place()).collect() };
     let (before, after) = (places(earlier), places(now));
     let (old, new) = (findings(earlier), findings(now));
-    let severity = |of: &BTreeMap<Id<'_>, &Finding>, id: &Id<'_>| -> Option<Severity> { of.get(id).map(|f| f.severity) };
-    let change = |(id, finding): (&Id<'_>, &&Finding)| Change { host: id.0.clone(), finding: (*finding).clone() };
-    let is_new = |(id, finding): &(&Id<'_>, &&Finding)| severity(&old, id).is_none_or(|was| was < finding.severity);
+    let severity =
+        |of: &BTreeMap<Id<'_>, &Finding>, id: &Id<'_>| -> Option<Severity> { of.get(id).map(|f| f.severity) };
+    let change =
+        |(id, finding): (&Id<'_>, &&Finding)| Change { host: id.0.clone(), finding: (*finding).clone() };
+    let is_new =
+        |(id, finding): &(&Id<'_>, &&Finding)| severity(&old, id).is_none_or(|was| was < finding.severity);
     let is_gone = |(id, _): &(&Id<'_>, &&Finding)| {
         !new.contains_key(*id) && id.0.as_ref().is_none_or(|host| after.contains(host))
     };

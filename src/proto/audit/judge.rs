@@ -30,6 +30,11 @@ impl Judged {
     pub fn report(&self) -> &HostReport {
         &self.report
     }
+
+    /// SHA-256 of the keys that it shows.
+    pub fn keys(&self) -> impl Iterator<Item = [u8; 32]> {
+        self.traits.keys.iter().copied()
+    }
 }
 
 /// Judges one host at `now`, in seconds since 1970.
@@ -129,7 +134,8 @@ fn told(now: u64, facts: &HostFacts, findings: Vec<Finding>) -> HostReport {
         Some(proof) => proof.sets.first().map_or(Status::Indeterminate, |set| set.status),
         None => Status::Indeterminate,
     };
-    let answers: Vec<&Answer> = proof.into_iter().flat_map(|p| p.evidence.proven().map(|(answer, _)| answer)).collect();
+    let answers: Vec<&Answer> =
+        proof.into_iter().flat_map(|p| p.evidence.proven().map(|(answer, _)| answer)).collect();
     let sets = proof.map(|proof| counting(now, proof)).unwrap_or_default();
     let live = facts.live.as_ref();
     let address = live.and_then(|live| live.address);
@@ -150,12 +156,17 @@ fn told(now: u64, facts: &HostFacts, findings: Vec<Finding>) -> HostReport {
         records: proof.map(records).unwrap_or_default(),
         keys: held(facts),
         certificates: shown(now, facts),
-        servers: facts.servers.iter().zip(servers::agreement(facts)).map(|(server, agrees)| Server {
-            name: server.name.clone(),
-            address: server.address.clone(),
-            serial: server.serial,
-            agrees,
-        }).collect(),
+        servers: facts
+            .servers
+            .iter()
+            .zip(servers::agreement(facts))
+            .map(|(server, agrees)| Server {
+                name: server.name.clone(),
+                address: server.address.clone(),
+                serial: server.serial,
+                agrees,
+            })
+            .collect(),
         findings,
     }
 }
@@ -182,12 +193,13 @@ fn held(facts: &HostFacts) -> Vec<Key> {
         Some((_, seen)) => seen.push(place.to_owned()),
         None => all.push((key, vec![place.to_owned()])),
     };
-    for live in &facts.live {
+    if let Some(live) = &facts.live {
         live.keys.iter().for_each(|key| see(key, "live"));
         live.certificates.iter().for_each(|certificate| see(certificate.key(), "live"));
     }
     facts.disk.iter().flatten().for_each(|key| see(key, "disk"));
-    for entry in facts.remembered.iter().flat_map(|file| &file.entries).filter(|e| e.marker == Marker::Plain) {
+    for entry in facts.remembered.iter().flat_map(|file| &file.entries).filter(|e| e.marker == Marker::Plain)
+    {
         if let Ok(key) = &entry.key {
             see(key, "known_hosts");
         }
@@ -224,7 +236,9 @@ fn shown(now: u64, facts: &HostFacts) -> Vec<HostCertificate> {
 fn traits(now: u64, facts: &HostFacts) -> Traits {
     let place = HostReport::place_of(&facts.host, facts.port);
     let name = facts.host.clone();
-    let Some(live) = &facts.live else { return Traits { place, canonical: name.clone(), name, is_partial: true, ..Traits::default() } };
+    let Some(live) = &facts.live else {
+        return Traits { place, canonical: name.clone(), name, is_partial: true, ..Traits::default() };
+    };
     let mut keys: Vec<[u8; 32]> = live.keys.iter().map(HostKey::sha256).collect();
     keys.extend(live.certificates.iter().map(|certificate| certificate.key().sha256()));
     let keys: BTreeSet<[u8; 32]> = keys.into_iter().collect();

@@ -31,13 +31,22 @@ pub(in crate::proto::audit) fn is_proven(now: u64, proof: &Proof, ca: &HostKey) 
     proof.evidence.ca_sets(&any, now).any(|set| set.keys.iter().any(|record| record.matches(ca)))
 }
 
-fn one(now: u64, facts: &HostFacts, live: &Live, proof: &Proof, certificate: &Certificate, found: &mut Found) {
+fn one(
+    now: u64,
+    facts: &HostFacts,
+    live: &Live,
+    proof: &Proof,
+    certificate: &Certificate,
+    found: &mut Found,
+) {
     let host = proof.evidence.host();
     let subject = HEXLOWER.encode(&certificate.key().sha256());
     let ca = certificate.ca();
     let by = Policy { require: Require::Ca, ..proof.policy.clone() };
     let presented = Presented::Certificate(Box::new(certificate.clone()));
-    if let Verdict::Reject(reason @ Reason::Revoked { .. }) = decide(&proof.evidence, &presented, &by, now) {
+    if let Verdict::Reject(reason @ Reason::Revoked { .. }) =
+        decide(&proof.evidence, &presented, None, &by, now)
+    {
         found.add(Severity::Error, "revoked", &subject, reason.to_string(), reason.hint());
         return;
     }

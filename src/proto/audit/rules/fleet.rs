@@ -73,7 +73,8 @@ pub(in crate::proto::audit) fn shared_keys(all: &[Traits]) -> Vec<(usize, Findin
                     continue;
                 }
                 let message = format!("{} is the same machine as {}", traits.place, some(&others));
-                findings.push((*at, finding(Severity::Info, "same-machine", others.join(" "), message, None)));
+                findings
+                    .push((*at, finding(Severity::Info, "same-machine", others.join(" "), message, None)));
             }
         }
     }
@@ -134,15 +135,23 @@ pub(in crate::proto::audit) fn cas(all: &[Traits]) -> Vec<Finding> {
                     "the CA {ca} at {at} may vouch for all {} audited hosts there, and none shows a certificate of it",
                     reached.len()
                 );
-                let hint = format!("if nobody else needs it: sshanchor ca withdraw --at {at} ...; it could sign for any of them");
+                let hint = format!(
+                    "if nobody else needs it: sshanchor ca withdraw --at {at} ...; it could sign for any of them"
+                );
                 findings.push(finding(Severity::Info, "ca-unused", subject, message, hint));
             }
             continue;
         }
         let Some(narrow) = common(users.iter().map(|traits| traits.name.as_str())) else { continue };
-        let is_outside = |traits: &&&Traits| Name::from_text(&traits.name).is_ok_and(|name| !name.is_at_or_below(&narrow));
-        let outside: Vec<String> =
-            reached.iter().filter(is_outside).map(|traits| traits.name.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+        let is_outside =
+            |traits: &&&Traits| Name::from_text(&traits.name).is_ok_and(|name| !name.is_at_or_below(&narrow));
+        let outside: Vec<String> = reached
+            .iter()
+            .filter(is_outside)
+            .map(|traits| traits.name.clone())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
         if narrow != *at && narrow.is_at_or_below(at) && !outside.is_empty() {
             let message = format!(
                 "the CA {ca} at {at} may vouch for {} audited hosts, and only those below {narrow} show its certificates: it could \
@@ -185,7 +194,10 @@ pub(in crate::proto::audit) fn orphans(own: &[OwnRecords]) -> Vec<Finding> {
             )
         });
         let hint = match own.message {
-            Some(_) => "if that is right: sshanchor withdraw --orphans; else put the name back into [publish]".to_owned(),
+            Some(_) => {
+                "if that is right: sshanchor withdraw --orphans; else put the name back into [publish]"
+                    .to_owned()
+            }
             None => format!(
                 "if the host is gone: sshanchor withdraw --name {} --server PRIMARY --key-file KEY; else audit it as well",
                 own.owner

@@ -86,10 +86,14 @@ fn one(now: u64, facts: &HostFacts, proof: &Proof, live: &Live, key: &HostKey, f
             found.add(Severity::Error, "revoked", &digest, reason.to_string(), reason.hint());
         }
         // SSHFP does not tell curves apart: beside one that is proven this one just has none.
-        Verdict::Reject(Reason::KeyMismatch { .. }) if held(live).into_iter().any(|other| {
-            let is_alike = other.key_type().sshfp_algorithm() == key.key_type().sshfp_algorithm();
-            is_alike && other != key && matches!(of_key(now, proof, other), Verdict::Accept(_))
-        }) => missing(found),
+        Verdict::Reject(Reason::KeyMismatch { .. })
+            if held(live).into_iter().any(|other| {
+                let is_alike = other.key_type().sshfp_algorithm() == key.key_type().sshfp_algorithm();
+                is_alike && other != key && matches!(of_key(now, proof, other), Verdict::Accept(_))
+            }) =>
+        {
+            missing(found)
+        }
         Verdict::Reject(reason @ Reason::KeyMismatch { .. }) => {
             found.add(Severity::Error, "key-mismatch", &digest, reason.to_string(), reason.hint());
         }
@@ -104,13 +108,17 @@ fn of_key(now: u64, proof: &Proof, key: &HostKey) -> Verdict {
         require: Require::Hostkey,
         algorithms: KeyType::ALL.to_vec(),
         revocation: Revocation::Ca,
-        ..proof.policy.clone()
+        min_rsa_bits: 0,
+        ..proof.policy.clone().of_key_alone()
     };
-    decide(&proof.evidence, &Presented::Plain(key.clone()), &policy, now)
+    decide(&proof.evidence, &Presented::Plain(key.clone()), None, &policy, now)
 }
 
 fn publish(facts: &HostFacts) -> String {
-    format!("if the key is its own, run on it: sshanchor publish --name {} --server PRIMARY --key-file KEY", facts.host)
+    format!(
+        "if the key is its own, run on it: sshanchor publish --name {} --server PRIMARY --key-file KEY",
+        facts.host
+    )
 }
 
 /// Records of which the host holds no key.
@@ -145,7 +153,8 @@ fn records(proof: &Proof, found: &mut Found) {
         let algorithms: BTreeSet<u8> = set.records.iter().map(Sshfp::algorithm).collect();
         for algorithm in algorithms {
             let of_type = |wanted: u8| {
-                let is_wanted = move |r: &&Sshfp| r.algorithm() == algorithm && r.fingerprint_type() == wanted;
+                let is_wanted =
+                    move |r: &&Sshfp| r.algorithm() == algorithm && r.fingerprint_type() == wanted;
                 set.records.iter().filter(is_wanted).count()
             };
             let owner = &set.owner;
@@ -165,7 +174,10 @@ fn records(proof: &Proof, found: &mut Found) {
             if of_type(SHA1) > 0 {
                 let (beside, why) = match of_type(SHA256) {
                     0 => ("has no SHA-256 record", "and is not published for anybody who asks for a proof"),
-                    _ => ("has SHA-1 records beside SHA-256", "which prove nothing, and stock ssh clients may believe"),
+                    _ => (
+                        "has SHA-1 records beside SHA-256",
+                        "which prove nothing, and stock ssh clients may believe",
+                    ),
                 };
                 let message = format!("{owner} {beside} of algorithm {algorithm}, {why}");
                 let hint = format!("sshanchor publish --name {owner} --prune ... leaves SHA-256 alone");
@@ -189,7 +201,13 @@ fn disk(facts: &HostFacts, live: &Live, found: &mut Found) {
         let message = format!("{} holds {key} on disk, and its server does not show it", facts.host);
         let hint = "was the key replaced and sshd not started again? systemctl reload ssh; or HostKeyAlgorithms of sshd_config \
                     hides it";
-        found.add(Severity::Info, "key-not-offered", HEXLOWER.encode(&key.sha256()), message, hint.to_owned());
+        found.add(
+            Severity::Info,
+            "key-not-offered",
+            HEXLOWER.encode(&key.sha256()),
+            message,
+            hint.to_owned(),
+        );
     }
 }
 
@@ -197,7 +215,10 @@ fn weak(facts: &HostFacts, key: &HostKey, found: &mut Found) {
     let Some(bits) = key.rsa_bits().filter(|bits| *bits < RSA_BITS.1) else { return };
     let (severity, message) = match bits < RSA_BITS.0 {
         true => (Severity::Warning, format!("{} has an RSA key of {bits} bits: {key}", facts.host)),
-        false => (Severity::Info, format!("{} has an RSA key of {bits} bits, enough until 2030: {key}", facts.host)),
+        false => (
+            Severity::Info,
+            format!("{} has an RSA key of {bits} bits, enough until 2030: {key}", facts.host),
+        ),
     };
     let hint = "sshanchor rotate replaces it; an Ed25519 key beside it serves all but the oldest clients";
     found.add(severity, "weak-key", HEXLOWER.encode(&key.sha256()), message, hint.to_owned());

@@ -26,7 +26,11 @@ pub const RULES: &[(&str, Severity, &str)] = &[
     ("revoked", Severity::Error, "a revoked key is live"),
     ("missing-record", Severity::Warning, "a key that the host holds has no record"),
     ("stale-record", Severity::Warning, "a record is of a key that the host does not hold"),
-    ("several-of-algorithm", Severity::Warning, "several records of one algorithm: stock OpenSSH wants all of them to match"),
+    (
+        "several-of-algorithm",
+        Severity::Warning,
+        "several records of one algorithm: stock OpenSSH wants all of them to match",
+    ),
     ("sha1-record", Severity::Info, "a SHA-1 record, which proves nothing"),
     ("weak-key", Severity::Warning, "an RSA key is short"),
     ("weak-algorithm", Severity::Warning, "the server offers DSA, or RSA with SHA-1 alone"),
@@ -93,11 +97,6 @@ impl Found {
         if !self.findings.iter().any(is_same) {
             self.findings.push(finding);
         }
-    }
-
-    /// There is one of this code.
-    pub(super) fn has(&self, code: &str) -> bool {
-        self.findings.iter().any(|finding| finding.code == code)
     }
 }
 

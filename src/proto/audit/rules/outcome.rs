@@ -36,8 +36,10 @@ fn reached(facts: &HostFacts, live: &Live, found: &mut Found) {
                 Stage::NoAddress => "has no address any more",
                 _ => "does not answer",
             };
-            let message =
-                format!("{} {is}, and its records vouch for whoever holds its keys: {}", facts.host, failure.message);
+            let message = format!(
+                "{} {is}, and its records vouch for whoever holds its keys: {}",
+                facts.host, failure.message
+            );
             let hint = format!(
                 "if it is gone: sshanchor withdraw --name {} --server PRIMARY --key-file KEY; else {}",
                 facts.host, failure.hint
@@ -45,7 +47,13 @@ fn reached(facts: &HostFacts, live: &Live, found: &mut Found) {
             found.add(Severity::Warning, "orphan", &facts.host, message, hint);
         }
         Stage::NoAddress | Stage::Unreachable => {
-            found.add(Severity::Warning, "unreachable", &facts.host, failure.message.clone(), failure.hint.clone());
+            found.add(
+                Severity::Warning,
+                "unreachable",
+                &facts.host,
+                failure.message.clone(),
+                failure.hint.clone(),
+            );
         }
         Stage::Handshake if facts.outcome.verdict != Some("reject") => {
             let message = format!("{} shows no key: {}", facts.host, failure.message);

@@ -12,15 +12,21 @@ use crate::proto::sshfp::Sshfp;
 /// nothing is proven the server with the newest serial number is the measure.
 pub(in crate::proto::audit) fn agreement(facts: &HostFacts) -> Vec<Option<bool>> {
     let Some(proof) = &facts.proof else { return vec![None; facts.servers.len()] };
-    let wanted: Vec<Option<BTreeSet<Sshfp>>> =
-        proof.sets.iter().enumerate().map(|(at, set)| match set.status {
+    let wanted: Vec<Option<BTreeSet<Sshfp>>> = proof
+        .sets
+        .iter()
+        .enumerate()
+        .map(|(at, set)| match set.status {
             Status::Secure | Status::Absent => Some(set.records.clone()),
             _ => newest(&facts.servers, at).cloned(),
-        }).collect();
+        })
+        .collect();
     let agrees = |server: &ServerFact| {
-        let mut pairs = server.shows.iter().zip(&wanted).filter_map(|(shows, wanted)| {
-            Some(shows.as_ref()? == wanted.as_ref()?)
-        });
+        let mut pairs = server
+            .shows
+            .iter()
+            .zip(&wanted)
+            .filter_map(|(shows, wanted)| Some(shows.as_ref()? == wanted.as_ref()?));
         let first = pairs.next()?;
         Some(first && pairs.all(|agrees| agrees))
     };
@@ -70,15 +76,19 @@ pub(in crate::proto::audit) fn of_zone(zone: &ZoneFacts) -> Vec<Finding> {
         if let Err(why) = &server.serial {
             let subject = format!("{name} {}", server.label());
             let message = format!("{}, a server of {name}, gives no answer about it: {why}", server.label());
-            let hint = format!("is it up, and does it serve {name}? whoever asks it waits; else take it out of the NS records");
+            let hint = format!(
+                "is it up, and does it serve {name}? whoever asks it waits; else take it out of the NS records"
+            );
             findings.push(finding(Severity::Warning, "dead-server", subject, message, hint));
         }
     }
-    let serials: BTreeSet<u32> = zone.servers.iter().filter_map(|server| server.serial.clone().ok()).collect();
+    let serials: BTreeSet<u32> =
+        zone.servers.iter().filter_map(|server| server.serial.clone().ok()).collect();
     if serials.len() > 1 {
-        let told = zone.servers.iter().filter_map(|server| {
-            Some(format!("{} has {}", server.label(), server.serial.as_ref().ok()?))
-        });
+        let told = zone
+            .servers
+            .iter()
+            .filter_map(|server| Some(format!("{} has {}", server.label(), server.serial.as_ref().ok()?)));
         let told: Vec<String> = told.collect();
         let message = format!("the servers of {name} have different serial numbers: {}", super::some(&told));
         let hint = "it passes by itself where a change is under way, and stays where each server signs for itself; else see that the one \
