@@ -7,11 +7,12 @@ use serde::{Serialize, Serializer};
 use crate::output;
 use crate::proto::audit::report::Summary;
 use crate::proto::audit::{Change, Changes, Finding, HostReport, Report, Severity};
+use crate::proto::fold::fold;
 use crate::proto::moment;
 
 /// Messages of one code that are shown, unless all are wanted.
 const SHOWN: usize = 3;
-/// Hosts of one code that are named.
+/// Hosts of one code that are named, many of them in one word.
 const NAMED: usize = 12;
 
 /// An audit, and whether all of it is to be shown.
@@ -147,8 +148,8 @@ fn bare(place: &str) -> &str {
 }
 
 fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.collect();
-    let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let names = fold(names);
+    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {
         0 => shown,
         more => format!("{shown} and {more} more"),
