@@ -1,5 +1,6 @@
 //! An audit for people: how it stands first, then what is to be done, the gravest first.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
@@ -14,6 +15,9 @@ use crate::proto::moment;
 const SHOWN: usize = 3;
 /// Hosts of one code that are named, many of them in one word.
 const NAMED: usize = 12;
+
+/// A finding and its host, if it is about one.
+type Placed<'a> = (Option<&'a HostReport>, &'a Finding);
 
 /// An audit, and whether all of it is to be shown.
 pub(super) struct Table<'a> {
@@ -36,10 +40,9 @@ impl output::Report for Table<'_> {
             lines.push(String::new());
             lines.extend(report.hosts.iter().map(host));
         }
-        let mut groups: BTreeMap<(std::cmp::Reverse<Severity>, &str), Vec<(Option<&HostReport>, &Finding)>> =
-            BTreeMap::new();
+        let mut groups: BTreeMap<(Reverse<Severity>, &str), Vec<Placed<'_>>> = BTreeMap::new();
         for (host, finding) in report.all_findings() {
-            let key = (std::cmp::Reverse(finding.severity), finding.code.as_str());
+            let key = (Reverse(finding.severity), finding.code.as_str());
             groups.entry(key).or_default().push((host, finding));
         }
         for ((severity, code), found) in groups {
@@ -105,12 +108,7 @@ fn host(host: &HostReport) -> String {
 }
 
 /// All findings of one code.
-fn group(
-    severity: Severity,
-    code: &str,
-    found: &[(Option<&HostReport>, &Finding)],
-    verbose: bool,
-) -> Vec<String> {
+fn group(severity: Severity, code: &str, found: &[Placed<'_>], verbose: bool) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for place in found.iter().filter_map(|(host, _)| host.map(|host| host.place())) {
         let bare = bare(&place).to_owned();
