@@ -272,6 +272,11 @@ fn agent_socket() -> Option<PathBuf> {
     std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
+/// The command line as it is defined, for completions and man pages.
+pub fn command() -> clap::Command {
+    Cli::command_without_variables()
+}
+
 /// Reads the command line, runs the command, and says how the process ends.
 pub fn main() -> ExitCode {
     let matches = without_empty_variables(Cli::command()).try_get_matches();
@@ -400,11 +405,7 @@ fn cache(text: &str) -> Result<Cache, String> {
 }
 
 fn files(text: &str) -> Result<Files, String> {
-    match text {
-        "" => Err("want a file, or none".to_owned()),
-        "none" => Ok(Files::None),
-        file => Ok(Files::This(file.into())),
-    }
+    Files::read(text)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -108,9 +108,10 @@ fn of_key(now: u64, proof: &Proof, key: &HostKey) -> Verdict {
         require: Require::Hostkey,
         algorithms: KeyType::ALL.to_vec(),
         revocation: Revocation::Ca,
-        ..proof.policy.clone()
+        min_rsa_bits: 0,
+        ..proof.policy.clone().of_key_alone()
     };
-    decide(&proof.evidence, &Presented::Plain(key.clone()), None, &policy.of_key_alone(), now)
+    decide(&proof.evidence, &Presented::Plain(key.clone()), None, &policy, now)
 }
 
 fn publish(facts: &HostFacts) -> String {
