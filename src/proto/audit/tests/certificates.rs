@@ -39,7 +39,10 @@ fn certificates_are_held_against_name_and_time() {
     let report = judged(&with(Some(CA), &[], good));
     let shown = &report.report().certificates[0];
     assert_eq!((shown.good, shown.valid_until), (true, Some(NOW + DAY)));
-    assert_eq!(of(certificate(CA, "web2.example.test", NOW - DAY, NOW + DAY)), ["warning certificate-other-name"]);
+    assert_eq!(
+        of(certificate(CA, "web2.example.test", NOW - DAY, NOW + DAY)),
+        ["warning certificate-other-name"]
+    );
     assert_eq!(of(certificate(CA, WEB1, NOW - 9 * DAY, NOW - DAY)), ["warning certificate-expired"]);
     assert_eq!(of(certificate(CA, WEB1, NOW + DAY, NOW + 9 * DAY)), ["warning certificate-not-yet-valid"]);
     // A quarter of its life is left, and a second less.

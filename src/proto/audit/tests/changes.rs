@@ -19,9 +19,7 @@ fn audit(hosts: &[(&str, &[(&str, Severity)])], of_fleet: &[&str]) -> Report {
 }
 
 fn told(changes: &[Change]) -> Vec<String> {
-    let one = |change: &Change| {
-        format!("{} {}", change.host.as_deref().unwrap_or("-"), change.finding.code)
-    };
+    let one = |change: &Change| format!("{} {}", change.host.as_deref().unwrap_or("-"), change.finding.code);
     changes.iter().map(one).collect()
 }
 
@@ -29,13 +27,17 @@ fn told(changes: &[Change]) -> Vec<String> {
 fn what_is_new_and_what_is_gone_is_told_of_hosts_that_stay() {
     use Severity::{Error, Info, Warning};
     let old = audit(&[("a", &[("x", Warning), ("y", Info)]), ("gone", &[("x", Error)])], &["zone", "lost"]);
-    let mut new = audit(&[("a", &[("x", Warning), ("z", Info)]), ("new", &[("x", Error)])], &["zone", "more"]);
+    let mut new =
+        audit(&[("a", &[("x", Warning), ("z", Info)]), ("new", &[("x", Error)])], &["zone", "more"]);
     // Another sentence is no other finding.
     new.hosts[0].findings[0].message = "otherwise".into();
     let changes = compare(&old, &new);
     assert_eq!(told(&changes.new), ["- more", "a:22 z", "new:22 x"]);
     assert_eq!(told(&changes.gone), ["- lost", "a:22 y"]);
-    assert_eq!((changes.hosts_new, changes.hosts_gone), (vec!["new:22".to_owned()], vec!["gone:22".to_owned()]));
+    assert_eq!(
+        (changes.hosts_new, changes.hosts_gone),
+        (vec!["new:22".to_owned()], vec!["gone:22".to_owned()])
+    );
     let same = compare(&old, &old);
     assert_eq!((same.new, same.gone, same.since), (vec![], vec![], NOW));
 }
@@ -52,7 +54,10 @@ fn what_has_become_graver_is_new_and_what_is_less_so_is_not() {
 fn only_an_audit_is_read_as_one() {
     let text = serde_json::to_string(&audit(&[("a", &[])], &[])).unwrap();
     assert!(read(&text).is_ok());
-    assert!(matches!(read(&text.replacen("\"version\":1", "\"version\":2", 1)), Err(BaselineError::Version(2))));
+    assert!(matches!(
+        read(&text.replacen("\"version\":1", "\"version\":2", 1)),
+        Err(BaselineError::Version(2))
+    ));
     // Fields may be added.
     assert!(read(&text.replacen("{", "{\"more\":[1],", 1)).is_ok());
     for bad in ["", "{}", "[]", "{\"version\":1}", &text[..text.len() - 1], &text.replacen("Z\"", "\"", 1)] {

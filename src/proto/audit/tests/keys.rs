@@ -96,9 +96,12 @@ fn records_are_read_as_stock_clients_read_them() {
 
 #[test]
 fn short_keys_and_old_algorithms_are_told() {
-    for (bits, want) in
-        [(1024, &["warning weak-key"][..]), (2040, &["warning weak-key"]), (2048, &["info weak-key"]), (3072, &[])]
-    {
+    for (bits, want) in [
+        (1024, &["warning weak-key"][..]),
+        (2040, &["warning weak-key"]),
+        (2048, &["info weak-key"]),
+        (3072, &[]),
+    ] {
         assert_eq!(found(&web1(&[record(&rsa(bits))], &[rsa(bits)])), want, "{bits}");
     }
     let offering = |offers: &[&str]| {
@@ -121,7 +124,8 @@ fn known_hosts_is_compared_with_what_is_proven() {
         facts.remembered = vec![Remembered { path: "known_hosts".into(), entries }];
         judged(&facts)
     };
-    let line = |key: &HostKey| format!("{WEB1} {} {}\n", key.key_type(), data_encoding::BASE64.encode(key.blob()));
+    let line =
+        |key: &HostKey| format!("{WEB1} {} {}\n", key.key_type(), data_encoding::BASE64.encode(key.blob()));
     let codes_of = |text: &str| codes(&with(text, &[record(&key(1))]).report().findings);
     assert_eq!(codes_of(&line(&key(1))), Vec::<String>::new());
     assert_eq!(codes_of(&line(&key(2))), ["warning known-hosts-conflict"]);

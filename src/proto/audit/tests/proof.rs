@@ -19,11 +19,14 @@ fn signed(hosts: &[&str], since: u64, left: u64, ttl: u32) -> Paper {
 fn of(since: u64, left: u64, ttl: u32) -> (Vec<String>, Vec<String>, Report) {
     let hosts = [WEB1, "web2.example.test"];
     let paper = signed(&hosts, since, left, ttl);
-    let all: Vec<HostFacts> = hosts.iter().map(|host| {
-        let mut facts = facts(&paper, host, &[key(1)]);
-        facts.live.as_mut().unwrap().address = Some([192, 0, 2, 1].into());
-        facts
-    }).collect();
+    let all: Vec<HostFacts> = hosts
+        .iter()
+        .map(|host| {
+            let mut facts = facts(&paper, host, &[key(1)]);
+            facts.live.as_mut().unwrap().address = Some([192, 0, 2, 1].into());
+            facts
+        })
+        .collect();
     let mut report = report(&all);
     report.hosts[0].findings.retain(|finding| finding.code != "same-machine");
     (codes(&report.hosts[0].findings), codes(&report.findings), report)

@@ -28,7 +28,8 @@ fn a_server_with_other_records_is_told() {
     // Records that one server has and DNS denies.
     let mut absent = web1(&[], &[]);
     absent.proof.as_mut().unwrap().sets[0].status = Status::Absent;
-    let facts = with(absent, vec![server("192.0.2.1:53", 7, Some(&[])), server("192.0.2.2:53", 6, Some(&[key(1)]))]);
+    let facts =
+        with(absent, vec![server("192.0.2.1:53", 7, Some(&[])), server("192.0.2.2:53", 6, Some(&[key(1)]))]);
     assert_eq!(found(&facts), ["warning server-differs"]);
 }
 
