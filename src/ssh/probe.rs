@@ -17,6 +17,7 @@ use super::stream::{BeginningError, Tether, Tethered};
 use crate::output::sanitise;
 use crate::proto::certificate::SUFFIX;
 use crate::proto::hostkey::{HostKeyError, KeyType, Presented};
+use crate::proto::policy::{Kex, Seen};
 use crate::proto::wire::Reader;
 
 /// Most names of a server's list that an error carries, and the longest of them.
@@ -43,6 +44,21 @@ pub struct Probed {
     /// The server's version line: printable ASCII.
     pub server_version: String,
 }
+
+impl Probed {
+    /// What a policy may ask of the handshake. russh always offers the strict key exchange.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            kex: self.kex.clone(),
+            strict_client: true,
+            strict_server: self.strict_kex,
+            server_version: self.server_version.clone(),
+        }
+    }
+}
+
+/// What [`ProbeError::NoCommonAlgorithm`] calls the list of key exchanges.
+pub const KEX_METHOD: &str = "key exchange method";
 
 /// Why a handshake did not show a host key. Servers' text inside is bounded and printable.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +132,7 @@ impl From<russh::Error> for ProbeError {
                     theirs.iter().take(MAX_NAMES).map(|name| printable(name, MAX_NAME)).collect();
                 let kind = match kind {
                     AlgorithmKind::Key => return Self::NoCommonKeyType { server_offers },
-                    AlgorithmKind::Kex => "key exchange method",
+                    AlgorithmKind::Kex => KEX_METHOD,
                     AlgorithmKind::Cipher => "cipher",
                     AlgorithmKind::Compression => "compression",
                     AlgorithmKind::Mac => "MAC",
@@ -181,17 +197,18 @@ impl Ask {
 /// Runs the key exchange with the server at the other end of `stream`, asking for host keys by `ask` alone, and ends the
 /// connection. Nothing about a user is sent.
 pub async fn probe(stream: TcpStream, ask: &Ask, deadline: Instant) -> Result<Probed, ProbeError> {
-    exchange(stream, ask, deadline, PROBE_KEX).await.map(|exchanged| exchanged.probed)
+    Probed::shake(stream, ask, Kex::Any, deadline).await
 }
 
 /// What is kept of a handshake: what it showed ([`Probed`]), or the connection as well
 /// ([`Unjudged`](super::client::Unjudged)).
 pub trait Handshake: Sized {
-    /// A key exchange with the server at the other end of `stream`, asking for host keys by `ask` alone.
-    /// Nothing about a user is sent.
+    /// A key exchange with the server at the other end of `stream`, asking for host keys by `ask` and for key exchanges
+    /// by `kex` alone. Nothing about a user is sent.
     fn shake(
         stream: TcpStream,
         ask: &Ask,
+        kex: Kex,
         deadline: Instant,
     ) -> impl Future<Output = Result<Self, ProbeError>> + Send;
 
@@ -200,8 +217,9 @@ pub trait Handshake: Sized {
 }
 
 impl Handshake for Probed {
-    async fn shake(stream: TcpStream, ask: &Ask, deadline: Instant) -> Result<Self, ProbeError> {
-        probe(stream, ask, deadline).await
+    async fn shake(stream: TcpStream, ask: &Ask, kex: Kex, deadline: Instant) -> Result<Self, ProbeError> {
+        let kex = if kex == Kex::PostQuantum { POST_QUANTUM_KEX } else { PROBE_KEX };
+        exchange(stream, ask, deadline, kex).await.map(|exchanged| exchanged.probed)
     }
 
     fn probed(&self) -> &Probed {
@@ -284,6 +302,13 @@ pub(super) const SESSION_KEX: &[kex::Name] = &[
     kex::DH_G18_SHA512,
     kex::DH_G14_SHA256,
     kex::DH_GEX_SHA256,
+    kex::EXTENSION_SUPPORT_AS_CLIENT,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+];
+
+/// What is offered where policy wants nothing else: of [`crate::proto::policy::posture::POST_QUANTUM`] that which russh has.
+pub(super) const POST_QUANTUM_KEX: &[kex::Name] = &[
+    kex::MLKEM768X25519_SHA256,
     kex::EXTENSION_SUPPORT_AS_CLIENT,
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
 ];
