@@ -1,5 +1,7 @@
 //! Many works of one kind, some at the same time.
 
+use std::iter::Enumerate;
+
 use tokio::task::{JoinError, JoinSet};
 
 use crate::error::Error;
@@ -21,7 +23,7 @@ pub async fn fan_out<I, R, E, W, F>(
     items: impl IntoIterator<Item = I>,
     width: usize,
     work: W,
-    mut done: impl FnMut(usize, R) -> Result<(), E>,
+    done: impl FnMut(usize, R) -> Result<(), E>,
 ) -> Result<(), E>
 where
     W: Fn(I) -> F,
@@ -29,15 +31,34 @@ where
     R: Send + 'static,
     E: From<Unfinished>,
 {
+    fan_out_while(items, width, || true, work, done).await.map(drop)
+}
+
+/// The same while `may_begin`: once it says no, no other work begins, and what was begun goes on to its end. Gives the
+/// items that are left.
+pub async fn fan_out_while<I, R, E, W, F, T>(
+    items: T,
+    width: usize,
+    may_begin: impl Fn() -> bool,
+    work: W,
+    mut done: impl FnMut(usize, R) -> Result<(), E>,
+) -> Result<Enumerate<T::IntoIter>, E>
+where
+    T: IntoIterator<Item = I>,
+    W: Fn(I) -> F,
+    F: Future<Output = R> + Send + 'static,
+    R: Send + 'static,
+    E: From<Unfinished>,
+{
     let (mut waiting, mut running) = (items.into_iter().enumerate(), JoinSet::new());
     loop {
-        while running.len() < width.max(1) {
+        while running.len() < width.max(1) && may_begin() {
             let Some((place, item)) = waiting.next() else { break };
             let work = work(item);
             running.spawn(async move { (place, work.await) });
         }
         match running.join_next().await {
-            None => return Ok(()),
+            None => return Ok(waiting),
             Some(Ok((place, outcome))) => done(place, outcome)?,
             Some(Err(e)) => return Err(Unfinished(e).into()),
         }
@@ -90,6 +111,24 @@ mod tests {
         };
         assert_eq!(in_order(0..50, WIDTH, work).await.unwrap(), (0..50).collect::<Vec<_>>());
         assert_eq!(most.load(Ordering::SeqCst), WIDTH);
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_goes_on_to_its_end_and_the_rest_is_given_back() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let work = |place: usize| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            async move { place }
+        };
+        let mut ended = Vec::new();
+        let note = |place, _| {
+            ended.push(place);
+            Ok::<_, Unfinished>(())
+        };
+        let left = fan_out_while(0..10, 2, || begun.load(Ordering::SeqCst) < 4, work, note).await.unwrap();
+        assert_eq!(left.collect::<Vec<_>>(), (4..10).map(|i| (i, i)).collect::<Vec<_>>());
+        ended.sort();
+        assert_eq!(ended, [0, 1, 2, 3]);
     }
 
     #[tokio::test]

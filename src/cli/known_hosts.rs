@@ -14,6 +14,7 @@ use crate::proto::name::HostName;
 use crate::proto::place::Place;
 use crate::proto::policy::Mode;
 use crate::proto::verdict::Anchored;
+use crate::ssh::sibling;
 use crate::verifier::{accepted, now};
 
 /// Be ssh's KnownHostsCommand: prove the key that a host shows.
@@ -147,7 +148,10 @@ async fn decide(args: &Args, cx: &Context) -> Result<(), Error> {
     let presented = presented(&args.key_type, &args.key).map_err(|e| bad_key(&host, e))?;
     let verifier = cx.verifier_with(args.bundle.load()?)?;
     let evidence = verifier.evidence(&host, port).await?;
-    let (evidence, verdict) = verifier.settle(evidence, &presented).await?;
+    // ssh shows the key alone. Where it has connected by the proxy, that has seen how.
+    let posture = verifier.policy(&host).posture;
+    let seen = posture.asks().then(sibling::ask).flatten().and_then(|report| report.of(presented.key()));
+    let (evidence, verdict) = verifier.settle(evidence, &presented, seen.as_ref()).await?;
     let witness: Anchored = accepted(verdict).map_err(|e| named_otherwise(e, &sought, &beside))?;
     let line = accepting_line(&sought, &presented, &witness)
         .ok_or_else(|| Error::failure("internal", format!("{host}: the verdict is about another key")))?;

@@ -2,6 +2,7 @@
 //! output. The exit status is decided here and nowhere else.
 
 mod agent;
+mod audit;
 mod bundle;
 mod ca;
 mod config;
@@ -10,6 +11,7 @@ mod doctor;
 mod exec;
 mod export;
 mod handshake_hint;
+mod hosts;
 mod known_hosts;
 mod lookup;
 mod private_file;
@@ -111,6 +113,7 @@ enum Command {
     Ca(Box<ca::Args>),
     Verify(verify::Args),
     Exec(exec::Args),
+    Audit(Box<audit::Args>),
     Doctor(Box<doctor::Args>),
     Tidy(tidy::Args),
     Lookup(lookup::Args),
@@ -123,7 +126,7 @@ enum Command {
 impl Command {
     /// It proves something, or changes what others have proven.
     fn keeps_proofs(&self) -> bool {
-        !matches!(self, Command::Demo(_) | Command::Sshfp(_) | Command::Doctor(_))
+        !matches!(self, Command::Demo(_) | Command::Sshfp(_) | Command::Doctor(_) | Command::Audit(_))
     }
 
     /// It tells warnings itself, and for as long as they hold.
@@ -390,6 +393,7 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Proxy(args) => proxy::run(args, cx).await,
         Command::KnownHosts(args) => known_hosts::run(args, cx).await,
         Command::Exec(args) => return exec::run(args, cx).await,
+        Command::Audit(args) => audit::run(*args, cx).await,
         Command::Doctor(args) => doctor::run(*args, cx).await,
         Command::Tidy(args) => tidy::run(args, cx).await,
     };

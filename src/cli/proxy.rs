@@ -21,10 +21,12 @@ use crate::proto::hostkey::{HostKeyError, Presented};
 use crate::proto::known_hosts;
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
+use crate::proto::policy::Seen;
 use crate::ssh::relay::pass::pass;
 use crate::ssh::relay::server::Server;
 use crate::ssh::relay::standard::{stdin, stdout};
 use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
+use crate::ssh::sibling::{self, Report};
 use crate::verifier::{ProbeFailure, Verifier, accepted, connect_passed, now};
 
 /// Be ssh's ProxyCommand: check the key exchange in-line.
@@ -124,7 +126,7 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
     };
     let voice = tunnel.voice();
     let refused = RefCell::new(None);
-    let decide = |presented: Presented, silent: bool| {
+    let decide = |presented: Presented, seen: Seen, silent: bool| {
         if !silent {
             tell_warnings(cx);
             voice.iter().for_each(|voice| voice.show(tunnel::show(cx.out)));
@@ -137,7 +139,7 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
                 None => joined(proving.await),
             };
             let settled = match found {
-                Ok(evidence) => verifier.settle(evidence, &presented).await,
+                Ok(evidence) => verifier.settle(evidence, &presented, Some(&seen)).await,
                 Err(error) => Err(error),
             };
             let accepted = settled.and_then(|(evidence, verdict)| {
@@ -148,7 +150,16 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
                 }
                 let accepted = accepted(verdict);
                 match &accepted {
-                    Ok(_) => private.keep(verifier, &evidence, looked_up, presented.key())?,
+                    Ok(_) => {
+                        private.keep(verifier, &evidence, looked_up, presented.key())?;
+                        // ssh asks about the key as well, and shows its KnownHostsCommand nothing else.
+                        if cx.policies.ask_of_handshakes()
+                            && let Err(e) = sibling::tell(&Report::new(presented.key(), seen))
+                            && !silent
+                        {
+                            cx.out.detail(&format!("known-hosts is not told of the handshake: {e}"));
+                        }
+                    }
                     Err(_) => private.clear(verifier, &evidence, looked_up),
                 }
                 accepted

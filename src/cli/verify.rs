@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::bundle::BundleFile;
-use super::target::targets;
+use super::hosts::HostArgs;
 use super::{BAD_KEY_HINT, Context, handshake_hint, in_grace};
 use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
-use crate::fleet::Target;
+use crate::fleet::{Host, Target};
 use crate::output::{Progress, Report, rfc3339};
 use crate::proto::hostkey::{HostKey, Presented};
 use crate::proto::name::HostName;
@@ -23,15 +23,14 @@ use crate::verifier::{ProbeFailure, Verification, Verifier, now};
 /// unproven, a line each. Nothing is sent beyond the key exchange: no user name, no authentication.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples: sshanchor verify web1.example.com web2.example.com:2222\n          \
-              sshanchor verify @fleet --json\n\
+              sshanchor verify -H 'web[1-20].example.com,@fleet' -x web7.example.com --json\n\
     Exit status: 0 all accepted; of several outcomes the gravest: 3 rejected, 4 unproven, 1 unreachable.")]
 pub(super) struct Args {
-    /// The hosts; @FILE stands for the hosts in it, a line each, - for those on standard input
-    #[arg(value_name = "HOST[:PORT]", required = true)]
-    hosts: Vec<String>,
-    /// The port of hosts that name none
-    #[arg(short, long, default_value_t = 22, value_parser = clap::value_parser!(u16).range(1..))]
-    port: u16,
+    /// The hosts; what -H understands is understood here too
+    #[arg(value_name = "HOST[:PORT]", required_unless_present_any = HostArgs::SOURCES)]
+    names: Vec<String>,
+    #[command(flatten)]
+    hosts: HostArgs,
     /// How many hosts to verify at the same time
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     fanout: u16,
@@ -81,16 +80,16 @@ impl From<&HostKey> for Key {
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     // Before anything is done: a mistyped name is not to stop a run half way.
-    let targets = targets(&args.hosts, args.port)?;
+    let hosts = args.hosts.places(&args.names, cx).await?;
     let width = hosts_at_once(usize::from(args.fanout));
     let verifier = cx.verifier_with(args.bundle.load()?)?;
     let mut kinds = Vec::new();
-    let mut progress = Progress::new("verified", targets.len());
-    let work = |(host, port)| {
+    let mut progress = Progress::new("verified", hosts.len());
+    let work = |host: Host| {
         let verifier = verifier.clone();
-        async move { judge(&verifier.for_one_host(), host, port).await }
+        async move { judge(&verifier.for_one_host(), host.target, host.port).await }
     };
-    fan_out(targets, width, work, |_, judged: Result<Judged, Error>| {
+    fan_out(hosts, width, work, |_, judged: Result<Judged, Error>| {
         let judged = judged?;
         progress.clear();
         if let Some(age) = judged.age {
@@ -126,7 +125,7 @@ fn room(limit: u64, wanted: usize) -> usize {
     usize::try_from(limit.saturating_sub(OTHERS) / EACH).unwrap_or(wanted).min(wanted).max(1)
 }
 
-async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
+pub(super) async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
     let name = match checkable(verifier, target, port) {
         Ok(name) => name,
         Err(judged) => return Ok(*judged),

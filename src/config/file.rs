@@ -215,6 +215,7 @@ impl Reader<'_> {
                     let patterns = texts(value).map(|value| match value {
                         Value::Text(text) => text,
                         Value::List(texts) => texts.join(" "),
+                        Value::Number(number) => number.to_string(),
                     });
                     let list = patterns.and_then(|text| PatternList::parse(&text).map_err(|e| e.to_string()));
                     hosts = self.right(list, begin);
@@ -225,7 +226,7 @@ impl Reader<'_> {
                 }
                 key => {
                     let setting = match Setting::KEYS.contains(&key) {
-                        true => texts(value),
+                        true => number(value).map_or_else(|| texts(value), Ok),
                         // Whatever its value, it is the key that is wrong.
                         false => Ok(Value::Text(String::new())),
                     };
@@ -246,6 +247,12 @@ impl Reader<'_> {
         }
         Some(Rule { hosts: hosts?, place, settings })
     }
+}
+
+/// A whole number, in decimal.
+fn number(value: &Spanned<DeValue<'_>>) -> Option<Value> {
+    let number = value.get_ref().as_integer().filter(|n| n.radix() == 10)?;
+    number.as_str().parse().ok().map(Value::Number)
 }
 
 /// A text or a list of texts.
@@ -270,6 +277,7 @@ fn servers(value: &Value) -> Result<Vec<SocketAddr>, String> {
     let servers: Vec<SocketAddr> = match value {
         Value::Text(text) => text.split(',').map(server).collect::<Result<_, _>>()?,
         Value::List(texts) => texts.iter().map(|text| server(text)).collect::<Result<_, _>>()?,
+        Value::Number(_) => Vec::new(),
     };
     if servers.is_empty() {
         return Err("want at least one resolver; without the key the system's are asked".to_owned());

@@ -60,8 +60,10 @@ impl Verifier {
         let may_have_moved = matches!(reached, Some(Ok((_, false))));
         let stream = reached.map(|reached| reached.map(|(stream, _)| stream));
         let first = self.shake_hands(evidence, stream).await;
-        if matches!(self.verdict(&first), Ok(Verdict::Accept(_)) | Err(_)) {
-            return Ok(first);
+        match self.verdict(&first) {
+            Ok(Verdict::Accept(_)) | Err(_) => return Ok(first),
+            Ok(Verdict::Reject(reason)) if reason.is_of_handshake() => return Ok(first),
+            Ok(_) => {}
         }
         if may_have_moved {
             self.forget_addresses(host);
@@ -74,7 +76,7 @@ impl Verifier {
         let stream = match &first.probed {
             _ if evidence.is_outage() => return Ok(first),
             Some(Ok(probed))
-                if matches!(self.judge(&evidence, &probed.probed().presented), Verdict::Accept(_)) =>
+                if matches!(self.judge_shown(&evidence, probed.probed()), Verdict::Accept(_)) =>
             {
                 return Ok(Verification { evidence, ..first });
             }
@@ -99,15 +101,15 @@ impl Verifier {
             Some(Err(failure)) => return Verification { evidence, probed: Some(Err(failure)) },
             Some(Ok(stream)) => stream,
         };
-        let offer = self.offer(&evidence);
+        let (offer, kex) = (self.offer(&evidence), self.kex(&evidence));
         if offer.keys.is_empty() {
-            let probed = H::shake(stream, &Ask::Certificates(offer.certificates), self.deadline).await;
+            let probed = H::shake(stream, &Ask::Certificates(offer.certificates), kex, self.deadline).await;
             return Verification { evidence, probed: Some(probed.map_err(ProbeFailure::from)) };
         }
         let probed = self.probe(&evidence, stream, offer.keys).await.map_err(ProbeFailure::from);
         let first = Verification { evidence, probed: Some(probed) };
         match self.verdict(&first) {
-            Ok(Verdict::Reject(_)) => self.try_certificate(first).await,
+            Ok(Verdict::Reject(reason)) if !reason.is_of_handshake() => self.try_certificate(first).await,
             _ => first,
         }
     }
@@ -120,8 +122,8 @@ impl Verifier {
             return Verification { evidence, ..first };
         }
         let Ok(stream) = self.connect(evidence.host(), evidence.port()).await else { return first };
-        let ask = Ask::Certificates(certificates);
-        match H::shake(stream, &ask, self.deadline).await {
+        let (ask, kex) = (Ask::Certificates(certificates), self.kex(&evidence));
+        match H::shake(stream, &ask, kex, self.deadline).await {
             Ok(shown) => Verification { evidence, probed: Some(Ok(shown)) },
             Err(_) => first,
         }
@@ -136,8 +138,8 @@ impl Verifier {
         stream: TcpStream,
         types: Vec<KeyType>,
     ) -> Result<H, ProbeError> {
-        let mut ask = types;
-        let first = H::shake(stream, &Ask::Keys(ask.clone()), self.deadline).await?;
+        let (mut ask, kex) = (types, self.kex(evidence));
+        let first = H::shake(stream, &Ask::Keys(ask.clone()), kex, self.deadline).await?;
         let mut shown = first.probed().presented.key().key_type();
         ask.retain(|t| t.sshfp_algorithm() == shown.sshfp_algorithm());
         if !self.is_mismatch(evidence, &first) {
@@ -149,7 +151,7 @@ impl Verifier {
                 return Ok(first);
             }
             let Ok(stream) = self.connect(evidence.host(), evidence.port()).await else { return Ok(first) };
-            match H::shake(stream, &Ask::Keys(ask.clone()), self.deadline).await {
+            match H::shake(stream, &Ask::Keys(ask.clone()), kex, self.deadline).await {
                 Ok(other) if self.is_mismatch(evidence, &other) => {
                     shown = other.probed().presented.key().key_type();
                 }
@@ -160,6 +162,6 @@ impl Verifier {
     }
 
     fn is_mismatch(&self, evidence: &Evidence, shown: &impl Handshake) -> bool {
-        matches!(self.judge(evidence, &shown.probed().presented), Verdict::Reject(Reason::KeyMismatch { .. }))
+        matches!(self.judge_shown(evidence, shown.probed()), Verdict::Reject(Reason::KeyMismatch { .. }))
     }
 }

@@ -189,6 +189,7 @@ impl Rotation {
             withdrawn: None,
             aborted: None,
             silent: Default::default(),
+            lost: 0,
             clock: None,
         };
         round.see_ttl(&sights);

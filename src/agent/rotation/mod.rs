@@ -273,7 +273,11 @@ impl Rotation {
         store::write(&self.state, &progress.record, lock)?;
         crate::crash::may_crash(word, "after");
         progress.steps.push(word);
-        Ok(None)
+        match &progress.record.round {
+            // Later runs go on all the same: what is hidden stays so until nobody can see another record.
+            Some(round) if step == Step::Lost && round.is_undone() => Err(undone(round.lost)),
+            _ => Ok(None),
+        }
     }
 
     fn facts<'a>(&self, round: &'a Round, situation: &'a Situation, margin: u64) -> Facts<'a> {
@@ -323,6 +327,15 @@ impl Rotation {
             now: verifier::now(),
         })
     }
+}
+
+fn undone(times: u32) -> Error {
+    let message =
+        format!("records that a rotation has published were changed by somebody else {times} times");
+    Error::failure("undone", message).hint(
+        "find out who writes SSHFP records at this name (another agent, a script, a copy of the zone); until then sshd \
+         does not offer the key that changes",
+    )
 }
 
 /// The word for a step.

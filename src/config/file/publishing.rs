@@ -263,6 +263,7 @@ fn list<T>(value: &Item<'_>, read: impl Fn(&str) -> Result<T, String>) -> Result
     match texts(value)? {
         Value::Text(text) => Ok(vec![read(&text)?]),
         Value::List(texts) => texts.iter().map(read).collect(),
+        Value::Number(number) => Ok(vec![read(&number.to_string())?]),
     }
 }
 

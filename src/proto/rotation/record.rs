@@ -15,6 +15,8 @@ pub const VERSION: u32 = 1;
 /// Most rotations of the past that are kept.
 const MAX_PAST: usize = 200;
 
+/// How often the wait begins anew before it is told as an error.
+const MOST_LOST: u32 = 3;
 /// How long a look at the clocks is kept before it is taken anew, in seconds.
 const CLOCK_KEPT: u64 = 3600;
 
@@ -87,6 +89,9 @@ pub struct Round {
     pub aborted: Option<u64>,
     /// Servers that say nothing, by owner and server, and since when.
     pub silent: BTreeMap<String, u64>,
+    /// How often a server that had shown what is wanted showed something else again.
+    #[serde(default)]
+    pub lost: u32,
     /// What the clocks showed when this was last looked at.
     #[serde(default)]
     pub clock: Option<Clock>,
@@ -290,8 +295,13 @@ impl Round {
             Step::Announce => self.announced = now,
             Step::Hide => self.hidden = now,
             Step::Spread => self.spread = now,
-            Step::Lost if self.replaced.is_none() && self.mode != Mode::Overlap => self.ground = None,
-            Step::Lost => (self.spread, self.proven) = (None, None),
+            Step::Lost => {
+                self.lost = self.lost.saturating_add(1);
+                match self.replaced {
+                    None if self.mode != Mode::Overlap => self.ground = None,
+                    _ => (self.spread, self.proven) = (None, None),
+                }
+            }
             Step::Prove => self.proven = now,
             Step::Show => self.shown = now,
             Step::Withdraw => self.withdrawn = now,
@@ -350,6 +360,11 @@ impl Round {
             &mut self.withdrawn,
         ];
         moments.into_iter().flatten().chain(self.silent.values_mut())
+    }
+
+    /// Somebody undoes what is published, again and again: only a person finds out who.
+    pub fn is_undone(&self) -> bool {
+        self.lost >= MOST_LOST
     }
 
     /// Takes down who says nothing, and who does again.

@@ -32,6 +32,7 @@ fn round(mode: Mode) -> Round {
         withdrawn: None,
         aborted: None,
         silent: BTreeMap::new(),
+        lost: 0,
         clock: None,
     }
 }
@@ -362,4 +363,15 @@ fn neither_a_clock_that_was_ahead_nor_a_ttl_of_decades_hides_a_key_for_years() {
     let record = crate::proto::sshfp::Sshfp::sha256_of(4, &NEW);
     let shown = Shown::of([&crate::proto::plan::Present::new(i32::MAX as u32, [record])]);
     assert_eq!(shown.ttl, 604_800);
+}
+
+#[test]
+fn what_is_undone_again_and_again_is_told() {
+    let mut round = round(Mode::Hide);
+    for _ in 0..2 {
+        round.mark(&Step::Lost, NOW);
+        assert!(!round.is_undone());
+    }
+    round.mark(&Step::Lost, NOW);
+    assert!(round.is_undone());
 }

@@ -4,14 +4,16 @@
 pub(super) mod file;
 mod signer;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use russh::keys::agent::AgentIdentity;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, PrivateKey};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 pub use self::file::IdentityError;
@@ -20,6 +22,8 @@ pub(super) use self::signer::Signer;
 
 /// How many keys are offered: sshd's MaxAuthTries, after which it ends the connection.
 pub const MAX_OFFERS: usize = 6;
+/// How many connections to an agent are made at the same time: its queue is short, and an overflow is an error.
+const AGENT_CONNECTS: usize = 16;
 /// Files that ssh looks for in `~/.ssh`, of the types that are still made by default.
 const DEFAULTS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
 
@@ -48,10 +52,75 @@ impl Ask for Nobody {
 /// The keys of a user, for one host or for many.
 #[derive(Debug)]
 pub struct Identities {
-    named: Vec<Named>,
-    agent: Option<PathBuf>,
+    named: Vec<Arc<Named>>,
+    agent: Option<Arc<AgentSocket>>,
     /// Where default key files are looked for, if no key was named.
-    folder: Option<PathBuf>,
+    folder: Option<Arc<Defaults>>,
+}
+
+/// Where the agent listens.
+#[derive(Debug)]
+pub(super) struct AgentSocket {
+    path: PathBuf,
+    connects: Semaphore,
+}
+
+/// The default key files of a folder, read when they are first wanted.
+#[derive(Debug)]
+struct Defaults {
+    folder: PathBuf,
+    files: OnceLock<(Vec<Named>, Vec<String>)>,
+}
+
+/// Where the keys of many hosts' users are: each file is read once, and its passphrase asked for once, however many
+/// hosts it is for.
+#[derive(Debug)]
+pub struct Keyring {
+    named: HashMap<PathBuf, Arc<Named>>,
+    agent: Option<Arc<AgentSocket>>,
+    defaults: Option<Arc<Defaults>>,
+}
+
+impl Keyring {
+    /// With the agent that listens at `agent`, and the default key files in `folder` (`~/.ssh`).
+    pub fn new(agent: Option<PathBuf>, folder: Option<PathBuf>) -> Self {
+        let agent = agent.map(|path| AgentSocket { path, connects: Semaphore::new(AGENT_CONNECTS) });
+        let defaults = folder.map(|folder| Defaults { folder, files: OnceLock::new() });
+        Keyring { named: HashMap::new(), agent: agent.map(Arc::new), defaults: defaults.map(Arc::new) }
+    }
+
+    /// The key files `named`, in this order, and the agent. Where none is named, the default files. Named files are read
+    /// here, the agent and the others when a server is to be convinced.
+    pub fn identities(&mut self, named: &[PathBuf]) -> Result<Identities, IdentityError> {
+        let mut files = Vec::with_capacity(named.len());
+        for path in named {
+            let file = match self.named.get(path) {
+                Some(file) => Arc::clone(file),
+                None => Arc::new(Named::read(path)?),
+            };
+            self.named.insert(path.clone(), Arc::clone(&file));
+            files.push(file);
+        }
+        let folder = self.defaults.clone().filter(|_| named.is_empty());
+        Ok(Identities { named: files, agent: self.agent.clone(), folder })
+    }
+}
+
+impl Defaults {
+    /// The keys, and what is in the way of others.
+    fn files(&self) -> &(Vec<Named>, Vec<String>) {
+        self.files.get_or_init(|| {
+            let (mut files, mut troubles) = (Vec::new(), Vec::new());
+            for path in DEFAULTS.map(|name| self.folder.join(name)) {
+                match Named::read(&path) {
+                    Ok(named) => files.push(named),
+                    Err(error) if error.is_absent() => {}
+                    Err(error) => troubles.push(error.to_string()),
+                }
+            }
+            (files, troubles)
+        })
+    }
 }
 
 /// What is offered to a server: a public key or a certificate, and who can sign for it.
@@ -85,14 +154,12 @@ impl Identities {
         agent: Option<PathBuf>,
         folder: Option<PathBuf>,
     ) -> Result<Self, IdentityError> {
-        let named = named.iter().map(|path| Named::read(path)).collect::<Result<Vec<_>, _>>()?;
-        let folder = folder.filter(|_| named.is_empty());
-        Ok(Identities { named, agent, folder })
+        Keyring::new(agent, folder).identities(named)
     }
 
     /// One key alone, which is at hand.
     pub fn of_key(key: &Arc<PrivateKey>) -> Self {
-        Identities { named: vec![Named::of_key(key)], agent: None, folder: None }
+        Identities { named: vec![Arc::new(Named::of_key(key))], agent: None, folder: None }
     }
 
     /// What to offer: named keys, then what else the agent holds, then the default files; of each key its
@@ -115,12 +182,10 @@ impl Identities {
         for identity in held {
             add(&mut offers, identity.clone(), Holder::Agent, &agent_name(identity));
         }
-        for path in self.folder.iter().flat_map(|folder| DEFAULTS.map(|name| folder.join(name))) {
-            match Named::read(&path) {
-                Ok(named) => self.add_named(&mut offers, &named, &[]),
-                Err(error) if error.is_absent() => {}
-                Err(error) => troubles.push(error.to_string()),
-            }
+        if let Some(defaults) = &self.folder {
+            let (files, missed) = defaults.files();
+            files.iter().for_each(|named| self.add_named(&mut offers, named, &[]));
+            troubles.extend_from_slice(missed);
         }
         let left_out = offers.len().saturating_sub(MAX_OFFERS);
         if left_out > 0 {

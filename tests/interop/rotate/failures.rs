@@ -190,3 +190,26 @@ fn a_wall_clock_that_jumps_does_not_end_the_wait_for_caches() {
     assert_eq!(place.offered(), hidden);
     place.rotates_until(&["--abort"], 5, "caches");
 }
+
+#[test]
+fn whoever_undoes_what_a_rotation_publishes_is_told_of() {
+    let place = Place::new(&["ed25519", "ecdsa256"], 1);
+    let old = place.record("ed25519");
+    place.rotates(&["--type", "ed25519"], 5, "settle");
+    place.rotates_until(&["--resume"], 5, "caches");
+    let hidden = place.offered();
+    let add = || place.primary.update(&format!("update add {HOST} 1 SSHFP {old}"));
+    for _ in 0..2 {
+        add();
+        place.rotates_until(&["--resume"], 5, "caches");
+    }
+    add();
+    let told = place.rotate(&["--resume"]);
+    assert_eq!((told.code, &told.json()["reason"]), (Some(1), &json!("undone")), "{told:#?}");
+    assert!(told.json()["hint"].as_str().unwrap().contains("find out who"), "{told:#?}");
+    assert_eq!(place.offered(), hidden);
+    // Its twin: nobody does any more.
+    place.rotates_until(&["--resume"], 0, "done");
+    assert_ne!(place.record("ed25519"), old);
+    place.dns_is_as_disk();
+}
