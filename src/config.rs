@@ -11,11 +11,13 @@ use crate::error::Error;
 use crate::ownership::{self, OpenError, Untrusted};
 use crate::proto::policy::{Place, Policies};
 
+mod environment;
 mod file;
 pub mod findings;
 pub mod publishing;
 pub mod trail;
 
+pub use environment::from_environment;
 pub use file::Mistake;
 use file::{File, Whereabouts};
 use publishing::{Agent, Publishing, Rotate};
@@ -92,6 +94,15 @@ pub enum Files {
 }
 
 impl Files {
+    /// From what was typed: a file, or `none`.
+    pub fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("want a file, or none".to_owned()),
+            "none" => Ok(Files::None),
+            file => Ok(Files::This(file.into())),
+        }
+    }
+
     /// Where they are, or would be.
     pub fn paths(&self) -> Vec<PathBuf> {
         match self {

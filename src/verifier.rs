@@ -235,6 +235,24 @@ impl Verifier {
         Verifier { lookups: self.lookups.until(until), deadline, ..self.clone() }
     }
 
+    /// The same by the clock as it is now, with all of the time: what is stored serves, and nothing else of this run.
+    /// For who verifies again and again: a proof is made for a moment, and what it is made of is good for its TTL.
+    pub fn afresh(&self) -> Self {
+        let (deadline, until) = deadlines(self.timeout);
+        Verifier { lookups: self.lookups.at(now(), until), deadline, ..self.clone() }
+    }
+
+    /// The same by the system's resolvers as they are now. Where resolvers were named, or the system's settings cannot
+    /// be read, all stays as it is.
+    pub fn with_system_resolvers(self) -> Self {
+        match Resolver::system() {
+            Ok(found) if self.resolver.is_none() && !found.is_same(self.lookups.resolver()) => {
+                Verifier { lookups: self.lookups.by(found), ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// The same for a host that is to be reached at `address`, if there is one: a hint, which vouches for nothing.
     #[must_use]
     pub fn at(self, address: Option<IpAddr>) -> Self {
@@ -253,7 +271,7 @@ impl Verifier {
     }
 
     /// The same, and whether the connection goes to where the host is said to be now.
-    async fn prove_and_reach(
+    pub async fn prove_and_reach(
         &self,
         host: &HostName,
         port: u16,

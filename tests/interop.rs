@@ -15,6 +15,7 @@ mod support;
 
 mod interop {
     mod agent;
+    mod audit;
     mod backends;
     mod bundle;
     mod ca;
@@ -27,13 +28,17 @@ mod interop {
     mod export;
     mod forging;
     mod hostile;
+    mod inventory;
     mod issuance;
     mod kex;
     mod known_hosts;
+    mod library;
     mod life;
     mod lookup;
     mod monitor;
     mod outage;
+    mod package;
+    mod pages;
     mod peers;
     mod policy;
     mod posture;
@@ -49,6 +54,7 @@ mod interop {
     mod reach;
     mod recipes;
     mod renew;
+    mod report;
     mod resolvers;
     mod rotate;
     mod sshfp;

@@ -13,6 +13,7 @@ mod export;
 mod handshake_hint;
 mod hosts;
 mod known_hosts;
+mod lazily;
 mod lookup;
 mod private_file;
 mod proxy;
@@ -32,6 +33,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::lazily::Lazily;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -99,29 +101,29 @@ enum Subcommands {
     #[command(flatten)]
     Command(Command),
     #[command(display_order = 4)]
-    Config(config::Args),
+    Config(Lazily<config::Args>),
 }
 
 /// Each is explained at its arguments.
 #[derive(Debug, Subcommand)]
 enum Command {
-    Demo(demo::Args),
-    Sshfp(sshfp::Args),
-    Publish(publish::Args),
-    Withdraw(withdraw::Args),
-    Agent(Box<agent::Args>),
-    Rotate(Box<rotate::Args>),
-    Ca(Box<ca::Args>),
-    Verify(verify::Args),
-    Exec(exec::Args),
-    Audit(Box<audit::Args>),
-    Doctor(Box<doctor::Args>),
-    Tidy(tidy::Args),
-    Lookup(lookup::Args),
-    Export(Box<export::Args>),
-    Bundle(bundle::Args),
-    Proxy(proxy::Args),
-    KnownHosts(known_hosts::Args),
+    Demo(Lazily<demo::Args>),
+    Sshfp(Lazily<sshfp::Args>),
+    Publish(Lazily<publish::Args>),
+    Withdraw(Lazily<withdraw::Args>),
+    Agent(Lazily<agent::Args>),
+    Rotate(Lazily<rotate::Args>),
+    Ca(Lazily<ca::Args>),
+    Verify(Lazily<verify::Args>),
+    Exec(Lazily<exec::Args>),
+    Audit(Lazily<audit::Args>),
+    Doctor(Lazily<doctor::Args>),
+    Tidy(Lazily<tidy::Args>),
+    Lookup(Lazily<lookup::Args>),
+    Export(Lazily<export::Args>),
+    Bundle(Lazily<bundle::Args>),
+    Proxy(Lazily<proxy::Args>),
+    KnownHosts(Lazily<known_hosts::Args>),
 }
 
 impl Command {
@@ -296,10 +298,18 @@ fn agent_socket() -> Option<PathBuf> {
     std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
+/// The command line as it is defined, for completions and man pages.
+pub fn command() -> clap::Command {
+    Cli::command_without_variables()
+}
+
 /// Reads the command line, runs the command, and says how the process ends.
 pub fn main() -> ExitCode {
-    let matches = without_empty_variables(Cli::command()).try_get_matches();
-    let (cli, matches) = match matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
+    let read = |command: clap::Command| {
+        let matches = without_empty_variables(command).try_get_matches()?;
+        Ok::<_, clap::Error>((Cli::from_arg_matches(&matches)?, matches))
+    };
+    let (cli, matches) = match read(lazily::command::<Cli>()).or_else(|_| read(Cli::command())) {
         Ok(both) => both,
         Err(e) => {
             // --help and --version go to stdout with status 0, mistakes to stderr with status 2. Values from the
@@ -324,8 +334,8 @@ pub fn main() -> ExitCode {
     let typed = cli.global.typed(&matches);
     let is_for_ssh = matches!(&cli.command, Subcommands::Command(command) if command.is_for_ssh());
     let outcome = match cli.command {
-        Subcommands::Config(args) => config::run(args, &typed, out).map(status),
-        Subcommands::Command(Command::KnownHosts(args)) if args.wants_nothing() => Ok(0),
+        Subcommands::Config(args) => config::run(*args.0, &typed, out).map(status),
+        Subcommands::Command(Command::KnownHosts(args)) if args.0.wants_nothing() => Ok(0),
         Subcommands::Command(command) => in_runtime(async {
             match (load(&typed), command) {
                 (Ok(config), command) => {
@@ -337,7 +347,7 @@ pub fn main() -> ExitCode {
                     Ok(status(Some(proxy::refuse_with(out, &[], error).await)))
                 }
                 (Err(error), Command::KnownHosts(args)) => {
-                    Ok(status(known_hosts::refuse(&args, out, &error)))
+                    Ok(status(known_hosts::refuse(&args.0, out, &error)))
                 }
                 (Err(error), _) => Err(error),
             }
@@ -400,27 +410,27 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
     // It tells while it may.
     let is_proxy = matches!(command, Command::Proxy(_));
     let outcome = match command {
-        Command::Demo(args) => demo::run(args, cx).await,
-        Command::Sshfp(args) => sshfp::run(args, cx).await,
-        Command::Publish(args) => publish::run(args, cx).await,
-        Command::Withdraw(args) => withdraw::run(args, cx).await,
-        Command::Agent(args) => agent::run(*args, cx).await,
-        Command::Rotate(args) => rotate::run(*args, cx).await,
-        Command::Lookup(args) => lookup::run(args, cx).await,
-        Command::Bundle(args) => bundle::run(args, cx).await,
-        Command::Ca(args) => ca::run(*args, cx).await,
-        Command::Export(args) => export::run(*args, cx).await,
-        Command::Verify(args) => verify::run(args, cx).await,
-        Command::Proxy(args) => proxy::run(args, cx).await,
-        Command::KnownHosts(args) => known_hosts::run(args, cx).await,
+        Command::Demo(args) => demo::run(*args.0, cx).await,
+        Command::Sshfp(args) => sshfp::run(*args.0, cx).await,
+        Command::Publish(args) => publish::run(*args.0, cx).await,
+        Command::Withdraw(args) => withdraw::run(*args.0, cx).await,
+        Command::Agent(args) => agent::run(*args.0, cx).await,
+        Command::Rotate(args) => rotate::run(*args.0, cx).await,
+        Command::Lookup(args) => lookup::run(*args.0, cx).await,
+        Command::Bundle(args) => bundle::run(*args.0, cx).await,
+        Command::Ca(args) => ca::run(*args.0, cx).await,
+        Command::Export(args) => export::run(*args.0, cx).await,
+        Command::Verify(args) => verify::run(*args.0, cx).await,
+        Command::Proxy(args) => proxy::run(*args.0, cx).await,
+        Command::KnownHosts(args) => known_hosts::run(*args.0, cx).await,
         Command::Exec(args) => {
-            let status = exec::run(args, cx).await;
+            let status = exec::run(*args.0, cx).await;
             tell_of_the_trail(cx);
             return status;
         }
-        Command::Audit(args) => audit::run(*args, cx).await,
-        Command::Doctor(args) => doctor::run(*args, cx).await,
-        Command::Tidy(args) => tidy::run(args, cx).await,
+        Command::Audit(args) => audit::run(*args.0, cx).await,
+        Command::Doctor(args) => doctor::run(*args.0, cx).await,
+        Command::Tidy(args) => tidy::run(*args.0, cx).await,
     };
     if !is_proxy {
         tell_of_the_trail(cx);
@@ -438,11 +448,7 @@ fn cache(text: &str) -> Result<Cache, String> {
 }
 
 fn files(text: &str) -> Result<Files, String> {
-    match text {
-        "" => Err("want a file, or none".to_owned()),
-        "none" => Ok(Files::None),
-        file => Ok(Files::This(file.into())),
-    }
+    Files::read(text)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -459,5 +465,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+        lazily::command::<Cli>().debug_assert();
     }
 }

@@ -75,7 +75,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     let mut progress = Progress::new("verified", hosts.len());
     let work = |host: Host| {
         let verifier = verifier.clone();
-        async move { judge(&verifier.for_one_host(), host.target, host.port).await }
+        async move { judge(&verifier.for_one_host().at(host.address), host.target, host.port).await }
     };
     fan_out(hosts, width, work, |_, judged: Result<Judged, Error>| {
         let judged = judged?;
