@@ -92,8 +92,9 @@ fn lines(file: &Path) -> Vec<Value> {
 /// Command, host, verdict and reason of each line; the file is empty afterwards.
 fn taken(file: &Path) -> Vec<[String; 4]> {
     let told = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    let read =
-        lines(file).iter().map(|line| ["command", "host", "verdict", "reason"].map(|key| told(&line[key])));
+    let read = lines(file)
+        .into_iter()
+        .map(|line| ["command", "host", "verdict", "reason"].map(|key| told(&line[key])));
     let read = read.collect();
     std::fs::write(file, "").unwrap();
     read
