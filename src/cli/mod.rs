@@ -47,6 +47,7 @@ use crate::proto::bundle::Bundle;
 use crate::proto::moment::span;
 use crate::proto::name::{HostName, HostNameError};
 use crate::proto::policy::Policies;
+use crate::trail::Trail;
 use crate::verifier::{Options, Verifier};
 
 /// Proves SSH servers' host keys from DNSSEC before automation connects, and publishes them.
@@ -136,6 +137,17 @@ impl Command {
         matches!(self, Command::Agent(_))
     }
 
+    /// What the trail calls it, if its verdicts are noted there: somebody connects by them.
+    fn noted(&self) -> Option<&'static str> {
+        match self {
+            Command::Verify(_) => Some("verify"),
+            Command::Exec(_) => Some("exec"),
+            Command::Proxy(_) => Some("proxy"),
+            Command::KnownHosts(_) => Some("known-hosts"),
+            _ => None,
+        }
+    }
+
     /// Its standard output, and when to speak on standard error, are ssh's matter.
     fn is_for_ssh(&self) -> bool {
         matches!(self, Command::Proxy(_) | Command::KnownHosts(_))
@@ -165,14 +177,19 @@ pub struct Context {
     pub agent: Agent,
     /// How host keys are replaced.
     pub rotate: Rotate,
+    /// Where verdicts are noted, for the commands by which somebody connects.
+    pub trail: Option<Arc<Trail>>,
     /// What is wrong with the configuration, and yet no error. Where standard error is the user's these have been
     /// told; `proxy` and `known-hosts` tell them in their own time.
     pub warnings: Vec<String>,
 }
 
 impl Context {
-    /// With the proofs of earlier runs, if `keeps_proofs`.
-    fn new(out: Output, typed: Typed, config: Config, keeps_proofs: bool) -> Self {
+    /// With the proofs of earlier runs, if `command` uses them, and with the trail, if its verdicts are noted there.
+    fn new(out: Output, typed: Typed, config: Config, command: &Command) -> Self {
+        let keeps_proofs = command.keeps_proofs();
+        let trails: Vec<_> = config.trails.into_iter().map(|trail| trail.value).collect();
+        let trail = command.noted().and_then(|command| Trail::new(command, &trails)).map(Arc::new);
         let mut cx = Context {
             out,
             typed,
@@ -184,6 +201,7 @@ impl Context {
             publishing: config.publishing.value,
             agent: config.agent.value,
             rotate: config.rotate.value,
+            trail,
             warnings: config.ignored.iter().map(warning).collect(),
         };
         if let Cache::Folder(folder) = config.cache.value
@@ -220,7 +238,13 @@ impl Context {
             cache: self.proofs.clone(),
             bundle: None,
             policies: self.policies.clone(),
+            trail: self.trail.clone(),
         }
+    }
+
+    /// Why a line of the trail is missing, if one is and it was not told yet.
+    fn trail_trouble(&self) -> Option<String> {
+        self.trail.as_ref().and_then(|trail| trail.trouble())
     }
 }
 
@@ -274,6 +298,11 @@ fn agent_socket() -> Option<PathBuf> {
     std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
+/// The command line as it is defined, for completions and man pages.
+pub fn command() -> clap::Command {
+    Cli::command_without_variables()
+}
+
 /// Reads the command line, runs the command, and says how the process ends.
 pub fn main() -> ExitCode {
     let read = |command: clap::Command| {
@@ -310,7 +339,7 @@ pub fn main() -> ExitCode {
         Subcommands::Command(command) => in_runtime(async {
             match (load(&typed), command) {
                 (Ok(config), command) => {
-                    let cx = Context::new(out, typed.clone(), config, command.keeps_proofs());
+                    let cx = Context::new(out, typed.clone(), config, &command);
                     dispatch(command, &cx).await
                 }
                 // Its standard output is ssh's.
@@ -378,6 +407,8 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
     if !command.is_for_ssh() && !command.is_an_agent() {
         cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
     }
+    // It tells while it may.
+    let is_proxy = matches!(command, Command::Proxy(_));
     let outcome = match command {
         Command::Demo(args) => demo::run(*args.0, cx).await,
         Command::Sshfp(args) => sshfp::run(*args.0, cx).await,
@@ -392,12 +423,24 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
         Command::Verify(args) => verify::run(*args.0, cx).await,
         Command::Proxy(args) => proxy::run(*args.0, cx).await,
         Command::KnownHosts(args) => known_hosts::run(*args.0, cx).await,
-        Command::Exec(args) => return exec::run(*args.0, cx).await,
+        Command::Exec(args) => {
+            let status = exec::run(*args.0, cx).await;
+            tell_of_the_trail(cx);
+            return status;
+        }
         Command::Audit(args) => audit::run(*args.0, cx).await,
         Command::Doctor(args) => doctor::run(*args.0, cx).await,
         Command::Tidy(args) => tidy::run(*args.0, cx).await,
     };
+    if !is_proxy {
+        tell_of_the_trail(cx);
+    }
     outcome.map(status)
+}
+
+/// What is missing in the trail is not missed in silence.
+fn tell_of_the_trail(cx: &Context) {
+    cx.trail_trouble().iter().for_each(|trouble| cx.out.warn(trouble));
 }
 
 fn cache(text: &str) -> Result<Cache, String> {
@@ -405,11 +448,7 @@ fn cache(text: &str) -> Result<Cache, String> {
 }
 
 fn files(text: &str) -> Result<Files, String> {
-    match text {
-        "" => Err("want a file, or none".to_owned()),
-        "none" => Ok(Files::None),
-        file => Ok(Files::This(file.into())),
-    }
+    Files::read(text)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

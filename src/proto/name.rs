@@ -319,6 +319,7 @@ pub struct HostName(Name);
 
 /// Why something is not a host name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HostNameError {
     /// An address: no DNS name vouches for it.
     #[error("{0} is an address, and no DNS record vouches for an address")]
@@ -361,6 +362,14 @@ impl HostName {
     /// `_PORT._ssh.HOST`, the owner of host keys that are good on one port only.
     pub fn port_label(&self, port: u16) -> Result<Name, NameError> {
         self.0.child(b"_ssh")?.child(format!("_{port}").as_bytes())
+    }
+}
+
+impl std::str::FromStr for HostName {
+    type Err = HostNameError;
+
+    fn from_str(text: &str) -> Result<Self, HostNameError> {
+        Self::parse(text)
     }
 }
 

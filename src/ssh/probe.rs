@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, Config, Handle};
+use russh::keys::agent::AgentSessionBinding;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{AlgorithmKind, Preferred, SshId, kex};
 use tokio::net::TcpStream;
@@ -123,13 +124,17 @@ impl ProbeError {
     }
 }
 
+/// A server's list, the first of it, printable.
+pub(crate) fn server_offers(theirs: &[String]) -> Vec<String> {
+    theirs.iter().take(MAX_NAMES).map(|name| printable(name, MAX_NAME)).collect()
+}
+
 impl From<russh::Error> for ProbeError {
     fn from(error: russh::Error) -> Self {
         use russh::Error;
         match error {
             Error::NoCommonAlgo { kind, theirs, .. } => {
-                let server_offers =
-                    theirs.iter().take(MAX_NAMES).map(|name| printable(name, MAX_NAME)).collect();
+                let server_offers = server_offers(&theirs);
                 let kind = match kind {
                     AlgorithmKind::Key => return Self::NoCommonKeyType { server_offers },
                     AlgorithmKind::Kex => KEX_METHOD,
@@ -264,14 +269,21 @@ pub(super) async fn exchange(
     let signed = handle.agent_session_binding().ok_or_else(silent)?;
     let key_algorithm = ask.negotiated(&signs_as);
     let presented = Presented::from_blob(signed.host_key(), &key_algorithm)?;
-    let by = Reader::new(signed.signature()).string().unwrap_or_default();
-    if by != signs_as.as_bytes() {
-        let signed = printable(&String::from_utf8_lossy(by), MAX_NAME);
+    if let Err(signed) = is_signed_as(signed, &signs_as) {
         return Err(ProbeError::SignatureAlgorithm { signed, agreed: signs_as });
     }
     let server_version = tether.server_version().unwrap_or_default().to_owned();
     let probed = Probed { presented, kex, key_algorithm, strict_kex, server_version };
     Ok(Exchanged { probed, handle, tether, banner })
+}
+
+/// The exchange was signed by this algorithm; else by which, printable and bounded.
+pub(crate) fn is_signed_as(signed: &AgentSessionBinding, algorithm: &str) -> Result<(), String> {
+    let by = Reader::new(signed.signature()).string().unwrap_or_default();
+    match by == algorithm.as_bytes() {
+        true => Ok(()),
+        false => Err(printable(&String::from_utf8_lossy(by), MAX_NAME)),
+    }
 }
 
 /// Curve25519 first: a probe protects no secret, and hybrids cost 1.5 times as much.
@@ -313,7 +325,8 @@ pub(super) const POST_QUANTUM_KEX: &[kex::Name] = &[
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
 ];
 
-fn config(ask: &Ask, kex: &'static [kex::Name]) -> Config {
+/// Makes `preferred` ask for host keys by `ask` alone.
+pub fn narrow(preferred: &mut Preferred, ask: &Ask) {
     let mut wanted: Vec<Algorithm> = Vec::new();
     for algorithm in ask.types().iter().flat_map(|t| algorithms(*t)) {
         if !wanted.contains(algorithm) {
@@ -324,8 +337,12 @@ fn config(ask: &Ask, kex: &'static [kex::Name]) -> Config {
         Ask::Keys(_) => (wanted, Vec::new()),
         Ask::Certificates(_) => (Vec::new(), wanted),
     };
-    let (key, host_key_certificates) = (Cow::Owned(key), Cow::Owned(certificates));
-    let preferred = Preferred { kex: Cow::Borrowed(kex), key, host_key_certificates, ..Preferred::default() };
+    (preferred.key, preferred.host_key_certificates) = (Cow::Owned(key), Cow::Owned(certificates));
+}
+
+fn config(ask: &Ask, kex: &'static [kex::Name]) -> Config {
+    let mut preferred = Preferred { kex: Cow::Borrowed(kex), ..Preferred::default() };
+    narrow(&mut preferred, ask);
     Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-sshanchor_", env!("CARGO_PKG_VERSION")))),
         preferred,
