@@ -92,9 +92,9 @@ fn the_package_is_built_and_installed_and_its_program_runs() {
     assert_eq!(built.code, Some(0), "{built:#?}");
     let package: PathBuf = fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
 
-    let control = run_ok(command("dpkg-deb").arg("--field").arg(&package)).stdout;
+    let control = run_ok(command("dpkg-deb").arg("--field").arg(&package));
     assert!(control.contains("Package: sshanchor") && control.contains("libc6"), "{control}");
-    let files = run_ok(command("dpkg-deb").arg("--contents").arg(&package)).stdout;
+    let files = run_ok(command("dpkg-deb").arg("--contents").arg(&package));
     for file in [
         "./usr/bin/sshanchor",
         "./etc/sshanchor/config.toml",
@@ -124,7 +124,7 @@ fn the_package_is_built_and_installed_and_its_program_runs() {
     run_ok(dpkg(&["--install"]).arg(&package));
     let mut installed = command(target.join("usr/bin/sshanchor").to_str().unwrap());
     clean(&mut installed, folder.path());
-    let version = run_ok(installed.arg("--version")).stdout;
+    let version = run_ok(installed.arg("--version"));
     assert!(version.contains(env!("CARGO_PKG_VERSION")));
     fs::write(target.join("etc/sshanchor/config.toml"), "version = 1\n# mine\n").unwrap();
     run_ok(&mut dpkg(&["--remove", "sshanchor"]));
