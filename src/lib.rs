@@ -79,6 +79,8 @@
 //! | [`fan_out`] | many works of one kind, some at the same time |
 //! | [`files`] | files that are written as a whole or not at all |
 //! | [`ownership`] | whose files may steer this process |
+//! | [`log`] | what goes on, a sentence and fields: lines on standard error, or systemd's journal |
+//! | [`trail`] | every verdict by which somebody connects, in a file or in the journal |
 //! | [`run`] | programs that are run to their end, bounded |
 //! | `crash` | where tests end this process as a crash would |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
@@ -150,6 +152,8 @@ pub mod lab;
 #[doc(hidden)]
 pub mod library;
 #[doc(hidden)]
+pub mod log;
+#[doc(hidden)]
 pub mod output;
 #[doc(hidden)]
 pub mod ownership;
@@ -159,6 +163,8 @@ pub mod proto;
 pub mod run;
 #[doc(hidden)]
 pub mod ssh;
+#[doc(hidden)]
+pub mod trail;
 #[doc(hidden)]
 pub mod verifier;
 

@@ -15,6 +15,7 @@ mod support;
 
 mod interop {
     mod agent;
+    mod audit;
     mod backends;
     mod bundle;
     mod ca;
@@ -27,6 +28,7 @@ mod interop {
     mod export;
     mod forging;
     mod hostile;
+    mod inventory;
     mod issuance;
     mod kex;
     mod known_hosts;
@@ -39,6 +41,7 @@ mod interop {
     mod pages;
     mod peers;
     mod policy;
+    mod posture;
     mod presentation;
     mod primary;
     mod proxy;
@@ -51,11 +54,13 @@ mod interop {
     mod reach;
     mod recipes;
     mod renew;
+    mod report;
     mod resolvers;
     mod rotate;
     mod sshfp;
     mod statuses;
     mod tidy;
+    mod trail;
     mod verify;
     mod via;
 }

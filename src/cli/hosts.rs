@@ -1,11 +1,25 @@
 //! Which hosts a command is for: `-H HOSTS`, and what leaves some of them out.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use tokio::time::Instant;
 
 use super::Context;
+use super::publish::primary::zone;
 use super::target::{checked, each, host_and_port};
-use crate::error::Error;
+use crate::agent::readback;
+use crate::dns::dns_server;
+use crate::dns::resolver::Resolver;
+use crate::dns::tsig::Key;
+use crate::error::{Error, Kind};
+use crate::fleet::inventory::{Found, ansible, ssh_hosts, zone};
 use crate::fleet::{Host, Target};
+use crate::proto::inventory::MAX_HOSTS;
+use crate::proto::name::Name;
+use crate::ssh::config::tree::Which;
+use crate::verifier::now;
 
 /// The port of ssh.
 const SSH: u16 = 22;
@@ -28,39 +42,118 @@ pub(super) struct HostArgs {
     /// The port of hosts that name none [default: 22]
     #[arg(short, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Which hosts")]
     port: Option<u16>,
+    /// The hosts of an inventory of Ansible's (repeatable): INI, YAML, JSON, a program that prints JSON for --list, or -
+    /// for such JSON on standard input
+    #[arg(short = 'I', long, value_name = "FILE|-", help_heading = "Which hosts")]
+    inventory: Vec<PathBuf>,
+    /// Of the inventory only these, as in Ansible: web:&prod:!web7 (repeatable)
+    #[arg(long, value_name = "PATTERN", requires = "inventory", help_heading = "Which hosts")]
+    limit: Vec<String>,
+    /// The hosts that Host lines of ssh's configuration name, or of this file [default: those that ssh reads]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Which hosts")]
+    ssh_hosts: Option<Option<PathBuf>>,
+    /// The names in this zone that have SSHFP records, by a zone transfer
+    #[arg(long, value_name = "ZONE", value_parser = zone, help_heading = "Which hosts")]
+    zone: Option<Name>,
+    /// The server to transfer the zone from [default: those that its NS records name]
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server, requires = "zone", help_heading = "Which hosts")]
+    zone_server: Option<SocketAddr>,
+    /// The TSIG key that the server wants for that
+    #[arg(long, value_name = "FILE", requires = "zone", help_heading = "Which hosts")]
+    zone_key: Option<PathBuf>,
 }
 
 impl HostArgs {
     /// The options that name hosts.
-    pub(super) const SOURCES: [&str; 1] = ["hosts"];
+    pub(super) const SOURCES: [&str; 4] = ["hosts", "inventory", "ssh_hosts", "zone"];
+
+    /// Standard input is a list of hosts, and nobody else's.
+    pub(super) fn reads_stdin(&self) -> bool {
+        let is_input = |text: &String| text.split(',').any(|word| word.trim() == "-");
+        self.hosts.iter().chain(&self.exclude).any(is_input) || self.inventory.iter().any(|source| source.as_os_str() == "-")
+    }
 
     /// The hosts that are meant, each once, in the order in which they were named; the same host for two users is two.
-    #[allow(dead_code, reason = "exec is about to use it")]
-    pub(super) async fn hosts(&self, _cx: &Context) -> Result<Vec<Host>, Error> {
-        self.typed(&[]).map(|hosts| once(hosts, |host| host.user.clone()))
+    pub(super) async fn hosts(&self, cx: &Context) -> Result<Vec<Host>, Error> {
+        self.all(&[], cx).await.map(|hosts| once(hosts, |host| host.user.clone()))
     }
 
     /// The same with those of `more`, for a command that logs in nowhere: users do not tell hosts apart.
-    pub(super) async fn places(&self, more: &[String], _cx: &Context) -> Result<Vec<Host>, Error> {
-        self.typed(more).map(|hosts| once(hosts, |_| None))
+    pub(super) async fn places(&self, more: &[String], cx: &Context) -> Result<Vec<Host>, Error> {
+        self.all(more, cx).await.map(|hosts| once(hosts, |_| None))
+    }
+
+    async fn all(&self, more: &[String], cx: &Context) -> Result<Vec<Host>, Error> {
+        let mut hosts = self.typed(more)?;
+        if hosts.is_empty() && !self.has_inventory() {
+            return Err(no_host(more.is_empty() && self.hosts.is_empty()));
+        }
+        for found in self.written(cx).await? {
+            hosts.push(self.found(found));
+        }
+        if hosts.is_empty() {
+            return Err(Error::usage("hosts", "no host was found there").hint(
+                "do the inventories name hosts that ssh goes to? and what does --limit leave of them?",
+            ));
+        }
+        if hosts.len() > MAX_HOSTS {
+            return Err(Error::usage("hosts", format!("these are more than {MAX_HOSTS} hosts")));
+        }
+        self.without_excluded(hosts)
+    }
+
+    fn has_inventory(&self) -> bool {
+        !self.inventory.is_empty() || self.ssh_hosts.is_some() || self.zone.is_some()
+    }
+
+    /// Those that are written down somewhere.
+    async fn written(&self, cx: &Context) -> Result<Vec<Found>, Error> {
+        let mut found = Vec::new();
+        if !self.inventory.is_empty() {
+            let read = ansible::read(&self.inventory, &self.limit, cx.timeout).await?;
+            read.warnings.iter().for_each(|warning| cx.out.warn(warning));
+            found.extend(read.hosts);
+        }
+        if let Some(file) = &self.ssh_hosts {
+            let which = file.clone().map_or(Which::Usual, Which::File);
+            found.extend(ssh_hosts::read(which, cx.timeout).await?);
+        }
+        if let Some(zone) = &self.zone {
+            let servers = match self.zone_server {
+                Some(server) => vec![server],
+                None => servers(zone, cx).await,
+            };
+            let key = self.zone_key.as_deref().map(|path| key(path, cx)).transpose()?;
+            found.extend(zone::read(zone, &servers, key.as_ref(), cx.timeout, now()).await?);
+        }
+        Ok(found)
+    }
+
+    /// One that is written down. What is no host name can be written down too: nothing vouches for it.
+    fn found(&self, found: Found) -> Host {
+        let named = self.port.or(found.port);
+        let port = named.unwrap_or(SSH);
+        let target = checked(&found.name, port).unwrap_or_else(|error| {
+            let error = Error { kind: Kind::Unproven, hint: None, ..error };
+            let hint = "in an inventory, ansible_host (in ssh's configuration, HostName) tells the name that has records";
+            Target::Address(found.label.clone(), error.hint(hint))
+        });
+        let Found { address, user, identities, .. } = found;
+        Host { address, user, identities, has_named_port: named.is_some(), ..Host::new(target, port) }
     }
 
     /// Those that are named by host sets, in these and in `more`, which come first.
     fn typed(&self, more: &[String]) -> Result<Vec<Host>, Error> {
         let texts: Vec<String> = more.iter().chain(&self.hosts).cloned().collect();
-        if texts.is_empty() {
-            return Err(Error::usage("hosts", "no host was named: -H is missing")
-                .hint("name the hosts: -H web1.example.com,db[1-3].example.com"));
-        }
         let mut hosts = Vec::new();
         each(&texts, |text| {
             hosts.push(self.host(text)?);
             Ok(())
         })?;
-        if hosts.is_empty() {
-            return Err(Error::usage("hosts", "no host was named")
-                .hint("a file of hosts has one a line, or a list like that behind -H"));
-        }
+        Ok(hosts)
+    }
+
+    fn without_excluded(&self, mut hosts: Vec<Host>) -> Result<Vec<Host>, Error> {
         let excluded = self.excluded()?;
         hosts.retain(|host| {
             let ports = excluded.get(&name(&host.target));
@@ -94,6 +187,35 @@ impl HostArgs {
         })?;
         Ok(excluded)
     }
+}
+
+fn no_host(is_missing: bool) -> Error {
+    match is_missing {
+        true => Error::usage("hosts", "no host was named: -H is missing")
+            .hint("name the hosts: -H web1.example.com,db[1-3].example.com"),
+        false => Error::usage("hosts", "no host was named")
+            .hint("a file of hosts has one a line, or a list like that behind -H"),
+    }
+}
+
+/// Where the servers are that the zone's NS records name, as the resolver tells it.
+async fn servers(zone: &Name, cx: &Context) -> Vec<SocketAddr> {
+    let resolver = Resolver::new(cx.resolver.clone()).ok();
+    let until = Instant::now() + cx.timeout;
+    let names = readback::names_by_resolver(zone, resolver.as_ref(), until).await;
+    let servers = readback::name_servers(names, None, resolver.as_ref(), until).await;
+    servers.into_iter().flat_map(|server| server.addresses).collect()
+}
+
+fn key(path: &Path, cx: &Context) -> Result<Key, Error> {
+    let (key, weaknesses) = Key::load(path).map_err(|e| {
+        Error::usage("zone-key", format!("{}: {e}", path.display()))
+            .hint("want a TSIG key file: BIND's, Knot's, or a line algorithm:name:secret")
+    })?;
+    for weakness in weaknesses {
+        cx.out.warn(&format!("{} {weakness}", path.display()));
+    }
+    Ok(key)
 }
 
 /// `USER@HOST`; a user may have an `@` of their own. No user is called as the beginning of a URL is.
@@ -131,7 +253,8 @@ mod tests {
     /// Each host as `USER@HOST:PORT`, or the error's message.
     fn read(arguments: &[&str]) -> Result<Vec<String>, String> {
         let line = Line::parse_from([&["x"], arguments].concat());
-        let hosts = line.hosts.typed(&[]).map_err(|error| error.message)?;
+        let hosts = line.hosts.typed(&[]).and_then(|hosts| line.hosts.without_excluded(hosts));
+        let hosts = hosts.map_err(|error| error.message)?;
         let hosts = once(hosts, |host| host.user.clone());
         let shown = |host: &Host| {
             let user = host.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
@@ -158,7 +281,6 @@ mod tests {
         assert_eq!(read(&["-H", "a:[1-3],b", "-x", "a:[1-2]"]).unwrap(), ["a:3", "b:22"]);
         assert_eq!(read(&["-H", "a:[1-3],b", "-x", "a:1,a"]).unwrap(), ["b:22"]);
         assert!(read(&["-H", "a,b", "-x", "a,b,c"]).unwrap_err().contains("no host is left"));
-        assert!(read(&[]).unwrap_err().contains("-H is missing"));
     }
 
     #[test]

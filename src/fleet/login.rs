@@ -24,7 +24,7 @@ const SSH: u16 = 22;
 const DEFAULTS: &str = "~/.ssh/id_";
 
 /// How to get into one host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Login {
     /// Who logs in there.
     pub user: String,
@@ -43,7 +43,7 @@ pub struct Login {
 }
 
 /// Where ssh-agent listens (IdentityAgent).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum AgentSocket {
     /// Where SSH_AUTH_SOCK says.
     #[default]
@@ -52,6 +52,21 @@ pub enum AgentSocket {
     Path(PathBuf),
     /// No agent is asked.
     None,
+}
+
+/// What ssh's configuration says for a name that stands in it.
+#[derive(Debug, Clone)]
+pub struct OfName {
+    /// How to get in.
+    pub login: Login,
+    /// The host after HostName, if there is one.
+    pub host_name: Option<String>,
+    /// HostKeyAlias.
+    pub alias: Option<String>,
+    /// The port, if it says one.
+    pub named_port: Option<u16>,
+    /// The user, if it says one.
+    pub named_user: Option<String>,
 }
 
 /// What the command line says of all hosts.
@@ -108,23 +123,50 @@ impl Logins {
         Ok(Logins { typed, config, local, patience })
     }
 
+    /// The configuration.
+    pub fn config(&self) -> &SshConfig {
+        &self.config
+    }
+
     /// How to get into this host.
     pub async fn settings(&self, host: &Host) -> Result<Login, Error> {
         let name = host.target.to_string();
         let user = self.typed.user.as_deref().or(host.user.as_deref());
         let said = self.said(&name, user).await?;
-        let user = user.or(said.user.as_deref()).unwrap_or(&self.local.user).to_owned();
-        let port = match host.has_named_port {
-            true => host.port,
-            false => said.port.unwrap_or(SSH),
-        };
-        let real = said.host_name.as_deref().and_then(|real| expand_host(real, &name));
+        let port = host.has_named_port.then_some(host.port);
+        let named = self.typed.identities.iter().chain(&host.identities).cloned().collect();
+        Ok(self.login(&name, user, port, named, &said))
+    }
+
+    /// What the configuration says for a name that stands in it.
+    pub async fn of_name(&self, name: &str) -> Result<OfName, Error> {
+        let said = self.said(name, None).await?;
+        Ok(OfName {
+            login: self.login(name, None, None, Vec::new(), &said),
+            host_name: said.host_name.as_deref().and_then(|real| expand_host(real, name)),
+            alias: said.host_key_alias,
+            named_port: said.port,
+            named_user: said.user,
+        })
+    }
+
+    fn login(
+        &self,
+        name: &str,
+        user: Option<&str>,
+        port: Option<u16>,
+        mut identities: Vec<PathBuf>,
+        said: &Said,
+    ) -> Login {
+        let user = user.or(said.user.as_deref()).unwrap_or(&self.local.user);
+        let port = port.or(said.port).unwrap_or(SSH);
+        let real = said.host_name.as_deref().and_then(|real| expand_host(real, name));
         let tokens = Tokens {
-            typed: &name,
-            host: real.as_deref().unwrap_or(&name),
-            alias: said.host_key_alias.as_deref().unwrap_or(&name),
+            typed: name,
+            host: real.as_deref().unwrap_or(name),
+            alias: said.host_key_alias.as_deref().unwrap_or(name),
             port,
-            user: &user,
+            user,
             local_user: &self.local.user,
             home: &self.local.home,
             uid: self.local.uid,
@@ -134,23 +176,21 @@ impl Logins {
             let named = texts.iter().filter(|text| !text.eq_ignore_ascii_case("none"));
             named.filter_map(|text| tokens.file(text, variable, home_of)).map(PathBuf::from).collect()
         };
-        let mut identities = self.typed.identities.clone();
-        identities.extend(host.identities.iter().cloned());
         let has_default_identities = identities.is_empty() && said.identities.is_empty();
         for file in files(&said.identities) {
             if !identities.contains(&file) {
                 identities.push(file);
             }
         }
-        Ok(Login {
+        Login {
+            user: user.to_owned(),
             port,
             identities,
             has_default_identities,
             certificates: files(&said.certificates),
             agent: said.agent.as_deref().map_or(AgentSocket::Environment, |agent| socket(agent, &tokens)),
             identities_only: said.identities_only.unwrap_or(false),
-            user: user.clone(),
-        })
+        }
     }
 
     /// What ssh's configuration says.

@@ -25,7 +25,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// For so many hosts; all let the first one's user in.
+    /// For so many hosts; all let the first one's user in. Bash reads no files at its second level: some take their time.
     pub fn new(hosts: usize, extra: &str) -> Servers {
         let port = Port::free();
         let count = hosts.div_ceil(EACH);
@@ -34,7 +34,10 @@ impl Servers {
                 let addresses: String = (0..EACH)
                     .map(|i| format!("ListenAddress {}:{}\n", address(at * EACH + i), port.number()))
                     .collect();
-                Sshd::start_with(&["ed25519"], &format!("{addresses}LogLevel VERBOSE\n{extra}"))
+                Sshd::start_with(
+                    &["ed25519"],
+                    &format!("{addresses}LogLevel VERBOSE\nSetEnv SHLVL=1\n{extra}"),
+                )
             })
             .collect();
         for sshd in &sshds[1..] {
@@ -95,6 +98,8 @@ impl Fleet {
     pub fn exec_on(&self, set: &str) -> Command {
         let mut exec = self.tree.sshanchor(self.tree.addr());
         exec.args(["exec", "-H", set, "-p", &self.servers.port.number().to_string()]);
+        // Others use this machine too.
+        exec.args(["--timeout", "60"]);
         exec.env_remove("SSH_AUTH_SOCK").arg("-i").arg(self.servers.user());
         exec
     }
@@ -114,15 +119,14 @@ pub fn started(exec: &mut Command) -> Child {
     exec.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Until what comes holds `text` so many times; what has come by then.
-pub fn read_until(from: &mut impl Read, text: &str, times: usize) -> String {
+/// Until what has come is enough.
+pub fn read_until(from: &mut impl Read, is_enough: impl Fn(&str) -> bool) {
     let (mut all, mut portion) = (Vec::new(), [0; 4096]);
-    while String::from_utf8_lossy(&all).matches(text).count() < times {
+    while !is_enough(&String::from_utf8_lossy(&all)) {
         let length = from.read(&mut portion).unwrap();
         assert!(length > 0, "it ends: {}", String::from_utf8_lossy(&all));
         all.extend(&portion[..length]);
     }
-    String::from_utf8_lossy(&all).into_owned()
 }
 
 /// Its status and the rest of both outputs.

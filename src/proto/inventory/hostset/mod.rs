@@ -11,8 +11,7 @@
 //! | `[::1]:22`, `[web1]:22` | brackets around a whole host, as ssh writes it: no range |
 //! | `@FILE`, `-` | the hosts in a file, or on standard input: each line a list like this one |
 //!
-//! What is taken as ClusterShell takes it, and what is not, stands in a table of the tests, with the reasons
-//! ([measured] against ClusterShell 1.9.1).
+//! What is taken as ClusterShell takes it, and what is not, stands in `clustershell.txt` beside this, with the reasons.
 
 mod range;
 
