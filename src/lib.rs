@@ -80,6 +80,7 @@
 //! | [`files`] | files that are written as a whole or not at all |
 //! | [`ownership`] | whose files may steer this process |
 //! | [`log`] | what goes on, a sentence and fields: lines on standard error, or systemd's journal |
+//! | [`trail`] | every verdict by which somebody connects, in a file or in the journal |
 //! | [`run`] | programs that are run to their end, bounded |
 //! | `crash` | where tests end this process as a crash would |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
@@ -162,6 +163,8 @@ pub mod proto;
 pub mod run;
 #[doc(hidden)]
 pub mod ssh;
+#[doc(hidden)]
+pub mod trail;
 #[doc(hidden)]
 pub mod verifier;
 

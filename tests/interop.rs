@@ -60,6 +60,7 @@ mod interop {
     mod sshfp;
     mod statuses;
     mod tidy;
+    mod trail;
     mod verify;
     mod via;
 }

@@ -148,6 +148,11 @@ impl Contents {
         owners.cloned().collect()
     }
 
+    /// Whose they are.
+    pub fn zone(&self) -> &Name {
+        &self.zone
+    }
+
     /// The zone itself decides what stands at `owner`: it lies there, and neither a delegation nor an alias is on the
     /// way. Where this is false, a question tells more.
     pub fn decides(&self, owner: &Name) -> bool {
@@ -168,10 +173,10 @@ impl Contents {
         true
     }
 
-    /// The SSHFP records at one of the names that were asked for; none where a question tells more. Records that a
-    /// wildcard makes up do not stand anywhere.
-    pub fn sshfp(&self, owner: &Name) -> Option<&Present> {
-        self.sets.get(owner)?.as_ref().filter(|_| self.decides(owner))
+    /// The SSHFP records at one of the names that were asked for, which are given away; none where a question tells
+    /// more. Records that a wildcard makes up do not stand anywhere.
+    pub fn take(&mut self, owner: &Name) -> Option<Present> {
+        if self.decides(owner) { self.sets.remove(owner)? } else { None }
     }
 }
 
@@ -231,12 +236,12 @@ mod tests {
             soa(),
         ];
         assert_eq!(transfer.push(&message(0, &second)), Ok(true));
-        let contents = transfer.contents().unwrap();
+        let mut contents = transfer.contents().unwrap();
         let set = |letters: &'static [u8]| letters.iter().map(|l| Sshfp::from_rdata(&[4, 2, *l]).unwrap());
-        assert_eq!(contents.sshfp(&name("web1.example")), Some(&Present::new(300, set(b"ab"))));
-        assert_eq!(contents.sshfp(&name("web2.example")), Some(&Present::absent()));
+        assert_eq!(contents.take(&name("web1.example")), Some(Present::new(300, set(b"ab"))));
+        assert_eq!(contents.take(&name("web2.example")), Some(Present::absent()));
         for unknown in ["host.below.example", "alias.example", "bad.example", "other.example"] {
-            assert_eq!(contents.sshfp(&name(unknown)), None, "{unknown}");
+            assert_eq!(contents.take(&name(unknown)), None, "{unknown}");
         }
         assert!(contents.decides(&name("example")) && contents.decides(&name("any.example")));
         assert!(!contents.decides(&name("below.example")) && !contents.decides(&name("elsewhere.test")));
