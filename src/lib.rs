@@ -173,6 +173,7 @@ pub use crate::library::{Expected, Options, Refusal, Verifier, client};
 pub use crate::proto::certificate::Certificate;
 pub use crate::proto::hostkey::{HostKey, HostKeyError, KeyType, Presented};
 pub use crate::proto::name::{HostName, HostNameError, Name};
+pub use crate::proto::policy::Seen;
 pub use crate::proto::verdict::{Anchored, Basis, Reason, Verdict};
 /// The SSH library that [`client`] connects with: the very version.
 pub use russh;

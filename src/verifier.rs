@@ -235,12 +235,6 @@ impl Verifier {
         Verifier { lookups: self.lookups.until(until), deadline, ..self.clone() }
     }
 
-    /// The same for a host that is to be reached at `address`, if there is one: a hint, which vouches for nothing.
-    #[must_use]
-    pub fn at(self, address: Option<IpAddr>) -> Self {
-        Verifier { address, ..self }
-    }
-
     /// The same by the clock as it is now, with all of the time: what is stored serves, and nothing else of this run.
     /// For who verifies again and again: a proof is made for a moment, and what it is made of is good for its TTL.
     pub fn afresh(&self) -> Self {
@@ -257,6 +251,12 @@ impl Verifier {
             }
             _ => self,
         }
+    }
+
+    /// The same for a host that is to be reached at `address`, if there is one: a hint, which vouches for nothing.
+    #[must_use]
+    pub fn at(self, address: Option<IpAddr>) -> Self {
+        Verifier { address, ..self }
     }
 
     /// Evidence and a TCP connection, sought at the same time. There is no connection where nothing is
