@@ -247,7 +247,11 @@ fn traits(now: u64, facts: &HostFacts) -> Traits {
         (!answer.aliases().is_empty()).then(|| answer.data().set().owner().to_string())
     });
     Traits {
-        place: HostReport::place_of(&facts.host, facts.port),
+        // Port 22 goes without saying.
+        place: match facts.port {
+            22 => facts.host.clone(),
+            port => HostReport::place_of(&facts.host, port),
+        },
         canonical: owner.unwrap_or_else(|| facts.host.clone()),
         name: facts.host.clone(),
         address: live.address,
