@@ -70,7 +70,8 @@ impl HostArgs {
     /// Standard input is a list of hosts, and nobody else's.
     pub(super) fn reads_stdin(&self) -> bool {
         let is_input = |text: &String| text.split(',').any(|word| word.trim() == "-");
-        self.hosts.iter().chain(&self.exclude).any(is_input) || self.inventory.iter().any(|source| source.as_os_str() == "-")
+        self.hosts.iter().chain(&self.exclude).any(is_input)
+            || self.inventory.iter().any(|source| source.as_os_str() == "-")
     }
 
     /// The hosts that are meant, each once, in the order in which they were named; the same host for two users is two.
