@@ -67,17 +67,15 @@ impl HostArgs {
     /// The options that name hosts.
     pub(super) const SOURCES: [&str; 4] = ["hosts", "inventory", "ssh_hosts", "zone"];
 
-    /// Standard input is a list of hosts, and nobody else's.
-    #[allow(dead_code, reason = "exec is about to use it")]
-    pub(super) fn reads_stdin(&self) -> bool {
-        let is_input = |text: &String| text.split(',').any(|word| word.trim() == "-");
-        self.hosts.iter().any(is_input) || self.inventory.iter().any(|source| source.as_os_str() == "-")
-    }
-
     /// The hosts that are meant, each once, in the order in which they were named; the same host for two users is two.
-    #[allow(dead_code, reason = "exec is about to use it")]
     pub(super) async fn hosts(&self, cx: &Context) -> Result<Vec<Host>, Error> {
         self.all(&[], cx).await.map(|hosts| once(hosts, |host| host.user.clone()))
+    }
+
+    /// The names come from standard input, and nothing else can.
+    pub(super) fn read_stdin(&self) -> bool {
+        let mut words = self.hosts.iter().chain(&self.exclude).flat_map(|text| text.split(','));
+        words.any(|word| word.trim() == "-") || self.inventory.iter().any(|source| source.as_os_str() == "-")
     }
 
     /// The same with those of `more`, for a command that logs in nowhere: users do not tell hosts apart.
@@ -133,7 +131,7 @@ impl HostArgs {
 
     /// One that is written down. What is no host name can be written down too: nothing vouches for it.
     fn found(&self, found: Found) -> Host {
-        let named = self.port.or(found.port);
+        let named = if found.is_port_fixed { found.port } else { self.port.or(found.port) };
         let port = named.unwrap_or(SSH);
         let target = checked(&found.name, port).unwrap_or_else(|error| {
             let error = Error { kind: Kind::Unproven, hint: None, ..error };

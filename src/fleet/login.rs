@@ -24,7 +24,7 @@ const SSH: u16 = 22;
 const DEFAULTS: &str = "~/.ssh/id_";
 
 /// How to get into one host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Login {
     /// Who logs in there.
     pub user: String,
@@ -43,7 +43,7 @@ pub struct Login {
 }
 
 /// Where ssh-agent listens (IdentityAgent).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum AgentSocket {
     /// Where SSH_AUTH_SOCK says.
     #[default]

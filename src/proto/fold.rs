@@ -138,8 +138,9 @@ mod tests {
             (vec!["n08", "n09", "n10", "n8"], vec!["n8", "n[08-10]"]),
             (vec!["n1", "n001"], vec!["n1", "n001"]),
             (vec!["n0", "n1", "n00"], vec!["n[0-1]", "n00"]),
-            // Of two numbers those that make a whole.
-            (vec!["r1n1.x", "r1n2.x", "r2n1.x", "r2n2.x", "r3n1.x"], vec!["r3n1.x", "r[1-2]n[1-2].x"]),
+            // Of two numbers the first one first, and both where they make a whole.
+            (vec!["r1n1.x", "r1n2.x", "r2n1.x", "r2n2.x", "r3n1.x"], vec!["r[1-2]n2.x", "r[1-3]n1.x"]),
+            (vec!["r1n1", "r1n2", "r2n2", "r2n1"], vec!["r[1-2]n[1-2]"]),
             (vec!["r1n1", "r2n2"], vec!["r1n1", "r2n2"]),
             (vec!["192.0.2.1", "192.0.2.2"], vec!["192.0.2.[1-2]"]),
             (

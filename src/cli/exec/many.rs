@@ -76,7 +76,7 @@ pub(super) async fn run(
         (false, false) => Form::Lines,
     };
     let wants_input =
-        !args.no_input && !args.hosts.reads_stdin() && (args.input || !io::stdin().is_terminal());
+        !args.no_input && !args.hosts.read_stdin() && (args.input || !io::stdin().is_terminal());
     let (input, filling) = match wants_input {
         true => {
             let (input, filling) = Input::new(stdin());
@@ -184,12 +184,12 @@ async fn finish(run: &Run, failures: Vec<Failure>, left: Vec<(usize, Visit)>) ->
     let [stdout, stderr] = groups;
     for group in stdout.each() {
         let (places, octets) = group.map_err(unread)?;
-        let told = [heading(&run.labels, &places).into_bytes(), text(&octets, run.terminals.stdout)].concat();
+        let told = [heading(&run.labels, &places).into_bytes(), text(octets, run.terminals.stdout)].concat();
         let _ = run.flow.stdout(told).await;
     }
     for group in stderr.each() {
         let (places, octets) = group.map_err(unread)?;
-        let told = [heading(&run.labels, &places).into_bytes(), text(&octets, run.terminals.stderr)].concat();
+        let told = [heading(&run.labels, &places).into_bytes(), text(octets, run.terminals.stderr)].concat();
         let _ = run.flow.stderr(told).await;
     }
     let truncated = std::mem::take(&mut *run.truncated.lock().unwrap_or_else(PoisonError::into_inner));

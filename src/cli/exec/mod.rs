@@ -1,7 +1,6 @@
 //! `sshanchor exec`: a command on the very connections whose host keys were proven.
 
 mod many;
-mod named;
 mod one;
 mod outcome;
 pub(super) mod shell;
@@ -16,21 +15,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::{User, getuid};
 use tokio::time::sleep;
 
-use self::named::HostArgs;
 use self::outcome::FAILED;
 use super::bundle::BundleFile;
+use super::hosts::HostArgs;
 use super::verify::{Judged, hosts_at_once, judge};
 use super::{Context, agent_socket, in_grace, seconds, status};
 use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
 use crate::fleet::Host;
 use crate::fleet::exec::Control;
+use crate::fleet::login::{AgentSocket, Login, Logins, Typed};
 use crate::output::Progress;
 use crate::proto::course::Halt;
-use crate::ssh::identity::{Identities, Keyring};
+use crate::ssh::config::tree::Which;
+use crate::ssh::identity::{Identities, Keyring, Wanted};
 
 /// Run a command on hosts, each on the connection that was verified.
 ///
@@ -42,8 +42,9 @@ use crate::ssh::identity::{Identities, Keyring};
 /// has its host in front; each host gets all of standard input, unless that is a terminal or -n is given; and what failed
 /// is told at the end, by reason. Ctrl-C ends what runs and tells what was left; a second one ends at once.
 ///
-/// Keys: those named by -i (a .pub file picks a key of the agent), then those of ssh-agent (SSH_AUTH_SOCK); where none
-/// is named, also ~/.ssh/id_ed25519, id_ecdsa and id_rsa. Passwords are not offered.
+/// Keys: those named by -i (a .pub file picks a key of the agent) and by ssh's configuration, then those of ssh-agent
+/// (SSH_AUTH_SOCK); where none is named, also ~/.ssh/id_ed25519, id_ecdsa and id_rsa. Passwords are not offered. Of ssh's
+/// configuration User, Port, IdentityFile, CertificateFile, IdentityAgent and IdentitiesOnly count, nothing else.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "sshanchor exec [OPTIONS] -H HOSTS -- COMMAND...",
@@ -58,12 +59,16 @@ use crate::ssh::identity::{Identities, Keyring};
 pub(super) struct Args {
     #[command(flatten)]
     hosts: HostArgs,
-    /// Log in as USER [default: the one before the host, else this user's name]
+    /// Log in as USER [default: the one before the host, else that of ssh's configuration, else this user's name]
     #[arg(short = 'l', long, value_name = "USER")]
     login: Option<String>,
     /// Log in with this key: a private key, or the .pub file of one that ssh-agent holds (repeatable)
     #[arg(short, long, value_name = "FILE")]
     identity: Vec<PathBuf>,
+    /// Take users, ports and keys that nobody names from this configuration of ssh's, or none, instead of the user's and the
+    /// system's
+    #[arg(long, value_name = "FILE|none")]
+    ssh_config: Option<PathBuf>,
     /// How many hosts at the same time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     fanout: u16,
@@ -98,6 +103,19 @@ pub(super) struct Args {
     command: Vec<OsString>,
 }
 
+impl Args {
+    /// What is known of logging in.
+    fn logins(&self, cx: &Context) -> Result<Logins, Error> {
+        let which = match &self.ssh_config {
+            None => Which::Usual,
+            Some(file) if file.as_os_str() == "none" => Which::None,
+            Some(file) => Which::File(file.clone()),
+        };
+        let typed = Typed { user: self.login.clone(), identities: self.identity.clone() };
+        Logins::load(typed, which, cx.timeout)
+    }
+}
+
 /// One host, and who goes there with which keys.
 #[derive(Debug)]
 struct Visit {
@@ -119,7 +137,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<u8, Error> {
     if args.dry_run {
         return dry_run(&args, hosts, cx).await;
     }
-    let visits = visits(&args, hosts)?;
+    let visits = visits(&args, hosts, cx).await?;
     let verifier = match args.bundle.load().and_then(|bundle| cx.verifier_with(bundle)) {
         Ok(verifier) => verifier,
         Err(error) if error.kind == Kind::Usage || !is_one => return Err(error),
@@ -138,6 +156,13 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<u8, Error> {
 async fn dry_run(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<u8, Error> {
     let width = hosts_at_once(usize::from(args.fanout));
     let verifier = cx.verifier_with(args.bundle.load()?)?;
+    let logins = args.logins(cx)?;
+    let mut at_ports = Vec::with_capacity(hosts.len());
+    for host in hosts {
+        let port = logins.settings(&host).await?.port;
+        at_ports.push(Host { port, ..host });
+    }
+    let hosts = at_ports;
     let mut progress = Progress::new("verified", hosts.len());
     let mut kinds = Vec::new();
     let work = |host: Host| {
@@ -159,41 +184,47 @@ async fn dry_run(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<u8, Erro
     Ok(status(Kind::gravest(kinds)))
 }
 
-/// Who goes where. A key file that is none is told of before anything is done.
-fn visits(args: &Args, hosts: Vec<Host>) -> Result<Vec<Visit>, Error> {
+/// Who goes where. A key file that was named and is none is told of before anything is done.
+async fn visits(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<Vec<Visit>, Error> {
+    let logins = args.logins(cx)?;
     let folder = directories::BaseDirs::new().map(|dirs| dirs.home_dir().join(".ssh"));
-    let mut keyring = Keyring::new(agent_socket(), folder);
-    let mut known: HashMap<Vec<PathBuf>, Arc<Identities>> = HashMap::new();
-    let mut this_user = None;
+    let (mut keyring, environment) = (Keyring::new(folder), agent_socket());
+    let mut known: HashMap<Login, Arc<Identities>> = HashMap::new();
     let mut visits = Vec::with_capacity(hosts.len());
     for host in hosts {
-        let named: Vec<PathBuf> = host.identities.iter().chain(&args.identity).cloned().collect();
-        let identities = match known.get(&named) {
+        let login = logins.settings(&host).await?;
+        let (user, port) = (login.user.clone(), login.port);
+        // Those that log in with the same keys share them.
+        let keys = Login { user: String::new(), port: 0, ..login };
+        let identities = match known.get(&keys) {
             Some(identities) => Arc::clone(identities),
             None => {
-                let identities = keyring.identities(&named).map(Arc::new).map_err(|error| {
+                let named = keys.identities.iter().take_while(|file| args.identity.contains(file)).count();
+                let (named, configured) = keys.identities.split_at(named);
+                let agent = match &keys.agent {
+                    AgentSocket::Environment => environment.as_deref(),
+                    AgentSocket::Path(path) => Some(path.as_path()),
+                    AgentSocket::None => None,
+                };
+                let wanted = Wanted {
+                    named,
+                    configured,
+                    has_defaults: keys.has_default_identities,
+                    certificates: &keys.certificates,
+                    agent,
+                    named_only: keys.identities_only,
+                };
+                let identities = keyring.identities(wanted).map(Arc::new).map_err(|error| {
                     let hint = error.hint();
                     Error::usage("identity", error).hint(hint)
                 })?;
-                known.insert(named, Arc::clone(&identities));
+                known.insert(keys, Arc::clone(&identities));
                 identities
             }
         };
-        let user = match (args.login.as_ref().or(host.user.as_ref()), &this_user) {
-            (Some(user), _) | (None, Some(user)) => user.clone(),
-            (None, None) => this_user.insert(local_user()?).clone(),
-        };
-        visits.push(Visit { host, user, identities });
+        visits.push(Visit { host: Host { port, ..host }, user, identities });
     }
     Ok(visits)
-}
-
-/// This user's name, as the system knows it.
-fn local_user() -> Result<String, Error> {
-    match User::from_uid(getuid()) {
-        Ok(Some(user)) => Ok(user.name),
-        _ => Err(Error::usage("login", "this user has no name").hint("log in as somebody: -l USER")),
-    }
 }
 
 /// Has `control` heed the deadline for everything and the signals that end this process; done by the second signal.

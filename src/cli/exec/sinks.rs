@@ -60,12 +60,18 @@ fn add(batch: &mut Vec<u8>, prefix: &[u8], line: &[u8], is_terminal: bool) {
     batch.push(b'\n');
 }
 
-/// A whole text, likewise.
-pub(super) fn text(octets: &[u8], is_terminal: bool) -> Vec<u8> {
-    let (mut lines, mut batch) = (Lines::default(), Vec::with_capacity(octets.len() + 1));
-    lines.push(octets, |line| add(&mut batch, b"", line, is_terminal));
-    lines.end(|line| add(&mut batch, b"", line, is_terminal));
-    batch
+/// A whole text, likewise, with a line end.
+pub(super) fn text(mut octets: Vec<u8>, is_terminal: bool) -> Vec<u8> {
+    if is_terminal {
+        let (mut lines, mut batch) = (Lines::default(), Vec::with_capacity(octets.len() + 1));
+        lines.push(&octets, |line| add(&mut batch, b"", line, true));
+        lines.end(|line| add(&mut batch, b"", line, true));
+        return batch;
+    }
+    if octets.last().is_some_and(|last| *last != b'\n') {
+        octets.push(b'\n');
+    }
+    octets
 }
 
 impl Sink for Prefixed {

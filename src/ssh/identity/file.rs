@@ -192,6 +192,13 @@ fn locked(path: &Path, text: &str) -> Result<PublicKey, IdentityError> {
     PublicKey::from_openssh(&public).map_err(|_| what("the .pub file beside it holds no key"))
 }
 
+/// A user certificate in a file of its own.
+pub(super) fn certificate_in(path: &Path) -> Result<Certificate, IdentityError> {
+    let (text, _) = read(path)?;
+    Certificate::from_openssh(&text)
+        .map_err(|_| IdentityError::Content(path.to_owned(), "it holds no certificate"))
+}
+
 /// The user certificate beside a key, if it is that key's.
 fn certificate(path: &Path, key: &PublicKey) -> Result<Option<Certificate>, IdentityError> {
     let beside = with_suffix(path, "-cert.pub");

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use russh::keys::agent::AgentIdentity;
 use russh::keys::ssh_key::public::KeyData;
-use russh::keys::{Algorithm, PrivateKey};
+use russh::keys::{Algorithm, Certificate, PrivateKey};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -56,6 +56,29 @@ pub struct Identities {
     agent: Option<Arc<AgentSocket>>,
     /// Where default key files are looked for, if no key was named.
     folder: Option<Arc<Defaults>>,
+    /// For keys in files, beside those that stand next to them.
+    certificates: Vec<Certificate>,
+    /// What else the agent holds is not offered.
+    named_only: bool,
+    /// What is wrong with files that need not be there.
+    troubles: Vec<String>,
+}
+
+/// Which keys are to be tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Files that somebody named for this run: one that is no key is an error.
+    pub named: &'a [PathBuf],
+    /// Files behind them that are tried if they are there, as ssh does with those of its configuration.
+    pub configured: &'a [PathBuf],
+    /// The default files as well.
+    pub has_defaults: bool,
+    /// Files of certificates for these keys, beside those that stand next to them.
+    pub certificates: &'a [PathBuf],
+    /// Where an agent listens.
+    pub agent: Option<&'a Path>,
+    /// Of what the agent holds, the keys in those files alone.
+    pub named_only: bool,
 }
 
 /// Where the agent listens.
@@ -77,32 +100,51 @@ struct Defaults {
 #[derive(Debug)]
 pub struct Keyring {
     named: HashMap<PathBuf, Arc<Named>>,
-    agent: Option<Arc<AgentSocket>>,
+    agents: HashMap<PathBuf, Arc<AgentSocket>>,
     defaults: Option<Arc<Defaults>>,
 }
 
 impl Keyring {
-    /// With the agent that listens at `agent`, and the default key files in `folder` (`~/.ssh`).
-    pub fn new(agent: Option<PathBuf>, folder: Option<PathBuf>) -> Self {
-        let agent = agent.map(|path| AgentSocket { path, connects: Semaphore::new(AGENT_CONNECTS) });
+    /// With the default key files in `folder` (`~/.ssh`).
+    pub fn new(folder: Option<PathBuf>) -> Self {
         let defaults = folder.map(|folder| Defaults { folder, files: OnceLock::new() });
-        Keyring { named: HashMap::new(), agent: agent.map(Arc::new), defaults: defaults.map(Arc::new) }
+        Keyring { named: HashMap::new(), agents: HashMap::new(), defaults: defaults.map(Arc::new) }
     }
 
-    /// The key files `named`, in this order, and the agent. Where none is named, the default files. Named files are read
-    /// here, the agent and the others when a server is to be convinced.
-    pub fn identities(&mut self, named: &[PathBuf]) -> Result<Identities, IdentityError> {
-        let mut files = Vec::with_capacity(named.len());
-        for path in named {
-            let file = match self.named.get(path) {
-                Some(file) => Arc::clone(file),
-                None => Arc::new(Named::read(path)?),
-            };
-            self.named.insert(path.clone(), Arc::clone(&file));
-            files.push(file);
+    /// The keys for a host. Files that were named are read here, the agent and the default files when a server is to be
+    /// convinced.
+    pub fn identities(&mut self, wanted: Wanted<'_>) -> Result<Identities, IdentityError> {
+        let mut troubles = Vec::new();
+        let mut named = wanted.named.iter().map(|path| self.file(path)).collect::<Result<Vec<_>, _>>()?;
+        for path in wanted.configured {
+            match self.file(path) {
+                Ok(file) => named.push(file),
+                Err(error) if error.is_absent() => {}
+                Err(error) => troubles.push(error.to_string()),
+            }
         }
-        let folder = self.defaults.clone().filter(|_| named.is_empty());
-        Ok(Identities { named: files, agent: self.agent.clone(), folder })
+        let mut certificates = Vec::new();
+        for path in wanted.certificates {
+            match file::certificate_in(path) {
+                Ok(certificate) => certificates.push(certificate),
+                Err(error) => troubles.push(error.to_string()),
+            }
+        }
+        let agent = wanted.agent.map(|path| {
+            let socket = AgentSocket { path: path.to_owned(), connects: Semaphore::new(AGENT_CONNECTS) };
+            Arc::clone(self.agents.entry(path.to_owned()).or_insert_with(|| Arc::new(socket)))
+        });
+        let folder = self.defaults.clone().filter(|_| wanted.has_defaults);
+        Ok(Identities { named, agent, folder, certificates, named_only: wanted.named_only, troubles })
+    }
+
+    fn file(&mut self, path: &Path) -> Result<Arc<Named>, IdentityError> {
+        if let Some(file) = self.named.get(path) {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(Named::read(path)?);
+        self.named.insert(path.to_owned(), Arc::clone(&file));
+        Ok(file)
     }
 }
 
@@ -154,12 +196,26 @@ impl Identities {
         agent: Option<PathBuf>,
         folder: Option<PathBuf>,
     ) -> Result<Self, IdentityError> {
-        Keyring::new(agent, folder).identities(named)
+        Keyring::new(folder).identities(Wanted {
+            named,
+            configured: &[],
+            has_defaults: named.is_empty(),
+            certificates: &[],
+            agent: agent.as_deref(),
+            named_only: false,
+        })
     }
 
     /// One key alone, which is at hand.
     pub fn of_key(key: &Arc<PrivateKey>) -> Self {
-        Identities { named: vec![Arc::new(Named::of_key(key))], agent: None, folder: None }
+        Identities {
+            named: vec![Arc::new(Named::of_key(key))],
+            agent: None,
+            folder: None,
+            certificates: Vec::new(),
+            named_only: false,
+            troubles: Vec::new(),
+        }
     }
 
     /// What to offer: named keys, then what else the agent holds, then the default files; of each key its
@@ -167,6 +223,7 @@ impl Identities {
     /// nobody is asked for its passphrase.
     fn offers(&self, held: &[AgentIdentity], troubles: &mut Vec<String>) -> Vec<Offer> {
         let mut offers = Vec::new();
+        troubles.extend_from_slice(&self.troubles);
         for named in &self.named {
             let before = offers.len();
             self.add_named(&mut offers, named, held);
@@ -179,7 +236,7 @@ impl Identities {
                 troubles.push(format!("{file}: {why}: name the file of the private key, or ssh-add it"));
             }
         }
-        for identity in held {
+        for identity in held.iter().filter(|_| !self.named_only) {
             add(&mut offers, identity.clone(), Holder::Agent, &agent_name(identity));
         }
         if let Some(defaults) = &self.folder {
@@ -204,7 +261,8 @@ impl Identities {
             (Some(file), true) => Holder::File(Arc::clone(file)),
             (None, true) => return,
         };
-        if let Some(certificate) = &named.certificate {
+        let further = self.certificates.iter().filter(|certificate| certificate.public_key() == key);
+        for certificate in named.certificate.iter().chain(further) {
             add(offers, certificate.clone().into(), holder.clone(), &name);
         }
         for identity in of_agent {

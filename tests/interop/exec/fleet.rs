@@ -114,15 +114,14 @@ pub fn started(exec: &mut Command) -> Child {
     exec.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Until what comes holds `text` so many times; what has come by then.
-pub fn read_until(from: &mut impl Read, text: &str, times: usize) -> String {
+/// Until what has come is enough.
+pub fn read_until(from: &mut impl Read, is_enough: impl Fn(&str) -> bool) {
     let (mut all, mut portion) = (Vec::new(), [0; 4096]);
-    while String::from_utf8_lossy(&all).matches(text).count() < times {
+    while !is_enough(&String::from_utf8_lossy(&all)) {
         let length = from.read(&mut portion).unwrap();
         assert!(length > 0, "it ends: {}", String::from_utf8_lossy(&all));
         all.extend(&portion[..length]);
     }
-    String::from_utf8_lossy(&all).into_owned()
 }
 
 /// Its status and the rest of both outputs.

@@ -49,7 +49,7 @@ fn outputs_of_many_hosts() {
     );
     assert_eq!((finished.stdout, finished.stderr.as_str(), finished.code), (want, "", Some(0)));
     let finished = fleet.runs(&["--group"], "echo err >&2; head -c 3000000 /dev/zero | tr '\\0' x");
-    assert_eq!((finished.code, finished.stdout.len()), (Some(0), 2 * 16 + 26 + 5 + 1024 * 1024 + 1 - 5 + 1));
+    assert_eq!((finished.code, finished.stdout.len()), (Some(0), 2 * 16 + 26 + 1024 * 1024 + 1));
     assert!(finished.stderr.contains("h[1-20].example.test (20)") && finished.stderr.contains("first MiB"));
 
     // Objects, one a host.
@@ -123,17 +123,17 @@ fn every_host_gets_all_of_standard_input() {
 #[test]
 fn time_is_limited_and_failures_may_be_the_last_word() {
     let fleet = Fleet::new(COUNT);
-    let slow = format!("case $({WHO}) in *.4) sleep 300;; esac; echo done");
-    let finished = fleet.runs(&["--command-timeout", "3"], &slow);
+    let slow = format!("case $({WHO}) in *.4) sleep 100;; esac; echo done");
+    let finished = fleet.runs(&["--command-timeout", "15"], &slow);
     assert_eq!((finished.code, finished.stdout.lines().count()), (Some(1), COUNT - 1), "{finished:#?}");
     assert!(finished.stderr.contains("  command-timeout: 1 host: h4.example.test\n"), "{finished:#?}");
     assert_eq!(fleet.runs(&["--command-timeout", "50"], "sleep 0.1").code, Some(0));
     let one =
-        run(fleet.exec_on("h1.example.test").args(["--command-timeout", "0.5", "--", "sleep 300"]), LIMIT);
+        run(fleet.exec_on("h1.example.test").args(["--command-timeout", "0.5", "--", "sleep 100"]), LIMIT);
     assert!(one.code == Some(255) && one.stderr.contains("--command-timeout"), "{one:#?}");
 
     // The time for everything: what runs ends, what has not begun does not.
-    let finished = fleet.runs(&["--deadline", "4", "--fanout", "5"], "sleep 300");
+    let finished = fleet.runs(&["--deadline", "4", "--fanout", "5"], "sleep 100");
     assert_eq!(finished.code, Some(1), "{finished:#?}");
     for told in [
         "sshanchor: 5 of 20 hosts failed, 15 not run\n",
@@ -156,7 +156,7 @@ fn time_is_limited_and_failures_may_be_the_last_word() {
         count(&|o| o["reason"] == "not-run" && o["verdict"].is_null()),
     ];
     assert_eq!(counts[1..].iter().chain(&counts[..1]).sum::<usize>(), COUNT, "{counts:?}");
-    assert!(counts[1] == 1 && counts[0] >= 2 && counts[2] >= 10, "{counts:?}");
+    assert!(counts[1] == 1 && counts[0] >= 2 && counts[2] >= 1, "{counts:?}");
     let finished = fleet.runs(&["--fail-fast", "--fanout", "5"], "true");
     assert_eq!(finished.code, Some(0), "{finished:#?}");
 }
@@ -167,15 +167,21 @@ fn a_signal_ends_everything_cleanly_and_a_second_one_at_once() {
     let kill =
         |signal: &str, id: u32| run_ok(Command::new("kill").args([&format!("-{signal}"), &id.to_string()]));
     let mark = fleet.tree.sandbox.join("got");
+    // sshd passes signals on to the commands of other users than root, and says so where it does not.
+    let passed_on = |signal: &str| {
+        let logs = fleet.servers.sshds.iter().map(|sshd| sshd.process.log());
+        fs::read_to_string(&mark).unwrap_or_default().matches(signal).count()
+            + logs.map(|log| log.matches("session signalling requires").count()).sum::<usize>()
+    };
     for (signal, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
-        let _ = fs::remove_file(&mark);
-        // The command is told, by the signal that ended us.
+        let before = passed_on(signal);
         let trap = format!(
-            "trap 'echo {signal} >>{}; exit' {signal}; echo there; while :; do sleep 0.1; done",
+            "trap 'echo {signal} >>{}; exit' {signal}; while echo there 2>/dev/null; do sleep 0.1; done",
             mark.display()
         );
         let mut child = started(fleet.exec().args(["--fanout", "5", "--", &trap]));
-        read_until(child.stdout.as_mut().unwrap(), "there", 5);
+        let here = |text: &str| (1..=5).all(|host| text.contains(&format!("h{host}.example.test: there")));
+        read_until(child.stdout.as_mut().unwrap(), here);
         kill(signal, child.id());
         let (code, _, err) = ended(child);
         assert_eq!(code, Some(status), "{err}");
@@ -184,13 +190,12 @@ fn a_signal_ends_everything_cleanly_and_a_second_one_at_once() {
             err.contains(&format!("  not run: 15 hosts: h[6-20].example.test\n    ended by SIG{signal}\n")),
             "{err}"
         );
-        let told = || fs::read_to_string(&mark).unwrap_or_default().matches(signal).count() == 5;
-        assert!(wait_until(LIMIT, told), "the commands are sent SIG{signal}");
+        assert!(wait_until(LIMIT, || passed_on(signal) == before + 5), "the commands are sent SIG{signal}");
     }
 
     // Nobody reads what it writes, and so it cannot end cleanly: the second signal does not wait for that.
     let mut child = started(fleet.exec().args(["--", "yes"]));
-    read_until(child.stdout.as_mut().unwrap(), "y", 1);
+    read_until(child.stdout.as_mut().unwrap(), |text| text.contains('y'));
     kill("INT", child.id());
     let began = Instant::now();
     assert!(wait_until(LIMIT, || {
@@ -202,7 +207,7 @@ fn a_signal_ends_everything_cleanly_and_a_second_one_at_once() {
 
     // Who takes the output goes away: nothing more begins, and it ends by itself.
     let mut child = started(fleet.exec().args(["--fanout", "5", "--", "yes"]));
-    read_until(child.stdout.as_mut().unwrap(), "y", 1);
+    read_until(child.stdout.as_mut().unwrap(), |text| text.contains('y'));
     drop(child.stdout.take());
     let mut told = String::new();
     std::io::Read::read_to_string(child.stderr.as_mut().unwrap(), &mut told).unwrap();
@@ -233,7 +238,7 @@ fn a_terminal_shows_progress_and_nothing_that_could_harm_it() {
 
     // Ctrl-C at the keyboard.
     let mut exec = fleet.exec();
-    exec.args(["--fanout", "5", "--", "echo there; sleep 300"]);
+    exec.args(["--fanout", "5", "--", "echo there; sleep 100"]);
     let (shown, code) = typed_at_a_terminal(&exec, sandbox, &[("h4.example.test: there", Keys("\x03"))]);
     assert_eq!(code, Some(130), "{shown}");
     assert!(shown.contains("15 not run"), "{shown}");
@@ -325,4 +330,44 @@ fn a_dry_run_judges_and_runs_nothing() {
     let logins = fleet.servers.logins();
     let none = run(&mut fleet.exec(), LIMIT);
     assert_eq!((none.code, fleet.servers.logins()), (Some(2), logins), "{none:#?}");
+}
+
+#[test]
+fn ssh_s_configuration_says_who_logs_in_where_and_with_what() {
+    let fleet = Fleet::new(2);
+    let sandbox = &fleet.tree.sandbox;
+    let stranger = sandbox.join("stranger");
+    run_ok(command("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&stranger));
+    let agent = Agent::start();
+    agent.add(&fleet.servers.user());
+    let (port, user) = (fleet.servers.port.number(), fleet.servers.user());
+    let runs = |lines: &str, options: &[&str]| {
+        let config = sandbox.write("ssh_config", &format!("Host h1.* h2.*\n{lines}\nHost *\nPort 1\n"));
+        let mut exec = fleet.tree.sshanchor(fleet.tree.addr());
+        exec.args(["exec", "-H", "h[1-2].example.test"]).env("SSH_AUTH_SOCK", agent.socket());
+        let finished =
+            run(exec.arg("--ssh-config").arg(&config).args(options).args(["-b", "--", "echo hello"]), LIMIT);
+        (finished.code, finished.stdout.contains("h[1-2].example.test (2)"), finished.stderr)
+    };
+    let port = format!("Port {port}");
+    let file = format!("IdentityFile {}", user.display());
+    let other =
+        format!("IdentityFile {}\nIdentityFile {}", stranger.display(), sandbox.join("absent").display());
+    for (lines, works, told) in [
+        (format!("{port}\n{file}\nIdentityAgent none"), true, ""),
+        (format!("{port}\n{other}\nIdentityAgent none"), false, "denied"),
+        (format!("{port}\n{other}"), true, ""),
+        (format!("{port}\n{other}\nIdentitiesOnly yes"), false, "denied"),
+        (format!("{port}\n{file}\nUser nobody-is-called-so"), false, "nobody-is-called-so"),
+        (file.clone(), false, "unreachable"),
+    ] {
+        let (code, same, err) = runs(&lines, &[]);
+        assert_eq!((code, same), if works { (Some(0), true) } else { (Some(1), false) }, "{lines}: {err}");
+        assert!(err.contains(told), "{lines}: {err}");
+    }
+    // The command line comes first.
+    let (typed, key) = (fleet.servers.port.number().to_string(), user.display().to_string());
+    let wrong = format!("Port 2\n{other}\nIdentityAgent none");
+    assert_eq!(runs(&wrong, &["-p", &typed, "-i", &key]).0, Some(0));
+    assert_eq!(runs(&wrong, &["-p", &typed]).0, Some(1));
 }

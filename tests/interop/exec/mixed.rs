@@ -57,11 +57,12 @@ fn of_a_hundred_hosts_those_that_are_as_they_should_be_run_and_each_other_one_ha
     let exec = || {
         let mut exec = tree.sshanchor(forger.addr());
         exec.args(["exec", "-H", &format!("@{}", fleet.display()), "-p", &port.to_string()]);
-        exec.args(["--timeout", "6", "-i"]).arg(servers.user()).env_remove("SSH_AUTH_SOCK");
+        exec.args(["--fanout", "16", "--timeout", "15", "-i"])
+            .arg(servers.user())
+            .env_remove("SSH_AUTH_SOCK");
         exec
     };
-    // One after the other the three that hang would take three times as long as each of them may.
-    let finished = run(exec().args(["--json", "--", "echo", "hello"]), LIMIT);
+    let finished = run(exec().args(["--json", "--", "echo", "hello"]), 2 * LIMIT);
     assert_eq!(finished.code, Some(3), "{finished:#?}");
     let outcomes = finished.json_lines();
     assert_eq!(outcomes.len(), 100);
@@ -85,7 +86,8 @@ fn of_a_hundred_hosts_those_that_are_as_they_should_be_run_and_each_other_one_ha
         }
     }
     assert_eq!(servers.logins(), 77, "nobody logs in where the key is not accepted");
-    assert!(finished.elapsed < Duration::from_secs(40), "{:?}", finished.elapsed);
+    // One after the other the five that do not answer would take longer.
+    assert!(finished.elapsed < Duration::from_secs(60), "{:?}", finished.elapsed);
 
     // Of the zone, and of those above, keys and DS were asked for once; of each host its own records.
     let asked = forger.asked();
@@ -94,10 +96,10 @@ fn of_a_hundred_hosts_those_that_are_as_they_should_be_run_and_each_other_one_ha
         asked.iter().map(|(_, question)| format!("{:?} {}", question.name, question.rtype)).collect();
     let chain = count(DNSKEY) + count(DS);
     assert!((3..=20).contains(&chain), "{chain} questions about zones: {all:?}");
-    assert!((100..=210).contains(&count(SSHFP)), "{}", count(SSHFP));
+    assert!((100..=260).contains(&count(SSHFP)), "{}", count(SSHFP));
 
     // For people: each line with its host, and the reasons at the end.
-    let finished = run(exec().args(["--", "echo", "hello"]), LIMIT);
+    let finished = run(exec().args(["--", "echo", "hello"]), 2 * LIMIT);
     assert_eq!(finished.code, Some(3), "{finished:#?}");
     let mut lines: Vec<&str> = finished.stdout.lines().collect();
     lines.sort();
