@@ -4,6 +4,7 @@
 mod gather;
 mod keys;
 mod meet;
+mod noted;
 mod reach;
 mod survey;
 
@@ -33,6 +34,7 @@ use crate::proto::policy::posture::Fault;
 use crate::proto::policy::{Kex, Policies, Policy, Seen};
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
 use crate::ssh::probe::{Handshake, KEX_METHOD, ProbeError, Probed};
+use crate::trail::Trail;
 
 pub use self::keys::{NoKeys, ProvenKeys};
 pub use self::meet::Opened;
@@ -54,6 +56,8 @@ pub struct Options {
     pub bundle: Option<Arc<Bundle>>,
     /// What is asked for besides a proof, by host.
     pub policies: Policies,
+    /// Where the verdicts of sessions are noted, and those that somebody asks for.
+    pub trail: Option<Arc<Trail>>,
 }
 
 impl Default for Options {
@@ -66,6 +70,7 @@ impl Default for Options {
             cache: None,
             bundle: None,
             policies: Policies::default(),
+            trail: None,
         }
     }
 }
@@ -85,6 +90,8 @@ pub struct Verifier {
     policies: Policies,
     /// Keys are judged of which no handshake is.
     keys_alone: bool,
+    /// Where verdicts are noted.
+    trail: Option<Arc<Trail>>,
     /// Where to connect in place of the addresses that a host's name has.
     address: Option<IpAddr>,
     timeout: Duration,
@@ -175,6 +182,7 @@ impl Verifier {
             cache,
             policies,
             keys_alone: false,
+            trail: options.trail.clone(),
             address: None,
             timeout: *timeout,
             deadline,
@@ -227,6 +235,24 @@ impl Verifier {
         Verifier { lookups: self.lookups.until(until), deadline, ..self.clone() }
     }
 
+    /// The same by the clock as it is now, with all of the time: what is stored serves, and nothing else of this run.
+    /// For who verifies again and again: a proof is made for a moment, and what it is made of is good for its TTL.
+    pub fn afresh(&self) -> Self {
+        let (deadline, until) = deadlines(self.timeout);
+        Verifier { lookups: self.lookups.at(now(), until), deadline, ..self.clone() }
+    }
+
+    /// The same by the system's resolvers as they are now. Where resolvers were named, or the system's settings cannot
+    /// be read, all stays as it is.
+    pub fn with_system_resolvers(self) -> Self {
+        match Resolver::system() {
+            Ok(found) if self.resolver.is_none() && !found.is_same(self.lookups.resolver()) => {
+                Verifier { lookups: self.lookups.by(found), ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// The same for a host that is to be reached at `address`, if there is one: a hint, which vouches for nothing.
     #[must_use]
     pub fn at(self, address: Option<IpAddr>) -> Self {
@@ -245,7 +271,7 @@ impl Verifier {
     }
 
     /// The same, and whether the connection goes to where the host is said to be now.
-    async fn prove_and_reach(
+    pub async fn prove_and_reach(
         &self,
         host: &HostName,
         port: u16,

@@ -15,6 +15,7 @@ mod support;
 
 mod interop {
     mod agent;
+    mod audit;
     mod backends;
     mod bundle;
     mod ca;
@@ -31,12 +32,16 @@ mod interop {
     mod issuance;
     mod kex;
     mod known_hosts;
+    mod library;
     mod life;
     mod lookup;
     mod monitor;
     mod outage;
+    mod package;
+    mod pages;
     mod peers;
     mod policy;
+    mod posture;
     mod presentation;
     mod primary;
     mod proxy;
@@ -49,11 +54,13 @@ mod interop {
     mod reach;
     mod recipes;
     mod renew;
+    mod report;
     mod resolvers;
     mod rotate;
     mod sshfp;
     mod statuses;
     mod tidy;
+    mod trail;
     mod verify;
     mod via;
 }

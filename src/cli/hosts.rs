@@ -67,15 +67,16 @@ impl HostArgs {
     /// The options that name hosts.
     pub(super) const SOURCES: [&str; 4] = ["hosts", "inventory", "ssh_hosts", "zone"];
 
+    /// Standard input is a list of hosts, and nobody else's.
+    pub(super) fn reads_stdin(&self) -> bool {
+        let is_input = |text: &String| text.split(',').any(|word| word.trim() == "-");
+        self.hosts.iter().chain(&self.exclude).any(is_input)
+            || self.inventory.iter().any(|source| source.as_os_str() == "-")
+    }
+
     /// The hosts that are meant, each once, in the order in which they were named; the same host for two users is two.
     pub(super) async fn hosts(&self, cx: &Context) -> Result<Vec<Host>, Error> {
         self.all(&[], cx).await.map(|hosts| once(hosts, |host| host.user.clone()))
-    }
-
-    /// The names come from standard input, and nothing else can.
-    pub(super) fn read_stdin(&self) -> bool {
-        let mut words = self.hosts.iter().chain(&self.exclude).flat_map(|text| text.split(','));
-        words.any(|word| word.trim() == "-") || self.inventory.iter().any(|source| source.as_os_str() == "-")
     }
 
     /// The same with those of `more`, for a command that logs in nowhere: users do not tell hosts apart.
@@ -191,8 +192,9 @@ impl HostArgs {
 
 fn no_host(is_missing: bool) -> Error {
     match is_missing {
+        // The others cannot be called so: clap wants a host of them.
         true => Error::usage("hosts", "no host was named: -H is missing")
-            .hint("name the hosts: -H web1.example.com,db[1-3].example.com"),
+            .hint("name the hosts before the command: sshanchor exec -H HOST -- uptime"),
         false => Error::usage("hosts", "no host was named")
             .hint("a file of hosts has one a line, or a list like that behind -H"),
     }

@@ -1,5 +1,5 @@
-//! Proofs of earlier runs, on disk, for all processes of a user: 256 files, a line an RRset, in the form of
-//! [`crate::proto::bundle`].
+//! Proofs of earlier runs, on disk for all processes of a user, or in the memory of one. On disk: 256 files, a line an
+//! RRset, in the form of [`crate::proto::bundle`].
 //!
 //! Nothing in it is believed. A proof out of it is made anew from the trust anchor, and it serves accepts
 //! alone: what does not come to an accept is asked of DNS. Each line is sealed (HMAC-SHA-256) under a secret of
@@ -24,11 +24,14 @@ use ring::{digest, hmac};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
+use self::memory::Memory;
 use crate::ownership::{self, Folder, OpenError, Untrusted};
 use crate::proto::bundle::{entry_from_text, entry_text};
 use crate::proto::chain::Entry;
 use crate::proto::message::Question;
 use crate::proto::name::Name;
+
+mod memory;
 
 /// The folder of this form of the cache.
 const VERSION: &str = "v1";
@@ -75,20 +78,29 @@ impl CacheError {
     }
 }
 
-/// The cache of this user.
+/// The cache of this user, or that of this process.
 #[derive(Debug, Clone)]
 pub struct Cache(Arc<Inner>);
 
 struct Inner {
-    folder: PathBuf,
-    key: hmac::Key,
+    place: Place,
     /// The newest inception that was ever verified, in seconds since 1970.
     clock: AtomicU64,
 }
 
+/// Where it is kept.
+enum Place {
+    Folder { folder: PathBuf, key: hmac::Key },
+    Memory(Memory),
+}
+
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cache").field("folder", &self.folder).finish_non_exhaustive()
+        let folder = match &self.place {
+            Place::Folder { folder, .. } => Some(folder),
+            Place::Memory(_) => None,
+        };
+        f.debug_struct("Cache").field("folder", &folder).finish_non_exhaustive()
     }
 }
 
@@ -139,16 +151,18 @@ impl Cache {
             Folder::open(path).map_err(CacheError::opening(path))?;
         }
         let secret = secret(&inside)?;
-        let inner = Inner {
-            folder: inside,
-            key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
-            clock: AtomicU64::new(0),
-        };
+        let place = Place::Folder { folder: inside, key: hmac::Key::new(hmac::HMAC_SHA256, &secret) };
+        let inner = Inner { place, clock: AtomicU64::new(0) };
         let cache = Cache(Arc::new(inner));
         if let Some(clock) = cache.read::<Clock>(Subject::Clock) {
             cache.0.clock.store(clock.inception, Ordering::Relaxed);
         }
         Ok(cache)
+    }
+
+    /// One in the memory of this process, for one that lives long: within bounds, and gone with it.
+    pub fn in_memory() -> Self {
+        Cache(Arc::new(Inner { place: Place::Memory(Memory::default()), clock: AtomicU64::new(0) }))
     }
 
     /// What is stored for `question`. It is proven by nobody yet.
@@ -176,7 +190,11 @@ impl Cache {
     pub fn forget_many(&self, questions: impl IntoIterator<Item = Question>) {
         let mut is_there = HashMap::new();
         for question in questions {
-            let (path, _) = self.place(Subject::Proof(&question));
+            let Place::Folder { folder, .. } = &self.0.place else {
+                self.forget(&question);
+                continue;
+            };
+            let (path, _) = place_in(folder, Subject::Proof(&question));
             let there = is_there.entry(path).or_insert_with_key(|path| fs::symlink_metadata(path).is_ok());
             if *there {
                 self.forget(&question);
@@ -190,8 +208,11 @@ impl Cache {
     }
 
     fn forget_all_of(&self, subject: Subject<'_>) {
-        if self.read_text(subject).is_some() && !self.write(subject, "") {
-            let _ = fs::remove_file(self.place(subject).0);
+        if self.read_text(subject).is_some()
+            && !self.write(subject, "")
+            && let Place::Folder { folder, .. } = &self.0.place
+        {
+            let _ = fs::remove_file(place_in(folder, subject).0);
         }
     }
 
@@ -224,31 +245,17 @@ impl Cache {
         }
     }
 
-    /// The file that `subject` is in, and what its lines there have after their seal.
-    fn place(&self, subject: Subject<'_>) -> (PathBuf, String) {
-        let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, &subject.octets()).as_ref());
-        let (file, tag) = hash.split_at(2);
-        // The clock is not among what grows old and goes.
-        let file = if matches!(subject, Subject::Clock) { CLOCK } else { file };
-        (self.0.folder.join(file), tag.chars().take(TAG).collect())
-    }
-
-    fn seal(&self, subject: Subject<'_>, text: &str) -> String {
-        let mut context = hmac::Context::with_key(&self.0.key);
-        let about = subject.octets();
-        context.update(&(about.len() as u64).to_be_bytes());
-        context.update(&about);
-        context.update(text.as_bytes());
-        HEXLOWER.encode(context.sign().as_ref())
-    }
-
-    /// The last text about `subject` whose seal is whole.
+    /// The last text about `subject`; from a folder the last whose seal is whole.
     fn read_text(&self, subject: Subject<'_>) -> Option<String> {
-        let (path, tag) = self.place(subject);
+        let (folder, key) = match &self.0.place {
+            Place::Folder { folder, key } => (folder, key),
+            Place::Memory(memory) => return memory.read(&subject.octets()).map(|text| text.to_string()),
+        };
+        let (path, tag) = place_in(folder, subject);
         let lines = read_lines(&path)?;
         let about = lines.rsplit('\n').filter_map(Line::read).filter(|line| line.tag == tag);
         let last =
-            about.map(|line| (line.seal, line.text)).find(|(seal, text)| self.seal(subject, text) == *seal);
+            about.map(|line| (line.seal, line.text)).find(|(whole, text)| seal(key, subject, text) == *whole);
         last.map(|(_, text)| text.to_owned()).filter(|text| !text.is_empty())
     }
 
@@ -264,15 +271,41 @@ impl Cache {
 
     /// False if that cannot be done: too long, a full disk, a folder that is gone.
     fn write(&self, subject: Subject<'_>, text: &str) -> bool {
-        let (path, tag) = self.place(subject);
+        let (folder, key) = match &self.0.place {
+            Place::Folder { folder, key } => (folder, key),
+            Place::Memory(memory) => {
+                let fits = text.len() <= MAX_LINE;
+                memory.write(&subject.octets(), if fits { text } else { "" });
+                return fits;
+            }
+        };
+        let (path, tag) = place_in(folder, subject);
         // A line that was not finished ends here.
-        let line = format!("\n{} {tag} {text}\n", self.seal(subject, text));
+        let line = format!("\n{} {tag} {text}\n", seal(key, subject, text));
         if line.len() > MAX_LINE {
             return false;
         }
         let Ok(length) = append(&path, line.as_bytes()) else { return false };
-        length <= MAX_FILE || shrink(&self.0.folder, &path).is_ok()
+        length <= MAX_FILE || shrink(folder, &path).is_ok()
     }
+}
+
+/// The file in `folder` that `subject` is in, and what its lines there have after their seal.
+fn place_in(folder: &Path, subject: Subject<'_>) -> (PathBuf, String) {
+    let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, &subject.octets()).as_ref());
+    let (file, tag) = hash.split_at(2);
+    // The clock is not among what grows old and goes.
+    let file = if matches!(subject, Subject::Clock) { CLOCK } else { file };
+    (folder.join(file), tag.chars().take(TAG).collect())
+}
+
+fn seal(key: &hmac::Key, subject: Subject<'_>, text: &str) -> String {
+    let mut context = hmac::Context::with_key(key);
+    let about = subject.octets();
+    context.update(&(about.len() as u64).to_be_bytes());
+    context.update(&about);
+    context.update(text.as_bytes());
+    HEXLOWER.encode(context.sign().as_ref())
 }
 
 /// Hexadecimal digits that tell the subjects in one file apart.

@@ -47,6 +47,7 @@ pub struct Anchored {
 
 /// What an accept rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Basis {
     /// An SSHFP record of the plain key.
     HostKey {

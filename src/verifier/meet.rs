@@ -30,7 +30,7 @@ impl Verifier {
     }
 
     /// The same, and a session over the connection whose handshake is accepted. A host that is not is told so, and
-    /// left. Nothing about a user is sent.
+    /// left. Nothing about a user is sent, and the verdict is noted in the trail.
     pub async fn open(&self, host: &HostName, port: u16) -> Result<Opened, Error> {
         let Verification { evidence, probed } = self.meet::<Unjudged>(host, port).await?;
         let (probed, unjudged) = match probed {
@@ -40,6 +40,12 @@ impl Verifier {
         };
         let verification = Verification { evidence, probed };
         let verdict = self.verdict(&verification).ok();
+        if let Err(error) = self.note(&verification, verdict.as_ref()) {
+            if let Some(unjudged) = unjudged {
+                unjudged.refuse(self.deadline).await;
+            }
+            return Err(error);
+        }
         let session = match (unjudged, &verdict) {
             (Some(unjudged), Some(Verdict::Accept(anchored))) => {
                 Some(unjudged.accept(anchored.clone()).map_err(|e| Error::failure("internal", e))?)

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::work::Done;
 use super::{Daemon, news};
-use crate::agent::log::Level;
 use crate::error::Error;
+use crate::log::Level;
 use crate::proto::name::Name;
 use crate::proto::schedule::{Ended, Event};
 use crate::proto::status::{Certificate, Moment, Owner, Phase};

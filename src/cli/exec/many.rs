@@ -76,7 +76,7 @@ pub(super) async fn run(
         (false, false) => Form::Lines,
     };
     let wants_input =
-        !args.no_input && !args.hosts.read_stdin() && (args.input || !io::stdin().is_terminal());
+        !args.no_input && !args.hosts.reads_stdin() && (args.input || !io::stdin().is_terminal());
     let (input, filling) = match wants_input {
         true => {
             let (input, filling) = Input::new(stdin());

@@ -54,7 +54,7 @@ async fn on_host(
         Err(judged) => return Outcome::new(*judged, user),
     };
     let verifier = verifier.clone().at(host.address);
-    let no_input = args.no_input || args.hosts.read_stdin();
+    let no_input = args.no_input || args.hosts.reads_stdin();
     let input: Box<dyn AsyncRead + Unpin> = if no_input { Box::new(empty()) } else { Box::new(stdin()) };
     let tell = |note: Note<'_>| match note {
         Note::Judged(verification) => {

@@ -13,6 +13,8 @@ pub mod facts;
 pub mod judge;
 pub mod report;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use compare::compare;

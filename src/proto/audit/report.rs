@@ -1,5 +1,5 @@
 //! What an audit tells: the one form from which all others are made (JSON as it is; table, CSV, SARIF, Prometheus and
-//! HTML by [`crate::fleet`]). Times are seconds since 1970, and RFC 3339 in JSON; text may hold peers' octets, and is
+//! HTML by `crate::fleet::report`). Times are seconds since 1970, and RFC 3339 in JSON; text may hold peers' octets, and is
 //! sanitised by whoever shows it.
 
 use serde::{Deserialize, Serialize};

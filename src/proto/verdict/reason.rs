@@ -18,6 +18,7 @@ pub use hint::hint_for;
 
 /// Why there is no accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Reason {
     /// Records of the key's algorithm are proven, and none is of this key.
     #[error("{host} shows {presented}, and DNSSEC proves other keys: {}", digests(published))]

@@ -25,7 +25,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// For so many hosts; all let the first one's user in.
+    /// For so many hosts; all let the first one's user in. Bash reads no files at its second level: some take their time.
     pub fn new(hosts: usize, extra: &str) -> Servers {
         let port = Port::free();
         let count = hosts.div_ceil(EACH);
@@ -34,7 +34,10 @@ impl Servers {
                 let addresses: String = (0..EACH)
                     .map(|i| format!("ListenAddress {}:{}\n", address(at * EACH + i), port.number()))
                     .collect();
-                Sshd::start_with(&["ed25519"], &format!("{addresses}LogLevel VERBOSE\n{extra}"))
+                Sshd::start_with(
+                    &["ed25519"],
+                    &format!("{addresses}LogLevel VERBOSE\nSetEnv SHLVL=1\n{extra}"),
+                )
             })
             .collect();
         for sshd in &sshds[1..] {
@@ -95,6 +98,8 @@ impl Fleet {
     pub fn exec_on(&self, set: &str) -> Command {
         let mut exec = self.tree.sshanchor(self.tree.addr());
         exec.args(["exec", "-H", set, "-p", &self.servers.port.number().to_string()]);
+        // Others use this machine too.
+        exec.args(["--timeout", "60"]);
         exec.env_remove("SSH_AUTH_SOCK").arg("-i").arg(self.servers.user());
         exec
     }

@@ -259,7 +259,7 @@ fn keys_serve_many_hosts_and_a_passphrase_is_asked_for_once() {
     let keyless = || {
         let mut exec = fleet.tree.sshanchor(fleet.tree.addr());
         exec.args(["exec", "-H", &set, "-p", &fleet.servers.port.number().to_string()]);
-        exec.env_remove("SSH_AUTH_SOCK");
+        exec.args(["--timeout", "60"]).env_remove("SSH_AUTH_SOCK");
         exec
     };
     let mut exec = keyless();
@@ -344,7 +344,8 @@ fn ssh_s_configuration_says_who_logs_in_where_and_with_what() {
     let runs = |lines: &str, options: &[&str]| {
         let config = sandbox.write("ssh_config", &format!("Host h1.* h2.*\n{lines}\nHost *\nPort 1\n"));
         let mut exec = fleet.tree.sshanchor(fleet.tree.addr());
-        exec.args(["exec", "-H", "h[1-2].example.test"]).env("SSH_AUTH_SOCK", agent.socket());
+        exec.args(["exec", "-H", "h[1-2].example.test", "--timeout", "60"])
+            .env("SSH_AUTH_SOCK", agent.socket());
         let finished =
             run(exec.arg("--ssh-config").arg(&config).args(options).args(["-b", "--", "echo hello"]), LIMIT);
         (finished.code, finished.stdout.contains("h[1-2].example.test (2)"), finished.stderr)

@@ -87,7 +87,7 @@ fn of_a_hundred_hosts_those_that_are_as_they_should_be_run_and_each_other_one_ha
     }
     assert_eq!(servers.logins(), 77, "nobody logs in where the key is not accepted");
     // One after the other the five that do not answer would take longer.
-    assert!(finished.elapsed < Duration::from_secs(60), "{:?}", finished.elapsed);
+    assert!(finished.elapsed < Duration::from_secs(100), "{:?}", finished.elapsed);
 
     // Of the zone, and of those above, keys and DS were asked for once; of each host its own records.
     let asked = forger.asked();

@@ -108,9 +108,10 @@ fn of_key(now: u64, proof: &Proof, key: &HostKey) -> Verdict {
         require: Require::Hostkey,
         algorithms: KeyType::ALL.to_vec(),
         revocation: Revocation::Ca,
-        ..proof.policy.clone()
+        min_rsa_bits: 0,
+        ..proof.policy.clone().of_key_alone()
     };
-    decide(&proof.evidence, &Presented::Plain(key.clone()), None, &policy.of_key_alone(), now)
+    decide(&proof.evidence, &Presented::Plain(key.clone()), None, &policy, now)
 }
 
 fn publish(facts: &HostFacts) -> String {
@@ -128,7 +129,7 @@ fn stale(facts: &HostFacts, proof: &Proof, live: &Live, found: &mut Found) {
         if held.iter().any(|key| record.matches(key)) {
             continue;
         }
-        let shows = match held.iter().any(|key| is_contradicted(key)) {
+        let shows = match held.iter().any(is_contradicted) {
             true => "another key",
             false => "no key",
         };

@@ -41,7 +41,7 @@ fn a_handshake_that_is_not_as_policy_wants_it_is_rejected() {
             matches!(&unseen, Verdict::Unproven(why) if why.code() == "handshake-not-seen"),
             "{unseen:?}"
         );
-        let Verdict::Unproven(why) = unseen else { unreachable!() };
+        let Verdict::Unproven(why) = unseen else { panic!("{policy:?}") };
         assert!(why.hint().contains("--mode proxy") && why.is_of_handshake());
     }
     assert!(matches!(judged(ed25519(), &ed25519(), None, &strict().of_key_alone()), Verdict::Accept(_)));
