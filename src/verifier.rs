@@ -32,6 +32,7 @@ use crate::proto::policy::{Policies, Policy};
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
 use crate::ssh::probe::{Handshake, ProbeError, Probed};
 
+use self::gather::Sought;
 pub use self::keys::{NoKeys, ProvenKeys};
 pub use self::meet::Opened;
 pub use self::reach::{Attempt, Unreachable, connect_passed};
@@ -207,18 +208,20 @@ impl Verifier {
         host: &HostName,
         port: u16,
     ) -> Result<(Evidence, Option<Result<TcpStream, ProbeFailure>>), Error> {
-        let (evidence, reached) = self.prove_and_reach(host, port).await?;
+        let (evidence, reached) = self.prove_and_reach(host, port, Sought::Whole).await?;
         Ok((evidence, reached.map(|reached| reached.map(|(stream, _)| stream))))
     }
 
-    /// The same, and whether the connection goes to where the host is said to be now.
+    /// The same with as much evidence as is sought, and whether the connection goes to where the host is said to be now.
     async fn prove_and_reach(
         &self,
         host: &HostName,
         port: u16,
+        sought: Sought,
     ) -> Result<(Evidence, Option<Result<(TcpStream, bool), ProbeFailure>>), Error> {
         let place = Place::Name(host.clone());
-        let (mut proving, mut connecting) = (pin!(self.evidence(host, port)), pin!(self.reach(&place, port)));
+        let (mut proving, mut connecting) =
+            (pin!(self.seek(host, port, sought)), pin!(self.reach(&place, port)));
         let mut stream = None;
         let evidence = loop {
             tokio::select! {

@@ -50,6 +50,7 @@ mod interop {
     mod renew;
     mod resolvers;
     mod rotate;
+    mod scale;
     mod sshfp;
     mod statuses;
     mod tidy;

@@ -10,8 +10,10 @@
 //! locks, and what a crash leaves half-written is passed over. A file that grows beyond its bound is replaced by
 //! its newest half; what others add in that moment is lost, and asked for again.
 
+mod index;
+
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -24,6 +26,7 @@ use ring::{digest, hmac};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
+use self::index::{Index, Last, read_at};
 use crate::ownership::{self, Folder, OpenError, Untrusted};
 use crate::proto::bundle::{entry_from_text, entry_text};
 use crate::proto::chain::Entry;
@@ -84,6 +87,7 @@ struct Inner {
     key: hmac::Key,
     /// The newest inception that was ever verified, in seconds since 1970.
     clock: AtomicU64,
+    index: Index,
 }
 
 impl std::fmt::Debug for Inner {
@@ -143,6 +147,7 @@ impl Cache {
             folder: inside,
             key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
             clock: AtomicU64::new(0),
+            index: Index::default(),
         };
         let cache = Cache(Arc::new(inner));
         if let Some(clock) = cache.read::<Clock>(Subject::Clock) {
@@ -245,7 +250,22 @@ impl Cache {
     /// The last text about `subject` whose seal is whole.
     fn read_text(&self, subject: Subject<'_>) -> Option<String> {
         let (path, tag) = self.place(subject);
-        let lines = read_lines(&path)?;
+        match self.0.index.last(&path, &fs::symlink_metadata(&path).ok()?, &tag) {
+            Last::None => return None,
+            Last::At(place, length) => {
+                let line = read_at(&ownership::open(&path).ok()?, place, length);
+                let line = line.as_deref().and_then(Line::read).filter(|line| line.tag == tag);
+                if let Some(Line { text, .. }) =
+                    line.filter(|line| self.seal(subject, line.text) == line.seal)
+                {
+                    return Some(text.to_owned()).filter(|text| !text.is_empty());
+                }
+            }
+            Last::Unknown => {}
+        }
+        let (lines, metadata) = read_lines(&path)?;
+        self.0.index.note(&path, &metadata, &lines);
+        let lines = String::from_utf8_lossy(&lines);
         let about = lines.rsplit('\n').filter_map(Line::read).filter(|line| line.tag == tag);
         let last =
             about.map(|line| (line.seal, line.text)).find(|(seal, text)| self.seal(subject, text) == *seal);
@@ -270,8 +290,13 @@ impl Cache {
         if line.len() > MAX_LINE {
             return false;
         }
-        let Ok(length) = append(&path, line.as_bytes()) else { return false };
-        length <= MAX_FILE || shrink(&self.0.folder, &path).is_ok()
+        let Ok((before, after)) = append(&path, line.as_bytes()) else { return false };
+        self.0.index.added(&path, &tag, line.len(), &before, &after);
+        if after.len() <= MAX_FILE {
+            return true;
+        }
+        self.0.index.forget(&path);
+        shrink(&self.0.folder, &path).is_ok()
     }
 }
 
@@ -292,30 +317,35 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The file at `path`, if it is this user's or root's alone. One that is far beyond its bound is none: its newest
-/// lines, which count, would be those that are not read.
-fn read_lines(path: &Path) -> Option<String> {
-    let mut octets = Vec::new();
-    ownership::open(path).ok()?.take(LONGEST + 1).read_to_end(&mut octets).ok()?;
-    (octets.len() as u64 <= LONGEST).then(|| String::from_utf8_lossy(&octets).into_owned())
+/// The file at `path`, if it is this user's or root's alone, and what it was before it was read. One that is far beyond
+/// its bound is none: its newest lines, which count, would be those that are not read.
+fn read_lines(path: &Path) -> Option<(Vec<u8>, Metadata)> {
+    let file = ownership::open(path).ok()?;
+    let (metadata, mut octets) = (file.metadata().ok()?, Vec::new());
+    file.take(LONGEST + 1).read_to_end(&mut octets).ok()?;
+    (octets.len() as u64 <= LONGEST).then_some((octets, metadata))
 }
 
-/// Adds to the file, which is made if it is not there; gives its length. One that nobody could shrink begins anew.
-fn append(path: &Path, line: &[u8]) -> io::Result<u64> {
+/// Adds to the file, which is made if it is not there; tells what it was before and what it is now. One that nobody could
+/// shrink begins anew.
+fn append(path: &Path, line: &[u8]) -> io::Result<(Metadata, Metadata)> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut options = fs::OpenOptions::new();
     options.append(true).create(true).mode(0o600).custom_flags(flags.bits() as i32);
     let mut file = options.open(path)?;
-    if file.metadata()?.len() > LONGEST {
+    let mut before = file.metadata()?;
+    if before.len() > LONGEST {
         file.set_len(0)?;
+        before = file.metadata()?;
     }
     file.write_all(line)?;
-    Ok(file.metadata()?.len())
+    Ok((before, file.metadata()?))
 }
 
 /// Replaces the file by the last line about each subject, newest first, as far as they fill half of its bound.
 fn shrink(folder: &Path, path: &Path) -> io::Result<()> {
-    let lines = read_lines(path).unwrap_or_default();
+    let lines = read_lines(path).map(|(lines, _)| lines).unwrap_or_default();
+    let lines = String::from_utf8_lossy(&lines);
     let (mut seen, mut kept, mut octets) = (HashSet::new(), Vec::new(), 0);
     for line in lines.rsplit('\n') {
         let Some(tag) = Line::read(line).map(|line| line.tag) else { continue };
