@@ -40,6 +40,7 @@ impl Kind {
 
 /// An error that ends a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Error {
     /// Decides the exit status.
     pub kind: Kind,

@@ -1,8 +1,15 @@
 //! Many works of one kind, some at the same time.
 
+use std::iter::Enumerate;
+use std::num::NonZero;
+use std::thread;
+
 use tokio::task::{JoinError, JoinSet};
 
 use crate::error::Error;
+
+/// Most threads of [`in_parallel`].
+const MAX_THREADS: usize = 8;
 
 /// Works that have begun and did not end: one of them panicked.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +28,7 @@ pub async fn fan_out<I, R, E, W, F>(
     items: impl IntoIterator<Item = I>,
     width: usize,
     work: W,
-    mut done: impl FnMut(usize, R) -> Result<(), E>,
+    done: impl FnMut(usize, R) -> Result<(), E>,
 ) -> Result<(), E>
 where
     W: Fn(I) -> F,
@@ -29,15 +36,34 @@ where
     R: Send + 'static,
     E: From<Unfinished>,
 {
+    fan_out_while(items, width, || true, work, done).await.map(drop)
+}
+
+/// The same while `may_begin`: once it says no, no other work begins, and what was begun goes on to its end. Gives the
+/// items that are left.
+pub async fn fan_out_while<I, R, E, W, F, T>(
+    items: T,
+    width: usize,
+    may_begin: impl Fn() -> bool,
+    work: W,
+    mut done: impl FnMut(usize, R) -> Result<(), E>,
+) -> Result<Enumerate<T::IntoIter>, E>
+where
+    T: IntoIterator<Item = I>,
+    W: Fn(I) -> F,
+    F: Future<Output = R> + Send + 'static,
+    R: Send + 'static,
+    E: From<Unfinished>,
+{
     let (mut waiting, mut running) = (items.into_iter().enumerate(), JoinSet::new());
     loop {
-        while running.len() < width.max(1) {
+        while running.len() < width.max(1) && may_begin() {
             let Some((place, item)) = waiting.next() else { break };
             let work = work(item);
             running.spawn(async move { (place, work.await) });
         }
         match running.join_next().await {
-            None => return Ok(()),
+            None => return Ok(waiting),
             Some(Ok((place, outcome))) => done(place, outcome)?,
             Some(Err(e)) => return Err(Unfinished(e).into()),
         }
@@ -65,6 +91,31 @@ where
     Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
 }
 
+/// Does `work` with every item, in threads if there are so many that each has `worth` of them; the outcomes are in the
+/// order of the items. For what costs time to compute, and for files.
+pub fn in_parallel<I: Sync, R: Send>(
+    items: &[I],
+    worth: usize,
+    work: impl Fn(&I) -> R + Sync,
+) -> Result<Vec<R>, Error> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
+    let each = items.len().div_ceil(threads).max(worth).max(1);
+    let mut parts = items.chunks(each);
+    // This thread does the first.
+    let own = parts.next().unwrap_or_default();
+    let mut outcomes = Vec::with_capacity(items.len());
+    thread::scope(|scope| {
+        let others: Vec<_> =
+            parts.map(|part| scope.spawn(|| part.iter().map(&work).collect::<Vec<R>>())).collect();
+        outcomes.extend(own.iter().map(&work));
+        for other in others {
+            let ended = other.join();
+            outcomes.extend(ended.map_err(|_| Error::failure("internal", "a thread failed"))?);
+        }
+        Ok(outcomes)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -90,6 +141,33 @@ mod tests {
         };
         assert_eq!(in_order(0..50, WIDTH, work).await.unwrap(), (0..50).collect::<Vec<_>>());
         assert_eq!(most.load(Ordering::SeqCst), WIDTH);
+    }
+
+    #[test]
+    fn what_threads_do_comes_in_order() {
+        let items: Vec<usize> = (0..1000).collect();
+        for worth in [0, 1, 7, 10_000] {
+            assert_eq!(in_parallel(&items, worth, |item| *item).unwrap(), items, "{worth}");
+        }
+        assert!(in_parallel(&[], 1, |item: &usize| *item).unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_goes_on_to_its_end_and_the_rest_is_given_back() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let work = |place: usize| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            async move { place }
+        };
+        let mut ended = Vec::new();
+        let note = |place, _| {
+            ended.push(place);
+            Ok::<_, Unfinished>(())
+        };
+        let left = fan_out_while(0..10, 2, || begun.load(Ordering::SeqCst) < 4, work, note).await.unwrap();
+        assert_eq!(left.collect::<Vec<_>>(), (4..10).map(|i| (i, i)).collect::<Vec<_>>());
+        ended.sort();
+        assert_eq!(ended, [0, 1, 2, 3]);
     }
 
     #[tokio::test]

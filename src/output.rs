@@ -2,6 +2,8 @@
 //! case without a full stop; peers' octets are sanitised before a terminal can see them (JSON is
 //! exact, its strings escaped to ASCII); a closed pipe ends quietly.
 
+pub mod flow;
+
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 
@@ -56,7 +58,7 @@ impl Output {
     }
 
     /// A result in the form that is wanted.
-    fn form(&self, report: &impl Report) -> Result<String, Error> {
+    pub fn form(&self, report: &impl Report) -> Result<String, Error> {
         if self.json { json(report) } else { Ok(sanitise_lines(&report.text())) }
     }
 
@@ -68,6 +70,16 @@ impl Output {
     /// A JSON object on one line, to stdout.
     pub fn json_line(&self, value: &impl Serialize) -> Result<(), Error> {
         write_out(&json(value)?)
+    }
+
+    /// A whole document that is written already, to stdout.
+    pub fn whole(text: &str) -> Result<(), Error> {
+        write_out(text.strip_suffix('\n').unwrap_or(text))
+    }
+
+    /// The same as text, for who writes many at a time.
+    pub fn json_text(value: &impl Serialize) -> Result<String, Error> {
+        json(value)
     }
 
     /// A warning, to stderr.
@@ -138,7 +150,13 @@ impl Results {
 
     /// One more.
     pub fn push(&mut self, report: &impl Report) -> Result<(), Error> {
-        self.text += &self.out.form(report)?;
+        let form = self.out.form(report)?;
+        self.push_form(&form)
+    }
+
+    /// One more, in the form that [`Output::form`] gave it.
+    pub fn push_form(&mut self, form: &str) -> Result<(), Error> {
+        self.text += form;
         self.text.push('\n');
         if self.is_watched || self.text.len() > GATHERED { self.write() } else { Ok(()) }
     }
@@ -243,8 +261,35 @@ pub fn sanitise(text: &str) -> String {
     clean
 }
 
+/// A line of a command's output, for a terminal: what is to be read in it, be it ASCII or not, and tabs. Control characters,
+/// and what is not seen or has text run the other way, become `\u{..}`, octets that are no UTF-8 `\xNN`. A carriage return at
+/// its end is a part of the line's end.
+pub fn shown(line: &[u8]) -> String {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut clean = String::with_capacity(line.len());
+    for chunk in line.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\t' => clean.push(c),
+                c if c.is_control() || is_unseen(c) => clean.extend(c.escape_unicode()),
+                c => clean.push(c),
+            }
+        }
+        clean.extend(chunk.invalid().iter().flat_map(|octet| octet.escape_ascii()).map(char::from));
+    }
+    clean
+}
+
+/// Unicode's format characters, separators of lines, private use, and those that take no room.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{10ffff}')
+}
+
 /// As [`sanitise`], but line ends stay.
-fn sanitise_lines(text: &str) -> String {
+pub fn sanitise_lines(text: &str) -> String {
     text.lines().map(sanitise).collect::<Vec<_>>().join("\n")
 }
 
@@ -279,5 +324,12 @@ mod tests {
             "a\\u{1b}[31mb\\r\\n\\u{202e}\\u{7f}\\u{e9}\\u{0}"
         );
         assert_eq!(sanitise_lines("one\ntwo\x07"), "one\ntwo\\u{7}");
+        for (line, clean) in [
+            ("\u{25cf} nginx\tactive \u{e9}\r".as_bytes(), "\u{25cf} nginx\tactive \u{e9}"),
+            (b"a\x1b[31mb\rc\x07\x9b", "a\\u{1b}[31mb\\u{d}c\\u{7}\\x9b"),
+            ("\u{9b}x\u{202e}\u{200b}".as_bytes(), "\\u{9b}x\\u{202e}\\u{200b}"),
+        ] {
+            assert_eq!(shown(line), clean);
+        }
     }
 }

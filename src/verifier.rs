@@ -4,9 +4,11 @@
 mod gather;
 mod keys;
 mod meet;
+mod noted;
 mod reach;
+mod survey;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,14 +30,17 @@ use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
-use crate::proto::policy::{Policies, Policy};
+use crate::proto::policy::posture::Fault;
+use crate::proto::policy::{Kex, Policies, Policy, Seen};
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
-use crate::ssh::probe::{Handshake, ProbeError, Probed};
+use crate::ssh::probe::{Handshake, KEX_METHOD, ProbeError, Probed};
+use crate::trail::Trail;
 
 use self::gather::Sought;
 pub use self::keys::{NoKeys, ProvenKeys};
 pub use self::meet::Opened;
 pub use self::reach::{Attempt, Unreachable, connect_passed};
+pub use self::survey::Survey;
 
 /// Whom to ask, whom to trust, how long to wait.
 #[derive(Debug, Clone)]
@@ -52,6 +57,8 @@ pub struct Options {
     pub bundle: Option<Arc<Bundle>>,
     /// What is asked for besides a proof, by host.
     pub policies: Policies,
+    /// Where the verdicts of sessions are noted, and those that somebody asks for.
+    pub trail: Option<Arc<Trail>>,
 }
 
 impl Default for Options {
@@ -64,6 +71,7 @@ impl Default for Options {
             cache: None,
             bundle: None,
             policies: Policies::default(),
+            trail: None,
         }
     }
 }
@@ -81,6 +89,12 @@ pub struct Verifier {
     resolver: Option<Resolver>,
     cache: Option<Cache>,
     policies: Policies,
+    /// Keys are judged of which no handshake is.
+    keys_alone: bool,
+    /// Where verdicts are noted.
+    trail: Option<Arc<Trail>>,
+    /// Where to connect in place of the addresses that a host's name has.
+    address: Option<IpAddr>,
     timeout: Duration,
     deadline: Instant,
 }
@@ -163,7 +177,17 @@ impl Verifier {
         let stored = Stored::new(bundle.clone(), cache.clone(), anchors.clone(), now);
         let lookups = Lookups::new(resolver.clone(), anchors, now, until).with(stored);
         let (resolver, cache, policies) = (named.then_some(resolver), cache.clone(), policies.clone());
-        Ok(Verifier { lookups, resolver, cache, policies, timeout: *timeout, deadline })
+        Ok(Verifier {
+            lookups,
+            resolver,
+            cache,
+            policies,
+            keys_alone: false,
+            trail: options.trail.clone(),
+            address: None,
+            timeout: *timeout,
+            deadline,
+        })
     }
 
     /// The lookups of this run.
@@ -178,7 +202,18 @@ impl Verifier {
 
     /// What is asked for besides a proof of this host's key.
     pub fn policy(&self, host: &HostName) -> Policy {
-        self.policies.of(&host.to_string())
+        let policy = self.policies.of(&host.to_string());
+        if self.keys_alone { policy.of_key_alone() } else { policy }
+    }
+
+    /// The same for keys that are remembered: what policy asks of handshakes is left out. Nobody may connect by its verdicts.
+    pub fn of_keys_alone(&self) -> Self {
+        Verifier { keys_alone: true, ..self.clone() }
+    }
+
+    /// Which key exchanges are offered to the host.
+    fn kex(&self, evidence: &Evidence) -> Kex {
+        self.policy(evidence.host()).posture.kex
     }
 
     /// What the host may show to be accepted, now.
@@ -201,6 +236,30 @@ impl Verifier {
         Verifier { lookups: self.lookups.until(until), deadline, ..self.clone() }
     }
 
+    /// The same by the clock as it is now, with all of the time: what is stored serves, and nothing else of this run.
+    /// For who verifies again and again: a proof is made for a moment, and what it is made of is good for its TTL.
+    pub fn afresh(&self) -> Self {
+        let (deadline, until) = deadlines(self.timeout);
+        Verifier { lookups: self.lookups.at(now(), until), deadline, ..self.clone() }
+    }
+
+    /// The same by the system's resolvers as they are now. Where resolvers were named, or the system's settings cannot
+    /// be read, all stays as it is.
+    pub fn with_system_resolvers(self) -> Self {
+        match Resolver::system() {
+            Ok(found) if self.resolver.is_none() && !found.is_same(self.lookups.resolver()) => {
+                Verifier { lookups: self.lookups.by(found), ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// The same for a host that is to be reached at `address`, if there is one: a hint, which vouches for nothing.
+    #[must_use]
+    pub fn at(self, address: Option<IpAddr>) -> Self {
+        Verifier { address, ..self }
+    }
+
     /// Evidence and a TCP connection, sought at the same time. There is no connection where nothing is
     /// proven: what is known is told without waiting for a host that may never answer.
     pub async fn prepare(
@@ -208,12 +267,21 @@ impl Verifier {
         host: &HostName,
         port: u16,
     ) -> Result<(Evidence, Option<Result<TcpStream, ProbeFailure>>), Error> {
-        let (evidence, reached) = self.prove_and_reach(host, port, Sought::Whole).await?;
+        let (evidence, reached) = self.prove_and_reach(host, port).await?;
         Ok((evidence, reached.map(|reached| reached.map(|(stream, _)| stream))))
     }
 
-    /// The same with as much evidence as is sought, and whether the connection goes to where the host is said to be now.
-    async fn prove_and_reach(
+    /// The same, and whether the connection goes to where the host is said to be now.
+    pub async fn prove_and_reach(
+        &self,
+        host: &HostName,
+        port: u16,
+    ) -> Result<(Evidence, Option<Result<(TcpStream, bool), ProbeFailure>>), Error> {
+        self.seek_and_reach(host, port, Sought::Whole).await
+    }
+
+    /// The same with as much evidence as is sought.
+    async fn seek_and_reach(
         &self,
         host: &HostName,
         port: u16,
@@ -239,9 +307,14 @@ impl Verifier {
         Ok((evidence, Some(stream)))
     }
 
-    /// The verdict on `presented`, now.
-    pub fn judge(&self, evidence: &Evidence, presented: &Presented) -> Verdict {
-        self.by_the_clock(|now| decide(evidence, presented, &self.policy(evidence.host()), now))
+    /// The verdict on `presented`, now; `seen` is the handshake that presented it, if somebody has seen that.
+    pub fn judge(&self, evidence: &Evidence, presented: &Presented, seen: Option<&Seen>) -> Verdict {
+        self.by_the_clock(|now| decide(evidence, presented, seen, &self.policy(evidence.host()), now))
+    }
+
+    /// The verdict on what a host showed in a handshake of this program's own, now.
+    pub fn judge_shown(&self, evidence: &Evidence, probed: &Probed) -> Verdict {
+        self.judge(evidence, &probed.presented, Some(&probed.seen()))
     }
 
     /// The verdict on `presented`, now, and the evidence that it rests on: what is stored never refuses, then
@@ -250,25 +323,35 @@ impl Verifier {
         &self,
         evidence: Evidence,
         presented: &Presented,
+        seen: Option<&Seen>,
     ) -> Result<(Evidence, Verdict), Error> {
-        let (evidence, verdict) = self.settle_by(evidence, presented).await;
-        if matches!(verdict, Verdict::Accept(_)) || !evidence.is_stored() {
+        let (evidence, verdict) = self.settle_by(evidence, presented, seen).await;
+        let is_settled = match &verdict {
+            Verdict::Accept(_) => true,
+            Verdict::Reject(reason) | Verdict::Unproven(reason) => reason.is_of_handshake(),
+        };
+        if is_settled || !evidence.is_stored() {
             return Ok((evidence, verdict));
         }
         let live = self.live_evidence(evidence.host(), evidence.port()).await?;
         if live.is_outage() {
             return Ok((evidence, verdict));
         }
-        Ok(self.settle_by(live, presented).await)
+        Ok(self.settle_by(live, presented, seen).await)
     }
 
-    async fn settle_by(&self, evidence: Evidence, presented: &Presented) -> (Evidence, Verdict) {
-        let verdict = self.judge(&evidence, presented);
+    async fn settle_by(
+        &self,
+        evidence: Evidence,
+        presented: &Presented,
+        seen: Option<&Seen>,
+    ) -> (Evidence, Verdict) {
+        let verdict = self.judge(&evidence, presented, seen);
         if matches!(verdict, Verdict::Accept(_)) || presented.certificate().is_none() {
             return (evidence, verdict);
         }
         let evidence = self.with_cas(evidence).await;
-        let verdict = self.judge(&evidence, presented);
+        let verdict = self.judge(&evidence, presented, seen);
         (evidence, verdict)
     }
 
@@ -291,10 +374,17 @@ impl Verifier {
         let Verification { evidence, probed } = verification;
         match probed {
             None => Ok(self.without_key(evidence)),
-            Some(Ok(shown)) => Ok(self.judge(evidence, &shown.probed().presented)),
+            Some(Ok(shown)) => Ok(self.judge_shown(evidence, shown.probed())),
             Some(Err(ProbeFailure::Handshake(ProbeError::NoCommonKeyType { server_offers }))) => {
                 let policy = self.policy(evidence.host());
                 Ok(Verdict::Reject(nothing_offered(evidence, &policy, server_offers.clone(), now())))
+            }
+            Some(Err(ProbeFailure::Handshake(ProbeError::NoCommonAlgorithm {
+                kind: KEX_METHOD,
+                server_offers,
+            }))) if self.kex(evidence) == Kex::PostQuantum => {
+                let fault = Fault::NoPostQuantumOffered { server_offers: server_offers.clone() };
+                Ok(Verdict::Reject(Reason::Handshake { host: evidence.host().clone(), fault }))
             }
             Some(Err(failure)) => Err(failure),
         }

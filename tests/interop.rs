@@ -15,6 +15,7 @@ mod support;
 
 mod interop {
     mod agent;
+    mod audit;
     mod backends;
     mod bundle;
     mod ca;
@@ -27,15 +28,20 @@ mod interop {
     mod export;
     mod forging;
     mod hostile;
+    mod inventory;
     mod issuance;
     mod kex;
     mod known_hosts;
+    mod library;
     mod life;
     mod lookup;
     mod monitor;
     mod outage;
+    mod package;
+    mod pages;
     mod peers;
     mod policy;
+    mod posture;
     mod presentation;
     mod primary;
     mod proxy;
@@ -48,12 +54,14 @@ mod interop {
     mod reach;
     mod recipes;
     mod renew;
+    mod report;
     mod resolvers;
     mod rotate;
     mod scale;
     mod sshfp;
     mod statuses;
     mod tidy;
+    mod trail;
     mod verify;
     mod via;
 }

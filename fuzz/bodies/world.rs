@@ -215,5 +215,5 @@ pub fn judge(asked: &Question, outcome: Result<Answer, Unproven>, key: &str) -> 
 pub fn verdict(host: HostName, outcome: Result<Answer, Unproven>, presented: &Presented) -> Verdict {
     let at_port = Question::new(host.port_label(22).unwrap(), RrType::SSHFP);
     let evidence = Evidence::new(host, 22, outcome, Err(Unproven::unanswered(at_port, "not asked")));
-    decide(&evidence, presented, &Policy::default(), NOW)
+    decide(&evidence, presented, None, &Policy::default(), NOW)
 }

@@ -1,9 +1,8 @@
 //! This machine's part: which records are its own, and how they get where they belong: once ([`pass`]), again and again
-//! ([`daemon`], followed by [`monitor`] and [`log`]), and while its host keys change ([`rotation`]).
+//! ([`daemon`], followed by [`monitor`] and [`crate::log`]), and while its host keys change ([`rotation`]).
 
 pub mod daemon;
 pub mod guard;
-pub mod log;
 pub mod machine;
 pub mod monitor;
 pub mod orphans;

@@ -47,8 +47,10 @@ impl PrivateFile {
         name: &str,
         key: Option<&HostKey>,
     ) -> Result<(), AcceptedError> {
+        // Of the handshakes that showed the others nothing is known any more.
+        let verifier = verifier.of_keys_alone();
         let is_proven = |known: &HostKey| {
-            matches!(verifier.judge(evidence, &Presented::Plain(known.clone())), Verdict::Accept(_))
+            matches!(verifier.judge(evidence, &Presented::Plain(known.clone()), None), Verdict::Accept(_))
         };
         match &self.known_hosts_file {
             Some(file) => accepted::update(file, name, key, is_proven),

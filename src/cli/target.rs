@@ -1,4 +1,4 @@
-//! Whom a command line means: `HOST`, `HOST:PORT`; many of them: `@FILE`, `-`.
+//! Whom a command line means: `HOST`, `HOST:PORT`; many of them: host sets, `@FILE`, `-`.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -6,6 +6,8 @@ use std::fs::File;
 use super::host_name;
 use crate::error::{Error, Kind};
 use crate::fleet::Target;
+use crate::proto::inventory::MAX_HOSTS;
+use crate::proto::inventory::hostset::{self, HostSetError, Pattern, Word};
 use crate::proto::name::HostName;
 use crate::ssh::hostkeys::read_whole;
 use crate::verifier::owners;
@@ -15,6 +17,13 @@ const MAX_HOSTS_FILE: u64 = 64 * 1024 * 1024;
 
 /// `HOST`, `HOST:PORT` or `[HOST]:PORT`; an IPv6 address is an address, not a host and a port.
 pub(super) fn target(text: &str, port: u16) -> Result<(Target, u16), Error> {
+    let (host, named) = host_and_port(text)?;
+    let port = named.unwrap_or(port);
+    Ok((checked(host, port)?, port))
+}
+
+/// The host, and the port if one is named: `HOST`, `HOST:PORT` or `[HOST]:PORT`.
+pub(super) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), Error> {
     let (host, digits) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
         Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or(rest))),
@@ -23,21 +32,26 @@ pub(super) fn target(text: &str, port: u16) -> Result<(Target, u16), Error> {
         }
         None => (text, None),
     };
-    let port = match digits {
-        None => port,
-        Some(digits) => digits.parse().ok().filter(|p| *p > 0).ok_or_else(|| {
-            Error::usage("port", format!("{text:?}: want HOST or HOST:PORT, with a port from 1 to 65535"))
-        })?,
-    };
-    let target = match host_name(host) {
+    let Some(digits) = digits else { return Ok((host, None)) };
+    match digits.parse().ok().filter(|port| *port > 0) {
+        Some(port) => Ok((host, Some(port))),
+        None => {
+            let message = format!("{text:?}: want HOST or HOST:PORT, with a port from 1 to 65535");
+            Err(Error::usage("port", message))
+        }
+    }
+}
+
+/// The host, in strict grammar and with room for its port label; or an address, which nothing vouches for.
+pub(super) fn checked(host: &str, port: u16) -> Result<Target, Error> {
+    match host_name(host) {
         Ok(name) => {
             owners(&name, port)?;
-            Target::Host(name)
+            Ok(Target::Host(name))
         }
-        Err(error) if error.kind == Kind::Unproven => Target::Address(host.to_owned(), error),
-        Err(error) => return Err(error),
-    };
-    Ok((target, port))
+        Err(error) if error.kind == Kind::Unproven => Ok(Target::Address(host.to_owned(), error)),
+        Err(error) => Err(error),
+    }
 }
 
 /// What to type in the place of something that is no host name.
@@ -73,23 +87,8 @@ pub(super) fn hint_for(text: &str) -> Option<String> {
     }
 }
 
-/// The hosts that were named, each one as often as it was: `HOST`, `HOST:PORT`, `@FILE` for those in a file, a line
-/// each, `-` for those on standard input. `port` is that of hosts that name none.
-pub(super) fn targets(texts: &[String], port: u16) -> Result<Vec<(Target, u16)>, Error> {
-    let mut targets = Vec::new();
-    each(texts, |text| {
-        targets.push(target(text, port)?);
-        Ok(())
-    })?;
-    match targets.is_empty() {
-        true => Err(Error::usage("host-name", "no host was named")),
-        false => Ok(targets),
-    }
-}
-
-/// The hosts that were named, each once, in that order: `HOST`, `HOST:PORT`, `@FILE` for those in a file, a line each,
-/// `-` for those on standard input. `port` is that of hosts that name none. An address is an error: nothing vouches
-/// for it.
+/// The hosts that were named, each once, in that order: host sets ([`hostset`]). `port` is that of hosts that name none.
+/// An address is an error: nothing vouches for it.
 pub(super) fn hosts(texts: &[String], port: u16) -> Result<Vec<(HostName, u16)>, Error> {
     let mut hosts = Vec::new();
     each(texts, |text| match target(text, port)? {
@@ -107,30 +106,71 @@ pub(super) fn hosts(texts: &[String], port: u16) -> Result<Vec<(HostName, u16)>,
     }
 }
 
-/// Calls `add` for each host that `texts` name, also by `@FILE` and `-`; its errors say where.
-fn each(texts: &[String], mut add: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
+/// Calls `add` for each host of the host sets in `texts`, also by `@FILE` and `-`; its errors say where.
+pub(super) fn each(texts: &[String], mut add: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
+    let mut count = 0;
     for text in texts {
-        let (source, content) = match text.strip_prefix('@') {
-            Some(file) => (file, File::open(file).and_then(|file| read_whole(file, MAX_HOSTS_FILE))),
-            None if text == "-" => ("standard input", read_whole(std::io::stdin(), MAX_HOSTS_FILE)),
-            None => {
-                add(text)?;
-                continue;
-            }
-        };
-        let content = content.map_err(|e| {
-            Error::usage("hosts-file", format!("cannot read {source}: {e}"))
-                .hint("want a file of host names, a line each")
-        })?;
-        let lines = content.lines().map(str::trim).enumerate();
-        for (at, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
-            add(line).map_err(|error| Error {
-                message: format!("{source} line {}: {}", at + 1, error.message),
-                ..error
+        for word in hostset::parse(text).map_err(not_a_set)? {
+            let (source, content) = match &word {
+                Word::Hosts(pattern) => {
+                    expand(pattern, &mut count, &mut add)?;
+                    continue;
+                }
+                Word::File(file) => {
+                    (file.as_str(), File::open(file).and_then(|file| read_whole(file, MAX_HOSTS_FILE)))
+                }
+                Word::Input => ("standard input", read_whole(std::io::stdin(), MAX_HOSTS_FILE)),
+            };
+            let content = content.map_err(|e| {
+                Error::usage("hosts-file", format!("cannot read {source}: {e}"))
+                    .hint("want a file of host names, a line each")
             })?;
+            for (at, line) in content.lines().enumerate() {
+                let Some(line) = hostset::line(line) else { continue };
+                each_of_line(line, &mut count, &mut add).map_err(|error| Error {
+                    message: format!("{source} line {}: {}", at + 1, error.message),
+                    ..error
+                })?;
+            }
         }
     }
     Ok(())
+}
+
+fn each_of_line(
+    line: &str,
+    count: &mut u64,
+    add: &mut impl FnMut(&str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for word in hostset::parse(line).map_err(not_a_set)? {
+        match word {
+            Word::Hosts(pattern) => expand(&pattern, count, add)?,
+            Word::File(_) | Word::Input => {
+                return Err(Error::usage("hosts-file", "a file of hosts names no other files")
+                    .hint("name each file by itself: @FILE,@FILE"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Counts first: what is too much is never made.
+fn expand(
+    pattern: &Pattern,
+    count: &mut u64,
+    add: &mut impl FnMut(&str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    *count = count.saturating_add(pattern.count());
+    if *count > MAX_HOSTS as u64 {
+        return Err(Error::usage("hosts", format!("these are more than {MAX_HOSTS} hosts"))
+            .hint("are there too many digits in a range? several brackets multiply"));
+    }
+    pattern.names().try_for_each(|name| add(&name))
+}
+
+fn not_a_set(error: HostSetError) -> Error {
+    let hint = error.hint();
+    Error::usage("hosts", error).hint(hint)
 }
 
 #[cfg(test)]

@@ -3,18 +3,18 @@
 use serde::Serialize;
 
 use super::bundle::BundleFile;
-use super::target::targets;
+use super::hosts::HostArgs;
 use super::{BAD_KEY_HINT, Context, handshake_hint, in_grace};
 use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
-use crate::fleet::Target;
+use crate::fleet::{Host, Target};
 use crate::output::{Progress, Report, rfc3339};
-use crate::proto::hostkey::{HostKey, Presented};
+use crate::proto::hostkey::Presented;
 use crate::proto::name::HostName;
 use crate::proto::policy::Mode;
 use crate::proto::rr::Origin;
+use crate::proto::trail::{Handshake, Key};
 use crate::proto::verdict::{Anchored, Reason, Verdict};
-use crate::ssh::probe::ProbeError;
 use crate::verifier::{ProbeFailure, Verification, Verifier, now};
 
 /// Prove hosts' keys and hold them against live handshakes.
@@ -23,15 +23,14 @@ use crate::verifier::{ProbeFailure, Verification, Verifier, now};
 /// unproven, a line each. Nothing is sent beyond the key exchange: no user name, no authentication.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples: sshanchor verify web1.example.com web2.example.com:2222\n          \
-              sshanchor verify @fleet --json\n\
+              sshanchor verify -H 'web[1-20].example.com,@fleet' -x web7.example.com --json\n\
     Exit status: 0 all accepted; of several outcomes the gravest: 3 rejected, 4 unproven, 1 unreachable.")]
 pub(super) struct Args {
-    /// The hosts; @FILE stands for the hosts in it, a line each, - for those on standard input
-    #[arg(value_name = "HOST[:PORT]", required = true)]
-    hosts: Vec<String>,
-    /// The port of hosts that name none
-    #[arg(short, long, default_value_t = 22, value_parser = clap::value_parser!(u16).range(1..))]
-    port: u16,
+    /// The hosts; what -H understands is understood here too
+    #[arg(value_name = "HOST[:PORT]", required_unless_present_any = HostArgs::SOURCES)]
+    names: Vec<String>,
+    #[command(flatten)]
+    hosts: HostArgs,
     /// How many hosts to verify at the same time
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     fanout: u16,
@@ -61,36 +60,24 @@ pub(super) struct Judged {
     /// How old a proof in grace is, in seconds.
     pub(super) age: Option<u64>,
     pub(super) valid_until: Option<String>,
+    /// What was seen of the handshake that showed the key.
+    pub(super) handshake: Option<Handshake>,
     #[serde(skip)]
     pub(super) kind: Option<Kind>,
 }
 
-/// A host key.
-#[derive(Debug, Serialize)]
-pub(super) struct Key {
-    #[serde(rename = "type")]
-    key_type: &'static str,
-    sha256: String,
-}
-
-impl From<&HostKey> for Key {
-    fn from(key: &HostKey) -> Self {
-        Key { key_type: key.key_type().name(), sha256: data_encoding::HEXLOWER.encode(&key.sha256()) }
-    }
-}
-
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     // Before anything is done: a mistyped name is not to stop a run half way.
-    let targets = targets(&args.hosts, args.port)?;
+    let hosts = args.hosts.places(&args.names, cx).await?;
     let width = hosts_at_once(usize::from(args.fanout));
     let verifier = cx.verifier_with(args.bundle.load()?)?;
     let mut kinds = Vec::new();
-    let mut progress = Progress::new("verified", targets.len());
-    let work = |(host, port)| {
+    let mut progress = Progress::new("verified", hosts.len());
+    let work = |host: Host| {
         let verifier = verifier.clone();
-        async move { judge(&verifier.for_one_host(), host, port).await }
+        async move { judge(&verifier.for_one_host().at(host.address), host.target, host.port).await }
     };
-    fan_out(targets, width, work, |_, judged: Result<Judged, Error>| {
+    fan_out(hosts, width, work, |_, judged: Result<Judged, Error>| {
         let judged = judged?;
         progress.clear();
         if let Some(age) = judged.age {
@@ -126,18 +113,28 @@ fn room(limit: u64, wanted: usize) -> usize {
     usize::try_from(limit.saturating_sub(OTHERS) / EACH).unwrap_or(wanted).min(wanted).max(1)
 }
 
-async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
+pub(super) async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
     let name = match checkable(verifier, target, port) {
         Ok(name) => name,
         Err(judged) => return Ok(*judged),
     };
     let verification = verifier.verify(&name, port).await?;
     let verdict = verifier.verdict(&verification).ok();
+    verifier.note(&verification, verdict.as_ref())?;
     Ok(Judged::of(&name, port, &verification, verdict))
 }
 
 /// The host, unless nothing that could be proven would be of use.
 pub(super) fn checkable(verifier: &Verifier, target: Target, port: u16) -> Result<HostName, Box<Judged>> {
+    let found = of_use(verifier, target, port);
+    if let Err(Judged { host, port, verdict, reason, message, .. }) = found.as_ref().map_err(Box::as_ref) {
+        // Without its line it is refused all the same.
+        let _ = verifier.note_unseen(host, *port, *verdict, reason.unwrap_or_default(), message);
+    }
+    found
+}
+
+fn of_use(verifier: &Verifier, target: Target, port: u16) -> Result<HostName, Box<Judged>> {
     match target {
         Target::Address(host, error) => Err(Box::new(Judged::address(&host, port, error))),
         Target::Host(name) if verifier.policy(&name).mode == Mode::Pass => {
@@ -162,6 +159,7 @@ impl Judged {
             source: None,
             age: None,
             valid_until: None,
+            handshake: None,
             kind: None,
         }
     }
@@ -182,6 +180,7 @@ impl Judged {
                 Judged {
                     source: origin.map(Origin::code),
                     age: origin.and_then(|origin| origin.age(now())),
+                    handshake: presented.map(|probed| (&probed.seen()).into()),
                     ..Judged::verdict(host, port, verdict, presented.map(|probed| &probed.presented))
                 }
             }
@@ -232,14 +231,11 @@ impl Judged {
     /// The handshake failed: no verdict, for there is no key to judge. A server that does not hold the
     /// key it shows, or shows something malformed, is rejected.
     pub(super) fn failure(host: &HostName, port: u16, failure: &ProbeFailure) -> Self {
-        let (verdict, reason, kind, hint) = match failure {
-            ProbeFailure::Unreachable(why) => (None, "unreachable", Kind::Failure, why.hint()),
-            ProbeFailure::Handshake(
-                ProbeError::BadSignature | ProbeError::SignatureAlgorithm { .. } | ProbeError::BadHostKey(_),
-            ) => (Some("reject"), "bad-host-key", Kind::Rejected, BAD_KEY_HINT.to_owned()),
-            ProbeFailure::Handshake(error) => {
-                (None, "handshake", Kind::Failure, handshake_hint::of_probe(error).to_owned())
-            }
+        let (verdict, reason) = failure.told();
+        let (kind, hint) = match failure {
+            _ if verdict.is_some() => (Kind::Rejected, BAD_KEY_HINT.to_owned()),
+            ProbeFailure::Unreachable(why) => (Kind::Failure, why.hint()),
+            ProbeFailure::Handshake(error) => (Kind::Failure, handshake_hint::of_probe(error).to_owned()),
         };
         Judged {
             verdict,

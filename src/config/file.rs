@@ -1,5 +1,6 @@
 //! One configuration file: TOML, read strictly. Every mistake has its line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -11,18 +12,30 @@ use toml::de::{DeTable, DeValue};
 
 use super::Cache;
 use super::publishing::{Agent, Publishing, Rotate};
+use super::trail::Trail;
 use crate::dns::dns_server;
 use crate::proto::duration;
 use crate::proto::pattern::PatternList;
 use crate::proto::policy::{Place, Rule, Setting, Value};
 
 mod publishing;
+mod trail;
 
 /// The version of the format that is read.
 const VERSION: &str = "1";
 /// Keys above the first `[[host]]` table.
-const KEYS: [&str; 9] =
-    ["version", "resolver", "trust_anchor", "cache", "timeout", "host", "publish", "agent", "rotate"];
+const KEYS: [&str; 10] = [
+    "version",
+    "resolver",
+    "trust_anchor",
+    "cache",
+    "timeout",
+    "host",
+    "publish",
+    "agent",
+    "rotate",
+    "trail",
+];
 /// Most mistakes that are told of one file.
 const MAX_MISTAKES: usize = 20;
 /// The longest part of a line that is shown, and the longest message, in characters: both hold what the file says.
@@ -42,6 +55,9 @@ pub(super) struct File {
     pub(super) publishing: Option<(Vec<Publishing>, usize)>,
     pub(super) agent: Option<(Agent, usize)>,
     pub(super) rotate: Option<(Rotate, usize)>,
+    pub(super) trail: Option<(Trail, usize)>,
+    /// The lines of the keys of [agent] and [rotate], as `agent.interval`.
+    pub(super) lines: BTreeMap<String, usize>,
 }
 
 /// Where a file is, for what it says of others.
@@ -159,6 +175,7 @@ impl Reader<'_> {
                 "publish" => file.publishing = Some((self.publishing(value), line)),
                 "agent" => file.agent = self.agent(value).map(|agent| (agent, line)),
                 "rotate" => file.rotate = self.rotate(value).map(|rotate| (rotate, line)),
+                "trail" => file.trail = self.trail(value).map(|trail| (trail, line)),
                 "resolver" => {
                     let servers = texts(value).and_then(|value| servers(&value));
                     file.resolver = self.right(servers, begin).map(|servers| (servers, line));
@@ -184,6 +201,14 @@ impl Reader<'_> {
                     let key: String = key.chars().take(40).collect();
                     self.mistake(begin, format!("there is no key {key:?} (there are: {})", KEYS.join(", ")))
                 }
+            }
+        }
+        for (name, value) in root.iter() {
+            let (name, DeValue::Table(table)) = (name.get_ref().as_ref(), value.get_ref()) else { continue };
+            if matches!(name, "agent" | "rotate") {
+                let line = |key: &Spanned<_>| self.line(key.span().start);
+                file.lines
+                    .extend(table.iter().map(|(key, _)| (format!("{name}.{}", key.get_ref()), line(key))));
             }
         }
         file
@@ -215,6 +240,7 @@ impl Reader<'_> {
                     let patterns = texts(value).map(|value| match value {
                         Value::Text(text) => text,
                         Value::List(texts) => texts.join(" "),
+                        Value::Number(number) => number.to_string(),
                     });
                     let list = patterns.and_then(|text| PatternList::parse(&text).map_err(|e| e.to_string()));
                     hosts = self.right(list, begin);
@@ -225,7 +251,7 @@ impl Reader<'_> {
                 }
                 key => {
                     let setting = match Setting::KEYS.contains(&key) {
-                        true => texts(value),
+                        true => number(value).map_or_else(|| texts(value), Ok),
                         // Whatever its value, it is the key that is wrong.
                         false => Ok(Value::Text(String::new())),
                     };
@@ -246,6 +272,12 @@ impl Reader<'_> {
         }
         Some(Rule { hosts: hosts?, place, settings })
     }
+}
+
+/// A whole number, in decimal.
+fn number(value: &Spanned<DeValue<'_>>) -> Option<Value> {
+    let number = value.get_ref().as_integer().filter(|n| n.radix() == 10)?;
+    number.as_str().parse().ok().map(Value::Number)
 }
 
 /// A text or a list of texts.
@@ -270,6 +302,7 @@ fn servers(value: &Value) -> Result<Vec<SocketAddr>, String> {
     let servers: Vec<SocketAddr> = match value {
         Value::Text(text) => text.split(',').map(server).collect::<Result<_, _>>()?,
         Value::List(texts) => texts.iter().map(|text| server(text)).collect::<Result<_, _>>()?,
+        Value::Number(_) => Vec::new(),
     };
     if servers.is_empty() {
         return Err("want at least one resolver; without the key the system's are asked".to_owned());

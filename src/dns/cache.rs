@@ -1,5 +1,5 @@
-//! Proofs of earlier runs, on disk, for all processes of a user: 256 files, a line an RRset, in the form of
-//! [`crate::proto::bundle`].
+//! Proofs of earlier runs, on disk for all processes of a user, or in the memory of one. On disk: 256 files, a line an
+//! RRset, in the form of [`crate::proto::bundle`].
 //!
 //! Nothing in it is believed. A proof out of it is made anew from the trust anchor, and it serves accepts
 //! alone: what does not come to an accept is asked of DNS. Each line is sealed (HMAC-SHA-256) under a secret of
@@ -10,6 +10,7 @@
 //! locks, and what a crash leaves half-written is passed over. A file that grows beyond its bound is replaced by
 //! its newest half; what others add in that moment is lost, and asked for again.
 
+mod file;
 mod index;
 
 use std::collections::{HashMap, HashSet};
@@ -26,12 +27,16 @@ use ring::{digest, hmac};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
+use self::file::{Line, MAX_FILE, TAG, append, read_lines, shrink};
 use self::index::{Index, Last, read_at};
+use self::memory::Memory;
 use crate::ownership::{self, Folder, OpenError, Untrusted};
 use crate::proto::bundle::{entry_from_text, entry_text};
 use crate::proto::chain::Entry;
 use crate::proto::message::Question;
 use crate::proto::name::Name;
+
+mod memory;
 
 /// The folder of this form of the cache.
 const VERSION: &str = "v1";
@@ -40,10 +45,6 @@ const KEY: &str = "key";
 const CLOCK: &str = "clock";
 /// Longest line that is kept, in octets.
 const MAX_LINE: usize = 16 * 1024;
-/// Octets in one file, of which there are 256: 64 MiB in all.
-const MAX_FILE: u64 = 256 * 1024;
-/// Octets that a file may have until somebody has shrunk it.
-const LONGEST: u64 = 2 * MAX_FILE;
 /// Addresses are kept that long for the day when DNS does not answer, in seconds.
 const ADDRESSES_KEPT: u64 = 30 * 86_400;
 
@@ -78,21 +79,29 @@ impl CacheError {
     }
 }
 
-/// The cache of this user.
+/// The cache of this user, or that of this process.
 #[derive(Debug, Clone)]
 pub struct Cache(Arc<Inner>);
 
 struct Inner {
-    folder: PathBuf,
-    key: hmac::Key,
+    place: Place,
     /// The newest inception that was ever verified, in seconds since 1970.
     clock: AtomicU64,
-    index: Index,
+}
+
+/// Where it is kept.
+enum Place {
+    Folder { folder: PathBuf, key: hmac::Key, index: Index },
+    Memory(Memory),
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cache").field("folder", &self.folder).finish_non_exhaustive()
+        let folder = match &self.place {
+            Place::Folder { folder, .. } => Some(folder),
+            Place::Memory(_) => None,
+        };
+        f.debug_struct("Cache").field("folder", &folder).finish_non_exhaustive()
     }
 }
 
@@ -143,17 +152,19 @@ impl Cache {
             Folder::open(path).map_err(CacheError::opening(path))?;
         }
         let secret = secret(&inside)?;
-        let inner = Inner {
-            folder: inside,
-            key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
-            clock: AtomicU64::new(0),
-            index: Index::default(),
-        };
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
+        let place = Place::Folder { folder: inside, key, index: Index::default() };
+        let inner = Inner { place, clock: AtomicU64::new(0) };
         let cache = Cache(Arc::new(inner));
         if let Some(clock) = cache.read::<Clock>(Subject::Clock) {
             cache.0.clock.store(clock.inception, Ordering::Relaxed);
         }
         Ok(cache)
+    }
+
+    /// One in the memory of this process, for one that lives long: within bounds, and gone with it.
+    pub fn in_memory() -> Self {
+        Cache(Arc::new(Inner { place: Place::Memory(Memory::default()), clock: AtomicU64::new(0) }))
     }
 
     /// What is stored for `question`. It is proven by nobody yet.
@@ -181,7 +192,11 @@ impl Cache {
     pub fn forget_many(&self, questions: impl IntoIterator<Item = Question>) {
         let mut is_there = HashMap::new();
         for question in questions {
-            let (path, _) = self.place(Subject::Proof(&question));
+            let Place::Folder { folder, .. } = &self.0.place else {
+                self.forget(&question);
+                continue;
+            };
+            let (path, _) = place_in(folder, Subject::Proof(&question));
             let there = is_there.entry(path).or_insert_with_key(|path| fs::symlink_metadata(path).is_ok());
             if *there {
                 self.forget(&question);
@@ -195,8 +210,11 @@ impl Cache {
     }
 
     fn forget_all_of(&self, subject: Subject<'_>) {
-        if self.read_text(subject).is_some() && !self.write(subject, "") {
-            let _ = fs::remove_file(self.place(subject).0);
+        if self.read_text(subject).is_some()
+            && !self.write(subject, "")
+            && let Place::Folder { folder, .. } = &self.0.place
+        {
+            let _ = fs::remove_file(place_in(folder, subject).0);
         }
     }
 
@@ -229,34 +247,20 @@ impl Cache {
         }
     }
 
-    /// The file that `subject` is in, and what its lines there have after their seal.
-    fn place(&self, subject: Subject<'_>) -> (PathBuf, String) {
-        let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, &subject.octets()).as_ref());
-        let (file, tag) = hash.split_at(2);
-        // The clock is not among what grows old and goes.
-        let file = if matches!(subject, Subject::Clock) { CLOCK } else { file };
-        (self.0.folder.join(file), tag.chars().take(TAG).collect())
-    }
-
-    fn seal(&self, subject: Subject<'_>, text: &str) -> String {
-        let mut context = hmac::Context::with_key(&self.0.key);
-        let about = subject.octets();
-        context.update(&(about.len() as u64).to_be_bytes());
-        context.update(&about);
-        context.update(text.as_bytes());
-        HEXLOWER.encode(context.sign().as_ref())
-    }
-
-    /// The last text about `subject` whose seal is whole.
+    /// The last text about `subject`; from a folder the last whose seal is whole.
     fn read_text(&self, subject: Subject<'_>) -> Option<String> {
-        let (path, tag) = self.place(subject);
-        match self.0.index.last(&path, &fs::symlink_metadata(&path).ok()?, &tag) {
+        let (folder, key, index) = match &self.0.place {
+            Place::Folder { folder, key, index } => (folder, key, index),
+            Place::Memory(memory) => return memory.read(&subject.octets()).map(|text| text.to_string()),
+        };
+        let (path, tag) = place_in(folder, subject);
+        match index.last(&path, &fs::symlink_metadata(&path).ok()?, &tag) {
             Last::None => return None,
             Last::At(place, length) => {
                 let line = read_at(&ownership::open(&path).ok()?, place, length);
                 let line = line.as_deref().and_then(Line::read).filter(|line| line.tag == tag);
                 if let Some(Line { text, .. }) =
-                    line.filter(|line| self.seal(subject, line.text) == line.seal)
+                    line.filter(|line| seal(key, subject, line.text) == line.seal)
                 {
                     return Some(text.to_owned()).filter(|text| !text.is_empty());
                 }
@@ -264,11 +268,11 @@ impl Cache {
             Last::Unknown => {}
         }
         let (lines, metadata) = read_lines(&path)?;
-        self.0.index.note(&path, &metadata, &lines);
+        index.note(&path, &metadata, &lines);
         let lines = String::from_utf8_lossy(&lines);
         let about = lines.rsplit('\n').filter_map(Line::read).filter(|line| line.tag == tag);
         let last =
-            about.map(|line| (line.seal, line.text)).find(|(seal, text)| self.seal(subject, text) == *seal);
+            about.map(|line| (line.seal, line.text)).find(|(whole, text)| seal(key, subject, text) == *whole);
         last.map(|(_, text)| text.to_owned()).filter(|text| !text.is_empty())
     }
 
@@ -284,85 +288,46 @@ impl Cache {
 
     /// False if that cannot be done: too long, a full disk, a folder that is gone.
     fn write(&self, subject: Subject<'_>, text: &str) -> bool {
-        let (path, tag) = self.place(subject);
+        let (folder, key, index) = match &self.0.place {
+            Place::Folder { folder, key, index } => (folder, key, index),
+            Place::Memory(memory) => {
+                let fits = text.len() <= MAX_LINE;
+                memory.write(&subject.octets(), if fits { text } else { "" });
+                return fits;
+            }
+        };
+        let (path, tag) = place_in(folder, subject);
         // A line that was not finished ends here.
-        let line = format!("\n{} {tag} {text}\n", self.seal(subject, text));
+        let line = format!("\n{} {tag} {text}\n", seal(key, subject, text));
         if line.len() > MAX_LINE {
             return false;
         }
         let Ok((before, after)) = append(&path, line.as_bytes()) else { return false };
-        self.0.index.added(&path, &tag, line.len(), &before, &after);
+        index.added(&path, &tag, line.len(), &before, &after);
         if after.len() <= MAX_FILE {
             return true;
         }
-        self.0.index.forget(&path);
-        shrink(&self.0.folder, &path).is_ok()
+        index.forget(&path);
+        shrink(folder, &path).is_ok()
     }
 }
 
-/// Hexadecimal digits that tell the subjects in one file apart.
-const TAG: usize = 30;
-
-struct Line<'a> {
-    seal: &'a str,
-    tag: &'a str,
-    text: &'a str,
+/// The file in `folder` that `subject` is in, and what its lines there have after their seal.
+fn place_in(folder: &Path, subject: Subject<'_>) -> (PathBuf, String) {
+    let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, &subject.octets()).as_ref());
+    let (file, tag) = hash.split_at(2);
+    // The clock is not among what grows old and goes.
+    let file = if matches!(subject, Subject::Clock) { CLOCK } else { file };
+    (folder.join(file), tag.chars().take(TAG).collect())
 }
 
-impl<'a> Line<'a> {
-    fn read(line: &'a str) -> Option<Self> {
-        let (seal, rest) = line.split_once(' ')?;
-        let (tag, text) = rest.split_once(' ')?;
-        (tag.len() == TAG).then_some(Line { seal, tag, text })
-    }
-}
-
-/// The file at `path`, if it is this user's or root's alone, and what it was before it was read. One that is far beyond
-/// its bound is none: its newest lines, which count, would be those that are not read.
-fn read_lines(path: &Path) -> Option<(Vec<u8>, Metadata)> {
-    let file = ownership::open(path).ok()?;
-    let (metadata, mut octets) = (file.metadata().ok()?, Vec::new());
-    file.take(LONGEST + 1).read_to_end(&mut octets).ok()?;
-    (octets.len() as u64 <= LONGEST).then_some((octets, metadata))
-}
-
-/// Adds to the file, which is made if it is not there; tells what it was before and what it is now. One that nobody could
-/// shrink begins anew.
-fn append(path: &Path, line: &[u8]) -> io::Result<(Metadata, Metadata)> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut options = fs::OpenOptions::new();
-    options.append(true).create(true).mode(0o600).custom_flags(flags.bits() as i32);
-    let mut file = options.open(path)?;
-    let mut before = file.metadata()?;
-    if before.len() > LONGEST {
-        file.set_len(0)?;
-        before = file.metadata()?;
-    }
-    file.write_all(line)?;
-    Ok((before, file.metadata()?))
-}
-
-/// Replaces the file by the last line about each subject, newest first, as far as they fill half of its bound.
-fn shrink(folder: &Path, path: &Path) -> io::Result<()> {
-    let lines = read_lines(path).map(|(lines, _)| lines).unwrap_or_default();
-    let lines = String::from_utf8_lossy(&lines);
-    let (mut seen, mut kept, mut octets) = (HashSet::new(), Vec::new(), 0);
-    for line in lines.rsplit('\n') {
-        let Some(tag) = Line::read(line).map(|line| line.tag) else { continue };
-        if seen.insert(tag) {
-            octets += line.len() as u64 + 1;
-            if octets > MAX_FILE / 2 {
-                break;
-            }
-            kept.push(line);
-        }
-    }
-    kept.reverse();
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(kept.join("\n").as_bytes())?;
-    file.write_all(b"\n")?;
-    file.persist(path)?;
-    Ok(())
+fn seal(key: &hmac::Key, subject: Subject<'_>, text: &str) -> String {
+    let mut context = hmac::Context::with_key(key);
+    let about = subject.octets();
+    context.update(&(about.len() as u64).to_be_bytes());
+    context.update(&about);
+    context.update(text.as_bytes());
+    HEXLOWER.encode(context.sign().as_ref())
 }
 
 /// Whoever makes a folder owns it, so it is not made in one that belongs to somebody else: root with a user's

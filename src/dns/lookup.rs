@@ -111,9 +111,25 @@ impl Lookups {
         Lookups { deadline, patience: deadline, ..self.clone() }
     }
 
+    /// Lookups of the same resolvers at another moment (seconds since 1970): they share what is stored, and nothing else.
+    pub fn at(&self, now: u64, deadline: Instant) -> Self {
+        let fresh = Self::new(self.resolver.clone(), self.anchors.clone(), now, deadline);
+        Lookups { stored: self.stored.as_ref().map(|stored| stored.at(now)), ..fresh }
+    }
+
+    /// The same lookups with other resolvers: what has been fetched and proven is shared.
+    pub fn by(self, resolver: Resolver) -> Self {
+        Lookups { resolver, ..self }
+    }
+
     /// The same lookups, which wait no longer than `patience`: whoever else needs the same answers waits on.
     pub fn with_patience(&self, patience: Instant) -> Self {
         Lookups { patience: patience.min(self.deadline), ..self.clone() }
+    }
+
+    /// Whom they ask.
+    pub fn resolver(&self) -> &Resolver {
+        &self.resolver
     }
 
     /// The moment that proofs are made for, in seconds since 1970.

@@ -90,6 +90,11 @@ impl Resolver {
         self.servers.iter().map(Udp::server)
     }
 
+    /// The same servers in the same order.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.servers().eq(other.servers())
+    }
+
     /// The place of the server that is asked first.
     pub fn place(&self) -> usize {
         self.first.load(Ordering::Relaxed)

@@ -34,6 +34,12 @@ impl Stored {
         Stored(Arc::new(Inner { bundle, cache, anchors, now, provers, saved: Mutex::default() }))
     }
 
+    /// The same things at another moment (seconds since 1970): what was proven before is proven anew.
+    pub fn at(&self, now: u64) -> Self {
+        let Inner { bundle, cache, anchors, .. } = &*self.0;
+        Self::new(bundle.clone(), cache.clone(), anchors.clone(), now)
+    }
+
     /// The cache.
     pub fn cache(&self) -> Option<&Cache> {
         self.0.cache.as_ref()

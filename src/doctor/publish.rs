@@ -14,6 +14,7 @@ use crate::agent::monitor::socket;
 use crate::agent::pass;
 use crate::agent::place::{self, Purpose};
 use crate::agent::readback;
+use crate::agent::rotation;
 use crate::agent::state::State;
 use crate::backend::site::{AnyBackend, Site};
 use crate::config::publishing::{Agent, Place, Publishing, Rotate};
@@ -23,8 +24,8 @@ use crate::error::Error;
 use crate::fan_out::in_order;
 use crate::proto::chain::Answer;
 use crate::proto::denial::Unproven;
-use crate::proto::doctor::Finding;
 use crate::proto::doctor::publish::{self as judge, Failure, Server, Times, Tried};
+use crate::proto::doctor::{Finding, Severity};
 use crate::proto::message::Question;
 use crate::proto::name::Name;
 use crate::proto::plan::{DEFAULT_TTL, Intent, Present};
@@ -77,7 +78,9 @@ impl Doctor {
             }
             Err(error) => findings.push(judge::state("state", &Err(Error::from(error).into()))),
         }
-        findings.push(self.agent(settings).await);
+        let told = self.agent(settings).await;
+        findings.extend(self.rotation(settings, told.severity != Severity::Info));
+        findings.push(told);
         groups.push(Group { title: "agent and state".to_owned(), findings });
         groups
     }
@@ -92,6 +95,17 @@ impl Doctor {
                 hint: Some("systemctl enable --now sshanchor-agent, or sshanchor agent".to_owned()),
             }),
         })
+    }
+
+    /// What is under way, and what an earlier rotation has left.
+    fn rotation(&self, settings: &Settings<'_>, agent_runs: bool) -> Option<Finding> {
+        let folder = settings.state.clone().map_or_else(State::default_folder, Ok).ok()?;
+        let state = State::at(&folder);
+        if let Some(left) = rotation::left_over(&state, settings.rotate.sshd_config.as_deref()) {
+            return Some(judge::rotation_lost(&left));
+        }
+        let record = rotation::store::read(&state).map_err(Failure::from);
+        judge::rotation(&record, self.now, agent_runs)
     }
 
     async fn table(&self, table: &Publishing, settings: &Settings<'_>) -> Group {

@@ -1,5 +1,6 @@
 //! One host of many, as the command line or an inventory names it.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -15,6 +16,16 @@ pub enum Target {
     Address(String, Error),
 }
 
+/// The name, or the address as it was typed.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Host(name) => name.fmt(f),
+            Target::Address(text, _) => f.write_str(text),
+        }
+    }
+}
+
 /// One host, and how to get there and in.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -22,17 +33,19 @@ pub struct Host {
     pub target: Target,
     /// Its port.
     pub port: u16,
+    /// Somebody named that port; else it is 22 for want of anything better, which ssh's configuration may know.
+    pub has_named_port: bool,
     /// Where to connect in place of the addresses that the name has: a hint, which vouches for nothing.
     pub address: Option<IpAddr>,
     /// Who to log in as; none: whoever the command line or ssh's configuration names, else this user.
     pub user: Option<String>,
-    /// Keys to log in with, before those that the command line names.
+    /// Keys to log in with, behind those that the command line names.
     pub identities: Vec<PathBuf>,
 }
 
 impl Host {
-    /// A host of which nothing more is known.
+    /// A host of which nothing more is known; the port was named.
     pub fn new(target: Target, port: u16) -> Self {
-        Host { target, port, address: None, user: None, identities: Vec::new() }
+        Host { target, port, has_named_port: true, address: None, user: None, identities: Vec::new() }
     }
 }

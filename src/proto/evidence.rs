@@ -123,6 +123,15 @@ impl Evidence {
         [&self.host_keys, &self.port_keys].into_iter().chain(self.others.values())
     }
 
+    /// What came of this question; none if it was not asked.
+    pub fn outcome(&self, asked: &Question) -> Option<&Result<Answer, Unproven>> {
+        match owners(&self.host, self.port) {
+            Ok([host, _]) if host == *asked => Some(&self.host_keys),
+            Ok([_, port]) if port == *asked => Some(&self.port_keys),
+            _ => self.others.get(asked),
+        }
+    }
+
     /// Everything that is proven, whether or not it counts.
     pub fn proofs(&self) -> impl Iterator<Item = &Answer> {
         self.answers().filter_map(|answer| answer.as_ref().ok())

@@ -2,7 +2,7 @@
 
 /// Reasons that only a person can mend. An agent goes on looking at its usual interval, for that person need not tell
 /// it.
-const HARD: [&str; 52] = [
+const HARD: [&str; 53] = [
     // What it was told, and what it finds on this machine.
     "config",
     "usage",
@@ -60,6 +60,7 @@ const HARD: [&str; 52] = [
     "anchor-mismatch",
     // What others do again and again.
     "vanished",
+    "undone",
 ];
 
 /// Reasons that pass, or may: a server that is down, a clock that is set after the start, a change that was in the way.

@@ -99,6 +99,7 @@ impl fmt::Display for KeyType {
 
 /// Why something is not a host key that can be published or matched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HostKeyError {
     /// Not `TYPE BASE64 [COMMENT]`.
     #[error("not a public key line (want: TYPE BASE64 [COMMENT])")]

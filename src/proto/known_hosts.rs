@@ -1,6 +1,8 @@
 //! known_hosts files as sshd(8) describes them: which lines are about a host, and what keys they hold. And what ssh
 //! asks and reads in place of such a file: its KnownHostsCommand.
 
+use std::collections::HashMap;
+
 use data_encoding::BASE64;
 use ring::hmac;
 
@@ -49,6 +51,78 @@ pub fn lookup_name(host: &str, port: u16) -> String {
 pub fn entries(text: &str, name: &str) -> Vec<Entry> {
     let lines = text.lines().enumerate().filter(|(_, line)| line.len() <= MAX_LINE);
     lines.filter_map(|(at, line)| entry(at + 1, line, name)).collect()
+}
+
+/// A file in which many names are to be looked up.
+#[derive(Debug)]
+pub struct Index {
+    lines: Vec<String>,
+    /// Lines by the names that stand there word for word, in lower case; their numbers from 1.
+    plain: HashMap<String, Vec<usize>>,
+    /// Lines that have to be tried for each name: those with patterns, and hashed ones.
+    tried: Vec<usize>,
+    hashed: usize,
+}
+
+impl Index {
+    /// Of a file's text.
+    pub fn new(text: &str) -> Self {
+        let mut index = Index { lines: Vec::new(), plain: HashMap::new(), tried: Vec::new(), hashed: 0 };
+        for line in text.lines() {
+            let number = index.lines.len() + 1;
+            let is_bearable = line.len() <= MAX_LINE;
+            index.lines.push(if is_bearable { line.to_owned() } else { String::new() });
+            let Some(hosts) = hosts_of(line).filter(|_| is_bearable) else { continue };
+            if hosts.starts_with('|') {
+                index.hashed += 1;
+                index.tried.push(number);
+            } else if hosts.contains(['*', '?', '!']) {
+                index.tried.push(number);
+            } else {
+                for name in hosts.split(',') {
+                    let numbers = index.plain.entry(name.to_ascii_lowercase()).or_default();
+                    if numbers.last() != Some(&number) {
+                        numbers.push(number);
+                    }
+                }
+            }
+        }
+        index
+    }
+
+    /// How many of its lines hide their names.
+    pub fn hashed(&self) -> usize {
+        self.hashed
+    }
+
+    /// The same without them.
+    #[must_use]
+    pub fn without_hashed(mut self) -> Self {
+        let lines = std::mem::take(&mut self.lines);
+        let is_hashed = |number: &usize| {
+            lines.get(number - 1).and_then(|line| hosts_of(line)).is_some_and(|hosts| hosts.starts_with('|'))
+        };
+        self.tried.retain(|number| !is_hashed(number));
+        Index { lines, hashed: 0, ..self }
+    }
+
+    /// The lines that are about `name`, as [`entries`] finds them.
+    pub fn entries(&self, name: &str) -> Vec<Entry> {
+        let plain = self.plain.get(&name.to_ascii_lowercase()).into_iter().flatten();
+        let mut numbers: Vec<usize> = plain.chain(&self.tried).copied().collect();
+        numbers.sort_unstable();
+        numbers.iter().filter_map(|number| entry(*number, self.lines.get(number - 1)?, name)).collect()
+    }
+}
+
+/// The names of a line, behind its marker if it has one.
+fn hosts_of(line: &str) -> Option<&str> {
+    let line = line.trim_matches([' ', '\t', '\r']);
+    let (first, rest) = word(line)?;
+    match first.starts_with('@') {
+        true => word(rest).map(|(hosts, _)| hosts),
+        false => Some(first).filter(|first| !first.starts_with('#')),
+    }
 }
 
 fn entry(line: usize, text: &str, name: &str) -> Option<Entry> {
@@ -222,6 +296,17 @@ mod tests {
             for entry in entries(&text, &name) {
                 prop_assert!(entry.line <= text.lines().count());
             }
+        }
+
+        #[test]
+        fn an_index_finds_the_same(hosts in prop::collection::vec("(@revoked |@cert-authority |# |@x )?([ab*?!]{1,2}(,[ab*]{1,2}){0,2}|web1.example.com)", 0..6), name in "[abAB]{1,2}") {
+            let text: String = hosts.iter().map(|hosts| format!("{hosts} {KEY}\n")).collect();
+            let text = format!("{text}{HASHED} {KEY}\n");
+            for name in [name.as_str(), "web1.example.com"] {
+                prop_assert_eq!(Index::new(&text).entries(name), entries(&text, name));
+            }
+            prop_assert_eq!(Index::new(&text).hashed(), 1);
+            prop_assert_eq!(Index::new(HASHED).without_hashed().entries("web1.example.com"), []);
         }
 
         #[test]

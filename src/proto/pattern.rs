@@ -38,7 +38,7 @@ pub enum PatternError {
 ///
 /// Behind a `*` the first place that fits is as good as any later one, so that no more than the last `*`
 /// is ever gone back to: at most as many steps as both lengths multiplied, which are bounded.
-pub(super) fn spans(pattern: &[u8], text: &[u8]) -> bool {
+pub fn spans(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut here) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while let Some(octet) = text.get(here) {

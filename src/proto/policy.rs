@@ -1,7 +1,7 @@
 //! What is asked for besides a proof: the settings for one host, and how far a proof suffices by them.
 //!
 //! A policy only ever takes accepts away. The one that is in force unless something else is configured asks
-//! for nothing beyond the proof itself.
+//! for nothing beyond the proof itself, and RSA keys of a size that nobody can factor.
 
 use std::time::Duration;
 
@@ -12,11 +12,16 @@ use super::name::Name;
 use super::rr::RrType;
 
 pub mod findings;
+pub mod posture;
 mod rules;
 mod setting;
 
+pub use posture::{Kex, Posture, Seen, StrictKex, Versions};
 pub use rules::{Decided, Place, Policies, Rule};
 pub use setting::{Setting, SettingError, Value};
+
+/// The least size of an RSA key unless something else is configured, in bits: what certificates and CAs need in any case.
+const MIN_RSA_BITS: u32 = crate::proto::certificate::MIN_RSA_BITS as u32;
 
 /// The settings in force for one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +32,8 @@ pub struct Policy {
     pub require: Require,
     /// The host key types that may be accepted; never empty.
     pub algorithms: Vec<KeyType>,
+    /// The least size of an RSA key that may be accepted, the host's or its CA's, in bits.
+    pub min_rsa_bits: u32,
     /// What the records at the host's own name are good for.
     pub port_labels: PortLabels,
     /// Where aliases may lead.
@@ -42,6 +49,8 @@ pub struct Policy {
     pub max_signature_age: Option<Duration>,
     /// For how long after its TTL a proof may serve while no live answer can be had.
     pub outage_grace: Duration,
+    /// What is asked of the handshake that shows the key.
+    pub posture: Posture,
 }
 
 /// Whether a host is verified.
@@ -100,6 +109,7 @@ impl Default for Policy {
             mode: Mode::Verify,
             require: Require::Either,
             algorithms: KeyType::ALL.to_vec(),
+            min_rsa_bits: MIN_RSA_BITS,
             port_labels: PortLabels::Allowed,
             aliases: Aliases::Any,
             ca_at: None,
@@ -107,6 +117,7 @@ impl Default for Policy {
             min_signature_left: Duration::ZERO,
             max_signature_age: None,
             outage_grace: Duration::ZERO,
+            posture: Posture::default(),
         }
     }
 }
@@ -162,6 +173,11 @@ impl Shortfall {
 }
 
 impl Policy {
+    /// The same for a key alone, of which no handshake is to be judged: one that is remembered.
+    pub fn of_key_alone(self) -> Self {
+        Policy { posture: Posture::default(), ..self }
+    }
+
     /// A key of this type may be accepted.
     pub fn allows(&self, key_type: KeyType) -> bool {
         self.algorithms.contains(&key_type)

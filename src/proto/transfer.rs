@@ -1,7 +1,7 @@
 //! A zone transfer (AXFR, RFC 5936) as far as SSHFP records at some names go: what stands there, and what keeps the
 //! zone from having a say there. Nothing in it is proven.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::message::{MessageError, NOERROR, RawMessage, RawRecord};
 use super::name::Name;
@@ -25,6 +25,8 @@ pub struct Contents {
     zone: Name,
     /// The SSHFP records at each name, with their lowest TTL; none where one of them is malformed.
     sets: HashMap<Name, Option<Present>>,
+    /// Every owner of SSHFP records, where these are asked for.
+    owners: Option<BTreeSet<Name>>,
     /// Where another zone, another name or another branch takes over: owners of NS below the apex, CNAME, DNAME.
     leaves: HashSet<Name>,
 }
@@ -53,8 +55,20 @@ impl Transfer {
     /// Of `zone`, in replies to the query `id`, as far as it concerns `names`.
     pub fn new(zone: &Name, id: u16, names: impl IntoIterator<Item = Name>) -> Self {
         let sets = names.into_iter().map(|name| (name, Some(Present::absent()))).collect();
-        let contents = Contents { zone: zone.clone(), sets, leaves: HashSet::new() };
+        let contents = Contents { zone: zone.clone(), sets, owners: None, leaves: HashSet::new() };
         Transfer { zone: zone.clone(), id, soas: 0, contents }
+    }
+
+    /// The same for whoever wants to know which names have SSHFP records at all.
+    pub fn of_owners(zone: &Name, id: u16) -> Self {
+        let mut transfer = Self::new(zone, id, []);
+        transfer.contents.owners = Some(BTreeSet::new());
+        transfer
+    }
+
+    /// How many owners of SSHFP records have come.
+    pub fn owner_count(&self) -> usize {
+        self.contents.owners.as_ref().map_or(0, BTreeSet::len)
     }
 
     /// Takes one message; true once it is the last.
@@ -90,6 +104,14 @@ impl Transfer {
                 }
                 self.soas += 1;
             }
+            RrType::SSHFP if contents.owners.is_some() => {
+                let owner = record.owner()?;
+                if owner.is_at_or_below(&self.zone)
+                    && let Some(owners) = &mut contents.owners
+                {
+                    owners.insert(owner);
+                }
+            }
             RrType::SSHFP => {
                 if let Some(set) = contents.sets.get_mut(&record.owner()?) {
                     let ttl = if record.ttl > i32::MAX as u32 { 0 } else { record.ttl }; // RFC 2181 section 8
@@ -120,6 +142,17 @@ impl Transfer {
 }
 
 impl Contents {
+    /// The owners of SSHFP records that stand in this zone, where they were asked for: glue of zones below is not its own.
+    pub fn owners(self) -> BTreeSet<Name> {
+        let owners = self.owners.iter().flatten().filter(|owner| self.decides(owner));
+        owners.cloned().collect()
+    }
+
+    /// Whose they are.
+    pub fn zone(&self) -> &Name {
+        &self.zone
+    }
+
     /// The zone itself decides what stands at `owner`: it lies there, and neither a delegation nor an alias is on the
     /// way. Where this is false, a question tells more.
     pub fn decides(&self, owner: &Name) -> bool {
@@ -140,10 +173,10 @@ impl Contents {
         true
     }
 
-    /// The SSHFP records at one of the names that were asked for; none where a question tells more. Records that a
-    /// wildcard makes up do not stand anywhere.
-    pub fn sshfp(&self, owner: &Name) -> Option<&Present> {
-        self.sets.get(owner)?.as_ref().filter(|_| self.decides(owner))
+    /// The SSHFP records at one of the names that were asked for, which are given away; none where a question tells
+    /// more. Records that a wildcard makes up do not stand anywhere.
+    pub fn take(&mut self, owner: &Name) -> Option<Present> {
+        if self.decides(owner) { self.sets.remove(owner)? } else { None }
     }
 }
 
@@ -203,12 +236,12 @@ mod tests {
             soa(),
         ];
         assert_eq!(transfer.push(&message(0, &second)), Ok(true));
-        let contents = transfer.contents().unwrap();
+        let mut contents = transfer.contents().unwrap();
         let set = |letters: &'static [u8]| letters.iter().map(|l| Sshfp::from_rdata(&[4, 2, *l]).unwrap());
-        assert_eq!(contents.sshfp(&name("web1.example")), Some(&Present::new(300, set(b"ab"))));
-        assert_eq!(contents.sshfp(&name("web2.example")), Some(&Present::absent()));
+        assert_eq!(contents.take(&name("web1.example")), Some(Present::new(300, set(b"ab"))));
+        assert_eq!(contents.take(&name("web2.example")), Some(Present::absent()));
         for unknown in ["host.below.example", "alias.example", "bad.example", "other.example"] {
-            assert_eq!(contents.sshfp(&name(unknown)), None, "{unknown}");
+            assert_eq!(contents.take(&name(unknown)), None, "{unknown}");
         }
         assert!(contents.decides(&name("example")) && contents.decides(&name("any.example")));
         assert!(!contents.decides(&name("below.example")) && !contents.decides(&name("elsewhere.test")));

@@ -8,7 +8,8 @@ use super::evidence::Evidence;
 use super::hostkey::{HostKey, KeyType, Presented};
 use super::message::Question;
 use super::name::{HostName, Name};
-use super::policy::{Mode, Policy, PortLabels, Require, Revocation};
+use super::policy::posture::Fault;
+use super::policy::{Mode, Policy, PortLabels, Require, Revocation, Seen};
 use super::rr::RrType;
 use super::sshfp::Sshfp;
 
@@ -46,6 +47,7 @@ pub struct Anchored {
 
 /// What an accept rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Basis {
     /// An SSHFP record of the plain key.
     HostKey {
@@ -138,7 +140,8 @@ struct Sufficient {
 
 /// Judges the key that a server presented by what is proven, at `now` in seconds since 1970, and by the
 /// host's policy, which only takes accepts away: a proof that does not suffice by it counts neither for nor
-/// against a key.
+/// against a key. `seen` is what was seen of the handshake that presented it; where nobody has, there is no accept
+/// by a policy that asks for anything of it.
 ///
 /// The one maker of [`Anchored`]. Every accept rests on an SSHFP set that is proven for exactly this host, or this host
 /// and port, and holds the SHA-256 of exactly this key; or on a certificate for this host whose CA has its SHA-256 in a
@@ -148,7 +151,13 @@ struct Sufficient {
 /// Signatures have to hold at `now`. TTLs do not count here: a resolver may hand out a last second of
 /// them, and data is good for the transaction that asked for it (RFC 1035 section 3.2.1); how long a
 /// proof is kept for others is [`Anchored::valid_until`].
-pub fn decide(evidence: &Evidence, presented: &Presented, policy: &Policy, now: u64) -> Verdict {
+pub fn decide(
+    evidence: &Evidence,
+    presented: &Presented,
+    seen: Option<&Seen>,
+    policy: &Policy,
+    now: u64,
+) -> Verdict {
     let (host, port) = (evidence.host().clone(), evidence.port());
     let key = presented.key();
     if now < RELEASED || policy.mode == Mode::Pass {
@@ -180,21 +189,43 @@ pub fn decide(evidence: &Evidence, presented: &Presented, policy: &Policy, now: 
         },
         _ => u64::MAX,
     };
-    match sufficient {
-        Err(verdict) => verdict,
-        Ok(_) if !policy.allows(key.key_type()) => {
-            let (presented, allowed) = (key.clone(), policy.algorithms.clone());
-            Verdict::Reject(Reason::AlgorithmNotAllowed { host, presented, allowed })
-        }
-        Ok(by) => Verdict::Accept(Anchored {
-            host,
-            port,
-            key_type: key.key_type(),
-            key_sha256: key.sha256(),
-            basis: by.basis,
-            valid_until: by.valid_until.min(valid_until),
-        }),
+    let by = match sufficient {
+        Ok(by) => by,
+        Err(verdict) => return verdict,
+    };
+    if !policy.allows(key.key_type()) {
+        let (presented, allowed) = (key.clone(), policy.algorithms.clone());
+        return Verdict::Reject(Reason::AlgorithmNotAllowed { host, presented, allowed });
     }
+    if let Some(reason) = short_key(&host, key, &by.basis, policy) {
+        return Verdict::Reject(reason);
+    }
+    if let Err(fault) = policy.posture.judge(seen) {
+        let verdict =
+            if matches!(fault, Fault::NotSeen { .. }) { Verdict::Unproven } else { Verdict::Reject };
+        return verdict(Reason::Handshake { host, fault });
+    }
+    Verdict::Accept(Anchored {
+        host,
+        port,
+        key_type: key.key_type(),
+        key_sha256: key.sha256(),
+        basis: by.basis,
+        valid_until: by.valid_until.min(valid_until),
+    })
+}
+
+/// The key, or that of the CA by which it counts, is RSA and too short by policy.
+fn short_key(host: &HostName, key: &HostKey, basis: &Basis, policy: &Policy) -> Option<Reason> {
+    let ca = match basis {
+        Basis::HostKey { .. } => None,
+        Basis::Ca { ca, .. } => Some((ca, Whose::Ca)),
+    };
+    [Some((key, Whose::Host)), ca].into_iter().flatten().find_map(|(key, whose)| {
+        let (bits, wanted) = (key.rsa_bits()?, policy.min_rsa_bits as usize);
+        let short = || Reason::ShortKey { host: host.clone(), whose, key: key.clone(), bits, wanted };
+        (bits < wanted).then(short)
+    })
 }
 
 /// By an SSHFP record of the plain key. The error is the verdict without one.

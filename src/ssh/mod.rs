@@ -12,5 +12,6 @@ pub mod keygen;
 pub mod known_hosts;
 pub mod probe;
 pub mod relay;
+pub mod sibling;
 pub mod sshd;
 pub(crate) mod stream;

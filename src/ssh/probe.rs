@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, Config, Handle};
+use russh::keys::agent::AgentSessionBinding;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{AlgorithmKind, Preferred, SshId, kex};
 use tokio::net::TcpStream;
@@ -17,6 +18,7 @@ use super::stream::{BeginningError, Tether, Tethered};
 use crate::output::sanitise;
 use crate::proto::certificate::SUFFIX;
 use crate::proto::hostkey::{HostKeyError, KeyType, Presented};
+use crate::proto::policy::{Kex, Seen};
 use crate::proto::wire::Reader;
 
 /// Most names of a server's list that an error carries, and the longest of them.
@@ -43,6 +45,21 @@ pub struct Probed {
     /// The server's version line: printable ASCII.
     pub server_version: String,
 }
+
+impl Probed {
+    /// What a policy may ask of the handshake. russh always offers the strict key exchange.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            kex: self.kex.clone(),
+            strict_client: true,
+            strict_server: self.strict_kex,
+            server_version: self.server_version.clone(),
+        }
+    }
+}
+
+/// What [`ProbeError::NoCommonAlgorithm`] calls the list of key exchanges.
+pub const KEX_METHOD: &str = "key exchange method";
 
 /// Why a handshake did not show a host key. Servers' text inside is bounded and printable.
 #[derive(Debug, thiserror::Error)]
@@ -107,22 +124,27 @@ impl ProbeError {
     }
 }
 
+/// What the two sides cannot agree on, if that is it.
+pub(crate) fn no_common(error: &russh::Error) -> Option<ProbeError> {
+    let russh::Error::NoCommonAlgo { kind, theirs, .. } = error else { return None };
+    let server_offers = theirs.iter().take(MAX_NAMES).map(|name| printable(name, MAX_NAME)).collect();
+    let kind = match kind {
+        AlgorithmKind::Key => return Some(ProbeError::NoCommonKeyType { server_offers }),
+        AlgorithmKind::Kex => KEX_METHOD,
+        AlgorithmKind::Cipher => "cipher",
+        AlgorithmKind::Compression => "compression",
+        AlgorithmKind::Mac => "MAC",
+    };
+    Some(ProbeError::NoCommonAlgorithm { kind, server_offers })
+}
+
 impl From<russh::Error> for ProbeError {
     fn from(error: russh::Error) -> Self {
         use russh::Error;
+        if let Some(error) = no_common(&error) {
+            return error;
+        }
         match error {
-            Error::NoCommonAlgo { kind, theirs, .. } => {
-                let server_offers =
-                    theirs.iter().take(MAX_NAMES).map(|name| printable(name, MAX_NAME)).collect();
-                let kind = match kind {
-                    AlgorithmKind::Key => return Self::NoCommonKeyType { server_offers },
-                    AlgorithmKind::Kex => "key exchange method",
-                    AlgorithmKind::Cipher => "cipher",
-                    AlgorithmKind::Compression => "compression",
-                    AlgorithmKind::Mac => "MAC",
-                };
-                Self::NoCommonAlgorithm { kind, server_offers }
-            }
             Error::WrongServerSig => Self::BadSignature,
             Error::Disconnect | Error::HUP => Self::Closed,
             Error::KeepaliveTimeout => Self::Silent,
@@ -181,17 +203,18 @@ impl Ask {
 /// Runs the key exchange with the server at the other end of `stream`, asking for host keys by `ask` alone, and ends the
 /// connection. Nothing about a user is sent.
 pub async fn probe(stream: TcpStream, ask: &Ask, deadline: Instant) -> Result<Probed, ProbeError> {
-    exchange(stream, ask, deadline, PROBE_KEX).await.map(|exchanged| exchanged.probed)
+    Probed::shake(stream, ask, Kex::Any, deadline).await
 }
 
 /// What is kept of a handshake: what it showed ([`Probed`]), or the connection as well
 /// ([`Unjudged`](super::client::Unjudged)).
 pub trait Handshake: Sized {
-    /// A key exchange with the server at the other end of `stream`, asking for host keys by `ask` alone.
-    /// Nothing about a user is sent.
+    /// A key exchange with the server at the other end of `stream`, asking for host keys by `ask` and for key exchanges
+    /// by `kex` alone. Nothing about a user is sent.
     fn shake(
         stream: TcpStream,
         ask: &Ask,
+        kex: Kex,
         deadline: Instant,
     ) -> impl Future<Output = Result<Self, ProbeError>> + Send;
 
@@ -200,8 +223,9 @@ pub trait Handshake: Sized {
 }
 
 impl Handshake for Probed {
-    async fn shake(stream: TcpStream, ask: &Ask, deadline: Instant) -> Result<Self, ProbeError> {
-        probe(stream, ask, deadline).await
+    async fn shake(stream: TcpStream, ask: &Ask, kex: Kex, deadline: Instant) -> Result<Self, ProbeError> {
+        let kex = if kex == Kex::PostQuantum { POST_QUANTUM_KEX } else { PROBE_KEX };
+        exchange(stream, ask, deadline, kex).await.map(|exchanged| exchanged.probed)
     }
 
     fn probed(&self) -> &Probed {
@@ -246,14 +270,21 @@ pub(super) async fn exchange(
     let signed = handle.agent_session_binding().ok_or_else(silent)?;
     let key_algorithm = ask.negotiated(&signs_as);
     let presented = Presented::from_blob(signed.host_key(), &key_algorithm)?;
-    let by = Reader::new(signed.signature()).string().unwrap_or_default();
-    if by != signs_as.as_bytes() {
-        let signed = printable(&String::from_utf8_lossy(by), MAX_NAME);
+    if let Err(signed) = is_signed_as(signed, &signs_as) {
         return Err(ProbeError::SignatureAlgorithm { signed, agreed: signs_as });
     }
     let server_version = tether.server_version().unwrap_or_default().to_owned();
     let probed = Probed { presented, kex, key_algorithm, strict_kex, server_version };
     Ok(Exchanged { probed, handle, tether, banner })
+}
+
+/// The exchange was signed by this algorithm; else by which, printable and bounded.
+pub(crate) fn is_signed_as(signed: &AgentSessionBinding, algorithm: &str) -> Result<(), String> {
+    let by = Reader::new(signed.signature()).string().unwrap_or_default();
+    match by == algorithm.as_bytes() {
+        true => Ok(()),
+        false => Err(printable(&String::from_utf8_lossy(by), MAX_NAME)),
+    }
 }
 
 /// Curve25519 first: a probe protects no secret, and hybrids cost 1.5 times as much.
@@ -288,7 +319,18 @@ pub(super) const SESSION_KEX: &[kex::Name] = &[
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
 ];
 
-fn config(ask: &Ask, kex: &'static [kex::Name]) -> Config {
+/// What is offered where policy wants nothing else: of [`crate::proto::policy::posture::POST_QUANTUM`] that which russh has.
+pub(super) const POST_QUANTUM_KEX: &[kex::Name] = &[
+    kex::MLKEM768X25519_SHA256,
+    kex::EXTENSION_SUPPORT_AS_CLIENT,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+];
+
+/// Makes `preferred` ask for host keys by `ask` alone, and for such a key exchange.
+pub fn narrow(preferred: &mut Preferred, ask: &Ask, kex: Kex) {
+    if kex == Kex::PostQuantum {
+        preferred.kex = Cow::Borrowed(POST_QUANTUM_KEX);
+    }
     let mut wanted: Vec<Algorithm> = Vec::new();
     for algorithm in ask.types().iter().flat_map(|t| algorithms(*t)) {
         if !wanted.contains(algorithm) {
@@ -299,8 +341,12 @@ fn config(ask: &Ask, kex: &'static [kex::Name]) -> Config {
         Ask::Keys(_) => (wanted, Vec::new()),
         Ask::Certificates(_) => (Vec::new(), wanted),
     };
-    let (key, host_key_certificates) = (Cow::Owned(key), Cow::Owned(certificates));
-    let preferred = Preferred { kex: Cow::Borrowed(kex), key, host_key_certificates, ..Preferred::default() };
+    (preferred.key, preferred.host_key_certificates) = (Cow::Owned(key), Cow::Owned(certificates));
+}
+
+fn config(ask: &Ask, kex: &'static [kex::Name]) -> Config {
+    let mut preferred = Preferred { kex: Cow::Borrowed(kex), ..Preferred::default() };
+    narrow(&mut preferred, ask, Kex::Any);
     Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-sshanchor_", env!("CARGO_PKG_VERSION")))),
         preferred,

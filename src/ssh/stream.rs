@@ -1,10 +1,9 @@
-//! The TCP stream under a russh connection: it ends with its owner, and reads the server's beginning.
+//! The stream under a russh connection: it ends with its owner, and reads the server's beginning.
 //!
 //! russh runs a connection in a task of its own that outlives the future which started it; it does not
 //! tell the server's version, and is stricter than OpenSSH about lines before it. These are mended here,
 //! below it: what goes on to russh begins with the version line, judged by the rules of the gate.
 
-use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -34,7 +33,7 @@ pub(crate) enum BeginningError {
 /// Holds a [`Tethered`] stream open: when this is dropped, every read and write of the stream fails.
 #[derive(Debug)]
 pub(crate) struct Tether {
-    _held: oneshot::Sender<Infallible>,
+    held: oneshot::Sender<()>,
     version: Arc<OnceLock<String>>,
 }
 
@@ -43,14 +42,19 @@ impl Tether {
     pub(crate) fn server_version(&self) -> Option<&str> {
         self.version.get().map(String::as_str)
     }
+
+    /// The stream stays open without it from here on.
+    pub(crate) fn let_go(self) {
+        // If nobody has the stream any more, nothing is lost.
+        let _ = self.held.send(());
+    }
 }
 
 /// A stream that ends when its [`Tether`] is dropped.
 #[derive(Debug)]
-pub(crate) struct Tethered {
-    inner: TcpStream,
-    /// `None` once cut.
-    tether: Option<oneshot::Receiver<Infallible>>,
+pub(crate) struct Tethered<S = TcpStream> {
+    inner: S,
+    hold: Hold,
     /// Read and not handed on yet; once the version is found this only shrinks.
     buffer: Vec<u8>,
     /// Lines before the version, and the last of them.
@@ -59,30 +63,46 @@ pub(crate) struct Tethered {
     version: Arc<OnceLock<String>>,
 }
 
-impl Tethered {
-    pub(crate) fn new(inner: TcpStream) -> (Tethered, Tether) {
+/// What holds a stream open.
+#[derive(Debug)]
+enum Hold {
+    Tether(oneshot::Receiver<()>),
+    /// It was let go.
+    Free,
+    Cut,
+}
+
+impl<S> Tethered<S> {
+    pub(crate) fn new(inner: S) -> (Tethered<S>, Tether) {
         let (held, tether) = oneshot::channel();
         let version = Arc::new(OnceLock::new());
         let stream = Tethered {
             inner,
-            tether: Some(tether),
+            hold: Hold::Tether(tether),
             buffer: Vec::new(),
             lines: 0,
             last_line: None,
             version: Arc::clone(&version),
         };
-        (stream, Tether { _held: held, version })
+        (stream, Tether { held, version })
     }
 
     fn check_tether(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let held = self.tether.as_mut().is_some_and(|tether| Pin::new(tether).poll(cx).is_pending());
-        if !held {
-            self.tether = None;
-            return Err(io::ErrorKind::ConnectionAborted.into());
+        if let Hold::Tether(tether) = &mut self.hold {
+            match Pin::new(tether).poll(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(())) => self.hold = Hold::Free,
+                Poll::Ready(Err(_)) => self.hold = Hold::Cut,
+            }
         }
-        Ok(())
+        match self.hold {
+            Hold::Cut => Err(io::ErrorKind::ConnectionAborted.into()),
+            Hold::Tether(_) | Hold::Free => Ok(()),
+        }
     }
+}
 
+impl<S: AsyncRead + Unpin> Tethered<S> {
     /// Reads on until the version line is at the front of the buffer. False if the server closed instead,
     /// without a word.
     fn poll_beginning(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
@@ -118,7 +138,7 @@ impl Tethered {
     }
 }
 
-impl AsyncRead for Tethered {
+impl<S: AsyncRead + Unpin> AsyncRead for Tethered<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.check_tether(cx)?;
@@ -135,7 +155,7 @@ impl AsyncRead for Tethered {
     }
 }
 
-impl AsyncWrite for Tethered {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tethered<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check_tether(cx)?;
@@ -219,5 +239,16 @@ mod tests {
         let (read, written) = reading.await.unwrap();
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_was_let_go_needs_no_tether() {
+        let (near, mut far) = pair().await;
+        let (mut stream, tether) = Tethered::new(near);
+        far.write_all(b"SSH-2.0-x\r\n").await.unwrap();
+        stream.read_exact(&mut [0; 11]).await.unwrap();
+        tether.let_go();
+        stream.write_u8(7).await.unwrap();
+        assert_eq!(far.read_u8().await.unwrap(), 7);
     }
 }

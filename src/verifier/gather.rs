@@ -158,7 +158,7 @@ impl Verifier {
     }
 
     /// The same, with all that is to be known of the CAs that may vouch for the host.
-    pub(super) async fn with_cas(&self, evidence: Evidence) -> Evidence {
+    pub async fn with_cas(&self, evidence: Evidence) -> Evidence {
         self.complete(evidence, Scope::Cas, Source::Either).await
     }
 

@@ -5,11 +5,11 @@ use super::{ProbeFailure, Verification, Verifier};
 use crate::error::Error;
 use crate::fan_out::in_order;
 use crate::proto::evidence::{Evidence, Offer};
-use crate::proto::hostkey::{HostKey, KeyType, Presented};
+use crate::proto::hostkey::{HostKey, KeyType};
 use crate::proto::name::HostName;
 use crate::proto::policy::Mode;
 use crate::proto::verdict::{Anchored, Published, Reason, Verdict, published};
-use crate::ssh::probe::{Ask, ProbeError, probe};
+use crate::ssh::probe::{Ask, Handshake, ProbeError, Probed};
 
 /// Handshakes with one host at the same time; a server may take few that have not authenticated (MaxStartups).
 const AT_ONCE: usize = 2;
@@ -59,29 +59,29 @@ impl Verifier {
             (Err(verdict), _) => return Ok(Err(NoKeys::Verdict(verdict))),
         };
         let mut evidence = first.evidence;
-        let mut shown = vec![probed.presented];
+        let mut shown = vec![probed];
         let asks = self.others(&evidence, &shown);
         let more = in_order(asks, AT_ONCE, |ask| {
             // Each with all of the time: a silent resolver takes most of it before a stored address serves.
             let (verifier, host) = (self.for_one_host(), host.clone());
             async move { verifier.shown(&host, port, ask).await }
         });
-        for presented in more.await? {
-            match presented {
-                Ok(Some(presented)) => shown.push(presented),
+        for probed in more.await? {
+            match probed {
+                Ok(Some(probed)) => shown.push(probed),
                 Ok(None) => {}
                 Err(failure) => return Ok(Err(NoKeys::Failed(failure))),
             }
         }
-        for presented in &shown {
-            evidence = self.settle(evidence, presented).await?.0;
+        for probed in &shown {
+            evidence = self.settle(evidence, &probed.presented, Some(&probed.seen())).await?.0;
         }
         Ok(self.sift(&evidence, shown).map(|keys| ProvenKeys { keys, evidence }).map_err(NoKeys::Verdict))
     }
 
     /// What else to ask the host for: keys of other published types, and certificates where a CA vouches.
-    fn others(&self, evidence: &Evidence, shown: &[Presented]) -> Vec<Ask> {
-        let is_new = |t: &KeyType| shown.iter().all(|presented| presented.key().key_type() != *t);
+    fn others(&self, evidence: &Evidence, shown: &[Probed]) -> Vec<Ask> {
+        let is_new = |t: &KeyType| shown.iter().all(|probed| probed.presented.key().key_type() != *t);
         let Offer { keys, certificates } = self.offer(evidence);
         let others: Vec<KeyType> =
             certificates.into_iter().filter(|t| !keys.contains(t)).filter(is_new).collect();
@@ -94,13 +94,14 @@ impl Verifier {
     ///
     /// The error is a verdict on the host as a whole: a key of an algorithm that is not proven where none of that
     /// algorithm is, or nothing at all that is proven. A key of a type without records is passed over.
-    fn sift(&self, evidence: &Evidence, shown: Vec<Presented>) -> Result<Vec<(HostKey, Anchored)>, Verdict> {
+    fn sift(&self, evidence: &Evidence, shown: Vec<Probed>) -> Result<Vec<(HostKey, Anchored)>, Verdict> {
         let mut keys: Vec<(HostKey, Anchored)> = Vec::new();
         let (mut mismatches, mut unpublished) = (Vec::new(), None);
-        for presented in shown {
-            let algorithm = presented.key().key_type().sshfp_algorithm();
-            match self.judge(evidence, &presented) {
-                Verdict::Accept(anchored) => keys.push((presented.key().clone(), anchored)),
+        for probed in shown {
+            let key = probed.presented.key();
+            let algorithm = key.key_type().sshfp_algorithm();
+            match self.judge_shown(evidence, &probed) {
+                Verdict::Accept(anchored) => keys.push((key.clone(), anchored)),
                 verdict @ Verdict::Reject(Reason::KeyMismatch { .. }) => {
                     mismatches.push((algorithm, verdict))
                 }
@@ -146,10 +147,11 @@ impl Verifier {
     }
 
     /// What the host shows of this; none if it has none.
-    async fn shown(&self, host: &HostName, port: u16, ask: Ask) -> Result<Option<Presented>, ProbeFailure> {
+    async fn shown(&self, host: &HostName, port: u16, ask: Ask) -> Result<Option<Probed>, ProbeFailure> {
         let stream = self.connect(host, port).await?;
-        match probe(stream, &ask, self.deadline).await {
-            Ok(probed) => Ok(Some(probed.presented)),
+        let kex = self.policy(host).posture.kex;
+        match Probed::shake(stream, &ask, kex, self.deadline).await {
+            Ok(probed) => Ok(Some(probed)),
             Err(ProbeError::NoCommonKeyType { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }

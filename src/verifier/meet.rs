@@ -31,7 +31,7 @@ impl Verifier {
     }
 
     /// The same, and a session over the connection whose handshake is accepted. A host that is not is told so, and
-    /// left. Nothing about a user is sent.
+    /// left. Nothing about a user is sent, and the verdict is noted in the trail.
     pub async fn open(&self, host: &HostName, port: u16) -> Result<Opened, Error> {
         let Verification { evidence, probed } = self.meet::<Unjudged>(host, port, Sought::Enough).await?;
         let (probed, unjudged) = match probed {
@@ -41,6 +41,12 @@ impl Verifier {
         };
         let verification = Verification { evidence, probed };
         let verdict = self.verdict(&verification).ok();
+        if let Err(error) = self.note(&verification, verdict.as_ref()) {
+            if let Some(unjudged) = unjudged {
+                unjudged.refuse(self.deadline).await;
+            }
+            return Err(error);
+        }
         let session = match (unjudged, &verdict) {
             (Some(unjudged), Some(Verdict::Accept(anchored))) => {
                 Some(unjudged.accept(anchored.clone()).map_err(|e| Error::failure("internal", e))?)
@@ -61,13 +67,15 @@ impl Verifier {
         port: u16,
         sought: Sought,
     ) -> Result<Verification<H>, Error> {
-        let (evidence, reached) = self.prove_and_reach(host, port, sought).await?;
+        let (evidence, reached) = self.seek_and_reach(host, port, sought).await?;
         // The host may have moved, and another one have its address.
         let may_have_moved = matches!(reached, Some(Ok((_, false))));
         let stream = reached.map(|reached| reached.map(|(stream, _)| stream));
         let first = self.shake_hands(evidence, stream).await;
-        if matches!(self.verdict(&first), Ok(Verdict::Accept(_)) | Err(_)) {
-            return Ok(first);
+        match self.verdict(&first) {
+            Ok(Verdict::Accept(_)) | Err(_) => return Ok(first),
+            Ok(Verdict::Reject(reason)) if reason.is_of_handshake() => return Ok(first),
+            Ok(_) => {}
         }
         if may_have_moved {
             self.forget_addresses(host);
@@ -87,7 +95,7 @@ impl Verifier {
         let stream = match &first.probed {
             _ if evidence.is_outage() => return Ok(first),
             Some(Ok(probed))
-                if matches!(self.judge(&evidence, &probed.probed().presented), Verdict::Accept(_)) =>
+                if matches!(self.judge_shown(&evidence, probed.probed()), Verdict::Accept(_)) =>
             {
                 return Ok(Verification { evidence, ..first });
             }
@@ -112,15 +120,15 @@ impl Verifier {
             Some(Err(failure)) => return Verification { evidence, probed: Some(Err(failure)) },
             Some(Ok(stream)) => stream,
         };
-        let offer = self.offer(&evidence);
+        let (offer, kex) = (self.offer(&evidence), self.kex(&evidence));
         if offer.keys.is_empty() {
-            let probed = H::shake(stream, &Ask::Certificates(offer.certificates), self.deadline).await;
+            let probed = H::shake(stream, &Ask::Certificates(offer.certificates), kex, self.deadline).await;
             return Verification { evidence, probed: Some(probed.map_err(ProbeFailure::from)) };
         }
         let probed = self.probe(&evidence, stream, offer.keys).await.map_err(ProbeFailure::from);
         let first = Verification { evidence, probed: Some(probed) };
         match self.verdict(&first) {
-            Ok(Verdict::Reject(_)) => self.try_certificate(first).await,
+            Ok(Verdict::Reject(reason)) if !reason.is_of_handshake() => self.try_certificate(first).await,
             _ => first,
         }
     }
@@ -133,8 +141,8 @@ impl Verifier {
             return Verification { evidence, ..first };
         }
         let Ok(stream) = self.connect(evidence.host(), evidence.port()).await else { return first };
-        let ask = Ask::Certificates(certificates);
-        match H::shake(stream, &ask, self.deadline).await {
+        let (ask, kex) = (Ask::Certificates(certificates), self.kex(&evidence));
+        match H::shake(stream, &ask, kex, self.deadline).await {
             Ok(shown) => Verification { evidence, probed: Some(Ok(shown)) },
             Err(_) => first,
         }
@@ -149,8 +157,8 @@ impl Verifier {
         stream: TcpStream,
         types: Vec<KeyType>,
     ) -> Result<H, ProbeError> {
-        let mut ask = types;
-        let first = H::shake(stream, &Ask::Keys(ask.clone()), self.deadline).await?;
+        let (mut ask, kex) = (types, self.kex(evidence));
+        let first = H::shake(stream, &Ask::Keys(ask.clone()), kex, self.deadline).await?;
         let mut shown = first.probed().presented.key().key_type();
         ask.retain(|t| t.sshfp_algorithm() == shown.sshfp_algorithm());
         if !self.is_mismatch(evidence, &first) {
@@ -162,7 +170,7 @@ impl Verifier {
                 return Ok(first);
             }
             let Ok(stream) = self.connect(evidence.host(), evidence.port()).await else { return Ok(first) };
-            match H::shake(stream, &Ask::Keys(ask.clone()), self.deadline).await {
+            match H::shake(stream, &Ask::Keys(ask.clone()), kex, self.deadline).await {
                 Ok(other) if self.is_mismatch(evidence, &other) => {
                     shown = other.probed().presented.key().key_type();
                 }
@@ -173,6 +181,6 @@ impl Verifier {
     }
 
     fn is_mismatch(&self, evidence: &Evidence, shown: &impl Handshake) -> bool {
-        matches!(self.judge(evidence, &shown.probed().presented), Verdict::Reject(Reason::KeyMismatch { .. }))
+        matches!(self.judge_shown(evidence, shown.probed()), Verdict::Reject(Reason::KeyMismatch { .. }))
     }
 }

@@ -36,7 +36,9 @@ impl Verifier {
 
     /// The same, and whether the connection goes to where DNS or the system say the host is now: what was stored of
     /// it may be another host's address by now.
-    pub(super) async fn reach(&self, place: &Place, port: u16) -> Result<(TcpStream, bool), ProbeFailure> {
+    pub async fn reach(&self, place: &Place, port: u16) -> Result<(TcpStream, bool), ProbeFailure> {
+        let pinned = self.address.map(|ip| Place::Address { ip, zone: None });
+        let place = pinned.as_ref().unwrap_or(place);
         let (kept, reserve) = match place {
             Place::Name(host) => self.stored_addresses(host),
             Place::Address { .. } => Default::default(),

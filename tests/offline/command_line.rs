@@ -122,6 +122,45 @@ fn verify_takes_hosts_from_a_file_and_from_standard_input() {
 }
 
 #[test]
+fn verify_takes_host_sets() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fleet");
+    let verified = |arguments: &[&str]| {
+        let (status, out, err) = run(&mut sshanchor(&[&["verify", "--fanout", "1"], arguments].concat()));
+        assert_eq!(status, Some(4), "{err}");
+        let hosts = out.lines().filter_map(|line| line.split_once(" unproven: ")).map(|l| l.0.to_owned());
+        hosts.collect::<Vec<_>>()
+    };
+    let file = format!("@{}", file.display());
+    assert_eq!(
+        verified(&["192.0.2.9", "-H", "[::1]:2222", "-p", "23"]),
+        ["192.0.2.9:23", "[::1]:2222"],
+        "a host of its own and a set"
+    );
+    assert_eq!(
+        verified(&["-H", "192.0.2.[1-4],192.0.2.2", "-x", "192.0.2.1,192.0.2.[3-4]"]),
+        ["192.0.2.2:22"]
+    );
+    std::fs::write(&file[1..], "192.0.2.[1-3] # three\n192.0.2.1,me@192.0.2.8:2222\n").unwrap();
+    assert_eq!(
+        verified(&["-H", &file, "-x", "192.0.2.2"]),
+        ["192.0.2.1:22", "192.0.2.3:22", "192.0.2.8:2222"]
+    );
+    for (set, told) in [
+        ("web[1-20", "bracket"),
+        ("web[01-100]", "as many digits"),
+        ("web1 web2", "commas stand between names"),
+        ("web[1-9]!web2", "-x HOSTS"),
+        ("web[1-2000000]", "more than 1000000 hosts"),
+        ("web_[1-2]", "\"web_1\" is not a host name"),
+    ] {
+        let (status, out, err) = run(&mut sshanchor(&["verify", "-H", set]));
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{set}: {err}");
+        assert!(err.contains(told), "{set}: {err}");
+    }
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_told_as_such() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("host.pub");

@@ -135,7 +135,7 @@ impl Setting {
         let (client, proxy) = duplex(64 * 1024);
         let (client_in, client_out) = split(proxy);
         let (asked, told) = (Mutex::new(None), Mutex::new(None));
-        let decide = async |presented: Presented, _| {
+        let decide = async |presented: Presented, _, _| {
             *asked.lock().unwrap() = Some(presented);
             tokio::time::sleep(self.deciding).await;
             Err(Refusal { text: DECISION.into() })

@@ -28,6 +28,8 @@ pub struct Lies {
     pub offered: Option<&'static str>,
     /// Another message before KEXINIT, which a strict key exchange forbids.
     pub early: Option<Vec<u8>>,
+    /// No strict key exchange is offered.
+    pub not_strict: bool,
 }
 
 pub fn string(octets: &[u8]) -> Vec<u8> {
@@ -66,7 +68,8 @@ async fn serve(mut stream: TcpStream, key: Ed25519KeyPair, lies: Lies) -> io::Re
     }
     let mut kexinit = vec![20];
     kexinit.extend([7; 16]);
-    let kex = "curve25519-sha256,kex-strict-s-v00@openssh.com";
+    let strict = if lies.not_strict { "" } else { ",kex-strict-s-v00@openssh.com" };
+    let kex = &format!("curve25519-sha256{strict}");
     let host_key = lies.offered.unwrap_or("ssh-ed25519");
     let (cipher, mac) = ("chacha20-poly1305@openssh.com", "hmac-sha2-256");
     for list in [kex, host_key, cipher, cipher, mac, mac, "none", "none", "", ""] {

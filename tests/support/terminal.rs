@@ -14,6 +14,22 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// `asking` under a terminal of its own, where each question is answered once it is shown, one after the other; what
 /// the terminal showed, and the status.
 pub fn at_a_terminal(asking: &Command, sandbox: &Sandbox, answers: &[(&str, &str)]) -> (String, Option<i32>) {
+    let lines: Vec<String> = answers.iter().map(|(_, answer)| format!("{answer}\n")).collect();
+    let typed: Vec<(&str, Keys)> =
+        answers.iter().zip(&lines).map(|((question, _), line)| (*question, Keys(line))).collect();
+    typed_at_a_terminal(asking, sandbox, &typed)
+}
+
+/// What is typed, key by key.
+#[derive(Debug, Clone, Copy)]
+pub struct Keys<'a>(pub &'a str);
+
+/// The same with any keys for an answer.
+pub fn typed_at_a_terminal(
+    asking: &Command,
+    sandbox: &Sandbox,
+    answers: &[(&str, Keys<'_>)],
+) -> (String, Option<i32>) {
     let words: Vec<String> = std::iter::once(asking.get_program())
         .chain(asking.get_args())
         .map(|word| format!("'{}'", word.to_str().unwrap()))
@@ -34,7 +50,7 @@ pub fn at_a_terminal(asking: &Command, sandbox: &Sandbox, answers: &[(&str, &str
         let nth = answers[..=at].iter().filter(|(other, _)| other == question).count();
         let is_asked = || fs::read_to_string(&shown).unwrap_or_default().matches(question).count() >= nth;
         assert!(wait_until(LIMIT, is_asked), "no question {question:?}");
-        writeln!(input, "{answer}").unwrap();
+        input.write_all(answer.0.as_bytes()).unwrap();
     }
     let mut status = None;
     wait_until(LIMIT, || {

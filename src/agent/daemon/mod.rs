@@ -1,6 +1,7 @@
 //! The agent: it looks after this machine's records until it is told to end.
 
 mod goodbye;
+mod learn;
 mod memory;
 mod news;
 mod signals;
@@ -21,15 +22,14 @@ pub use self::memory::{Remembered, remembered};
 use self::signals::{Signal, Signals};
 use self::watch::{Files, Watch};
 pub use self::work::Done;
-use super::log::{Event as Said, Level, Sink};
 use super::monitor::systemd::Manager;
 use super::rotation::store::{FILE as ROTATION, LOCKED};
 use super::state::State;
 use crate::config::publishing::{Agent, Publishing, Rotate};
 use crate::error::Error;
-use crate::proto::name::Name;
-use crate::proto::schedule::{Ended, Event, Schedule};
-use crate::proto::status::{Certificate, Moment, Owner, Phase, Status, VERSION};
+use crate::log::{Event as Said, Level, Sink};
+use crate::proto::schedule::{Event, Schedule};
+use crate::proto::status::{Moment, Phase, Status, VERSION};
 use crate::verifier::{self, Options};
 
 /// How much longer than it should a pass, or a wait for the next one, may last until systemd is no longer told that the
@@ -226,7 +226,7 @@ impl Daemon {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        warnings.extend(work::orphans(&self.settings, &self.state).await);
+        warnings.extend(work::left_over(&self.settings, &self.state).await);
         self.learn(&results, failed.as_ref(), warnings, local.certificates);
         if let Some(later) = later {
             self.on(Event::Wanted(later));
@@ -335,76 +335,6 @@ impl Daemon {
         }
     }
 
-    /// What is known after a pass: shown, said as far as it is new, and kept.
-    fn learn(
-        &mut self,
-        results: &[Done],
-        failed: Option<&Error>,
-        warnings: Vec<String>,
-        certificates: Vec<Certificate>,
-    ) {
-        let (now, before) = (verifier::now(), self.status.borrow().clone());
-        let mut known: BTreeSet<(Name, String)> = BTreeSet::new();
-        let mut owners: Vec<Owner> = Vec::new();
-        for done in results {
-            let key = (done.target.wish.owner.clone(), done.published.server.clone());
-            let owner = news::owner(done, self.store.sets.entry(key.clone()).or_default(), now);
-            news::tell(self.log.as_ref(), Some(done), find(&before.owners, &owner), &owner);
-            known.insert(key);
-            owners.push(owner);
-        }
-        match failed {
-            Some(failed) => {
-                let is_old = before.error.as_ref().is_some_and(|before| before.reason == failed.reason);
-                let level = if is_old { Level::Debug } else { Level::Error };
-                let hint = failed.hint.as_deref().unwrap_or_default();
-                self.say(level, &failed.message, &[("reason", failed.reason), ("hint", hint)]);
-                // What could not be looked at is as it was.
-                let others = before.owners.iter().filter(|old| find(&owners, old).is_none());
-                owners.extend(others.cloned().collect::<Vec<_>>());
-            }
-            None => self.store.retain(&known),
-        }
-        let error = self.not_reloaded.as_ref().or(failed);
-        let error = error.map(|error| news::trouble(error, before.error.as_ref(), now));
-        warnings
-            .iter()
-            .filter(|w| !before.warnings.contains(w))
-            .for_each(|w| self.say(Level::Warning, w, &[]));
-        if let Err(error) = self.store.save(false) {
-            self.say(Level::Error, &Error::from(error).message, &[("reason", "state")]);
-        }
-        let of_error = error.as_ref().map(|e| if e.hard { Ended::Hard } else { Ended::Soft });
-        let ended = owners.iter().map(news::ended).chain(of_error).max().unwrap_or(Ended::Right);
-        self.on(Event::Ended(ended));
-        let next = self.schedule.due().saturating_sub(self.began.elapsed());
-        let is_stuck = error.iter().chain(owners.iter().filter_map(|o| o.error.as_ref())).any(|t| t.hard);
-        let is_well = matches!(ended, Ended::Right | Ended::Pending);
-        let reasons: BTreeSet<String> = error
-            .iter()
-            .chain(owners.iter().filter_map(|owner| owner.error.as_ref()))
-            .map(|trouble| trouble.reason.clone())
-            .collect();
-        self.show(|status| {
-            status.phase = match (is_stuck, is_well) {
-                (true, _) => Phase::Stuck,
-                (false, true) => Phase::Idle,
-                (false, false) => Phase::Retrying,
-            };
-            status.last_pass = Some(Moment(now));
-            status.last_success = if is_well { Some(Moment(now)) } else { status.last_success };
-            status.next_pass = Some(Moment(now + next.as_secs()));
-            status.passes += 1;
-            status.changes += u64::from(results.iter().any(|done| done.published.changed));
-            status.failed_in_a_row = if is_well { 0 } else { status.failed_in_a_row.saturating_add(1) };
-            for reason in reasons {
-                *status.failures.entry(reason).or_default() += 1;
-            }
-            (status.error, status.warnings) = (error, warnings);
-            (status.owners, status.certificates) = (owners, certificates);
-        });
-    }
-
     fn show(&self, change: impl FnOnce(&mut Status)) {
         self.status.send_modify(|status| change(Arc::make_mut(status)));
     }
@@ -421,8 +351,4 @@ impl Daemon {
 
 fn configuration(settings: &Settings) -> Files {
     Files { files: settings.files.iter().cloned().collect(), folders: BTreeSet::new() }
-}
-
-fn find<'a>(owners: &'a [Owner], like: &Owner) -> Option<&'a Owner> {
-    owners.iter().find(|owner| owner.owner == like.owner && owner.server == like.server)
 }

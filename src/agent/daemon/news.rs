@@ -2,11 +2,11 @@
 
 use super::memory::Set;
 use super::work::Done;
-use crate::agent::log::{Event, Level, Sink};
 use crate::agent::proof::Proof;
 use crate::agent::published::Published;
 use crate::agent::readback;
 use crate::error::Error;
+use crate::log::{Event, Level, Sink};
 use crate::proto::failing;
 use crate::proto::schedule::Ended;
 use crate::proto::sshfp::Sshfp;

@@ -59,8 +59,15 @@ pub struct Done {
     pub signatures_expire: Option<u64>,
 }
 
-/// Records that were published from here by the configuration, at names that it no longer has.
-pub async fn orphans(settings: &Settings, state: &State) -> Vec<String> {
+/// What a rotation has left whose record is lost; and records that were published from here by the configuration, at
+/// names that it no longer has.
+pub async fn left_over(settings: &Settings, state: &State) -> Vec<String> {
+    let mut left = Vec::from_iter(rotation::left_over(state, settings.rotate.sshd_config.as_deref()));
+    left.extend(orphans(settings, state).await);
+    left
+}
+
+async fn orphans(settings: &Settings, state: &State) -> Vec<String> {
     if !settings.configured {
         return Vec::new();
     }

@@ -20,10 +20,10 @@ use tokio::time::{sleep, timeout};
 use self::socket::Socket;
 use self::systemd::Manager;
 use super::daemon::View;
-use super::log::{Event, Level, Sink};
 use crate::config::publishing::Agent;
 use crate::error::Error;
 use crate::files;
+use crate::log::{Event, Level, Sink};
 use crate::proto::metrics;
 use crate::proto::status::{Phase, Status};
 

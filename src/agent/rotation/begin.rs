@@ -189,6 +189,8 @@ impl Rotation {
             withdrawn: None,
             aborted: None,
             silent: Default::default(),
+            lost: 0,
+            clock: None,
         };
         round.see_ttl(&sights);
         Ok(round)

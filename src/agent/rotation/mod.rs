@@ -2,6 +2,7 @@
 //! written down. For `sshanchor rotate`, and for the agent at its timers.
 
 mod begin;
+mod clock;
 pub mod host;
 pub mod records;
 pub mod server;
@@ -98,6 +99,21 @@ pub fn also_wanted(state: &State) -> Result<BTreeSet<Sshfp>, Error> {
     Ok(store::read(state)?.also_wanted().iter().map(records::record).collect())
 }
 
+/// What a rotation has left whose record is lost, as with a folder for the state that was not kept: sshd's drop-in, by
+/// which a key stays hidden. `config` is that of sshd, where it is not the usual one.
+pub fn left_over(state: &State, config: Option<&Path>) -> Option<String> {
+    if store::read(state).ok()?.is_open() {
+        return None;
+    }
+    let drop_in = DropIn::find(config).ok()?;
+    drop_in.read().ok().flatten()?;
+    Some(format!(
+        "no rotation is under way, and one has left {0}, by which sshd offers fewer keys than it has: look whether the \
+         records fit its keys (sshanchor publish --check), then remove it and reload sshd: rm {0}",
+        drop_in.path().display()
+    ))
+}
+
 /// What `[rotate]` asks for, at `now` in seconds since 1970.
 pub fn wish(rotate: &Rotate, now: u64) -> Wish {
     let mode = if rotate.overlap { Mode::Overlap } else { Mode::Hide };
@@ -191,7 +207,7 @@ impl Rotation {
                 Some(Step::Wait(wait)) => progress.outcome = Outcome::Waiting(wait),
                 Some(step) => progress.outcome = Outcome::Next(step),
                 None if !progress.record.is_open() => {
-                    progress.warnings.extend(self.left_over());
+                    progress.warnings.extend(left_over(&self.state, self.server.sshd.config()));
                     progress.outcome = Outcome::Done;
                 }
                 None => continue,
@@ -200,18 +216,6 @@ impl Rotation {
         }
         Err(Error::failure("not-converged", "the rotation goes in circles: somebody else undoes its steps")
             .hint("see who else changes sshd's configuration, its keys, or the records"))
-    }
-
-    /// What a rotation has left whose record is lost, as with a folder for the state that was not kept.
-    fn left_over(&self) -> Option<String> {
-        let drop_in = DropIn::find(self.server.sshd.config()).ok()?;
-        drop_in.read().ok().flatten()?;
-        let path = drop_in.path();
-        Some(format!(
-            "no rotation is under way, and one has left {0}, by which sshd offers fewer keys than it has: look whether the \
-             records fit its keys (sshanchor publish --check), then remove it and reload sshd: rm {0}",
-            path.display()
-        ))
     }
 
     /// Does one step; or gives the one that cannot or may not be done now.
@@ -235,7 +239,7 @@ impl Rotation {
         }
         let Some(round) = &mut record.round else { return Ok(None) };
         let before = round.clone();
-        round.correct(situation.now);
+        round.see_clock(clock::read(situation.now), situation.now);
         round.hear(&situation.sights, situation.now);
         round.see_ttl(&situation.sights);
         is_changed |= *round != before;
@@ -260,13 +264,20 @@ impl Rotation {
         let now = verifier::now();
         match &mut progress.record.round {
             Some(_) if step == Step::Finish => progress.ended.extend(progress.record.finish(now)),
-            Some(round) => round.mark(&step, now),
+            Some(round) => {
+                round.see_clock(clock::read(now), now);
+                round.mark(&step, now);
+            }
             None => {}
         }
         store::write(&self.state, &progress.record, lock)?;
         crate::crash::may_crash(word, "after");
         progress.steps.push(word);
-        Ok(None)
+        match &progress.record.round {
+            // Later runs go on all the same: what is hidden stays so until nobody can see another record.
+            Some(round) if step == Step::Lost && round.is_undone() => Err(undone(round.lost)),
+            _ => Ok(None),
+        }
     }
 
     fn facts<'a>(&self, round: &'a Round, situation: &'a Situation, margin: u64) -> Facts<'a> {
@@ -316,6 +327,15 @@ impl Rotation {
             now: verifier::now(),
         })
     }
+}
+
+fn undone(times: u32) -> Error {
+    let message =
+        format!("records that a rotation has published were changed by somebody else {times} times");
+    Error::failure("undone", message).hint(
+        "find out who writes SSHFP records at this name (another agent, a script, a copy of the zone); until then sshd \
+         does not offer the key that changes",
+    )
 }
 
 /// The word for a step.

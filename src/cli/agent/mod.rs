@@ -14,7 +14,6 @@ use super::publish::primary::zone;
 use super::publish::published;
 use super::{Context, host_name};
 use crate::agent::daemon::{Daemon, Done, Settings};
-use crate::agent::log::{AtLeast, Event, Level, Sink, sink};
 use crate::agent::monitor::Monitor;
 use crate::agent::monitor::systemd::Manager;
 use crate::agent::proof::Proof;
@@ -23,6 +22,7 @@ use crate::config::publishing::Publishing;
 use crate::config::{Typed, load, warning};
 use crate::dns::dns_server;
 use crate::error::{Error, Kind};
+use crate::log::{AtLeast, Event, Level, Sink, sink};
 use crate::output::{Output, Results};
 use crate::proto::duration;
 use crate::proto::name::{HostName, Name};
@@ -163,6 +163,7 @@ fn settings(args: &Args, typed: &Typed) -> Result<Settings, Error> {
             cache: None,
             bundle: None,
             policies: config.policies,
+            trail: None,
         },
         files: typed.files.paths(),
         warnings: config.ignored.iter().map(warning).collect(),

@@ -1,364 +1,248 @@
-//! `sshanchor exec`: a command on the very connection whose host key was proven.
+//! `sshanchor exec`: a command on the very connections whose host keys were proven.
 
+mod many;
+mod one;
+mod outcome;
 pub(super) mod shell;
+mod sinks;
+mod told;
 
+use std::collections::HashMap;
 use std::ffi::OsString;
+use std::future::pending;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::{User, getuid};
-use serde::Serialize;
-use tokio::io::{AsyncRead, empty, stdin};
-use tokio::time::Instant;
+use tokio::time::sleep;
 
-use self::shell::{Raw, stopped};
+use self::outcome::FAILED;
 use super::bundle::BundleFile;
-use super::target::target;
-use super::terminal::Terminal;
-use super::verify::{Judged, checkable};
-use super::{Context, agent_socket, in_grace};
+use super::hosts::HostArgs;
+use super::verify::{Judged, hosts_at_once, judge};
+use super::{Context, agent_socket, in_grace, seconds, status};
 use crate::error::{Error, Kind};
-use crate::fleet::Target;
-use crate::ssh::client::{Denied, End, Kept, Session, SessionError, Sink};
-use crate::ssh::identity::Identities;
-use crate::verifier::{Opened, Verifier};
+use crate::fan_out::fan_out;
+use crate::fleet::Host;
+use crate::fleet::exec::Control;
+use crate::fleet::login::{AgentSocket, Login, Logins, Typed};
+use crate::output::Progress;
+use crate::proto::course::Halt;
+use crate::ssh::config::tree::Which;
+use crate::ssh::identity::{Identities, Keyring, Wanted};
 
-/// The status of whatever is not the command's own, as ssh has it.
-const FAILED: u8 = 255;
-/// How long a good-bye may take.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Run a command on a host, on the connection that was verified.
+/// Run a command on hosts, each on the connection that was verified.
 ///
-/// Proves the host's key from DNSSEC, shakes hands with the host, and goes on over that very connection only
-/// if the key is proven: until then no user name is sent and no agent is asked. Standard input, output and error are
-/// the command's. The words of COMMAND are joined by spaces for the remote shell, as ssh does.
+/// Proves each host's key from DNSSEC, shakes hands with the host, and goes on over that very connection only
+/// if the key is proven: until then no user name is sent and no agent is asked. The words of COMMAND are joined by spaces for
+/// the remote shell, as ssh does.
 ///
-/// Keys: those named by -i (a .pub file picks a key of the agent), then those of ssh-agent (SSH_AUTH_SOCK); where none
-/// is named, also ~/.ssh/id_ed25519, id_ecdsa and id_rsa. Passwords are not offered.
+/// On one host standard input, output and error are the command's. On several, --fanout at a time, each line of output
+/// has its host in front; each host gets all of standard input, unless that is a terminal or -n is given; and what failed
+/// is told at the end, by reason. Ctrl-C ends what runs and tells what was left; a second one ends at once.
+///
+/// Keys: those named by -i (a .pub file picks a key of the agent) and by ssh's configuration, then those of ssh-agent
+/// (SSH_AUTH_SOCK); where none is named, also ~/.ssh/id_ed25519, id_ecdsa and id_rsa. Passwords are not offered. Of ssh's
+/// configuration User, Port, IdentityFile, CertificateFile, IdentityAgent and IdentitiesOnly count, nothing else.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "sshanchor exec [OPTIONS] -H [USER@]HOST[:PORT] -- COMMAND...",
-    after_help = "Example: sshanchor exec -H web1.example.com -l deploy -i ~/.ssh/deploy -- systemctl is-active nginx\n\
-    Exit status: that of the command; 255 if it was not run to its end, whatever stood in the way; 2 usage."
+    override_usage = "sshanchor exec [OPTIONS] -H HOSTS -- COMMAND...",
+    after_help = "Examples: sshanchor exec -H web1.example.com -l deploy -i ~/.ssh/deploy -- systemctl is-active nginx\n          \
+                  sshanchor exec -H 'web[1-200].example.com' -b -- uname -r\n          \
+                  sshanchor exec -H @fleet --command-timeout 60 --fail-fast -- apt-get -qy upgrade\n          \
+                  tar c site | sshanchor exec -H 'web[1-9].example.com' -- tar x -C /srv\n\
+    Exit status: of one host that of the command, 255 if it was not run to its end, whatever stood in the way;\n\
+    of several 0 if it ended with 0 on all, else the gravest of 3 rejected, 4 unproven, 1 failed (another status, unreachable, denied,\n\
+    not run); 130 after Ctrl-C (128 and the signal's number); 2 usage, and nothing was done."
 )]
 pub(super) struct Args {
-    /// The host; [HOST]:PORT is understood too
-    #[arg(short = 'H', long = "hosts", value_name = "[USER@]HOST[:PORT]")]
-    hosts: Vec<String>,
-    /// The port of a host that names none
-    #[arg(short, long, default_value_t = 22, value_parser = clap::value_parser!(u16).range(1..))]
-    port: u16,
-    /// Log in as USER [default: the one before the host, else this user's name]
+    #[command(flatten)]
+    hosts: HostArgs,
+    /// Log in as USER [default: the one before the host, else that of ssh's configuration, else this user's name]
     #[arg(short = 'l', long, value_name = "USER")]
     login: Option<String>,
     /// Log in with this key: a private key, or the .pub file of one that ssh-agent holds (repeatable)
     #[arg(short, long, value_name = "FILE")]
     identity: Vec<PathBuf>,
+    /// Take users, ports and keys that nobody names from this configuration of ssh's, or none, instead of the user's and the
+    /// system's
+    #[arg(long, value_name = "FILE|none")]
+    ssh_config: Option<PathBuf>,
+    /// How many hosts at the same time
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    fanout: u16,
+    /// End the command on a host where it takes longer than this
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    command_timeout: Option<Duration>,
+    /// End everything after this time: what runs is ended, and no other host begins
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    deadline: Option<Duration>,
+    /// Begin no other host once one has failed, a status other than 0 included; what runs goes on to its end
+    #[arg(long)]
+    fail_fast: bool,
+    /// At the end, each output once with the hosts that wrote it, as clush -b
+    #[arg(short = 'b', long, conflicts_with = "json")]
+    group: bool,
+    /// Put the host in front of each line of one host's output as well, and count it as one of several
+    #[arg(long, conflicts_with = "json")]
+    prefix: bool,
     /// Give the command no standard input
     #[arg(short = 'n', long)]
     no_input: bool,
+    /// Give several hosts standard input though it is a terminal
+    #[arg(long, conflicts_with = "no_input")]
+    input: bool,
+    /// Show verdicts as verify does, and run nothing: no user name is sent
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     bundle: BundleFile,
     /// The command, for the remote shell to read
-    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
+    #[arg(value_name = "COMMAND", required_unless_present = "dry_run", trailing_var_arg = true)]
     command: Vec<OsString>,
 }
 
-/// What is to be done on a host.
-struct Job<'a> {
-    user: &'a str,
-    identities: &'a Identities,
-    command: &'a [u8],
+impl Args {
+    /// What is known of logging in.
+    fn logins(&self, cx: &Context) -> Result<Logins, Error> {
+        let which = match &self.ssh_config {
+            None => Which::Usual,
+            Some(file) if file.as_os_str() == "none" => Which::None,
+            Some(file) => Which::File(file.clone()),
+        };
+        let typed = Typed { user: self.login.clone(), identities: self.identity.clone() };
+        Logins::load(typed, which, cx.timeout)
+    }
 }
 
-/// What came of a host. Its fields are those of `verify`, with the command's.
-#[derive(Debug, Serialize)]
-struct Outcome {
-    #[serde(flatten)]
-    judged: Judged,
+/// One host, and who goes there with which keys.
+#[derive(Debug)]
+struct Visit {
+    host: Host,
     user: String,
-    /// The command's exit status.
-    status: Option<u32>,
-    /// The signal that ended it.
-    signal: Option<String>,
-    /// What it wrote, if that was kept: the beginning.
-    stdout: Option<String>,
-    stderr: Option<String>,
-    /// It wrote more.
-    truncated: Option<bool>,
-    #[serde(skip)]
-    has_run: bool,
+    identities: Arc<Identities>,
 }
 
-/// The exit status: the command's, or [`FAILED`].
+/// The exit status: of one host the command's, or [`FAILED`].
 pub(super) async fn run(args: Args, cx: &Context) -> Result<u8, Error> {
     let words: Vec<&[u8]> = args.command.iter().map(|word| word.as_bytes()).collect();
     let command = words.join(b" ".as_slice());
-    if command.trim_ascii().is_empty() {
+    if command.trim_ascii().is_empty() && !args.dry_run {
         return Err(Error::usage("command", "the command is empty")
             .hint("what to run stands after the options: sshanchor exec -H HOST -- uptime"));
     }
-    if args.hosts.is_empty() {
-        return Err(Error::usage("hosts", "no host was named: -H is missing")
-            .hint("name it before the command: sshanchor exec -H HOST -- uptime"));
+    let hosts = args.hosts.hosts(cx).await?;
+    let is_one = hosts.len() == 1 && !args.group && !args.prefix;
+    if args.dry_run {
+        return dry_run(&args, hosts, cx).await;
     }
-    let (user, host) = one_host(&args.hosts)?;
-    let (target, port) = target(host, args.port)?;
-    let user = match args.login.or_else(|| user.map(str::to_owned)) {
-        Some(user) => user,
-        None => local_user()?,
-    };
-    let identities = identities(&args.identity)?;
+    let visits = visits(&args, hosts, cx).await?;
     let verifier = match args.bundle.load().and_then(|bundle| cx.verifier_with(bundle)) {
         Ok(verifier) => verifier,
-        Err(error) if error.kind == Kind::Usage => return Err(error),
+        Err(error) if error.kind == Kind::Usage || !is_one => return Err(error),
         Err(error) => {
             cx.out.error(&error);
             return Ok(FAILED);
         }
     };
-    let job = Job { user: &user, identities: &identities, command: &command };
-    let input: Box<dyn AsyncRead + Unpin> = if args.no_input { Box::new(empty()) } else { Box::new(stdin()) };
-    let tell = |note: Note<'_>| tell(cx, note);
-    let mut kept = Kept::default();
-    let mut outcome = match cx.out.json {
-        false => on_host(&verifier, target, port, &job, input, &mut Raw::default(), &tell).await,
-        true => on_host(&verifier, target, port, &job, input, &mut kept, &tell).await,
+    match visits.as_slice() {
+        [visit] if is_one => one::run(&args, &command, visit, &verifier, cx).await,
+        _ => many::run(&args, command, visits, verifier, cx).await,
+    }
+}
+
+/// The verdicts alone.
+async fn dry_run(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<u8, Error> {
+    let width = hosts_at_once(usize::from(args.fanout));
+    let verifier = cx.verifier_with(args.bundle.load()?)?;
+    let logins = args.logins(cx)?;
+    let mut at_ports = Vec::with_capacity(hosts.len());
+    for host in hosts {
+        let port = logins.settings(&host).await?.port;
+        at_ports.push(Host { port, ..host });
+    }
+    let hosts = at_ports;
+    let mut progress = Progress::new("verified", hosts.len());
+    let mut kinds = Vec::new();
+    let work = |host: Host| {
+        let verifier = verifier.clone();
+        async move { judge(&verifier.for_one_host().at(host.address), host.target, host.port).await }
     };
-    if !cx.out.json {
-        if let Some(error) = outcome.error() {
-            cx.out.error_text(&error);
+    fan_out(hosts, width, work, |_, judged| {
+        let judged: Judged = judged?;
+        progress.clear();
+        if let Some(age) = judged.age {
+            cx.out.warn(&in_grace(&judged.host, age));
         }
-    } else {
-        if outcome.has_run {
-            let text = |octets: &[u8]| Some(String::from_utf8_lossy(octets).into_owned());
-            (outcome.stdout, outcome.stderr) = (text(&kept.stdout), text(&kept.stderr));
-            outcome.truncated = Some(kept.is_truncated);
-        }
-        cx.out.json_line(&outcome)?;
-    }
-    Ok(outcome.exit_status())
-}
-
-/// What is said on the way.
-enum Note<'a> {
-    /// A proof serves that is this old, in seconds.
-    Grace(&'a str, u64),
-    /// The server's banner.
-    Banner(&'a str),
-    /// The key was proven.
-    Proven(&'a Session),
-}
-
-fn tell(cx: &Context, note: Note<'_>) {
-    match note {
-        Note::Grace(host, age) => cx.out.warn(&in_grace(host, age)),
-        Note::Banner(text) => cx.out.note(text),
-        Note::Proven(session) => {
-            let anchored = session.anchored();
-            cx.out.detail(&format!("{}: the host key is {}", anchored.host(), anchored.basis()));
-        }
-    }
-}
-
-/// The whole way to one host, and the command there: its outputs to `sink`, all else to `tell` or into the outcome.
-async fn on_host(
-    verifier: &Verifier,
-    target: Target,
-    port: u16,
-    job: &Job<'_>,
-    input: impl AsyncRead + Unpin,
-    sink: &mut impl Sink,
-    tell: &dyn Fn(Note<'_>),
-) -> Outcome {
-    let name = match checkable(verifier, target, port) {
-        Ok(name) => name,
-        Err(judged) => return Outcome::new(*judged, job),
-    };
-    let mut stop = pin!(stopped());
-    let opened = tokio::select! {
-        opened = verifier.open(&name, port) => opened,
-        signal = &mut stop => Err(interrupted(signal)),
-    };
-    let Opened { verification, verdict, session } = match opened {
-        Ok(opened) => opened,
-        Err(error) => return Outcome::new(Judged::new(&name, port, String::new()), job).failed(error),
-    };
-    let mut outcome = Outcome::new(Judged::of(&name, port, &verification, verdict), job);
-    if let Some(age) = outcome.judged.age {
-        tell(Note::Grace(&outcome.judged.host, age));
-    }
-    let Some(mut session) = session else { return outcome };
-    tell(Note::Proven(&session));
-    let done = tokio::select! {
-        done = run_command(verifier, &mut session, job, input, sink, &mut outcome.has_run, tell) => done.map_err(describe(job)),
-        signal = &mut stop => Err(interrupted(signal)),
-    };
-    session.close(Instant::now() + FAREWELL).await;
-    match done {
-        Ok(end) => outcome.ended(end),
-        Err(error) => outcome.failed(error),
-    }
-}
-
-async fn run_command(
-    verifier: &Verifier,
-    session: &mut Session,
-    job: &Job<'_>,
-    input: impl AsyncRead + Unpin,
-    sink: &mut impl Sink,
-    has_run: &mut bool,
-    tell: &dyn Fn(Note<'_>),
-) -> Result<End, SessionError> {
-    let logged_in = session.log_in(job.user, job.identities, &Terminal, verifier.deadline()).await;
-    let banner = session.banner();
-    if !banner.is_empty() {
-        tell(Note::Banner(banner.trim_end()));
-    }
-    let command = session.start(job.command, logged_in?).await?;
-    *has_run = true;
-    session.attend(command, input, sink).await
-}
-
-impl Outcome {
-    fn new(judged: Judged, job: &Job<'_>) -> Self {
-        let user = job.user.to_owned();
-        Outcome {
-            judged,
-            user,
-            status: None,
-            signal: None,
-            stdout: None,
-            stderr: None,
-            truncated: None,
-            has_run: false,
-        }
-    }
-
-    /// The command came to its end.
-    fn ended(self, end: End) -> Self {
-        let host = &self.judged.host;
-        match end {
-            End::Status(status) => Outcome { status: Some(status), ..self },
-            End::Signal { name, core_dumped } => {
-                let core = if core_dumped { " (core dumped)" } else { "" };
-                let message = format!("the command on {host} was ended by signal {name}{core}");
-                Outcome { signal: Some(name), ..self.failed(Error::failure("signal", message)) }
-            }
-            End::Untold => {
-                let message = format!("{host} does not say how the command ended");
-                self.failed(Error::failure("no-status", message))
-            }
-        }
-    }
-
-    /// Something stood in the way; what was proven stays so.
-    fn failed(mut self, Error { kind, reason, message, hint }: Error) -> Self {
-        self.judged = Judged { kind: Some(kind), reason: Some(reason), message, hint, ..self.judged };
-        self
-    }
-
-    /// What to tell a person, if the command did not end by itself.
-    fn error(&self) -> Option<Error> {
-        let Judged { kind, reason, message, hint, .. } = &self.judged;
-        Some(Error { kind: (*kind)?, reason: (*reason)?, message: message.clone(), hint: hint.clone() })
-    }
-
-    fn exit_status(&self) -> u8 {
-        self.status.map_or(FAILED, |status| u8::try_from(status).unwrap_or(FAILED))
-    }
-}
-
-fn interrupted(signal: &str) -> Error {
-    Error::failure("interrupted", format!("ended by {signal}"))
-}
-
-/// What went wrong on a verified connection.
-fn describe<'a>(job: &'a Job<'_>) -> impl Fn(SessionError) -> Error + 'a {
-    move |error| {
-        let reason = match &error {
-            SessionError::Connection(_) => "connection-lost",
-            SessionError::Denied(_) => "denied",
-            SessionError::Timeout => "timeout",
-            SessionError::Output(_) => "io",
-            SessionError::NoCommands => "no-commands",
-        };
-        let told = Error::failure(reason, &error);
-        match error {
-            SessionError::Denied(Denied { troubles, tried, .. }) => {
-                let hint = match (troubles.is_empty(), tried.is_empty()) {
-                    (false, _) => troubles.join("; "),
-                    (true, true) => "name a key file with -i, or ssh-add one".to_owned(),
-                    (true, false) => format!(
-                        "is one of these keys in {}'s authorized_keys there? -i names another",
-                        job.user
-                    ),
-                };
-                told.hint(hint)
-            }
-            SessionError::Timeout => told.hint("--timeout SECONDS allows for more, until the command runs"),
-            _ => told,
-        }
-    }
-}
-
-/// `[USER@]HOST[:PORT]`, exactly one.
-fn one_host(hosts: &[String]) -> Result<(Option<&str>, &str), Error> {
-    let several = || {
-        Error::usage("hosts", "exec runs a command on one host, and these are several")
-            .hint("this version takes no list, range or file of hosts: call it once for each, -H HOST")
-    };
-    let [host] = hosts else { return Err(several()) };
-    if host == "-"
-        || host.starts_with('@')
-        || host.contains(',')
-        || host.find('[').is_some_and(|at| at > 0 && !host[..at].ends_with('@'))
-    {
-        return Err(several());
-    }
-    Ok(match host.rsplit_once('@') {
-        // No user is called so: it is a part of a URL.
-        Some((user, _)) if user.contains("://") => (None, host),
-        Some((user, host)) => (Some(user), host),
-        None => (None, host),
+        cx.out.result(&judged)?;
+        kinds.extend(judged.kind);
+        progress.step();
+        Ok::<_, Error>(())
     })
+    .await?;
+    Ok(status(Kind::gravest(kinds)))
 }
 
-/// This user's name, as the system knows it.
-fn local_user() -> Result<String, Error> {
-    match User::from_uid(getuid()) {
-        Ok(Some(user)) => Ok(user.name),
-        _ => Err(Error::usage("login", "this user has no name").hint("log in as somebody: -l USER")),
-    }
-}
-
-fn identities(named: &[PathBuf]) -> Result<Identities, Error> {
+/// Who goes where. A key file that was named and is none is told of before anything is done.
+async fn visits(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<Vec<Visit>, Error> {
+    let logins = args.logins(cx)?;
     let folder = directories::BaseDirs::new().map(|dirs| dirs.home_dir().join(".ssh"));
-    Identities::new(named, agent_socket(), folder).map_err(|error| {
-        let hint = error.hint();
-        Error::usage("identity", error).hint(hint)
-    })
+    let (mut keyring, environment) = (Keyring::new(folder), agent_socket());
+    let mut known: HashMap<Login, Arc<Identities>> = HashMap::new();
+    let mut visits = Vec::with_capacity(hosts.len());
+    for host in hosts {
+        let login = logins.settings(&host).await?;
+        let (user, port) = (login.user.clone(), login.port);
+        // Those that log in with the same keys share them.
+        let keys = Login { user: String::new(), port: 0, ..login };
+        let identities = match known.get(&keys) {
+            Some(identities) => Arc::clone(identities),
+            None => {
+                let named = keys.identities.iter().take_while(|file| args.identity.contains(file)).count();
+                let (named, configured) = keys.identities.split_at(named);
+                let agent = match &keys.agent {
+                    AgentSocket::Environment => environment.as_deref(),
+                    AgentSocket::Path(path) => Some(path.as_path()),
+                    AgentSocket::None => None,
+                };
+                let wanted = Wanted {
+                    named,
+                    configured,
+                    has_defaults: keys.has_default_identities,
+                    certificates: &keys.certificates,
+                    agent,
+                    named_only: keys.identities_only,
+                };
+                let identities = keyring.identities(wanted).map(Arc::new).map_err(|error| {
+                    let hint = error.hint();
+                    Error::usage("identity", error).hint(hint)
+                })?;
+                known.insert(keys, Arc::clone(&identities));
+                identities
+            }
+        };
+        visits.push(Visit { host: Host { port, ..host }, user, identities });
+    }
+    Ok(visits)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_host_is_taken_and_several_are_told_of() {
-        let read =
-            |host: &str| one_host(&[host.to_owned()]).map(|(u, h)| (u.map(str::to_owned), h.to_owned())).ok();
-        let is = |user: Option<&str>, host: &str| Some((user.map(str::to_owned), host.to_owned()));
-        assert_eq!(read("web1.example.com"), is(None, "web1.example.com"));
-        assert_eq!(read("deploy@web1.example.com:2222"), is(Some("deploy"), "web1.example.com:2222"));
-        assert_eq!(read("me@corp@[web1.example.com]:2222"), is(Some("me@corp"), "[web1.example.com]:2222"));
-        assert_eq!(read("[::1]:22"), is(None, "[::1]:22"));
-        for several in ["a,b", "web[1-20].example.com", "me@web[1-2]", "@file", "-"] {
-            assert_eq!(read(several), None, "{several}");
+/// Has `control` heed the deadline for everything and the signals that end this process; done by the second signal.
+async fn watch(control: &Control, deadline: Option<Duration>) {
+    let over = async {
+        match deadline {
+            Some(deadline) => sleep(deadline).await,
+            None => pending().await,
         }
-        assert_eq!(one_host(&["a".to_owned(), "b".to_owned()]).unwrap_err().kind, Kind::Usage);
+        control.halt(Halt::Deadline);
+        pending::<()>().await;
+    };
+    let signals = async {
+        control.halt(Halt::Signal(shell::signalled().await));
+        shell::signalled().await
+    };
+    tokio::select! {
+        () = over => {}
+        _ = signals => {}
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use tokio::io::{AsyncWrite, AsyncWriteExt, Stderr, Stdout, stderr, stdout};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::proto::course::Signal;
 use crate::ssh::client::Sink;
 
 /// Standard output and error, octet for octet, as ssh has them.
@@ -39,10 +40,19 @@ async fn write(mut to: impl AsyncWrite + Unpin, octets: &[u8]) -> io::Result<()>
 /// Until somebody wants this process to end; the signal's name. A signal that whoever started it has it ignore
 /// (nohup, a job in the background) stays ignored.
 pub(in crate::cli) async fn stopped() -> &'static str {
+    match signalled().await {
+        Signal::Interrupt => "SIGINT",
+        Signal::Terminate => "SIGTERM",
+        Signal::HangUp => "SIGHUP",
+    }
+}
+
+/// The same; the signal.
+pub(super) async fn signalled() -> Signal {
     tokio::select! {
-        () = one(SignalKind::interrupt()) => "SIGINT",
-        () = one(SignalKind::terminate()) => "SIGTERM",
-        () = one(SignalKind::hangup()) => "SIGHUP",
+        () = one(SignalKind::interrupt()) => Signal::Interrupt,
+        () = one(SignalKind::terminate()) => Signal::Terminate,
+        () = one(SignalKind::hangup()) => Signal::HangUp,
     }
 }
 

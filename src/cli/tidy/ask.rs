@@ -67,7 +67,7 @@ pub(super) async fn ask(
         return Ok(asked);
     }
     let width = hosts_at_once(fanout);
-    let verifier = cx.verifier_with(bundle.load()?)?;
+    let verifier = cx.verifier_with(bundle.load()?)?.of_keys_alone();
     let mut progress = Progress::new("looked up", wanted.len());
     let (all, mut outages) = (wanted.len(), 0);
     let work = |((host, port), keys): ((HostName, u16), HashSet<HostKey>)| {
@@ -120,11 +120,11 @@ async fn of_host(
     let keys: Vec<Presented> = keys.into_iter().map(Presented::Plain).collect();
     for key in &keys {
         // As if the host had shown it: what is stored never refuses, and then DNS is asked.
-        (evidence, _) = verifier.settle(evidence, key).await?;
+        (evidence, _) = verifier.settle(evidence, key, None).await?;
     }
     // All by the same, for DNS may have withdrawn what was stored.
     for key in keys {
-        add(key.key().clone(), verifier.judge(&evidence, &key), evidence.origin());
+        add(key.key().clone(), verifier.judge(&evidence, &key, None), evidence.origin());
     }
     let is_outage = evidence.is_outage();
     Ok((answers, is_outage))

@@ -1,3 +1,4 @@
+use super::file::LONGEST;
 use super::*;
 use crate::proto::chain::paper::{NOW, Paper, name, question};
 use crate::proto::rr::RrType;
@@ -58,7 +59,7 @@ fn what_others_write_is_seen_in_files_that_this_process_knows() {
         assert_eq!((shown(&cache), shown(&other)), (None, None));
         cache.put(&entries(HOST, &[b"\x04\x02", key].concat()));
         assert_eq!((shown(&cache).as_deref(), shown(&other).as_deref()), (Some(key), Some(key)));
-        shrink(&cache.0.folder, &path).unwrap();
+        shrink(path.parent().unwrap(), &path).unwrap();
         assert_eq!((shown(&cache).as_deref(), shown(&other).as_deref()), (Some(key), Some(key)));
     }
     fs::remove_file(&path).unwrap();
@@ -192,7 +193,7 @@ fn a_file_stays_within_its_bound_and_the_oldest_lines_go() {
         cache.put_addresses(&name(HOST), &scopes[299], addresses.clone(), NOW, 60);
     }
     assert!(is_left(&scopes[298]));
-    assert!(fs::read_dir(&cache.0.folder).unwrap().count() <= 257, "no file beside them stays");
+    assert!(fs::read_dir(cache.folder()).unwrap().count() <= 257, "no file beside them stays");
 }
 
 #[test]
@@ -267,7 +268,7 @@ fn a_secret_that_was_cut_short_is_made_again() {
 fn the_clock_outlives_all_that_is_stored_and_never_goes_back() {
     let (folder, cache) = cache();
     cache.note_inception(NOW);
-    for file in fs::read_dir(&cache.0.folder).unwrap().map(|entry| entry.unwrap().path()) {
+    for file in fs::read_dir(cache.folder()).unwrap().map(|entry| entry.unwrap().path()) {
         if !file.ends_with(KEY) && !file.ends_with(CLOCK) {
             fs::remove_file(file).unwrap();
         }
@@ -314,4 +315,39 @@ fn a_file_that_nobody_shrank_is_no_file_and_begins_anew() {
     cache.put(&entries(HOST, b"\x04\x02two"));
     assert!(cache.get(&asked()).is_some());
     assert!(fs::metadata(&path).unwrap().len() < MAX_LINE as u64);
+}
+
+/// What tests look at from outside.
+impl Cache {
+    fn folder(&self) -> &Path {
+        match &self.0.place {
+            Place::Folder { folder, .. } => folder,
+            Place::Memory(_) => panic!("no folder"),
+        }
+    }
+
+    fn place(&self, subject: Subject<'_>) -> (PathBuf, String) {
+        place_in(self.folder(), subject)
+    }
+}
+
+#[test]
+fn what_is_kept_in_memory_is_read_written_and_forgotten_alike() {
+    let cache = Cache::in_memory();
+    let stored = entries(HOST, b"\x04\x02one");
+    cache.put(&stored);
+    for entry in &stored {
+        assert_eq!(cache.get(entry.question()).unwrap().set().rtype(), entry.question().rtype);
+    }
+    assert_eq!(cache.get(&question("web2.example.test", RrType::SSHFP)), None);
+    let other = cache.clone();
+    other.note_inception(7);
+    other.put_addresses(&name(HOST), "system", vec![IpAddr::from([192, 0, 2, 1])], NOW, 60);
+    assert_eq!(cache.clock(), 7);
+    let found =
+        |now| cache.addresses(&name(HOST), "system", now).map(|(found, current)| (found.len(), current));
+    assert_eq!((found(NOW + 60), found(NOW + 61)), (Some((1, true)), Some((1, false))));
+    other.forget_many([asked()]);
+    cache.forget_addresses(&name(HOST), "system");
+    assert_eq!((cache.get(&asked()), found(NOW)), (None, None));
 }

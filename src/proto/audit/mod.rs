@@ -2,8 +2,25 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | [`facts`] | what was gathered about hosts and zones |
+//! | `rules` | what is not as it should be, a file for each thing that they are about |
+//! | [`judge`](mod@judge) | from facts to a report |
+//! | [`compare`](mod@compare) | what changed since an earlier audit |
 //! | [`report`] | what an audit tells: the one form from which all others are made |
 
+pub mod compare;
+pub mod facts;
+pub mod judge;
 pub mod report;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod time;
 
-pub use report::{Finding, HostReport, Key, Record, Report, Server, Severity};
+pub use compare::compare;
+pub use judge::{Judged, fleet, judge};
+pub use report::{
+    Change, Changes, Finding, HostCertificate, HostReport, Key, Record, Report, Server, Severity, Summary,
+    ZoneReport,
+};
+pub use rules::RULES;

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::MAX_ALIASES;
 use super::entry::stands_at;
+use super::prover::Halt;
+use super::{ChainError, MAX_ALIASES};
 use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, rcode_name};
 use crate::proto::name::Name;
 use crate::proto::rr::{RrSet, RrType};
@@ -275,5 +276,23 @@ fn single_name(set: &RrSet) -> Option<Name> {
     match (rdatas.next(), rdatas.next()) {
         (Some(rdata), None) => Name::from_wire(rdata).ok(),
         _ => None,
+    }
+}
+
+/// The set that came for `question`, or why there is none.
+pub(super) fn fetched_set<'m>(question: &Question, material: &'m Material) -> Result<&'m RrSet, Halt> {
+    match material.get(question) {
+        Some(Fetched::Set(set)) => Ok(set),
+        Some(Fetched::Nothing { rcode, .. }) => {
+            Err(ChainError::Denied { question: question.clone(), rcode: *rcode }.into())
+        }
+        Some(Fetched::Alias { cname, .. }) => {
+            // Zone material never hides behind an alias.
+            Err(ChainError::BadAlias { owner: cname.owner().clone(), rtype: cname.rtype() }.into())
+        }
+        Some(Fetched::Failed(why)) => {
+            Err(ChainError::Unanswered { question: question.clone(), why: why.clone() }.into())
+        }
+        None => Err(Halt::Need(vec![question.clone()])),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::anchors::Anchors;
 use super::error::ChainError;
 use super::key::{Dnskey, Ds};
-use super::material::{Fetched, Material};
+use super::material::{Fetched, Material, fetched_set};
 use super::signature::{self, Budget, Lifetime, Tries, verify};
 use super::{MAX_KEYS, MAX_SIGNATURES, MAX_ZONES};
 use crate::proto::message::Question;
@@ -387,23 +387,5 @@ impl Prover {
             }
         }
         Err(worst)
-    }
-}
-
-/// The set that came for `question`, or why there is none.
-fn fetched_set<'m>(question: &Question, material: &'m Material) -> Result<&'m RrSet, Halt> {
-    match material.get(question) {
-        Some(Fetched::Set(set)) => Ok(set),
-        Some(Fetched::Nothing { rcode, .. }) => {
-            Err(ChainError::Denied { question: question.clone(), rcode: *rcode }.into())
-        }
-        Some(Fetched::Alias { cname, .. }) => {
-            // Zone material never hides behind an alias.
-            Err(ChainError::BadAlias { owner: cname.owner().clone(), rtype: cname.rtype() }.into())
-        }
-        Some(Fetched::Failed(why)) => {
-            Err(ChainError::Unanswered { question: question.clone(), why: why.clone() }.into())
-        }
-        None => Err(Halt::Need(vec![question.clone()])),
     }
 }

@@ -42,7 +42,7 @@ pub fn judge(
 }
 
 /// Judges at `now`, in seconds since 1970, one proof that holds: the way, how long it can be replayed, what is weak in it.
-pub(super) fn of_answer(now: u64, answer: &Answer) -> [Finding; 5] {
+pub(in crate::proto) fn of_answer(now: u64, answer: &Answer) -> [Finding; 5] {
     [chain(answer), replay(now, answer.data()), ends(now, answer), ttl(answer), zone_keys(answer)]
 }
 

@@ -11,6 +11,7 @@ use crate::proto::duration;
 use crate::proto::moment::span;
 use crate::proto::name::Name;
 use crate::proto::plan::Present;
+use crate::proto::rotation::Record;
 use crate::proto::sshfp::Sshfp;
 use crate::proto::verdict::{hint_for, status_code};
 
@@ -329,6 +330,42 @@ pub fn agent(told: &Tried<(bool, String)>) -> Finding {
             Finding::info("agent", "agent", message).remedy(remedy)
         }
     }
+}
+
+/// A rotation that nobody goes on with for so long, in seconds, is told of, though an agent runs.
+const STANDS: u64 = 7 * 86_400;
+
+/// Judges a rotation of host keys that is under way at `now`, in seconds since 1970; nothing where there is none.
+pub fn rotation(record: &Tried<Record>, now: u64, agent_runs: bool) -> Option<Finding> {
+    let record = match record {
+        Ok(record) => record,
+        Err(failure) => return Some(failed("rotation", "rotation", failure, "sshanchor rotate --status")),
+    };
+    let began =
+        record.round.as_ref().map(|round| round.began).or(record.is_open().then_some(record.wish.since))?;
+    let age = now.saturating_sub(began);
+    let message = format!("a rotation of host keys is under way since {}", span(age));
+    Some(match (agent_runs, age > STANDS) {
+        (true, false) => {
+            Finding::ok("rotation", "rotation", format!("{message}, and an agent goes on with it"))
+        }
+        (true, true) => Finding::warning("rotation", "rotation", message)
+            .remedy("sshanchor rotate --status says what it waits for"),
+        (false, _) => Finding::warning(
+            "rotation",
+            "rotation",
+            format!("{message}, and nobody goes on with it"),
+        )
+        .remedy(
+            "sshanchor rotate --resume, again and again until it is done (--wait), or have an agent do it",
+        ),
+    })
+}
+
+/// A rotation whose record is lost has left something.
+pub fn rotation_lost(what: &str) -> Finding {
+    Finding::error("rotation", "rotation", what)
+        .remedy("sshanchor publish --check; and keep the state folder from one start to the next")
 }
 
 #[cfg(test)]

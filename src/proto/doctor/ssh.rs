@@ -31,6 +31,11 @@ impl Config {
         found.filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case("none"))
     }
 
+    /// All values of `keyword`, which is given in lower case, as they stand.
+    pub fn all<'a>(&'a self, keyword: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(k, _)| k == keyword).map(|(_, value)| value.as_str())
+    }
+
     /// The host that is connected to: what HostName and canonicalisation made of the name that was typed.
     pub fn host(&self) -> Option<&str> {
         self.get("hostname")

@@ -1,6 +1,7 @@
 //! What two KEXINITs agree on (RFC 4253 section 7.1), and which key exchanges the gate understands.
 
 use super::kexinit::{KexInit, NameList};
+use crate::proto::policy::Seen;
 
 /// The messages of a key exchange method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +22,26 @@ pub struct Negotiated {
     pub host_key: String,
     /// Ciphers: client to server, server to client.
     pub ciphers: [String; 2],
-    /// Both sides offered strict key exchange (OpenSSH's PROTOCOL section 1.10).
-    pub strict: bool,
+    /// The client offered the strict key exchange (OpenSSH's PROTOCOL section 1.10).
+    pub strict_client: bool,
+    /// The server offered it; both have to for it to be in force.
+    pub strict_server: bool,
     /// The messages of `kex`.
     pub method: Method,
     /// A client's guess, if it sends one, is right: the server takes it as the init.
     pub guess_right: bool,
+}
+
+impl Negotiated {
+    /// What a policy may ask of this handshake, of a server with this version line.
+    pub fn seen(&self, server_version: &str) -> Seen {
+        Seen {
+            kex: self.kex.clone(),
+            strict_client: self.strict_client,
+            strict_server: self.strict_server,
+            server_version: server_version.to_owned(),
+        }
+    }
 }
 
 /// Why two KEXINITs lead nowhere.
@@ -109,8 +124,8 @@ pub fn negotiate(client: &KexInit, server: &KexInit) -> Result<Negotiated, Disag
         kex: kex.to_owned(),
         host_key: host_key.to_owned(),
         ciphers,
-        strict: client.kex.has("kex-strict-c-v00@openssh.com")
-            && server.kex.has("kex-strict-s-v00@openssh.com"),
+        strict_client: client.kex.has("kex-strict-c-v00@openssh.com"),
+        strict_server: server.kex.has("kex-strict-s-v00@openssh.com"),
         method,
         guess_right: guess_right(client, server, kex, host_key),
     })
@@ -219,8 +234,14 @@ mod tests {
     #[test]
     fn strict_needs_both() {
         let (c, s) = ("curve25519-sha256,kex-strict-c-v00@openssh.com", "curve25519-sha256");
-        assert!(!kex(c, s).unwrap().strict);
-        assert!(kex(c, &format!("{s},kex-strict-s-v00@openssh.com")).unwrap().strict);
+        let strict = |client: &str, server: &str| {
+            let negotiated = kex(client, server).unwrap();
+            (negotiated.strict_client, negotiated.strict_server)
+        };
+        assert_eq!(strict(c, s), (true, false));
+        assert_eq!(strict(c, &format!("{s},kex-strict-s-v00@openssh.com")), (true, true));
+        // Each has its own sign.
+        assert_eq!(strict(s, &format!("{s},kex-strict-c-v00@openssh.com")), (false, false));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::proto::certificate::{self, Fault, SUFFIX};
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
 
-/// A certificate that may be signed, and is not yet. Made by [`super::draft`] alone.
+/// A certificate that may be signed, and is not yet. Made by [`super::draft()`] alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Draft {

@@ -58,6 +58,11 @@ impl Policies {
         &self.rules
     }
 
+    /// Some rule asks for something of handshakes.
+    pub fn ask_of_handshakes(&self) -> bool {
+        self.rules.iter().flat_map(|rule| &rule.settings).any(|(setting, _)| setting.is_of_handshake())
+    }
+
     /// The settings in force for `host`: a name, or an address, for which only the mode matters.
     pub fn of(&self, host: &str) -> Policy {
         let mut policy = Policy::default();

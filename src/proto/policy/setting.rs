@@ -1,12 +1,18 @@
 //! One setting as it stands in a configuration: a key and a value.
 
-use std::fmt;
+mod value;
+
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::posture::{Kex, Posture, StrictKex, Versions, VersionsError};
 use super::{Aliases, Mode, Policy, PortLabels, Require, Revocation};
 use crate::proto::duration::{self, DurationError};
 use crate::proto::hostkey::KeyType;
 use crate::proto::name::{HostName, Name};
+use crate::proto::ssh_config::Version;
+
+pub use value::Value;
 
 const MODES: [(&str, Mode); 2] = [("verify", Mode::Verify), ("pass", Mode::Pass)];
 const REQUIRES: [(&str, Require); 4] = [
@@ -19,6 +25,10 @@ const REVOCATIONS: [(&str, Revocation); 2] = [("ca", Revocation::Ca), ("always",
 const PORT_LABELS: [(&str, PortLabels); 2] =
     [("allowed", PortLabels::Allowed), ("required", PortLabels::Required)];
 const ALIASES: [(&str, Aliases); 2] = [("any", Aliases::Any), ("same-zone", Aliases::SameZone)];
+const STRICT_KEXES: [(&str, StrictKex); 2] = [("any", StrictKex::Any), ("required", StrictKex::Required)];
+const KEXES: [(&str, Kex); 2] = [("any", Kex::Any), ("post-quantum", Kex::PostQuantum)];
+/// Sizes of RSA keys that are understood, in bits.
+const RSA_BITS: RangeInclusive<u32> = 1024..=16384;
 /// No limit.
 const NONE: &str = "none";
 /// Every place.
@@ -31,6 +41,7 @@ pub enum Setting {
     Mode(Mode),
     Require(Require),
     Algorithms(Vec<KeyType>),
+    MinRsaBits(u32),
     PortLabels(PortLabels),
     Aliases(Aliases),
     CaAt(Option<Vec<Name>>),
@@ -38,16 +49,10 @@ pub enum Setting {
     MinSignatureLeft(Duration),
     MaxSignatureAge(Option<Duration>),
     OutageGrace(Duration),
-}
-
-/// A value as it stands in a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(untagged)]
-pub enum Value {
-    /// `"text"`.
-    Text(String),
-    /// `["text", "text"]`.
-    List(Vec<String>),
+    StrictKex(StrictKex),
+    Kex(Kex),
+    ServerVersions(Option<Versions>),
+    MinOpenSsh(Option<Version>),
 }
 
 /// Why a key and a value are no setting.
@@ -56,9 +61,9 @@ pub enum SettingError {
     /// No such key.
     #[error("there is no setting {0:?} (there are: {keys})", keys = Setting::KEYS.join(", "))]
     Key(String),
-    /// A list where one text is wanted.
-    #[error("{0} wants one text, not a list")]
-    List(&'static str),
+    /// A list or a number where one text is wanted.
+    #[error("{0} wants one text in quotes")]
+    Text(&'static str),
     /// A word that means nothing here.
     #[error("{key} = {word:?} means nothing (want {wanted})")]
     #[allow(missing_docs)] // the operands of the message
@@ -77,14 +82,24 @@ pub enum SettingError {
     /// Not a span of time.
     #[error("{0}: {1}")]
     Duration(&'static str, DurationError),
+    /// Not a size of RSA keys.
+    #[error("min_rsa_bits wants a number from {} to {}", RSA_BITS.start(), RSA_BITS.end())]
+    RsaBits,
+    /// Not patterns of software versions.
+    #[error("server_versions: {0}")]
+    Versions(VersionsError),
+    /// Not a version of OpenSSH.
+    #[error("min_openssh = {0:?} is no version (want \"9.6\", or \"any\")")]
+    OpenSsh(String),
 }
 
 impl Setting {
     /// Every key, in the order in which settings are shown.
-    pub const KEYS: [&str; 10] = [
+    pub const KEYS: [&str; 15] = [
         "mode",
         "require",
         "algorithms",
+        "min_rsa_bits",
         "port_labels",
         "aliases",
         "ca_at",
@@ -92,6 +107,10 @@ impl Setting {
         "min_signature_left",
         "max_signature_age",
         "outage_grace",
+        "strict_kex",
+        "kex",
+        "server_versions",
+        "min_openssh",
     ];
 
     /// From a key and its value.
@@ -100,7 +119,7 @@ impl Setting {
         let key = *Self::KEYS.iter().find(|known| **known == key).ok_or_else(unknown)?;
         let text = || match value {
             Value::Text(text) => Ok(text.as_str()),
-            Value::List(_) => Err(SettingError::List(key)),
+            Value::List(_) | Value::Number(_) => Err(SettingError::Text(key)),
         };
         let span = || duration::parse(text()?).map_err(|e| SettingError::Duration(key, e));
         Ok(match key {
@@ -115,6 +134,17 @@ impl Setting {
             "max_signature_age" if text()? == NONE => Self::MaxSignatureAge(None),
             "max_signature_age" => Self::MaxSignatureAge(Some(span()?)),
             "outage_grace" => Self::OutageGrace(span()?),
+            "min_rsa_bits" => {
+                let bits = value.number().filter(|bits| RSA_BITS.contains(bits));
+                Self::MinRsaBits(bits.ok_or(SettingError::RsaBits)?)
+            }
+            "strict_kex" => Self::StrictKex(choice(key, text()?, &STRICT_KEXES)?),
+            "kex" => Self::Kex(choice(key, text()?, &KEXES)?),
+            "server_versions" => Self::ServerVersions(match value.words().as_slice() {
+                [ANY] => None,
+                words => Some(Versions::parse(words.iter().copied()).map_err(SettingError::Versions)?),
+            }),
+            "min_openssh" => Self::MinOpenSsh(openssh(text()?)?),
             _ => return Err(unknown()),
         })
     }
@@ -132,7 +162,19 @@ impl Setting {
             Self::MinSignatureLeft(_) => "min_signature_left",
             Self::MaxSignatureAge(_) => "max_signature_age",
             Self::OutageGrace(_) => "outage_grace",
+            Self::MinRsaBits(_) => "min_rsa_bits",
+            Self::StrictKex(_) => "strict_kex",
+            Self::Kex(_) => "kex",
+            Self::ServerVersions(_) => "server_versions",
+            Self::MinOpenSsh(_) => "min_openssh",
         }
+    }
+
+    /// It asks for something of the handshake that shows a key.
+    pub fn is_of_handshake(&self) -> bool {
+        let mut policy = Policy::default();
+        policy.set(self.clone());
+        policy.posture.asks()
     }
 
     /// Its value, as [`Setting::read`] takes it.
@@ -148,6 +190,12 @@ impl Setting {
             Self::CaAt(Some(places)) => Value::List(places.iter().map(Name::to_string).collect()),
             Self::Revocation(revocation) => text(word(*revocation, &REVOCATIONS)),
             Self::MaxSignatureAge(None) => text(NONE),
+            Self::MinRsaBits(bits) => Value::Number(*bits),
+            Self::StrictKex(strict) => text(word(*strict, &STRICT_KEXES)),
+            Self::Kex(kex) => text(word(*kex, &KEXES)),
+            Self::ServerVersions(None) | Self::MinOpenSsh(None) => text(ANY),
+            Self::ServerVersions(Some(versions)) => Value::List(versions.patterns().to_vec()),
+            Self::MinOpenSsh(Some(version)) => Value::Text(version.to_string()),
             Self::MinSignatureLeft(span) | Self::MaxSignatureAge(Some(span)) | Self::OutageGrace(span) => {
                 Value::Text(duration::text(*span))
             }
@@ -169,15 +217,22 @@ impl Policy {
             Setting::MinSignatureLeft(span) => self.min_signature_left = span,
             Setting::MaxSignatureAge(span) => self.max_signature_age = span,
             Setting::OutageGrace(span) => self.outage_grace = span,
+            Setting::MinRsaBits(bits) => self.min_rsa_bits = bits,
+            Setting::StrictKex(strict) => self.posture.strict_kex = strict,
+            Setting::Kex(kex) => self.posture.kex = kex,
+            Setting::ServerVersions(versions) => self.posture.server_versions = versions,
+            Setting::MinOpenSsh(version) => self.posture.min_openssh = version,
         }
     }
 
     /// All of its settings, in the order of [`Setting::KEYS`].
-    pub fn settings(&self) -> [Setting; 10] {
+    pub fn settings(&self) -> [Setting; 15] {
+        let Posture { strict_kex, kex, server_versions, min_openssh } = &self.posture;
         [
             Setting::Mode(self.mode),
             Setting::Require(self.require),
             Setting::Algorithms(self.algorithms.clone()),
+            Setting::MinRsaBits(self.min_rsa_bits),
             Setting::PortLabels(self.port_labels),
             Setting::Aliases(self.aliases),
             Setting::CaAt(self.ca_at.clone()),
@@ -185,20 +240,11 @@ impl Policy {
             Setting::MinSignatureLeft(self.min_signature_left),
             Setting::MaxSignatureAge(self.max_signature_age),
             Setting::OutageGrace(self.outage_grace),
+            Setting::StrictKex(*strict_kex),
+            Setting::Kex(*kex),
+            Setting::ServerVersions(server_versions.clone()),
+            Setting::MinOpenSsh(*min_openssh),
         ]
-    }
-}
-
-/// As in TOML.
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => write!(f, "{text:?}"),
-            Self::List(texts) => {
-                let quoted: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
-                write!(f, "[{}]", quoted.join(", "))
-            }
-        }
     }
 }
 
@@ -216,7 +262,7 @@ fn word<T: PartialEq>(value: T, choices: &[(&'static str, T)]) -> &'static str {
 /// Each type once, in the order given; a text is a list with commas or blanks between.
 fn algorithms(value: &Value) -> Result<Vec<KeyType>, SettingError> {
     let mut types = Vec::new();
-    for name in words(value) {
+    for name in value.words() {
         let unknown = || SettingError::Algorithm(name.chars().take(40).collect());
         let key_type = KeyType::from_algorithm(name).ok_or_else(unknown)?;
         if !types.contains(&key_type) {
@@ -226,17 +272,9 @@ fn algorithms(value: &Value) -> Result<Vec<KeyType>, SettingError> {
     if types.is_empty() { Err(SettingError::NoAlgorithm) } else { Ok(types) }
 }
 
-/// A list; a text is one with commas or blanks between.
-fn words(value: &Value) -> Vec<&str> {
-    match value {
-        Value::Text(text) => text.split([',', ' ']).filter(|name| !name.is_empty()).collect(),
-        Value::List(names) => names.iter().map(String::as_str).collect(),
-    }
-}
-
 /// Where CA sets stand: names in the grammar of host names.
 fn places(value: &Value) -> Result<Option<Vec<Name>>, SettingError> {
-    let words = words(value);
+    let words = value.words();
     if words == [ANY] {
         return Ok(None);
     }
@@ -249,83 +287,15 @@ fn places(value: &Value) -> Result<Option<Vec<Name>>, SettingError> {
     if places.is_empty() { Err(bad("")) } else { Ok(Some(places)) }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(text: &str) -> Value {
-        Value::Text(text.to_owned())
+/// `MAJOR.MINOR`, and nothing behind it.
+fn openssh(text: &str) -> Result<Option<Version>, SettingError> {
+    if text == ANY {
+        return Ok(None);
     }
-
-    #[test]
-    fn each_setting_is_read_as_it_is_shown() {
-        for setting in Policy::default().settings() {
-            assert_eq!(Setting::read(setting.key(), &setting.value()).unwrap(), setting);
-        }
-        for (key, value) in [
-            ("mode", "pass"),
-            ("require", "hostkey"),
-            ("require", "ca"),
-            ("require", "both"),
-            ("revocation", "always"),
-            ("port_labels", "required"),
-            ("aliases", "same-zone"),
-            ("min_signature_left", "2d"),
-            ("max_signature_age", "12h"),
-            ("outage_grace", "6h"),
-        ] {
-            let setting = Setting::read(key, &text(value)).unwrap();
-            assert_eq!((setting.key(), setting.value()), (key, text(value)));
-            let mut policy = Policy::default();
-            policy.set(setting.clone());
-            assert_ne!(policy, Policy::default(), "{key}");
-            assert!(policy.settings().contains(&setting), "{key}");
-        }
-        assert_eq!(Policy::default().settings().map(|setting| setting.key()), Setting::KEYS);
-    }
-
-    #[test]
-    fn rsa_has_three_names() {
-        let read = |value: Value| Setting::read("algorithms", &value).unwrap();
-        let both = Setting::Algorithms(vec![KeyType::Ed25519, KeyType::Rsa]);
-        let names = ["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"].map(str::to_owned);
-        assert_eq!(read(Value::List(names.to_vec())), both);
-        assert_eq!(read(text("ssh-ed25519,rsa-sha2-256")), both);
-    }
-
-    #[test]
-    fn what_means_nothing_is_refused() {
-        for (key, value) in [
-            ("mode", "Pass"),
-            ("mode", ""),
-            ("require", "none"),
-            ("algorithms", "ssh-dss"),
-            ("algorithms", "ssh-ed25519-cert-v01@openssh.com"),
-            ("algorithms", ""),
-            ("port_labels", "yes"),
-            ("aliases", "none"),
-            ("outage_grace", "6"),
-            ("min_signature_left", "none"),
-            ("max_signature_age", "never"),
-            ("grace", "6h"),
-        ] {
-            assert!(Setting::read(key, &text(value)).is_err(), "{key} = {value}");
-        }
-        assert!(Setting::read("mode", &Value::List(vec!["pass".into()])).is_err());
-        assert!(Setting::read("algorithms", &Value::List(Vec::new())).is_err());
-    }
-
-    #[test]
-    fn places_of_ca_sets_are_names() {
-        let read = |value: &Value| Setting::read("ca_at", value);
-        let names =
-            |names: &[&str]| names.iter().map(|name| Name::from_text(name).unwrap()).collect::<Vec<_>>();
-        assert_eq!(read(&text("any")), Ok(Setting::CaAt(None)));
-        let two = Setting::CaAt(Some(names(&["example.com", "lab.example.com"])));
-        assert_eq!(read(&text("Example.com., lab.example.com")), Ok(two.clone()));
-        assert_eq!(read(&two.value()), Ok(two));
-        for bad in ["", "any example.com", "*.example.com", "_ca._ssh.example.com", "192.0.2.1"] {
-            assert!(read(&text(bad)).is_err(), "{bad}");
-        }
-    }
+    let version = Version::parse(&format!("OpenSSH_{text}"));
+    let read = version.filter(|version| version.to_string() == text);
+    read.map(Some).ok_or_else(|| SettingError::OpenSsh(text.chars().take(40).collect()))
 }
+
+#[cfg(test)]
+mod tests;

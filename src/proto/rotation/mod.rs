@@ -25,6 +25,7 @@
 //! Nothing is kept but facts ([`Record`]); [`decide`] makes the next step of them, every time anew, and each step may be
 //! done twice. So a crash anywhere costs nothing but another run.
 
+mod clock;
 mod due;
 mod record;
 
@@ -36,6 +37,7 @@ use std::collections::BTreeSet;
 use super::rollover::Lag;
 pub use super::rollover::{Digest, SLACK, Shown};
 
+pub use self::clock::Clock;
 pub use self::due::{Held, due, next};
 pub use self::record::{BadRecord, Change, Mode, Past, Record, Round, TooLate, VERSION, Wish};
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::clock::Clock;
 use super::{Digest, Sight, Step};
 use crate::proto::hostkey::KeyType;
 
@@ -13,6 +14,11 @@ use crate::proto::hostkey::KeyType;
 pub const VERSION: u32 = 1;
 /// Most rotations of the past that are kept.
 const MAX_PAST: usize = 200;
+
+/// How often the wait begins anew before it is told as an error.
+const MOST_LOST: u32 = 3;
+/// How long a look at the clocks is kept before it is taken anew, in seconds.
+const CLOCK_KEPT: u64 = 3600;
 
 /// How clients are kept from harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +89,12 @@ pub struct Round {
     pub aborted: Option<u64>,
     /// Servers that say nothing, by owner and server, and since when.
     pub silent: BTreeMap<String, u64>,
+    /// How often a server that had shown what is wanted showed something else again.
+    #[serde(default)]
+    pub lost: u32,
+    /// What the clocks showed when this was last looked at.
+    #[serde(default)]
+    pub clock: Option<Clock>,
 }
 
 /// A change that has come to its end.
@@ -283,8 +295,13 @@ impl Round {
             Step::Announce => self.announced = now,
             Step::Hide => self.hidden = now,
             Step::Spread => self.spread = now,
-            Step::Lost if self.replaced.is_none() && self.mode != Mode::Overlap => self.ground = None,
-            Step::Lost => (self.spread, self.proven) = (None, None),
+            Step::Lost => {
+                self.lost = self.lost.saturating_add(1);
+                match self.replaced {
+                    None if self.mode != Mode::Overlap => self.ground = None,
+                    _ => (self.spread, self.proven) = (None, None),
+                }
+            }
             Step::Prove => self.proven = now,
             Step::Show => self.shown = now,
             Step::Withdraw => self.withdrawn = now,
@@ -308,9 +325,29 @@ impl Round {
         Ok(())
     }
 
-    /// A clock that was wrong wrote down moments that are still to come: what they are for is waited for from `now` on, and
-    /// not until then.
-    pub fn correct(&mut self, now: u64) {
+    /// Takes down what the clocks show at `now`. A wall clock that was set since the last look takes the moments along, so
+    /// that what is waited for lasts as long as it would have. Where nobody knows how much it was set, as after a restart
+    /// of the machine, moments that are still to come count as now.
+    pub fn see_clock(&mut self, clock: Option<Clock>, now: u64) {
+        let then = self.clock.as_ref();
+        let jump = then.zip(clock.as_ref()).map_or(0, |(then, clock)| then.jump(clock));
+        // An hour is as good as a second, and does not have the file written at every look.
+        let is_old = match (then, &clock) {
+            (Some(then), Some(clock)) => {
+                then.boot != clock.boot || clock.wall.abs_diff(then.wall) >= CLOCK_KEPT
+            }
+            (then, clock) => then.is_some() || clock.is_some(),
+        };
+        // 0 is for ever since.
+        self.moments()
+            .filter(|then| **then != 0)
+            .for_each(|then| *then = now.min(then.saturating_add_signed(jump).max(1)));
+        if jump != 0 || is_old {
+            self.clock = clock;
+        }
+    }
+
+    fn moments(&mut self) -> impl Iterator<Item = &mut u64> {
         let moments = [
             &mut self.ground,
             &mut self.touched,
@@ -322,7 +359,12 @@ impl Round {
             &mut self.shown,
             &mut self.withdrawn,
         ];
-        moments.into_iter().flatten().chain(self.silent.values_mut()).for_each(|then| *then = now.min(*then));
+        moments.into_iter().flatten().chain(self.silent.values_mut())
+    }
+
+    /// Somebody undoes what is published, again and again: only a person finds out who.
+    pub fn is_undone(&self) -> bool {
+        self.lost >= MOST_LOST
     }
 
     /// Takes down who says nothing, and who does again.

@@ -32,6 +32,8 @@ fn round(mode: Mode) -> Round {
         withdrawn: None,
         aborted: None,
         silent: BTreeMap::new(),
+        lost: 0,
+        clock: None,
     }
 }
 
@@ -342,14 +344,34 @@ fn neither_a_clock_that_was_ahead_nor_a_ttl_of_decades_hides_a_key_for_years() {
         ..round(Mode::Hide)
     };
     round.silent.insert("x".into(), NOW + year);
-    round.correct(NOW);
+    round.see_clock(None, NOW);
     assert_eq!((round.hidden, round.spread, round.replaced), (Some(NOW), Some(NOW), Some(NOW)));
     assert_eq!((round.ground, round.silent.get("x")), (Some(0), Some(&NOW)));
     let until = NOW + u64::from(TTL) + SLACK;
     assert_eq!(next_of(&round, NOW, NEW, &both(&[NEW, OTHER])), Step::Wait(Wait::Settle { until: NOW + 10 }));
     assert_eq!(next_of(&round, NOW + 10, NEW, &both(&[NEW, OTHER])), Step::Wait(Wait::Caches { until }));
 
+    // One that is set while the machine runs takes the moments along.
+    let clock = |uptime, wall| Some(Clock { boot: "a".to_owned(), uptime, wall });
+    round.see_clock(clock(1000, NOW), NOW);
+    for (uptime, wall) in [(1060, NOW + 60), (1100, NOW + 86_500), (1110, NOW + 110)] {
+        round.see_clock(clock(uptime, wall), wall);
+        assert_eq!(wall - round.spread.unwrap(), uptime - 1000, "{wall}");
+        assert_eq!(round.ground, Some(0));
+    }
+
     let record = crate::proto::sshfp::Sshfp::sha256_of(4, &NEW);
     let shown = Shown::of([&crate::proto::plan::Present::new(i32::MAX as u32, [record])]);
     assert_eq!(shown.ttl, 604_800);
+}
+
+#[test]
+fn what_is_undone_again_and_again_is_told() {
+    let mut round = round(Mode::Hide);
+    for _ in 0..2 {
+        round.mark(&Step::Lost, NOW);
+        assert!(!round.is_undone());
+    }
+    round.mark(&Step::Lost, NOW);
+    assert!(round.is_undone());
 }

@@ -1,4 +1,4 @@
-//! What is written for OpenSSH (ssh_config(5)), and whether it is in force.
+//! What is written for OpenSSH (ssh_config(5)), and whether it is in force; and what stands there for a host.
 //!
 //! | file | decides |
 //! |---|---|
@@ -9,13 +9,19 @@
 //! | [`change`] | files before and after |
 //! | [`installed`] | a file that was written earlier |
 //! | [`accepted`] | the private known_hosts file of an ssh that has no KnownHostsCommand |
+//! | [`line`], [`tree`] | what the lines of a configuration say, with the files that they include |
+//! | [`evaluate`], [`token`] | what it says for a host: user, port, files of keys, agent |
 
 pub mod accepted;
 pub mod change;
+pub mod evaluate;
 pub mod hosts;
 pub mod include;
 pub mod installed;
+pub mod line;
 pub mod quote;
+pub mod token;
+pub mod tree;
 
 use std::fmt;
 

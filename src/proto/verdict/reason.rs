@@ -9,6 +9,7 @@ use crate::proto::hostkey::{HostKey, KeyType};
 use crate::proto::moment;
 use crate::proto::name::{HostName, Name};
 use crate::proto::policy::Shortfall;
+use crate::proto::policy::posture::Fault as HandshakeFault;
 use crate::proto::sshfp::Sshfp;
 
 mod hint;
@@ -17,6 +18,7 @@ pub use hint::hint_for;
 
 /// Why there is no accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Reason {
     /// Records of the key's algorithm are proven, and none is of this key.
     #[error("{host} shows {presented}, and DNSSEC proves other keys: {}", digests(published))]
@@ -69,6 +71,28 @@ pub enum Reason {
         host: HostName,
         /// The types that policy allows.
         allowed: Vec<KeyType>,
+    },
+    /// The key is proven, and policy wants longer ones.
+    #[error("{host} shows {}{key}, of {bits} bits, and policy wants {wanted} at least (min_rsa_bits)", whose.text())]
+    ShortKey {
+        /// The host asked for.
+        host: HostName,
+        /// Whose key it is.
+        whose: Whose,
+        /// The RSA key.
+        key: HostKey,
+        /// Its size, in bits.
+        bits: usize,
+        /// The least that policy allows, in bits.
+        wanted: usize,
+    },
+    /// The key is not at fault: policy does not take the handshake that showed it.
+    #[error("the handshake with {host} does not suffice: {fault}")]
+    Handshake {
+        /// The host asked for.
+        host: HostName,
+        /// What it lacks.
+        fault: HandshakeFault,
     },
     /// A proof that holds does not suffice by policy.
     #[error("the proof for {host} does not suffice: {shortfall}")]
@@ -228,6 +252,11 @@ impl Whose {
 }
 
 impl Reason {
+    /// It is about the handshake, and no other proof or key would make it another.
+    pub fn is_of_handshake(&self) -> bool {
+        matches!(self, Self::Handshake { .. })
+    }
+
     /// A stable word for scripts; listed in the README.
     pub fn code(&self) -> &'static str {
         match self {
@@ -236,6 +265,8 @@ impl Reason {
                 "key-type-not-published"
             }
             Self::AlgorithmNotAllowed { .. } | Self::NoAllowedType { .. } => "algorithm-not-allowed",
+            Self::ShortKey { .. } => "short-key",
+            Self::Handshake { fault, .. } => fault.code(),
             Self::Revoked { .. } => "revoked",
             Self::UnknownCa { .. } => "ca-not-published",
             Self::Certificate { fault, .. } => fault.code(),

@@ -8,6 +8,7 @@ use crate::proto::hostkey::HostKey;
 
 mod ca;
 mod policy;
+mod posture;
 mod properties;
 
 // Made by ssh-keygen -t ed25519 and ecdsa; the certificate by ssh-keygen -s CA -h -n host.example.test.
@@ -59,7 +60,7 @@ fn evidence(paper: &Paper, port: u16) -> Evidence {
 
 /// The verdict on `key` at `port`, in one word.
 fn word(paper: &Paper, port: u16, key: HostKey) -> &'static str {
-    code(&decide(&evidence(paper, port), &Presented::Plain(key), &Policy::default(), NOW))
+    code(&decide(&evidence(paper, port), &Presented::Plain(key), None, &Policy::default(), NOW))
 }
 
 fn code(verdict: &Verdict) -> &'static str {
@@ -72,7 +73,7 @@ fn code(verdict: &Verdict) -> &'static str {
 #[test]
 fn the_published_key_is_accepted_and_the_witness_says_for_what() {
     let paper = paper(&[(HOST, &[sha256(&ed25519())])]);
-    let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), &Policy::default(), NOW);
+    let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), None, &Policy::default(), NOW);
     let Verdict::Accept(anchored) = verdict else { panic!("{verdict:?}") };
     assert_eq!((anchored.host(), anchored.port()), (&host(HOST), 22));
     assert_eq!((anchored.key_type(), anchored.key_sha256()), (KeyType::Ed25519, &ed25519().sha256()));
@@ -84,7 +85,8 @@ fn the_published_key_is_accepted_and_the_witness_says_for_what() {
 fn other_keys_are_rejected_and_say_what_is_published() {
     let published = paper(&[(HOST, &[sha256(&ed25519())])]);
     assert_eq!(word(&published, 22, ed25519()), "accept");
-    let verdict = decide(&evidence(&published, 22), &Presented::Plain(ecdsa()), &Policy::default(), NOW);
+    let verdict =
+        decide(&evidence(&published, 22), &Presented::Plain(ecdsa()), None, &Policy::default(), NOW);
     let Verdict::Reject(reason @ Reason::KeyTypeNotPublished { .. }) = verdict else { panic!("{verdict:?}") };
     // ssh before 8.5 asks for ECDSA first, whatever is published.
     assert!(reason.hint().contains("HostKeyAlgorithms ssh-ed25519 in"), "{}", reason.hint());
@@ -93,6 +95,7 @@ fn other_keys_are_rejected_and_say_what_is_published() {
     let verdict = decide(
         &evidence(&paper(&[(HOST, &[other])]), 22),
         &Presented::Plain(ed25519()),
+        None,
         &Policy::default(),
         NOW,
     );
@@ -132,7 +135,8 @@ fn only_sha_256_of_a_known_type_vouches() {
     ];
     for (what, change) in cases {
         let paper = with(change);
-        let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), &Policy::default(), NOW);
+        let verdict =
+            decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), None, &Policy::default(), NOW);
         assert!(matches!(verdict, Verdict::Unproven(Reason::NothingUsable { .. })), "{what}: {verdict:?}");
         assert!(evidence(&paper, 22).key_types(&Policy::default(), NOW).is_empty(), "{what}");
     }
@@ -171,7 +175,7 @@ fn an_answer_to_another_question_vouches_for_nothing() {
     let verdict = |port, at_host, at_port| {
         let evidence = Evidence::new(host(HOST), port, at_host, at_port);
         assert!(evidence.key_types(&Policy::default(), NOW).is_empty() || evidence.valid_until().is_some());
-        code(&decide(&evidence, &Presented::Plain(ed25519()), &Policy::default(), NOW))
+        code(&decide(&evidence, &Presented::Plain(ed25519()), None, &Policy::default(), NOW))
     };
     assert_eq!(verdict(22, answer(HOST), nothing()), "accept");
     assert_eq!(verdict(2222, nothing(), answer(AT_PORT)), "accept");
@@ -195,7 +199,7 @@ fn an_alias_vouches_for_the_name_that_was_asked_for() {
     let target = crate::proto::chain::paper::name("other.example.test");
     let alias = paper.zone(ZONE).sign(HOST, RrType::CNAME, &[target.wire()]);
     paper.put(HOST, RrType::SSHFP, alias);
-    let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), &Policy::default(), NOW);
+    let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), None, &Policy::default(), NOW);
     let Verdict::Accept(anchored) = verdict else { panic!("{verdict:?}") };
     assert_eq!((anchored.host(), anchored.owner()), (&host(HOST), &target));
     paper.put(HOST, RrType::SSHFP, vec![record(HOST, RrType::CNAME, target.wire())]);
@@ -208,7 +212,13 @@ fn a_certificate_counts_by_the_plain_key_inside_it() {
     let certificate = Presented::from_blob(&blob, "ssh-ed25519-cert-v01@openssh.com").unwrap();
     assert!(matches!(certificate, Presented::Certificate(_)));
     let judged = |key: &HostKey| {
-        code(&decide(&evidence(&paper(&[(HOST, &[sha256(key)])]), 22), &certificate, &Policy::default(), NOW))
+        code(&decide(
+            &evidence(&paper(&[(HOST, &[sha256(key)])]), 22),
+            &certificate,
+            None,
+            &Policy::default(),
+            NOW,
+        ))
     };
     assert_eq!(judged(&ed25519()), "accept");
     assert_eq!(judged(&ecdsa()), "key-type-not-published");
@@ -216,7 +226,13 @@ fn a_certificate_counts_by_the_plain_key_inside_it() {
     let digest = <sha2::Sha256 as sha2::Digest>::digest(&blob);
     let of_blob = [&[4, 2][..], &digest].concat();
     assert_eq!(
-        code(&decide(&evidence(&paper(&[(HOST, &[of_blob])]), 22), &certificate, &Policy::default(), NOW)),
+        code(&decide(
+            &evidence(&paper(&[(HOST, &[of_blob])]), 22),
+            &certificate,
+            None,
+            &Policy::default(),
+            NOW
+        )),
         "key-mismatch"
     );
 }
@@ -229,23 +245,23 @@ fn a_proof_counts_as_long_as_its_signatures_whatever_its_ttl() {
     paper.put(HOST, RrType::SSHFP, records);
     let evidence = evidence(&paper, 22);
     assert_eq!(evidence.valid_until(), Some(NOW), "it is not to be kept");
-    let at = |now| code(&decide(&evidence, &Presented::Plain(ed25519()), &Policy::default(), now));
+    let at = |now| code(&decide(&evidence, &Presented::Plain(ed25519()), None, &Policy::default(), now));
     let end = NOW + u64::from(MARGIN);
     assert_eq!((at(NOW), at(NOW + 5), at(end)), ("accept", "accept", "accept"));
     assert_eq!(at(end + 1), "proof-expired");
     // An expired proof of another key is no reason to reject.
-    let late = decide(&evidence, &Presented::Plain(ecdsa()), &Policy::default(), end + 1);
+    let late = decide(&evidence, &Presented::Plain(ecdsa()), None, &Policy::default(), end + 1);
     assert!(matches!(late, Verdict::Unproven(Reason::ProofExpired { .. })), "{late:?}");
 }
 
 #[test]
 fn a_clock_from_before_the_release_judges_nothing() {
     let evidence = evidence(&paper(&[(HOST, &[sha256(&ed25519())])]), 22);
-    let at = |now| decide(&evidence, &Presented::Plain(ed25519()), &Policy::default(), now);
+    let at = |now| decide(&evidence, &Presented::Plain(ed25519()), None, &Policy::default(), now);
     assert_eq!(code(&at(RELEASED)), "accept");
     for now in [0, RELEASED - 1] {
         assert!(matches!(at(now), Verdict::Unproven(Reason::Clock { .. })), "{now}");
-        let mismatch = decide(&evidence, &Presented::Plain(ecdsa()), &Policy::default(), now);
+        let mismatch = decide(&evidence, &Presented::Plain(ecdsa()), None, &Policy::default(), now);
         assert!(matches!(mismatch, Verdict::Unproven(Reason::Clock { .. })), "nor against a key");
         assert_eq!(nothing_vouches(&evidence, &Policy::default(), now).code(), "clock");
     }
@@ -254,7 +270,7 @@ fn a_clock_from_before_the_release_judges_nothing() {
 #[test]
 fn failed_lookups_end_unproven_with_their_own_word() {
     let mut paper = paper(&[]);
-    let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), &Policy::default(), NOW);
+    let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), None, &Policy::default(), NOW);
     assert!(matches!(verdict, Verdict::Unproven(Reason::NoProof { .. })));
     assert_eq!(code(&verdict), "no-answer");
     let mut records = paper.zone(ZONE).sign(HOST, RrType::SSHFP, &[&sha256(&ed25519())]);
@@ -270,7 +286,7 @@ fn failed_lookups_end_unproven_with_their_own_word() {
     ] {
         let cause = Unproven { status, ..Unproven::unanswered(question.clone(), "test") };
         let evidence = Evidence::new(host(HOST), 22, Err(cause.clone()), Err(cause));
-        let verdict = decide(&evidence, &Presented::Plain(ed25519()), &Policy::default(), NOW);
+        let verdict = decide(&evidence, &Presented::Plain(ed25519()), None, &Policy::default(), NOW);
         assert!(matches!(verdict, Verdict::Unproven(_)));
         assert_eq!(code(&verdict), want);
     }

@@ -11,13 +11,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::probe::{ProbeError, printable};
 use super::{MAX_OUTPUT, Session, SessionError};
+use crate::proto::course::Signal;
 
 /// How much input is read at a time, in octets: what fits into a packet.
 const PORTION: usize = 32 * 1024;
 /// Longest name of a signal.
 const MAX_SIGNAL: usize = 32;
 
-/// A command that the server has started.
+/// A command that the server has started. Whoever attends it may stop doing so, and send it a signal.
 pub struct Command {
     output: ChannelReadHalf,
     input: ChannelWriteHalf<Msg>,
@@ -66,6 +67,20 @@ pub struct Ran {
     pub kept: Kept,
     /// How it ended.
     pub end: End,
+}
+
+impl Command {
+    /// Asks the server to send this signal to the command and what that has started (RFC 4254 section 6.9). sshd does
+    /// since 7.9, though not to forced commands.
+    pub async fn signal(&self, signal: Signal) {
+        let signal = match signal {
+            Signal::Interrupt => Sig::INT,
+            Signal::Terminate => Sig::TERM,
+            Signal::HangUp => Sig::HUP,
+        };
+        // A connection that is over is told of elsewhere.
+        let _ = self.input.signal(signal).await;
+    }
 }
 
 impl Kept {
@@ -118,15 +133,15 @@ impl Session {
     /// Feeds `stdin` to a command of this session, to its end, and its outputs to `sink`, until the command ends.
     pub async fn attend(
         &mut self,
-        command: Command,
+        command: &mut Command,
         stdin: impl AsyncRead + Unpin,
         sink: &mut impl Sink,
     ) -> Result<End, SessionError> {
-        let Command { mut output, input } = command;
+        let Command { output, input } = command;
         // Both at the same time: a command may want to be read before it reads on, and the other way round.
         let ended = tokio::select! {
-            ended = drain(&mut output, sink) => ended?,
-            never = feed(&input, stdin) => match never {},
+            ended = drain(output, sink) => ended?,
+            never = feed(input, stdin) => match never {},
         };
         match ended {
             Some(end) => Ok(end),
@@ -136,9 +151,9 @@ impl Session {
 
     /// Runs one command without input and waits for its end.
     pub async fn exec(&mut self, command: &str, deadline: Instant) -> Result<Ran, SessionError> {
-        let started = self.start(command.as_bytes(), deadline).await?;
+        let mut started = self.start(command.as_bytes(), deadline).await?;
         let mut kept = Kept::default();
-        match timeout_at(deadline, self.attend(started, empty(), &mut kept)).await {
+        match timeout_at(deadline, self.attend(&mut started, empty(), &mut kept)).await {
             Ok(end) => Ok(Ran { kept, end: end? }),
             Err(_) => Err(SessionError::Timeout),
         }

@@ -14,9 +14,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::handler::{Answers, Banner};
 use super::probe::{
-    Ask, Exchanged, Handshake, MAX_TEXT, ProbeError, Probed, SESSION_KEX, exchange, printable,
+    Ask, Exchanged, Handshake, MAX_TEXT, POST_QUANTUM_KEX, ProbeError, Probed, SESSION_KEX, exchange,
+    printable,
 };
 use super::stream::Tether;
+use crate::proto::policy::Kex;
 use crate::proto::verdict::Anchored;
 
 pub use self::command::{Command, End, Kept, Ran, Sink};
@@ -35,12 +37,13 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct Unjudged(Exchanged);
 
 impl Handshake for Unjudged {
-    async fn shake(stream: TcpStream, ask: &Ask, deadline: Instant) -> Result<Self, ProbeError> {
+    async fn shake(stream: TcpStream, ask: &Ask, kex: Kex, deadline: Instant) -> Result<Self, ProbeError> {
         // Keepalives find a peer that is gone, but not while octets wait to be sent. Where the system cannot do
         // this it takes longer.
         #[cfg(target_os = "linux")]
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNACKNOWLEDGED);
-        exchange(stream, ask, deadline, SESSION_KEX).await.map(Unjudged)
+        let kex = if kex == Kex::PostQuantum { POST_QUANTUM_KEX } else { SESSION_KEX };
+        exchange(stream, ask, deadline, kex).await.map(Unjudged)
     }
 
     fn probed(&self) -> &Probed {

@@ -25,7 +25,7 @@ async fn scene(algorithm: Algorithm) -> Scene {
 
 async fn meet(host: &ToyHost) -> Unjudged {
     let stream = TcpStream::connect(host.address()).await.unwrap();
-    Unjudged::shake(stream, &Ask::Keys(KeyType::ALL.to_vec()), soon()).await.unwrap()
+    Unjudged::shake(stream, &Ask::Keys(KeyType::ALL.to_vec()), Kex::Any, soon()).await.unwrap()
 }
 
 fn witness(host: &ToyHost) -> Anchored {

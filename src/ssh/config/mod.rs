@@ -1,6 +1,7 @@
 //! The ssh client of this machine, asked about itself: its version, and its configuration for a host.
 
 pub mod files;
+pub mod tree;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -44,12 +45,25 @@ pub enum AskSshError {
 /// What ssh would do for `typed`, a host name in strict grammar, by its own configuration or that in `file`:
 /// `ssh -G`, which connects to nothing.
 pub async fn of_host(typed: &str, file: Option<&Path>, patience: Duration) -> Result<Config, AskSshError> {
+    of_user(typed, None, file, patience).await
+}
+
+/// The same for a user who was named.
+pub async fn of_user(
+    typed: &str,
+    user: Option<&str>,
+    file: Option<&Path>,
+    patience: Duration,
+) -> Result<Config, AskSshError> {
     if HostName::parse(typed).is_err() {
         return Err(AskSshError::Failed(format!("{typed:?} is not a host name")));
     }
     let mut arguments: Vec<&OsStr> = vec![OsStr::new("-G")];
     if let Some(file) = file {
         arguments.extend([OsStr::new("-F"), file.as_os_str()]);
+    }
+    if let Some(user) = user {
+        arguments.extend([OsStr::new("-l"), OsStr::new(user)]);
     }
     // After `--` nothing is an option, whatever it looks like.
     arguments.extend([OsStr::new("--"), OsStr::new(typed)]);

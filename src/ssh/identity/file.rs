@@ -74,6 +74,8 @@ enum Secret {
     Open(Arc<PrivateKey>),
     /// The file's text; its passphrase is asked for once a server takes the key.
     Locked(Zeroizing<String>),
+    /// Somebody was asked, or nobody was there, and it stays shut: why.
+    Shut(String),
 }
 
 impl std::fmt::Debug for KeyFile {
@@ -132,13 +134,23 @@ impl KeyFile {
     }
 
     /// The private key; else why it is not to be had. However many hosts want it, its passphrase is asked for
-    /// once.
+    /// once, and what came of it holds for all of them.
     pub(in super::super) async fn unlock(&self, ask: &dyn Ask) -> Result<Arc<PrivateKey>, String> {
         let mut secret = self.secret.lock().await;
         let text = match &*secret {
             Secret::Open(key) => return Ok(Arc::clone(key)),
             Secret::Locked(text) => text,
+            Secret::Shut(why) => return Err(why.clone()),
         };
+        let outcome = self.ask(text, ask).await;
+        *secret = match &outcome {
+            Ok(key) => Secret::Open(Arc::clone(key)),
+            Err(why) => Secret::Shut(why.clone()),
+        };
+        outcome
+    }
+
+    async fn ask(&self, text: &str, ask: &dyn Ask) -> Result<Arc<PrivateKey>, String> {
         let file = self.path.display();
         for _ in 0..TRIES {
             let Some(passphrase) = ask.passphrase(&self.path).await else {
@@ -147,9 +159,7 @@ impl KeyFile {
                 ));
             };
             if let Ok(key) = decode_secret_key(text, Some(&passphrase)) {
-                let key = Arc::new(key);
-                *secret = Secret::Open(Arc::clone(&key));
-                return Ok(key);
+                return Ok(Arc::new(key));
             }
         }
         Err(format!("{file}: that is not its passphrase"))
@@ -180,6 +190,13 @@ fn locked(path: &Path, text: &str) -> Result<PublicKey, IdentityError> {
     let (public, _) = read(&with_suffix(path, ".pub"))
         .map_err(|_| what("it is protected by a passphrase, and there is no .pub file beside it"))?;
     PublicKey::from_openssh(&public).map_err(|_| what("the .pub file beside it holds no key"))
+}
+
+/// A user certificate in a file of its own.
+pub(super) fn certificate_in(path: &Path) -> Result<Certificate, IdentityError> {
+    let (text, _) = read(path)?;
+    Certificate::from_openssh(&text)
+        .map_err(|_| IdentityError::Content(path.to_owned(), "it holds no certificate"))
 }
 
 /// The user certificate beside a key, if it is that key's.

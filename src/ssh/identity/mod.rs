@@ -4,14 +4,16 @@
 pub(super) mod file;
 mod signer;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use russh::keys::agent::AgentIdentity;
 use russh::keys::ssh_key::public::KeyData;
-use russh::keys::{Algorithm, PrivateKey};
+use russh::keys::{Algorithm, Certificate, PrivateKey};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 pub use self::file::IdentityError;
@@ -20,6 +22,8 @@ pub(super) use self::signer::Signer;
 
 /// How many keys are offered: sshd's MaxAuthTries, after which it ends the connection.
 pub const MAX_OFFERS: usize = 6;
+/// How many connections to an agent are made at the same time: its queue is short, and an overflow is an error.
+const AGENT_CONNECTS: usize = 16;
 /// Files that ssh looks for in `~/.ssh`, of the types that are still made by default.
 const DEFAULTS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
 
@@ -48,10 +52,117 @@ impl Ask for Nobody {
 /// The keys of a user, for one host or for many.
 #[derive(Debug)]
 pub struct Identities {
-    named: Vec<Named>,
-    agent: Option<PathBuf>,
+    named: Vec<Arc<Named>>,
+    agent: Option<Arc<AgentSocket>>,
     /// Where default key files are looked for, if no key was named.
-    folder: Option<PathBuf>,
+    folder: Option<Arc<Defaults>>,
+    /// For keys in files, beside those that stand next to them.
+    certificates: Vec<Certificate>,
+    /// What else the agent holds is not offered.
+    named_only: bool,
+    /// What is wrong with files that need not be there.
+    troubles: Vec<String>,
+}
+
+/// Which keys are to be tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Files that somebody named for this run: one that is no key is an error.
+    pub named: &'a [PathBuf],
+    /// Files behind them that are tried if they are there, as ssh does with those of its configuration.
+    pub configured: &'a [PathBuf],
+    /// The default files as well.
+    pub has_defaults: bool,
+    /// Files of certificates for these keys, beside those that stand next to them.
+    pub certificates: &'a [PathBuf],
+    /// Where an agent listens.
+    pub agent: Option<&'a Path>,
+    /// Of what the agent holds, the keys in those files alone.
+    pub named_only: bool,
+}
+
+/// Where the agent listens.
+#[derive(Debug)]
+pub(super) struct AgentSocket {
+    path: PathBuf,
+    connects: Semaphore,
+}
+
+/// The default key files of a folder, read when they are first wanted.
+#[derive(Debug)]
+struct Defaults {
+    folder: PathBuf,
+    files: OnceLock<(Vec<Named>, Vec<String>)>,
+}
+
+/// Where the keys of many hosts' users are: each file is read once, and its passphrase asked for once, however many
+/// hosts it is for.
+#[derive(Debug)]
+pub struct Keyring {
+    named: HashMap<PathBuf, Arc<Named>>,
+    agents: HashMap<PathBuf, Arc<AgentSocket>>,
+    defaults: Option<Arc<Defaults>>,
+}
+
+impl Keyring {
+    /// With the default key files in `folder` (`~/.ssh`).
+    pub fn new(folder: Option<PathBuf>) -> Self {
+        let defaults = folder.map(|folder| Defaults { folder, files: OnceLock::new() });
+        Keyring { named: HashMap::new(), agents: HashMap::new(), defaults: defaults.map(Arc::new) }
+    }
+
+    /// The keys for a host. Files that were named are read here, the agent and the default files when a server is to be
+    /// convinced.
+    pub fn identities(&mut self, wanted: Wanted<'_>) -> Result<Identities, IdentityError> {
+        let mut troubles = Vec::new();
+        let mut named = wanted.named.iter().map(|path| self.file(path)).collect::<Result<Vec<_>, _>>()?;
+        for path in wanted.configured {
+            match self.file(path) {
+                Ok(file) => named.push(file),
+                Err(error) if error.is_absent() => {}
+                Err(error) => troubles.push(error.to_string()),
+            }
+        }
+        let mut certificates = Vec::new();
+        for path in wanted.certificates {
+            match file::certificate_in(path) {
+                Ok(certificate) => certificates.push(certificate),
+                Err(error) => troubles.push(error.to_string()),
+            }
+        }
+        let agent = wanted.agent.map(|path| {
+            let socket = AgentSocket { path: path.to_owned(), connects: Semaphore::new(AGENT_CONNECTS) };
+            Arc::clone(self.agents.entry(path.to_owned()).or_insert_with(|| Arc::new(socket)))
+        });
+        let folder = self.defaults.clone().filter(|_| wanted.has_defaults);
+        Ok(Identities { named, agent, folder, certificates, named_only: wanted.named_only, troubles })
+    }
+
+    fn file(&mut self, path: &Path) -> Result<Arc<Named>, IdentityError> {
+        if let Some(file) = self.named.get(path) {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(Named::read(path)?);
+        self.named.insert(path.to_owned(), Arc::clone(&file));
+        Ok(file)
+    }
+}
+
+impl Defaults {
+    /// The keys, and what is in the way of others.
+    fn files(&self) -> &(Vec<Named>, Vec<String>) {
+        self.files.get_or_init(|| {
+            let (mut files, mut troubles) = (Vec::new(), Vec::new());
+            for path in DEFAULTS.map(|name| self.folder.join(name)) {
+                match Named::read(&path) {
+                    Ok(named) => files.push(named),
+                    Err(error) if error.is_absent() => {}
+                    Err(error) => troubles.push(error.to_string()),
+                }
+            }
+            (files, troubles)
+        })
+    }
 }
 
 /// What is offered to a server: a public key or a certificate, and who can sign for it.
@@ -85,14 +196,26 @@ impl Identities {
         agent: Option<PathBuf>,
         folder: Option<PathBuf>,
     ) -> Result<Self, IdentityError> {
-        let named = named.iter().map(|path| Named::read(path)).collect::<Result<Vec<_>, _>>()?;
-        let folder = folder.filter(|_| named.is_empty());
-        Ok(Identities { named, agent, folder })
+        Keyring::new(folder).identities(Wanted {
+            named,
+            configured: &[],
+            has_defaults: named.is_empty(),
+            certificates: &[],
+            agent: agent.as_deref(),
+            named_only: false,
+        })
     }
 
     /// One key alone, which is at hand.
     pub fn of_key(key: &Arc<PrivateKey>) -> Self {
-        Identities { named: vec![Named::of_key(key)], agent: None, folder: None }
+        Identities {
+            named: vec![Arc::new(Named::of_key(key))],
+            agent: None,
+            folder: None,
+            certificates: Vec::new(),
+            named_only: false,
+            troubles: Vec::new(),
+        }
     }
 
     /// What to offer: named keys, then what else the agent holds, then the default files; of each key its
@@ -100,6 +223,7 @@ impl Identities {
     /// nobody is asked for its passphrase.
     fn offers(&self, held: &[AgentIdentity], troubles: &mut Vec<String>) -> Vec<Offer> {
         let mut offers = Vec::new();
+        troubles.extend_from_slice(&self.troubles);
         for named in &self.named {
             let before = offers.len();
             self.add_named(&mut offers, named, held);
@@ -112,15 +236,13 @@ impl Identities {
                 troubles.push(format!("{file}: {why}: name the file of the private key, or ssh-add it"));
             }
         }
-        for identity in held {
+        for identity in held.iter().filter(|_| !self.named_only) {
             add(&mut offers, identity.clone(), Holder::Agent, &agent_name(identity));
         }
-        for path in self.folder.iter().flat_map(|folder| DEFAULTS.map(|name| folder.join(name))) {
-            match Named::read(&path) {
-                Ok(named) => self.add_named(&mut offers, &named, &[]),
-                Err(error) if error.is_absent() => {}
-                Err(error) => troubles.push(error.to_string()),
-            }
+        if let Some(defaults) = &self.folder {
+            let (files, missed) = defaults.files();
+            files.iter().for_each(|named| self.add_named(&mut offers, named, &[]));
+            troubles.extend_from_slice(missed);
         }
         let left_out = offers.len().saturating_sub(MAX_OFFERS);
         if left_out > 0 {
@@ -139,7 +261,8 @@ impl Identities {
             (Some(file), true) => Holder::File(Arc::clone(file)),
             (None, true) => return,
         };
-        if let Some(certificate) = &named.certificate {
+        let further = self.certificates.iter().filter(|certificate| certificate.public_key() == key);
+        for certificate in named.certificate.iter().chain(further) {
             add(offers, certificate.clone().into(), holder.clone(), &name);
         }
         for identity in of_agent {

@@ -1,6 +1,5 @@
 //! Signatures by ssh-agent or by a key in a file, once a server has said that it takes the key.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use russh::keys::{HashAlg, PrivateKey, ssh_key};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Ask, Holder, Identities, Offer};
+use super::{AgentSocket, Ask, Holder, Identities, Offer};
 
 /// How long somebody may look for a passphrase: sshd's LoginGraceTime.
 const THINKING: Duration = Duration::from_secs(120);
@@ -59,11 +58,11 @@ impl Identities {
             Some(socket) => match timeout_at(patience, connect(socket, binding)).await {
                 Ok(Ok(agent)) => Some(agent),
                 Ok(Err(error)) => {
-                    troubles.push(format!("no ssh-agent at {}: {error}", socket.display()));
+                    troubles.push(format!("no ssh-agent at {}: {error}", socket.path.display()));
                     None
                 }
                 Err(_) => {
-                    troubles.push(format!("ssh-agent at {} did not answer in time", socket.display()));
+                    troubles.push(format!("ssh-agent at {} did not answer in time", socket.path.display()));
                     None
                 }
             },
@@ -73,10 +72,12 @@ impl Identities {
 }
 
 async fn connect(
-    socket: &Path,
+    socket: &AgentSocket,
     binding: Option<&AgentSessionBinding>,
 ) -> std::io::Result<AgentClient<UnixStream>> {
-    let mut agent = AgentClient::connect(UnixStream::connect(socket).await?);
+    // Until it has taken the connection, which its first answer shows: its queue is for more than these.
+    let _permit = socket.connects.acquire().await.map_err(std::io::Error::other)?;
+    let mut agent = AgentClient::connect(UnixStream::connect(&socket.path).await?);
     if let Some(binding) = binding {
         // An agent that does not know how has no keys that are bound.
         let _ = agent.bind_session(binding, false).await;

@@ -24,6 +24,7 @@ use self::server::Server;
 use self::watched::Side;
 use crate::proto::handshake::{Action, End, Gate, Negotiated};
 use crate::proto::hostkey::Presented;
+use crate::proto::policy::Seen;
 use crate::proto::verdict::Anchored;
 
 /// Portions in which octets are read, in octets.
@@ -91,8 +92,8 @@ pub enum Cause {
 
 /// Relays one connection. `client_in` and `client_out` are what a ProxyCommand has as its standard
 /// input and output; `server` is connected: a [`TcpStream`](tokio::net::TcpStream) with TCP_NODELAY set, or a program.
-/// `decide` is called once, with what the server presented, and with whether standard error has to stay silent because
-/// asyncssh reads it as the SSH stream; the witness it gives must be for that key.
+/// `decide` is called once, with what the server presented, with what the handshake was like, and with whether standard
+/// error has to stay silent because asyncssh reads it as the SSH stream; the witness it gives must be for that key.
 ///
 /// `deadline` is for the whole handshake up to the server's NEWKEYS, the decision included; what the
 /// client then takes (it may ask its user) is its own affair. On a refusal the client is sent a
@@ -123,7 +124,7 @@ pub async fn relay<R, W, F, Fut, X, T>(
 where
     R: AsyncRead + Unpin + Side,
     W: AsyncWrite + Unpin + Side,
-    F: FnOnce(Presented, bool) -> Fut,
+    F: FnOnce(Presented, Seen, bool) -> Fut,
     Fut: Future<Output = Result<Anchored, Refusal>>,
     X: AsyncFnOnce(Cause) -> Cause,
     T: FnOnce(&Cause) -> Option<String>,
@@ -237,7 +238,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'_, R, W> {
     /// Until both sides are encrypted.
     async fn run<F, Fut>(&mut self, decide: F) -> Result<(Anchored, Negotiated), Cause>
     where
-        F: FnOnce(Presented, bool) -> Fut,
+        F: FnOnce(Presented, Seen, bool) -> Fut,
         Fut: Future<Output = Result<Anchored, Refusal>>,
     {
         let (mut from_client, mut from_server) = (vec![0; PORTION], vec![0; PORTION]);
@@ -273,9 +274,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'_, R, W> {
                 },
             };
             if let Some((presented, agreed)) = self.perform(actions).await? {
+                let seen = agreed.seen(self.gate.server_version().unwrap_or_default());
                 negotiated = Some(agreed);
                 let silent = self.gate.client_is_asyncssh();
-                deciding.set(decide.take().map(|decide| decide(presented, silent)));
+                deciding.set(decide.take().map(|decide| decide(presented, seen, silent)));
             }
         }
         // The gate is not through without a release.

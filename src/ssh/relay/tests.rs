@@ -34,7 +34,7 @@ async fn accepting(deadline: Instant) -> (DuplexStream, TcpStream, JoinHandle<Ou
     let (near, far) = pair().await;
     let relaying = tokio::spawn(async move {
         let (client_in, client_out) = split(proxy);
-        let decide = async |presented: Presented, _| Ok(witness(presented.key()));
+        let decide = async |presented: Presented, _, _| Ok(witness(presented.key()));
         relay(client_in, client_out, near, deadline, decide, async |cause| cause, |_| None).await
     });
     (client, far, relaying)
@@ -164,7 +164,7 @@ async fn a_witness_for_another_key_releases_nothing() {
             client_out,
             near,
             soon(),
-            async |_, _| Ok(witness(&other)),
+            async |_, _, _| Ok(witness(&other)),
             async |cause| cause,
             |_| None,
         )
@@ -196,7 +196,7 @@ async fn a_buffered_client_gets_its_octets_while_the_server_is_silent() {
     let relaying = tokio::spawn(async move {
         let (client_in, client_out) = split(proxy);
         let client_out = tokio::io::BufWriter::new(client_out);
-        let decide = async |presented: Presented, _| Ok(witness(presented.key()));
+        let decide = async |presented: Presented, _, _| Ok(witness(presented.key()));
         relay(client_in, client_out, near, soon(), decide, async |cause| cause, |_| None).await
     });
     through(&mut client, &mut server).await;
@@ -285,7 +285,7 @@ mod with_russh {
         let server = TcpStream::connect(host.address()).await.unwrap();
         let relaying = tokio::spawn(async move {
             let (client_in, client_out) = split(proxy);
-            let decide = async |presented: Presented, _| {
+            let decide = async |presented: Presented, _, _| {
                 if *presented.key() == accepted {
                     Ok(witness(&accepted))
                 } else {

@@ -1,6 +1,6 @@
 //! Host certificates, and the CA sets that vouch for them: what `sshanchor` makes of them, and what ssh does.
 
-mod consumers;
+pub(crate) mod consumers;
 mod lasting;
 mod table;
 mod zones;
@@ -36,7 +36,7 @@ fn record_of(blob: &[u8]) -> String {
 }
 
 /// A plan with the CA set of `at` (absolute) and an empty revoked set beside it.
-fn with_ca(plan: Plan, at: &str, cas: &[&[u8]]) -> Plan {
+pub(crate) fn with_ca(plan: Plan, at: &str, cas: &[&[u8]]) -> Plan {
     let plan = plan.record(&format!("_revoked._ssh.{at} SSHFP {SENTINEL}"));
     cas.iter().fold(plan, |plan, ca| plan.record(&format!("_ca._ssh.{at} SSHFP {}", record_of(ca))))
 }

@@ -177,3 +177,24 @@ fn a_running_agent_is_asked_and_options_name_a_place_as_well() {
     assert_eq!(found.severity("publish-rights"), "ok");
     assert!(found.message("publish-state").ends_with("knows what is own at 1 names"));
 }
+
+#[test]
+fn what_a_lost_rotation_has_left_is_an_error() {
+    let primary = Primary::bind();
+    let public = key(primary.sandbox(), "a");
+    primary.publish(&[&public], &[]);
+    fs::create_dir(primary.sandbox().join("d")).unwrap();
+    let include = format!("Include {}/d/*.conf\n", primary.sandbox().path().display());
+    let sshd_config = primary.sandbox().write("sshd_config", &include);
+    let more = format!(
+        "check_servers = \"{}\"\n[rotate]\nsshd_config = \"{}\"",
+        primary.addr(),
+        sshd_config.display()
+    );
+    let found = || with(&primary, &configuration(&primary, &primary.tsig("web1"), &public, &more));
+    assert_eq!(found().all("rotation"), [""; 0]);
+    let drop_in = primary.sandbox().write("d/00-sshanchor.conf", "HostKeyAlgorithms ecdsa-sha2-nistp256\n");
+    let left = found();
+    assert_eq!(left.severity("rotation"), "error");
+    assert!(left.message("rotation").contains(drop_in.to_str().unwrap()), "{}", left.message("rotation"));
+}

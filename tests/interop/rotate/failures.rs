@@ -167,3 +167,49 @@ fn what_a_lost_rotation_has_left_is_told_of() {
     assert_eq!(place.left_over(), [""; 0]);
     assert!(!place.rotate(&["--status"]).stderr.contains("has left"));
 }
+
+#[test]
+fn a_wall_clock_that_jumps_does_not_end_the_wait_for_caches() {
+    let place = Place::new(&["ed25519", "ecdsa256"], 1);
+    place.rotates(&["--type", "ed25519", "--margin", "3m"], 5, "settle");
+    let until = |told: &serde_json::Value| told["until"].as_str().unwrap().to_owned();
+    let before = until(&place.rotates_until(&["--resume"], 5, "caches"));
+    let (hidden, shifted) = (place.offered(), |offset: &str| {
+        let mut command = place.rotate_command(&["--resume"]);
+        // No more than TSIG puts up with.
+        crate::support::clock::shift(&mut command, offset);
+        let told = run(&mut command, LIMIT);
+        assert_eq!((told.code, &told.json()["status"]), (Some(5), &json!("caches")), "{told:#?}");
+        until(&told.json())
+    });
+    // The moment moves along with the clock, and back.
+    let jumped = shifted("+4m");
+    assert!(jumped > before, "{before} {jumped}");
+    assert_eq!(shifted("+4m"), jumped);
+    assert!(shifted("+0m") < jumped);
+    assert_eq!(place.offered(), hidden);
+    place.rotates_until(&["--abort"], 5, "caches");
+}
+
+#[test]
+fn whoever_undoes_what_a_rotation_publishes_is_told_of() {
+    let place = Place::new(&["ed25519", "ecdsa256"], 1);
+    let old = place.record("ed25519");
+    place.rotates(&["--type", "ed25519"], 5, "settle");
+    place.rotates_until(&["--resume"], 5, "caches");
+    let hidden = place.offered();
+    let add = || place.primary.update(&format!("update add {HOST} 1 SSHFP {old}"));
+    for _ in 0..2 {
+        add();
+        place.rotates_until(&["--resume"], 5, "caches");
+    }
+    add();
+    let told = place.rotate(&["--resume"]);
+    assert_eq!((told.code, &told.json()["reason"]), (Some(1), &json!("undone")), "{told:#?}");
+    assert!(told.json()["hint"].as_str().unwrap().contains("find out who"), "{told:#?}");
+    assert_eq!(place.offered(), hidden);
+    // Its twin: nobody does any more.
+    place.rotates_until(&["--resume"], 0, "done");
+    assert_ne!(place.record("ed25519"), old);
+    place.dns_is_as_disk();
+}

@@ -140,7 +140,6 @@ pub(super) async fn run(args: Args, typed: &Typed, out: Output) -> Result<Option
         Error::usage("host-pattern", e)
             .hint("want patterns of host names, such as '*.example.com' '!db.example.com'")
     })?;
-    reach::warn_of(&hosts, &config, out);
     let said = config::version(patience).await;
     let version = said.as_deref().ok().and_then(Version::parse);
     let place = match place.await {
@@ -149,6 +148,7 @@ pub(super) async fn run(args: Args, typed: &Typed, out: Output) -> Result<Option
         Err(_) => None,
     };
     let way = way(args.mode, version, &said, place.as_ref())?;
+    reach::warn_of(&hosts, &config, way != Way::KnownHosts, out);
     let program = this_program()?;
     if let Ok(metadata) = program.metadata()
         && let Err(untrusted) = ownership::check(&program, &metadata)

@@ -22,8 +22,8 @@ pub(super) struct Alias {
     host: String,
 }
 
-/// What will not work as it may be meant.
-pub(super) fn warn_of(hosts: &Hosts, config: &Config, out: Output) {
+/// What will not work as it may be meant; `has_proxy`: ssh will connect by the proxy.
+pub(super) fn warn_of(hosts: &Hosts, config: &Config, has_proxy: bool, out: Output) {
     let addresses = hosts.addresses();
     if !addresses.is_empty() {
         out.warn(&format!(
@@ -38,6 +38,15 @@ pub(super) fn warn_of(hosts: &Hosts, config: &Config, out: Output) {
                 "the configuration passes {} (mode = \"pass\"), and ssh will refuse these hosts, for it is told of proven \
                  keys alone; leave them out with ! before their patterns",
                 rule.hosts
+            ));
+        }
+        let asks = rule.settings.iter().find(|(setting, _)| setting.is_of_handshake());
+        if let Some((setting, _)) = asks.filter(|_| !has_proxy && rule.hosts.meets(hosts.list())) {
+            out.warn(&format!(
+                "the configuration asks something of handshakes with {} ({}), and ssh will refuse these hosts, for \
+                 known-hosts sees no handshake (hint: --mode proxy)",
+                rule.hosts,
+                setting.key()
             ));
         }
     }

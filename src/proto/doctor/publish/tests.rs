@@ -118,3 +118,20 @@ fn times_have_to_leave_room_for_a_rotation_and_for_signatures() {
     assert_eq!(of(judged(good, Some(HOUR))), Severity::Warning);
     assert_eq!(of(judged(good, Some(2 * HOUR))), Severity::Ok);
 }
+
+#[test]
+fn a_rotation_that_nobody_goes_on_with_is_told_of() {
+    let record = |since: u64| {
+        let wish = crate::proto::rotation::Wish { since, ..Default::default() };
+        Ok(Record { queue: vec![crate::proto::hostkey::KeyType::Rsa], wish, ..Record::default() })
+    };
+    let now = 1_795_219_200;
+    let severity = |since, agent_runs| rotation(&record(since), now, agent_runs).unwrap().severity;
+    assert_eq!(rotation(&Ok(Record::default()), now, false), None);
+    assert_eq!(severity(now - 60, true), Severity::Ok);
+    assert_eq!(severity(now - 60, false), Severity::Warning);
+    assert_eq!(severity(now - 8 * 86_400, true), Severity::Warning);
+    let unreadable = Err(Failure { message: "unreadable".to_owned(), hint: None });
+    assert_eq!(rotation(&unreadable, now, true).unwrap().severity, Severity::Error);
+    assert_eq!(rotation_lost("one has left").severity, Severity::Error);
+}

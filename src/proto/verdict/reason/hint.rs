@@ -31,6 +31,13 @@ impl Reason {
             Self::AlgorithmNotAllowed { host, .. } | Self::NoAllowedType { host, .. } => format!(
                 "have {host} hold, publish and offer a key of an allowed type; sshanchor config show {host} tells where the setting comes from"
             ),
+            Self::ShortKey { host, whose: Whose::Host, .. } => format!(
+                "have {host} hold, publish and offer a longer or an Ed25519 key; sshanchor config show {host} tells where the setting comes from"
+            ),
+            Self::ShortKey { host, whose: Whose::Ca, .. } => format!(
+                "roll the CA over to a longer or an Ed25519 key: sshanchor ca roll; sshanchor config show {host} tells where the setting comes from"
+            ),
+            Self::Handshake { host, fault } => fault.hint(host),
             Self::Revoked { host, whose: Whose::Host, .. } => format!(
                 "do not connect: somebody else may hold this key. Have {host} make a new one and publish it, or have it signed"
             ),

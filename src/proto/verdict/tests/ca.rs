@@ -153,7 +153,7 @@ fn gather(paper: &Paper, of: &str, policy: &Policy, scope: Scope) -> Evidence {
 
 /// The verdict on what a host shows, in one word, with a sign of whether it is a reject.
 fn told(paper: &Paper, of: &str, presented: &Presented, policy: &Policy) -> (bool, &'static str) {
-    let verdict = decide(&gather(paper, of, policy, Scope::Cas), presented, policy, NOW);
+    let verdict = decide(&gather(paper, of, policy, Scope::Cas), presented, None, policy, NOW);
     (matches!(verdict, Verdict::Reject(_)), code(&verdict))
 }
 
@@ -175,7 +175,7 @@ fn a_certificate_of_a_proven_ca_is_accepted_and_the_witness_says_by_what() {
     assert_eq!(evidence.host_zone(NOW), Some(&name(ZONE)));
     let offer = evidence.offer(&Policy::default(), NOW);
     assert_eq!((offer.keys.len(), offer.certificates.len()), (0, 5));
-    let verdict = decide(&evidence, &certificate(HOST), &Policy::default(), NOW);
+    let verdict = decide(&evidence, &certificate(HOST), None, &Policy::default(), NOW);
     let Verdict::Accept(anchored) = verdict else { panic!("{verdict:?}") };
     assert_eq!((anchored.host(), anchored.key_sha256()), (&host(HOST), &public(KEY).sha256()));
     assert_eq!(anchored.ca(), Some(&public(CA)));
@@ -184,7 +184,7 @@ fn a_certificate_of_a_proven_ca_is_accepted_and_the_witness_says_by_what() {
     // It ends with the first of all that it rests on.
     let mut draft = Draft::of(HOST);
     draft.until = NOW + 10;
-    let verdict = decide(&evidence, &draft.presented(), &Policy::default(), NOW);
+    let verdict = decide(&evidence, &draft.presented(), None, &Policy::default(), NOW);
     assert!(matches!(verdict, Verdict::Accept(anchored) if anchored.valid_until() == NOW + 9));
 }
 

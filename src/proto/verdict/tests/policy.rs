@@ -8,7 +8,7 @@ use crate::proto::policy::{Aliases, Require};
 
 /// The verdict on `key` at `port` by a policy.
 fn judged(paper: &Paper, port: u16, key: HostKey, policy: &Policy) -> Verdict {
-    decide(&evidence(paper, port), &Presented::Plain(key), policy, NOW)
+    decide(&evidence(paper, port), &Presented::Plain(key), None, policy, NOW)
 }
 
 /// In one word, with a sign of whether it is a reject.
@@ -206,13 +206,14 @@ fn a_policy_only_ever_takes_accepts_away() {
             min_signature_left: seconds(left),
             max_signature_age: age.map(seconds),
             outage_grace: seconds(left),
+            ..Policy::default()
         };
         for evidence in &evidences {
             let types = evidence.key_types(&policy, at);
             for key in [ed25519(), ecdsa()] {
                 let presented = Presented::Plain(key.clone());
-                let freely = decide(evidence, &presented, &Policy::default(), at);
-                match decide(evidence, &presented, &policy, at) {
+                let freely = decide(evidence, &presented, None, &Policy::default(), at);
+                match decide(evidence, &presented, None, &policy, at) {
                     Verdict::Accept(_) => {
                         prop_assert!(matches!(freely, Verdict::Accept(_)), "{policy:?}");
                         prop_assert!(types.contains(&key.key_type()), "what is accepted is asked for");

@@ -11,7 +11,7 @@ use crate::proto::bundle::Bundle;
 use crate::proto::chain::paper::{TTL, name, question};
 use crate::proto::chain::{Answer, Prover};
 use crate::proto::denial::Unproven;
-use crate::proto::policy::{Aliases, Require};
+use crate::proto::policy::{Aliases, Posture, Require, StrictKex};
 
 fn cases(count: u32) -> ProptestConfig {
     ProptestConfig { cases: count, failure_persistence: None, ..ProptestConfig::default() }
@@ -28,19 +28,24 @@ fn policy() -> impl Strategy<Value = Policy> {
         span(),
         proptest::option::of(span()),
         span(),
+        prop_oneof![4 => Just(StrictKex::Any), 1 => Just(StrictKex::Required)],
     )
-        .prop_map(|(mode, require, algorithms, port_labels, aliases, left, age, outage_grace)| Policy {
-            mode,
-            require,
-            algorithms,
-            port_labels,
-            aliases,
-            ca_at: None,
-            revocation: Revocation::Ca,
-            min_signature_left: left,
-            max_signature_age: age,
-            outage_grace,
-        })
+        .prop_map(
+            |(mode, require, algorithms, port_labels, aliases, left, age, outage_grace, strict_kex)| Policy {
+                mode,
+                require,
+                algorithms,
+                port_labels,
+                aliases,
+                ca_at: None,
+                revocation: Revocation::Ca,
+                min_signature_left: left,
+                max_signature_age: age,
+                outage_grace,
+                posture: Posture { strict_kex, ..Posture::default() },
+                ..Policy::default()
+            },
+        )
 }
 
 /// Records that may be published: of the two keys, of SHA-1, of an unknown type.
@@ -87,14 +92,15 @@ proptest! {
         for (policy, key) in policies.iter().flat_map(|policy| [(policy, ed25519()), (policy, ecdsa())]) {
             let presented = Presented::Plain(key.clone());
             let published = at_host.contains(&sha256(&key)) || at_port.contains(&sha256(&key));
-            let by_default = decide(&evidence, &presented, &plain, now);
+            let by_default = decide(&evidence, &presented, None, &plain, now);
             if let Verdict::Accept(anchored) = &by_default {
                 prop_assert!(published && now <= NOW + u64::from(MARGIN));
                 prop_assert_eq!(anchored.key_sha256(), &key.sha256());
             }
-            if let Verdict::Accept(anchored) = decide(&evidence, &presented, policy, now) {
+            if let Verdict::Accept(anchored) = decide(&evidence, &presented, None, policy, now) {
                 prop_assert!(matches!(&by_default, Verdict::Accept(_)), "{:?}", policy);
                 prop_assert!(policy.mode == Mode::Verify && policy.allows(key.key_type()));
+                prop_assert!(!policy.posture.asks(), "nobody has seen the handshake");
                 prop_assert_eq!(anchored.key_sha256(), &key.sha256());
                 let label = anchored.owner().to_string() == AT_PORT;
                 prop_assert!(label || policy.port_labels == PortLabels::Allowed);
@@ -114,7 +120,7 @@ proptest! {
         for key in [ed25519(), ecdsa()] {
             let accepts = |evidence: &Evidence| {
                 let presented = Presented::Plain(key.clone());
-                matches!(decide(evidence, &presented, &Policy::default(), NOW), Verdict::Accept(_))
+                matches!(decide(evidence, &presented, None, &Policy::default(), NOW), Verdict::Accept(_))
             };
             let (by_host, by_port) = (at_host.contains(&sha256(&key)), at_port.contains(&sha256(&key)));
             prop_assert_eq!(accepts(&whole), by_host || by_port);
@@ -137,7 +143,7 @@ fn judged_by(proven: Option<Answer>) -> [bool; 3] {
     let proven = proven.ok_or_else(|| unanswered(HOST));
     let evidence = Evidence::new(host(HOST), 2222, proven, Err(unanswered(AT_PORT)));
     [ed25519(), flipped_key(), ecdsa()].map(|key| {
-        matches!(decide(&evidence, &Presented::Plain(key), &Policy::default(), NOW), Verdict::Accept(_))
+        matches!(decide(&evidence, &Presented::Plain(key), None, &Policy::default(), NOW), Verdict::Accept(_))
     })
 }
 
@@ -221,7 +227,7 @@ proptest! {
         });
         records.iter_mut().for_each(|record| record.ttl = ttl);
         paper.put(HOST, RrType::SSHFP, records);
-        let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), &Policy::default(), NOW);
+        let verdict = decide(&evidence(&paper, 22), &Presented::Plain(ed25519()), None, &Policy::default(), NOW);
         let Verdict::Accept(anchored) = verdict else { panic!("{verdict:?}") };
         prop_assert_eq!(anchored.valid_until(), NOW + u64::from(ttl.min(TTL).min(ends)));
     }

@@ -10,6 +10,7 @@ fn changed(change: impl FnOnce(&mut Draft)) -> Verdict {
     decide(
         &gather(&world(), HOST, &Policy::default(), Scope::Cas),
         &draft.presented(),
+        None,
         &Policy::default(),
         NOW,
     )
@@ -73,7 +74,7 @@ fn the_ca_that_it_names_has_signed_it() {
         let Ok(presented) = Presented::of_type(blob, "ssh-ed25519-cert-v01@openssh.com") else {
             return "unread";
         };
-        code(&decide(&evidence, &presented, &Policy::default(), NOW))
+        code(&decide(&evidence, &presented, None, &Policy::default(), NOW))
     };
     assert_eq!(judged(&good), "accept");
     // No octet may be another one.

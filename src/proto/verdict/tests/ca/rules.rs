@@ -45,7 +45,7 @@ fn what_is_revoked_is_rejected_whatever_else_is_proven() {
     odd.publish(ZONE, "_revoked._ssh.example.test", RrType::SSHFP, &[&digest]);
     assert_eq!(told(&odd, HOST, &plain, &Policy::default()), (true, "revoked"));
     let Verdict::Reject(reason) =
-        decide(&gather(&odd, HOST, &Policy::default(), Scope::Keys), &plain, &Policy::default(), NOW)
+        decide(&gather(&odd, HOST, &Policy::default(), Scope::Keys), &plain, None, &Policy::default(), NOW)
     else {
         panic!("accepted");
     };
@@ -62,7 +62,10 @@ fn plain_keys_need_the_revoked_set_where_policy_says_so() {
     paper.revoke(ZONE, ZONE, &[]);
     assert_eq!(told(&paper, HOST, &plain, &always), ACCEPT);
     let evidence = gather(&paper, HOST, &always, Scope::Keys);
-    assert!(matches!(decide(&evidence, &plain, &always, NOW), Verdict::Accept(_)), "asked for without CAs");
+    assert!(
+        matches!(decide(&evidence, &plain, None, &always, NOW), Verdict::Accept(_)),
+        "asked for without CAs"
+    );
 }
 
 #[test]
@@ -94,9 +97,13 @@ fn what_is_required_is_one_proof_or_the_other_or_both() {
     assert_eq!(word(&by_key, &certified, Require::Ca), (false, "no-answer"));
     assert_eq!(word(&other, &plain, Require::Either), (true, "key-mismatch"));
     // Of a key that is published, both ways count as one.
-    let Verdict::Accept(anchored) =
-        decide(&gather(&both, HOST, &Policy::default(), Scope::Cas), &certified, &Policy::default(), NOW)
-    else {
+    let Verdict::Accept(anchored) = decide(
+        &gather(&both, HOST, &Policy::default(), Scope::Cas),
+        &certified,
+        None,
+        &Policy::default(),
+        NOW,
+    ) else {
         panic!("refused")
     };
     assert_eq!(anchored.ca(), None, "the plain key suffices");
@@ -122,7 +129,7 @@ fn what_is_published_for_a_port_alone_can_be_revoked_too() {
     let told = |paper: &Paper| {
         let evidence = gather(paper, HOST, &Policy::default(), Scope::Keys);
         assert_eq!(evidence.host_zone(NOW), None);
-        code(&decide(&evidence, &Presented::Plain(public(KEY)), &Policy::default(), NOW))
+        code(&decide(&evidence, &Presented::Plain(public(KEY)), None, &Policy::default(), NOW))
     };
     assert_eq!(told(&paper), "accept");
     paper.revoke(ZONE, ZONE, &[public(9)]);
