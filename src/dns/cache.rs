@@ -13,18 +13,17 @@
 mod file;
 mod index;
 
-use std::collections::{HashMap, HashSet};
-use std::fs::{self, Metadata};
+use std::collections::HashMap;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use data_encoding::HEXLOWER;
 use ring::{digest, hmac};
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use self::file::{Line, MAX_FILE, TAG, append, read_lines, shrink};
