@@ -1,6 +1,7 @@
 //! What is configured: the command line, the environment, the user's file, the system's file, in this order, and
 //! of each value where it came from.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,12 +13,15 @@ use crate::proto::policy::{Place, Policies};
 
 mod environment;
 mod file;
+pub mod findings;
 pub mod publishing;
+pub mod trail;
 
 pub use environment::from_environment;
 pub use file::Mistake;
 use file::{File, Whereabouts};
 use publishing::{Agent, Publishing, Rotate};
+use trail::Trail;
 
 /// The system's file.
 const SYSTEM: &str = "/etc/sshanchor/config.toml";
@@ -147,6 +151,11 @@ pub struct Config {
     pub agent: Sourced<Agent>,
     /// How host keys are replaced.
     pub rotate: Sourced<Rotate>,
+    /// Where verdicts are noted: what each file says, for nobody's takes another's away. The system's counts even where
+    /// other files are named.
+    pub trails: Vec<Sourced<Trail>>,
+    /// Of each file the lines of the keys in [agent] and [rotate], as `agent.interval`.
+    lines: BTreeMap<PathBuf, BTreeMap<String, usize>>,
 }
 
 /// A file that is there and cannot be used.
@@ -241,7 +250,19 @@ pub fn read(typed: &Typed) -> (Config, Vec<Malformed>) {
             Err(mistakes) => malformed.push(Malformed { path, mistakes }),
         }
     }
-    (merge(typed, files, ignored), malformed)
+    let mut config = merge(typed, files, ignored);
+    if !usual {
+        config.trails.extend(trail_of(Path::new(SYSTEM), home.as_deref()));
+    }
+    (config, malformed)
+}
+
+/// What a file says of the trail, of which nothing else counts: none that is not there or cannot be read.
+fn trail_of(path: &Path, home: Option<&Path>) -> Option<Sourced<Trail>> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let octets = octets_of(path).ok()?;
+    let (value, line) = file::parse(octets, Whereabouts { index: 0, folder, home }).ok()?.trail?;
+    Some(Sourced { value, source: Source::File { path: path.to_owned(), line } })
 }
 
 /// The user's own file; none for a user without a home.
@@ -289,7 +310,13 @@ fn merge(typed: &Typed, files: Vec<(PathBuf, File)>, ignored: Vec<Untrusted>) ->
     }
     let trust_anchor = first(&typed.trust_anchor, &files, |file| file.trust_anchor.as_ref());
     let trust_anchor = trust_anchor.map(|path| Sourced { value: Some(path.value), source: path.source });
+    let trail = |(path, file): &(PathBuf, File)| {
+        let (value, line) = file.trail.clone()?;
+        Some(Sourced { value, source: Source::File { path: path.clone(), line } })
+    };
     Config {
+        lines: files.iter().map(|(path, file)| (path.clone(), file.lines.clone())).collect(),
+        trails: files.iter().filter_map(trail).collect(),
         ignored,
         resolver: first(&typed.resolver, &files, |file| file.resolver.as_ref())
             .unwrap_or(default(Vec::new())),
@@ -307,6 +334,18 @@ fn merge(typed: &Typed, files: Vec<(PathBuf, File)>, ignored: Vec<Untrusted>) ->
 }
 
 impl Config {
+    /// Where this key of a table that stands at `table` is decided, as `agent.interval`: the default counts where the
+    /// table does not have it.
+    pub fn source_of(&self, key: &str, table: &Source) -> Source {
+        match table {
+            Source::File { path, .. } => match self.lines.get(path).and_then(|lines| lines.get(key)) {
+                Some(line) => Source::File { path: path.clone(), line: *line },
+                None => Source::Default,
+            },
+            _ => Source::Default,
+        }
+    }
+
     /// A place as a source.
     pub fn source(&self, place: Place) -> Source {
         match self.files.get(place.file) {
@@ -351,6 +390,27 @@ mod tests {
         let typed = Some(Sourced { value: Duration::from_secs(1), source: Source::Option("--timeout") });
         let config = both(&user, &system, &Typed { timeout: typed.clone(), ..Typed::default() });
         assert_eq!(Some(config.timeout), typed);
+    }
+
+    #[test]
+    fn nobody_takes_the_trail_of_the_system_away() {
+        let trails = |user: &str, system: &str| {
+            let config = both(user, system, &Typed::default());
+            config.trails.into_iter().map(|trail| trail.value.file).collect::<Vec<_>>()
+        };
+        let of = |name: &str| format!("[trail]\nfile = {name:?}");
+        let path = |name: &str| Some(PathBuf::from(format!("/x/{name}")));
+        assert_eq!(trails(&of("a"), &of("b")), [path("a"), path("b")]);
+        assert_eq!(trails("[trail]\njournald = false", &of("b")), [None, path("b")]);
+        assert_eq!(trails("", &of("b")), [path("b")]);
+        assert!(trails("", "").is_empty());
+        // Other files are named: the system's is read for this alone.
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "version = 1\ntimeout = \"1s\"\n[trail]\njournald = true").unwrap();
+        assert!(trail_of(&file, None).unwrap().value.journald);
+        std::fs::write(&file, "version = 1\n[trail]\njournal = true").unwrap();
+        assert_eq!((trail_of(&file, None), trail_of(&folder.path().join("none"), None)), (None, None));
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! Many works of one kind, some at the same time.
 
 use std::iter::Enumerate;
+use std::num::NonZero;
+use std::thread;
 
 use tokio::task::{JoinError, JoinSet};
 
 use crate::error::Error;
+
+/// Most threads of [`in_parallel`].
+const MAX_THREADS: usize = 8;
 
 /// Works that have begun and did not end: one of them panicked.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +91,31 @@ where
     Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
 }
 
+/// Does `work` with every item, in threads if there are so many that each has `worth` of them; the outcomes are in the
+/// order of the items. For what costs time to compute, and for files.
+pub fn in_parallel<I: Sync, R: Send>(
+    items: &[I],
+    worth: usize,
+    work: impl Fn(&I) -> R + Sync,
+) -> Result<Vec<R>, Error> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
+    let each = items.len().div_ceil(threads).max(worth).max(1);
+    let mut parts = items.chunks(each);
+    // This thread does the first.
+    let own = parts.next().unwrap_or_default();
+    let mut outcomes = Vec::with_capacity(items.len());
+    thread::scope(|scope| {
+        let others: Vec<_> =
+            parts.map(|part| scope.spawn(|| part.iter().map(&work).collect::<Vec<R>>())).collect();
+        outcomes.extend(own.iter().map(&work));
+        for other in others {
+            let ended = other.join();
+            outcomes.extend(ended.map_err(|_| Error::failure("internal", "a thread failed"))?);
+        }
+        Ok(outcomes)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -111,6 +141,15 @@ mod tests {
         };
         assert_eq!(in_order(0..50, WIDTH, work).await.unwrap(), (0..50).collect::<Vec<_>>());
         assert_eq!(most.load(Ordering::SeqCst), WIDTH);
+    }
+
+    #[test]
+    fn what_threads_do_comes_in_order() {
+        let items: Vec<usize> = (0..1000).collect();
+        for worth in [0, 1, 7, 10_000] {
+            assert_eq!(in_parallel(&items, worth, |item| *item).unwrap(), items, "{worth}");
+        }
+        assert!(in_parallel(&[], 1, |item: &usize| *item).unwrap().is_empty());
     }
 
     #[tokio::test]

@@ -80,6 +80,7 @@
 //! | [`files`] | files that are written as a whole or not at all |
 //! | [`ownership`] | whose files may steer this process |
 //! | [`log`] | what goes on, a sentence and fields: lines on standard error, or systemd's journal |
+//! | [`trail`] | every verdict by which somebody connects, in a file or in the journal |
 //! | [`run`] | programs that are run to their end, bounded |
 //! | `crash` | where tests end this process as a crash would |
 //! | [`verifier`] | evidence + a live handshake -> verdict; reads the clock |
@@ -163,6 +164,8 @@ pub mod run;
 #[doc(hidden)]
 pub mod ssh;
 #[doc(hidden)]
+pub mod trail;
+#[doc(hidden)]
 pub mod verifier;
 
 pub use crate::error::{Error, Kind};
@@ -170,6 +173,7 @@ pub use crate::library::{Expected, Options, Refusal, Verifier, client};
 pub use crate::proto::certificate::Certificate;
 pub use crate::proto::hostkey::{HostKey, HostKeyError, KeyType, Presented};
 pub use crate::proto::name::{HostName, HostNameError, Name};
+pub use crate::proto::policy::Seen;
 pub use crate::proto::verdict::{Anchored, Basis, Reason, Verdict};
 /// The SSH library that [`client`] connects with: the very version.
 pub use russh;

@@ -1,10 +1,10 @@
-//! What an agent says of its work: a level, a sentence, and fields. Where it goes is another's matter ([`Sink`]).
+//! What is said of work that goes on: a level, a sentence, and fields. Where it goes is another's matter ([`Sink`]).
 
 mod sinks;
 
 use std::fmt;
 
-pub use sinks::{AtLeast, Journal, Json, Text, sink};
+pub use sinks::{AtLeast, JOURNAL, Journal, Json, Text, sink};
 
 /// How much it matters; the numbers are those of syslog(3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -58,7 +58,7 @@ impl Output {
     }
 
     /// A result in the form that is wanted.
-    fn form(&self, report: &impl Report) -> Result<String, Error> {
+    pub fn form(&self, report: &impl Report) -> Result<String, Error> {
         if self.json { json(report) } else { Ok(sanitise_lines(&report.text())) }
     }
 
@@ -150,7 +150,13 @@ impl Results {
 
     /// One more.
     pub fn push(&mut self, report: &impl Report) -> Result<(), Error> {
-        self.text += &self.out.form(report)?;
+        let form = self.out.form(report)?;
+        self.push_form(&form)
+    }
+
+    /// One more, in the form that [`Output::form`] gave it.
+    pub fn push_form(&mut self, form: &str) -> Result<(), Error> {
+        self.text += form;
         self.text.push('\n');
         if self.is_watched || self.text.len() > GATHERED { self.write() } else { Ok(()) }
     }

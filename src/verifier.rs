@@ -4,6 +4,7 @@
 mod gather;
 mod keys;
 mod meet;
+mod noted;
 mod reach;
 mod survey;
 
@@ -33,7 +34,9 @@ use crate::proto::policy::posture::Fault;
 use crate::proto::policy::{Kex, Policies, Policy, Seen};
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
 use crate::ssh::probe::{Handshake, KEX_METHOD, ProbeError, Probed};
+use crate::trail::Trail;
 
+use self::gather::Sought;
 pub use self::keys::{NoKeys, ProvenKeys};
 pub use self::meet::Opened;
 pub use self::reach::{Attempt, Unreachable, connect_passed};
@@ -54,6 +57,8 @@ pub struct Options {
     pub bundle: Option<Arc<Bundle>>,
     /// What is asked for besides a proof, by host.
     pub policies: Policies,
+    /// Where the verdicts of sessions are noted, and those that somebody asks for.
+    pub trail: Option<Arc<Trail>>,
 }
 
 impl Default for Options {
@@ -66,6 +71,7 @@ impl Default for Options {
             cache: None,
             bundle: None,
             policies: Policies::default(),
+            trail: None,
         }
     }
 }
@@ -85,6 +91,8 @@ pub struct Verifier {
     policies: Policies,
     /// Keys are judged of which no handshake is.
     keys_alone: bool,
+    /// Where verdicts are noted.
+    trail: Option<Arc<Trail>>,
     /// Where to connect in place of the addresses that a host's name has.
     address: Option<IpAddr>,
     timeout: Duration,
@@ -175,6 +183,7 @@ impl Verifier {
             cache,
             policies,
             keys_alone: false,
+            trail: options.trail.clone(),
             address: None,
             timeout: *timeout,
             deadline,
@@ -227,12 +236,6 @@ impl Verifier {
         Verifier { lookups: self.lookups.until(until), deadline, ..self.clone() }
     }
 
-    /// The same for a host that is to be reached at `address`, if there is one: a hint, which vouches for nothing.
-    #[must_use]
-    pub fn at(self, address: Option<IpAddr>) -> Self {
-        Verifier { address, ..self }
-    }
-
     /// The same by the clock as it is now, with all of the time: what is stored serves, and nothing else of this run.
     /// For who verifies again and again: a proof is made for a moment, and what it is made of is good for its TTL.
     pub fn afresh(&self) -> Self {
@@ -249,6 +252,12 @@ impl Verifier {
             }
             _ => self,
         }
+    }
+
+    /// The same for a host that is to be reached at `address`, if there is one: a hint, which vouches for nothing.
+    #[must_use]
+    pub fn at(self, address: Option<IpAddr>) -> Self {
+        Verifier { address, ..self }
     }
 
     /// Evidence and a TCP connection, sought at the same time. There is no connection where nothing is
@@ -268,8 +277,19 @@ impl Verifier {
         host: &HostName,
         port: u16,
     ) -> Result<(Evidence, Option<Result<(TcpStream, bool), ProbeFailure>>), Error> {
+        self.seek_and_reach(host, port, Sought::Whole).await
+    }
+
+    /// The same with as much evidence as is sought.
+    async fn seek_and_reach(
+        &self,
+        host: &HostName,
+        port: u16,
+        sought: Sought,
+    ) -> Result<(Evidence, Option<Result<(TcpStream, bool), ProbeFailure>>), Error> {
         let place = Place::Name(host.clone());
-        let (mut proving, mut connecting) = (pin!(self.evidence(host, port)), pin!(self.reach(&place, port)));
+        let (mut proving, mut connecting) =
+            (pin!(self.seek(host, port, sought)), pin!(self.reach(&place, port)));
         let mut stream = None;
         let evidence = loop {
             tokio::select! {

@@ -54,11 +54,14 @@ mod interop {
     mod reach;
     mod recipes;
     mod renew;
+    mod report;
     mod resolvers;
     mod rotate;
+    mod scale;
     mod sshfp;
     mod statuses;
     mod tidy;
+    mod trail;
     mod verify;
     mod via;
 }

@@ -1,6 +1,7 @@
 //! One pass over sets of records at one place: reconciled zone by zone, read back from every server, proven. Nothing is
 //! printed here.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::dns::resolver::Resolver;
 use crate::error::Error;
 use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
-use crate::proto::plan::{Intent, Plan, Present};
+use crate::proto::plan::{Intent, Plan};
 use crate::proto::publication::Signing;
 use crate::proto::rr::{RrType, Rrsig};
 use crate::proto::sshfp::{self, Sshfp};
@@ -36,6 +37,12 @@ pub struct Target {
     pub role: Role,
     /// What is wanted there.
     pub wish: Wish,
+}
+
+impl AsRef<Wish> for Target {
+    fn as_ref(&self) -> &Wish {
+        &self.wish
+    }
 }
 
 impl Target {
@@ -132,14 +139,17 @@ impl Pass<'_> {
     ) -> Result<Vec<Published>, Error> {
         let Guard { signing, objections } = self.guard(zone, targets).await;
         let may = |at: usize| objections.get(at).is_none_or(Option::is_none);
-        let allowed: Vec<Target> =
-            targets.iter().enumerate().filter(|(at, _)| may(*at)).map(|(_, target)| target.clone()).collect();
+        // All of them, as a rule.
+        let allowed: Cow<'_, [Target]> = match objections.iter().all(Option::is_none) {
+            true => Cow::Borrowed(targets),
+            false => targets.iter().enumerate().filter(|(at, _)| may(*at)).map(|(_, t)| t.clone()).collect(),
+        };
         let mut done = Vec::new();
         if !allowed.is_empty() {
-            let (run, wishes) = self.reconciliation(zone, &allowed).await?;
+            let run = self.reconciliation(zone, &allowed).await?;
             let outcomes = match self.looks_only {
-                true => run.plan(&wishes).await,
-                false => run.run_watched(&wishes, watch).await,
+                true => run.plan(&allowed).await,
+                false => run.run_watched(&allowed, watch).await,
             }?;
             done = self.look_again(zone, &allowed, outcomes).await;
         }
@@ -170,8 +180,8 @@ impl Pass<'_> {
 
     /// What would be changed there now: one look at the place of the records.
     pub async fn look(&self, zone: &Name, targets: &[Target]) -> Result<Vec<Published>, Error> {
-        let (run, wishes) = self.reconciliation(zone, targets).await?;
-        let outcomes = run.plan(&wishes).await?.into_iter().zip(targets);
+        let run = self.reconciliation(zone, targets).await?;
+        let outcomes = run.plan(targets).await?.into_iter().zip(targets);
         Ok(outcomes.map(|(o, target)| Published::new(&target.name, zone, &self.site, o, true)).collect())
     }
 
@@ -179,11 +189,10 @@ impl Pass<'_> {
         &self,
         zone: &Name,
         targets: &[Target],
-    ) -> Result<(Reconciliation<AnyBackend>, Vec<Wish>), Error> {
+    ) -> Result<Reconciliation<AnyBackend>, Error> {
         let backend = Arc::new(self.site.open(zone).await?);
-        let wishes: Vec<Wish> = targets.iter().map(|target| target.wish.clone()).collect();
         let state = self.noting(zone, targets);
-        Ok((Reconciliation { backend, state, together: self.together }, wishes))
+        Ok(Reconciliation { backend, state, together: self.together })
     }
 
     /// What every server shows, and what can be proven.
@@ -203,7 +212,6 @@ impl Pass<'_> {
         if let Some(cache) = &self.options.cache {
             cache.forget_many(done.iter().map(|plan| Question::new(plan.owner.clone(), RrType::SSHFP)));
         }
-        let expected: Vec<_> = done.iter().map(|p| (p.owner.clone(), p.present.clone())).collect();
         let waits = self.waits || outcomes.iter().any(|outcome| outcome.changed);
         let (mut seen, mut proofs) = (Vec::new(), Vec::new());
         if !done.is_empty() {
@@ -213,7 +221,7 @@ impl Pass<'_> {
                     false => proof::prove(&to_prove, self.site.limits().1, waits, self.options).await,
                 }
             };
-            (seen, proofs) = tokio::join!(self.seen(zone, &expected, waits), proving);
+            (seen, proofs) = tokio::join!(self.seen(zone, &done, waits), proving);
         }
         let (mut seen, mut proofs) = (seen.into_iter(), proofs.into_iter());
         let results = targets.iter().zip(outcomes).map(|(target, outcome)| {
@@ -231,11 +239,15 @@ impl Pass<'_> {
     }
 
     /// What the place of the records, which has been looked at already, and the zone's servers show.
-    async fn seen(&self, zone: &Name, expected: &[(Name, Present)], waits: bool) -> Vec<Vec<Seen>> {
+    async fn seen(&self, zone: &Name, done: &[&Plan], waits: bool) -> Vec<Vec<Seen>> {
         let servers = self.servers(zone).await;
-        let (patience, deadline) = self.site.limits();
-        let mut seen = readback::read_back(&servers, expected, waits, patience, deadline).await;
-        seen.iter_mut().for_each(|seen| seen.insert(0, Seen::current(self.site.label())));
+        let (first, (patience, deadline)) = (Seen::current(self.site.label()), self.site.limits());
+        if servers.is_empty() {
+            return done.iter().map(|_| vec![first.clone()]).collect();
+        }
+        let expected: Vec<_> = done.iter().map(|plan| (plan.owner.clone(), plan.present.clone())).collect();
+        let mut seen = readback::read_back(&servers, &expected, waits, patience, deadline).await;
+        seen.iter_mut().for_each(|seen| seen.insert(0, first.clone()));
         seen
     }
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::backend::exec::Program;
 use crate::backend::powerdns::{Access, Api};
-use crate::backend::rfc2136::BATCH;
+use crate::backend::rfc2136::{BATCH, Transferred};
 use crate::backend::site::Site;
 use crate::backend::zonefile;
 use crate::config::publishing::Place;
@@ -62,7 +62,13 @@ pub fn open(place: &Place, purpose: Purpose, patience: Duration, deadline: Insta
                 Purpose::Read => None,
                 _ => tsig_key(key_file.as_deref(), purpose, &mut warnings)?,
             };
-            Site::Rfc2136 { primary, key, clock: verifier::now, batch: BATCH }
+            Site::Rfc2136 {
+                primary,
+                key,
+                clock: verifier::now,
+                batch: BATCH,
+                transferred: Transferred::default(),
+            }
         }
         Place::PowerDns { base, server_id, api_key_file, ca_file } => {
             let roots = roots(base, ca_file.as_deref())?;

@@ -41,6 +41,12 @@ pub struct Wish {
     pub intent: Intent,
 }
 
+impl AsRef<Wish> for Wish {
+    fn as_ref(&self) -> &Wish {
+        self
+    }
+}
+
 /// What became of one owner.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -109,27 +115,32 @@ pub struct Reconciliation<B> {
 
 impl<B: Backend> Reconciliation<B> {
     /// Reads and plans, and changes nothing.
-    pub async fn plan(&self, wishes: &[Wish]) -> Result<Vec<Outcome>, StateError> {
+    pub async fn plan(&self, wishes: &[impl AsRef<Wish> + Sync]) -> Result<Vec<Outcome>, StateError> {
         Ok(self.first_look(wishes, &self.state.read()?).await)
     }
 
-    async fn first_look(&self, wishes: &[Wish], own: &Own) -> Vec<Outcome> {
-        let mut outcomes: Vec<Outcome> = wishes.iter().map(|wish| Outcome::open(&wish.owner)).collect();
+    async fn first_look(&self, wishes: &[impl AsRef<Wish> + Sync], own: &Own) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> =
+            wishes.iter().map(|wish| Outcome::open(&wish.as_ref().owner)).collect();
         self.look(wishes, own, &mut outcomes, |_| true).await;
         outcomes
     }
 
     /// Reads, plans, applies, and looks again until nothing is left to do; a lost race is run again a few
     /// times. An owner that fails does not hold up the others.
-    pub async fn run(&self, wishes: &[Wish]) -> Result<Vec<Outcome>, StateError> {
+    pub async fn run(&self, wishes: &[impl AsRef<Wish> + Sync]) -> Result<Vec<Outcome>, StateError> {
         self.run_watched(wishes, &|_| {}).await
     }
 
     /// The same; `watch` is told of how many owners more nothing is left to do, as far as the backend says so.
-    pub async fn run_watched(&self, wishes: &[Wish], watch: &Watch<'_>) -> Result<Vec<Outcome>, StateError> {
+    pub async fn run_watched(
+        &self,
+        wishes: &[impl AsRef<Wish> + Sync],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Outcome>, StateError> {
         if let Err(error) = self.backend.prepare().await {
             let failed = |wish: &Wish| Outcome { error: Some(error.clone()), ..Outcome::open(&wish.owner) };
-            return Ok(wishes.iter().map(failed).collect());
+            return Ok(wishes.iter().map(AsRef::as_ref).map(failed).collect());
         }
         let own = self.state.read()?;
         let mut outcomes = self.first_look(wishes, &own).await;
@@ -143,7 +154,7 @@ impl<B: Backend> Reconciliation<B> {
         }
         // Recorded first: after a crash in the middle these are known as own, whether they got there or not.
         let recorded = self.state.update(|own| {
-            let planned = wishes.iter().zip(&outcomes).filter(|(_, o)| o.error.is_none());
+            let planned = wishes.iter().map(AsRef::as_ref).zip(&outcomes).filter(|(_, o)| o.error.is_none());
             for (wish, _) in planned.filter(|(wish, _)| wish.intent.publishes()) {
                 own.entry(wish.owner.clone()).or_default().extend(wish.wanted.iter().cloned());
             }
@@ -154,7 +165,7 @@ impl<B: Backend> Reconciliation<B> {
         let vouches = self.backend.capabilities().vouches;
         let is_doubted =
             |wish: &Wish| vouches && wish.intent == Intent::Withdraw && own.contains_key(&wish.owner);
-        let mut doubted: Vec<bool> = wishes.iter().map(is_doubted).collect();
+        let mut doubted: Vec<bool> = wishes.iter().map(AsRef::as_ref).map(is_doubted).collect();
         for round in 0..ROUNDS {
             let is_open = |(outcome, doubted): (&Outcome, &bool)| {
                 outcome.is_open() || (*doubted && outcome.error.is_none())
@@ -209,7 +220,7 @@ impl<B: Backend> Reconciliation<B> {
     /// Reads the chosen owners that have no error yet and plans anew.
     async fn look(
         &self,
-        wishes: &[Wish],
+        wishes: &[impl AsRef<Wish> + Sync],
         own: &Own,
         outcomes: &mut [Outcome],
         chosen: impl Fn(usize) -> bool,
@@ -217,16 +228,20 @@ impl<B: Backend> Reconciliation<B> {
         let chosen: Vec<usize> = (0..wishes.len())
             .filter(|at| chosen(*at) && outcomes.get(*at).is_some_and(|o| o.error.is_none()))
             .collect();
-        let owners = chosen.iter().filter_map(|at| wishes.get(*at)).map(|w| w.owner.clone()).collect();
+        let owners =
+            chosen.iter().filter_map(|at| wishes.get(*at)).map(|w| w.as_ref().owner.clone()).collect();
         let limits = self.backend.capabilities();
         let found = self.read(owners).await;
         for (at, present) in chosen.into_iter().zip(found) {
-            let (Some(wish), Some(outcome)) = (wishes.get(at), outcomes.get_mut(at)) else { continue };
+            let (Some(wish), Some(outcome)) = (wishes.get(at).map(AsRef::as_ref), outcomes.get_mut(at))
+            else {
+                continue;
+            };
             let none = BTreeSet::new();
             let own = own.get(&wish.owner).unwrap_or(&none);
             let planned = present.and_then(|present| {
                 let intent = within(wish.intent, &present, &limits)?;
-                Plan::new(&wish.owner, &present, &wish.wanted, own, intent)
+                Plan::of(&wish.owner, present, &wish.wanted, own, intent)
                     .map_err(|e| Error::usage("no-keys", e))
             });
             match planned {
@@ -267,13 +282,13 @@ impl<B: Backend> Reconciliation<B> {
         next: &mut Instant,
         watch: &Watch<'_>,
     ) -> Undone {
-        let open: Vec<(usize, Plan)> = outcomes
-            .iter()
+        // They are put back in the end.
+        let (places, plans): (Vec<usize>, Vec<Plan>) = outcomes
+            .iter_mut()
             .enumerate()
             .filter(|(at, _)| open.get(*at) == Some(&true))
-            .filter_map(|(at, o)| Some((at, o.plan.clone()?)))
-            .collect();
-        let (places, plans): (Vec<usize>, Vec<Plan>) = open.into_iter().unzip();
+            .filter_map(|(at, o)| Some((at, o.plan.take()?)))
+            .unzip();
         let plans = Arc::new(plans);
         let mut undone = Undone::default();
         // Parts still to do, the next one last. A part that is refused, or in the last round lost, is
@@ -350,6 +365,11 @@ impl<B: Backend> Reconciliation<B> {
                 }
             }
         }
+        for (at, plan) in places.into_iter().zip(Arc::unwrap_or_clone(plans)) {
+            if let Some(outcome) = outcomes.get_mut(at) {
+                outcome.plan = Some(plan);
+            }
+        }
         undone
     }
 }
@@ -410,17 +430,17 @@ fn with_whereabouts(mut error: Error, plan: &Plan, found: Result<Present, Error>
 }
 
 /// What is own after a run: what its intent says where it succeeded; more where it is not known.
-fn settle(own: &mut Own, wishes: &[Wish], outcomes: &[Outcome]) {
-    for (wish, _) in wishes.iter().zip(outcomes).filter(|(_, o)| o.error.is_none()) {
+fn settle(own: &mut Own, wishes: &[impl AsRef<Wish> + Sync], outcomes: &[Outcome]) {
+    for (wish, _) in wishes.iter().map(AsRef::as_ref).zip(outcomes).filter(|(_, o)| o.error.is_none()) {
         let records = own.entry(wish.owner.clone()).or_default();
         *records = wish.intent.settled(records, &wish.wanted);
     }
 }
 
 /// Nothing is left for [`settle`] to do.
-fn is_settled(own: &Own, wishes: &[Wish], outcomes: &[Outcome]) -> bool {
+fn is_settled(own: &Own, wishes: &[impl AsRef<Wish> + Sync], outcomes: &[Outcome]) -> bool {
     let none = BTreeSet::new();
-    wishes.iter().zip(outcomes).filter(|(_, o)| o.error.is_none()).all(|(wish, _)| {
+    wishes.iter().map(AsRef::as_ref).zip(outcomes).filter(|(_, o)| o.error.is_none()).all(|(wish, _)| {
         let records = own.get(&wish.owner).unwrap_or(&none);
         wish.intent.settled(records, &wish.wanted) == *records
     })

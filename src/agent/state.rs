@@ -5,7 +5,7 @@
 
 mod form;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub struct State {
 #[derive(Debug)]
 pub struct Noted {
     /// These owners.
-    pub owners: BTreeSet<Name>,
+    pub owners: HashSet<Name>,
     /// Where they are published.
     pub origin: Origin,
     /// The configuration names them.

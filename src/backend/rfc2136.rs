@@ -1,9 +1,10 @@
 //! Dynamic updates to a zone's primary: BIND, Knot and whatever else speaks RFC 2136 with TSIG.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::backend::{ApplyError, Backend, Capabilities, check_zone};
 use crate::dns::authority::{Authority, AuthorityError};
@@ -15,6 +16,7 @@ use crate::error::Error;
 use crate::fan_out::{Unfinished, in_order};
 use crate::proto::name::Name;
 use crate::proto::plan::{Plan, Present};
+use crate::proto::transfer::Contents;
 
 /// How many owners a hint names.
 const MOST_SHOWN: usize = 3;
@@ -29,6 +31,30 @@ pub const BATCH: usize = 50;
 pub const MAX_BATCH: usize = update::MAX_OWNERS;
 /// So many owners are read by a transfer of the zone.
 pub(super) const MANY: usize = 256;
+
+/// How old a transfer may be that serves as a look at the zone.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// A zone that was transferred to learn what it holds, for whoever looks at its records next: of many owners each
+/// transfer takes its time.
+#[derive(Debug, Clone, Default)]
+pub struct Transferred(Arc<Mutex<Option<(Instant, Contents)>>>);
+
+impl Transferred {
+    fn keep(&self, contents: Contents) {
+        *self.place() = Some((Instant::now(), contents));
+    }
+
+    /// Gives it away, if it is of `zone` and of now.
+    fn take(&self, zone: &Name) -> Option<Contents> {
+        let (when, contents) = self.place().take()?;
+        (contents.zone() == zone && when.elapsed() < FRESH).then_some(contents)
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<(Instant, Contents)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// One zone at its primary.
 #[derive(Debug)]
@@ -45,6 +71,7 @@ pub struct Rfc2136 {
     batch: usize,
     /// The server does not transfer the zone.
     no_transfer: AtomicBool,
+    transferred: Transferred,
 }
 
 impl Rfc2136 {
@@ -52,12 +79,18 @@ impl Rfc2136 {
     /// seconds since 1970, which signatures carry.
     pub fn new(primary: Authority, zone: Name, key: Option<Key>, clock: fn() -> u64) -> Self {
         let (udp, tcp) = (Udp::new(primary.server), Connections::new(primary.server));
-        Rfc2136 { primary, zone, key, clock, udp, tcp, batch: BATCH, no_transfer: AtomicBool::new(false) }
+        let (no_transfer, transferred) = (AtomicBool::new(false), Transferred::default());
+        Rfc2136 { primary, zone, key, clock, udp, tcp, batch: BATCH, no_transfer, transferred }
     }
 
     /// The same with at most `batch` owners in one update, where they need not go together.
     pub fn with_batch(self, batch: usize) -> Self {
         Rfc2136 { batch: batch.max(1), ..self }
+    }
+
+    /// The same, with what was transferred a moment ago.
+    pub(super) fn with_transferred(self, transferred: Transferred) -> Self {
+        Rfc2136 { transferred, ..self }
     }
 
     /// The zone that is updated.
@@ -187,14 +220,17 @@ impl Backend for Rfc2136 {
 
     /// By a transfer of the zone, if the server grants one.
     async fn read_many(&self, owners: &[Name]) -> Vec<Option<Present>> {
-        let contents = match owners.len() >= MANY && !self.no_transfer.load(Relaxed) {
-            true => {
+        if owners.len() < MANY || self.no_transfer.load(Relaxed) {
+            return vec![None; owners.len()];
+        }
+        let contents = match self.transferred.take(&self.zone) {
+            Some(contents) => Ok(contents),
+            None => {
                 transfer(&self.primary, &self.zone, self.key.as_ref(), owners.to_vec(), (self.clock)()).await
             }
-            false => return vec![None; owners.len()],
         };
         match contents {
-            Ok(contents) => owners.iter().map(|owner| contents.sshfp(owner).cloned()).collect(),
+            Ok(mut contents) => owners.iter().map(|owner| contents.take(owner)).collect(),
             Err(_) => {
                 // Servers log what they refuse: it is not asked for twice.
                 self.no_transfer.store(true, Relaxed);
@@ -254,6 +290,7 @@ pub(super) async fn zones_of_many(
     clock: fn() -> u64,
     owners: &[Name],
     given: Option<&Name>,
+    transferred: &Transferred,
 ) -> Result<Vec<Option<Name>>, Unfinished> {
     let mut beside: HashMap<Option<Name>, Vec<usize>> = HashMap::new();
     for (at, owner) in owners.iter().enumerate() {
@@ -284,6 +321,7 @@ pub(super) async fn zones_of_many(
                 *place = Some(zone.clone());
             }
         }
+        transferred.keep(contents);
     }
     Ok(zones)
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::exec::{Exec, Program};
 use super::powerdns::{Access, PowerDns};
-use super::rfc2136::{self, MANY, Rfc2136};
+use super::rfc2136::{self, MANY, Rfc2136, Transferred};
 use super::zonefile::{Place, ZoneFile};
 use super::{ApplyError, Backend, Capabilities};
 use crate::dns::authority::Authority;
@@ -35,6 +35,8 @@ pub enum Site {
         clock: fn() -> u64,
         /// Most owners in one update, where they need not go together.
         batch: usize,
+        /// The zone, where it was transferred a moment ago.
+        transferred: Transferred,
     },
     /// The HTTP API of PowerDNS.
     PowerDns(Access),
@@ -104,8 +106,8 @@ impl Site {
         given: Option<&Name>,
     ) -> Result<Vec<Result<Name, Error>>, Unfinished> {
         let mut zones = match self {
-            Self::Rfc2136 { primary, key, clock, .. } if owners.len() >= MANY => {
-                rfc2136::zones_of_many(primary, key.as_ref(), *clock, owners, given).await?
+            Self::Rfc2136 { primary, key, clock, transferred, .. } if owners.len() >= MANY => {
+                rfc2136::zones_of_many(primary, key.as_ref(), *clock, owners, given, transferred).await?
             }
             _ => vec![None; owners.len()],
         };
@@ -132,8 +134,9 @@ impl Site {
     pub async fn open(&self, zone: &Name) -> Result<AnyBackend, Error> {
         let zone = zone.clone();
         Ok(match self {
-            Self::Rfc2136 { primary, key, clock, batch } => {
-                AnyBackend::Rfc2136(Rfc2136::new(*primary, zone, key.clone(), *clock).with_batch(*batch))
+            Self::Rfc2136 { primary, key, clock, batch, transferred } => {
+                let backend = Rfc2136::new(*primary, zone, key.clone(), *clock).with_batch(*batch);
+                AnyBackend::Rfc2136(backend.with_transferred(transferred.clone()))
             }
             Self::PowerDns(access) => AnyBackend::PowerDns(PowerDns::new(access.clone(), zone)),
             Self::ZoneFile(place) => AnyBackend::ZoneFile(ZoneFile::new(place.clone(), zone)),

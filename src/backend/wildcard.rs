@@ -1,7 +1,7 @@
 //! Names that get their address from a wildcard. As soon as any record stands at or below such a name, the wildcard is no
 //! longer asked about it (RFC 4592 section 2.2): its keys would be published, and it could not be reached any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::site::Site;
 use crate::fan_out::in_order;
@@ -17,7 +17,9 @@ pub async fn shadowed(site: &Site, zone: &Name, hosts: &BTreeSet<Name>) -> BTree
     if !matches!(site, Site::Rfc2136 { .. } | Site::PowerDns(_)) {
         return BTreeMap::new();
     }
-    let candidates: BTreeSet<Name> = hosts.iter().flat_map(|host| above(host, zone)).collect();
+    // Of hosts that stand side by side one stands for all.
+    let parents: HashSet<Name> = hosts.iter().filter_map(Name::parent).collect();
+    let candidates: BTreeSet<Name> = parents.iter().flat_map(|parent| at_or_above(parent, zone)).collect();
     let candidates: Vec<Name> = candidates.into_iter().collect();
     let asked = in_order(candidates.clone(), WIDTH, |wildcard: Name| {
         let (site, zone) = (site.clone(), zone.clone());
@@ -26,6 +28,9 @@ pub async fn shadowed(site: &Site, zone: &Name, hosts: &BTreeSet<Name>) -> BTree
     let there = asked.await.unwrap_or_default();
     let wildcards: BTreeSet<Name> =
         candidates.into_iter().zip(there).filter(|(_, there)| *there).map(|(name, _)| name).collect();
+    if wildcards.is_empty() {
+        return BTreeMap::new();
+    }
     // The closest one is the one that answers, if any does.
     let pairs: Vec<(Name, Name)> = (hosts.iter())
         .filter_map(|host| Some((host.clone(), above(host, zone).find(|name| wildcards.contains(name))?)))
@@ -39,9 +44,13 @@ pub async fn shadowed(site: &Site, zone: &Name, hosts: &BTreeSet<Name>) -> BTree
 
 /// The wildcards that could answer for `host`, the closest first.
 fn above(host: &Name, zone: &Name) -> impl Iterator<Item = Name> {
-    let ancestors = std::iter::successors(host.parent(), Name::parent);
+    host.parent().into_iter().flat_map(move |parent| at_or_above(&parent, zone))
+}
+
+fn at_or_above(parent: &Name, zone: &Name) -> impl Iterator<Item = Name> + use<> {
     let zone = zone.clone();
-    ancestors.take_while(move |name| name.is_at_or_below(&zone)).filter_map(|name| name.child(b"*").ok())
+    let parents = std::iter::successors(Some(parent.clone()), Name::parent);
+    parents.take_while(move |name| name.is_at_or_below(&zone)).filter_map(|name| name.child(b"*").ok())
 }
 
 async fn is_there(site: &Site, zone: &Name, wildcard: &Name) -> bool {

@@ -1,5 +1,6 @@
 //! `sshanchor known-hosts`: OpenSSH's KnownHostsCommand.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 
 use super::bundle::BundleFile;
@@ -13,6 +14,7 @@ use crate::proto::known_hosts::command::{
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
 use crate::proto::policy::Mode;
+use crate::proto::trail::Entry;
 use crate::proto::verdict::Anchored;
 use crate::ssh::sibling;
 use crate::verifier::{accepted, now};
@@ -75,6 +77,15 @@ impl Args {
         self.call == Call::Address
     }
 
+    /// The host and port that the trail is told, whatever is wrong with them.
+    fn meant(&self) -> (String, u16) {
+        let read = self.arguments().and_then(|(sought, beside)| {
+            let (host, port) = identity(&sought, &beside)?;
+            Ok((host.to_owned(), port))
+        });
+        read.unwrap_or_else(|_| (self.sought.clone(), 0))
+    }
+
     fn arguments(&self) -> Result<(Sought<'_>, Beside<'_>), ArgumentError> {
         Ok((Sought::read(&self.sought)?, Beside::read(self.name.as_deref(), self.port.as_deref())?))
     }
@@ -94,7 +105,14 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         Call::Order => order(&args, cx).await,
         Call::Hostname => {
             cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
-            decide(&args, cx).await
+            let noted = Cell::new(false);
+            let decided = decide(&args, cx, &noted).await;
+            if let (Err(error), false, Some(trail)) = (&decided, noted.get(), &cx.trail) {
+                let (host, port) = args.meant();
+                // Without its line it is refused all the same.
+                let _ = trail.failure(&host, port, error, now());
+            }
+            decided
         }
     };
     Ok(outcome.err().and_then(|error| refuse(&args, cx.out, &error)))
@@ -136,11 +154,16 @@ async fn order(args: &Args, cx: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-/// Prints the line that has ssh accept the key; the error ends the connection.
-async fn decide(args: &Args, cx: &Context) -> Result<(), Error> {
+/// Prints the line that has ssh accept the key; the error ends the connection. `noted` tells whether the trail has it.
+async fn decide(args: &Args, cx: &Context, noted: &Cell<bool>) -> Result<(), Error> {
     let (sought, beside) = args.arguments().map_err(mixed_up)?;
     if let Some(host) = passed(sought.host(), cx) {
-        cx.out.detail(&format!("{host} is not verified, for policy passes it (mode = \"pass\")"));
+        let passed = format!("{host} is not verified, for policy passes it (mode = \"pass\")");
+        if let Some(trail) = &cx.trail {
+            let port = identity(&sought, &beside).map_or(0, |(_, port)| port);
+            trail.write(&Entry::failed(&host.to_string(), port, Some("unproven"), "pass", &passed), now())?;
+        }
+        cx.out.detail(&passed);
         return Ok(());
     }
     let (host, port) = identity(&sought, &beside).map_err(mixed_up)?;
@@ -152,7 +175,10 @@ async fn decide(args: &Args, cx: &Context) -> Result<(), Error> {
     let posture = verifier.policy(&host).posture;
     let seen = posture.asks().then(sibling::ask).flatten().and_then(|report| report.of(presented.key()));
     let (evidence, verdict) = verifier.settle(evidence, &presented, seen.as_ref()).await?;
+    noted.set(true);
+    let written = verifier.note_settled(&evidence, &presented, seen.as_ref(), &verdict);
     let witness: Anchored = accepted(verdict).map_err(|e| named_otherwise(e, &sought, &beside))?;
+    written?;
     let line = accepting_line(&sought, &presented, &witness)
         .ok_or_else(|| Error::failure("internal", format!("{host}: the verdict is about another key")))?;
     if let Some(age) = evidence.origin().and_then(|origin| origin.age(now())) {

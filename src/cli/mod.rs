@@ -13,6 +13,7 @@ mod export;
 mod handshake_hint;
 mod hosts;
 mod known_hosts;
+mod lazily;
 mod lookup;
 mod private_file;
 mod proxy;
@@ -32,6 +33,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::lazily::Lazily;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -45,6 +47,7 @@ use crate::proto::bundle::Bundle;
 use crate::proto::moment::span;
 use crate::proto::name::{HostName, HostNameError};
 use crate::proto::policy::Policies;
+use crate::trail::Trail;
 use crate::verifier::{Options, Verifier};
 
 /// Proves SSH servers' host keys from DNSSEC before automation connects, and publishes them.
@@ -98,29 +101,29 @@ enum Subcommands {
     #[command(flatten)]
     Command(Command),
     #[command(display_order = 4)]
-    Config(config::Args),
+    Config(Lazily<config::Args>),
 }
 
 /// Each is explained at its arguments.
 #[derive(Debug, Subcommand)]
 enum Command {
-    Demo(demo::Args),
-    Sshfp(sshfp::Args),
-    Publish(publish::Args),
-    Withdraw(withdraw::Args),
-    Agent(Box<agent::Args>),
-    Rotate(Box<rotate::Args>),
-    Ca(Box<ca::Args>),
-    Verify(verify::Args),
-    Exec(exec::Args),
-    Audit(Box<audit::Args>),
-    Doctor(Box<doctor::Args>),
-    Tidy(tidy::Args),
-    Lookup(lookup::Args),
-    Export(Box<export::Args>),
-    Bundle(bundle::Args),
-    Proxy(proxy::Args),
-    KnownHosts(known_hosts::Args),
+    Demo(Lazily<demo::Args>),
+    Sshfp(Lazily<sshfp::Args>),
+    Publish(Lazily<publish::Args>),
+    Withdraw(Lazily<withdraw::Args>),
+    Agent(Lazily<agent::Args>),
+    Rotate(Lazily<rotate::Args>),
+    Ca(Lazily<ca::Args>),
+    Verify(Lazily<verify::Args>),
+    Exec(Lazily<exec::Args>),
+    Audit(Lazily<audit::Args>),
+    Doctor(Lazily<doctor::Args>),
+    Tidy(Lazily<tidy::Args>),
+    Lookup(Lazily<lookup::Args>),
+    Export(Lazily<export::Args>),
+    Bundle(Lazily<bundle::Args>),
+    Proxy(Lazily<proxy::Args>),
+    KnownHosts(Lazily<known_hosts::Args>),
 }
 
 impl Command {
@@ -132,6 +135,17 @@ impl Command {
     /// It tells warnings itself, and for as long as they hold.
     fn is_an_agent(&self) -> bool {
         matches!(self, Command::Agent(_))
+    }
+
+    /// What the trail calls it, if its verdicts are noted there: somebody connects by them.
+    fn noted(&self) -> Option<&'static str> {
+        match self {
+            Command::Verify(_) => Some("verify"),
+            Command::Exec(_) => Some("exec"),
+            Command::Proxy(_) => Some("proxy"),
+            Command::KnownHosts(_) => Some("known-hosts"),
+            _ => None,
+        }
     }
 
     /// Its standard output, and when to speak on standard error, are ssh's matter.
@@ -163,14 +177,19 @@ pub struct Context {
     pub agent: Agent,
     /// How host keys are replaced.
     pub rotate: Rotate,
+    /// Where verdicts are noted, for the commands by which somebody connects.
+    pub trail: Option<Arc<Trail>>,
     /// What is wrong with the configuration, and yet no error. Where standard error is the user's these have been
     /// told; `proxy` and `known-hosts` tell them in their own time.
     pub warnings: Vec<String>,
 }
 
 impl Context {
-    /// With the proofs of earlier runs, if `keeps_proofs`.
-    fn new(out: Output, typed: Typed, config: Config, keeps_proofs: bool) -> Self {
+    /// With the proofs of earlier runs, if `command` uses them, and with the trail, if its verdicts are noted there.
+    fn new(out: Output, typed: Typed, config: Config, command: &Command) -> Self {
+        let keeps_proofs = command.keeps_proofs();
+        let trails: Vec<_> = config.trails.into_iter().map(|trail| trail.value).collect();
+        let trail = command.noted().and_then(|command| Trail::new(command, &trails)).map(Arc::new);
         let mut cx = Context {
             out,
             typed,
@@ -182,6 +201,7 @@ impl Context {
             publishing: config.publishing.value,
             agent: config.agent.value,
             rotate: config.rotate.value,
+            trail,
             warnings: config.ignored.iter().map(warning).collect(),
         };
         if let Cache::Folder(folder) = config.cache.value
@@ -218,7 +238,13 @@ impl Context {
             cache: self.proofs.clone(),
             bundle: None,
             policies: self.policies.clone(),
+            trail: self.trail.clone(),
         }
+    }
+
+    /// Why a line of the trail is missing, if one is and it was not told yet.
+    fn trail_trouble(&self) -> Option<String> {
+        self.trail.as_ref().and_then(|trail| trail.trouble())
     }
 }
 
@@ -279,8 +305,11 @@ pub fn command() -> clap::Command {
 
 /// Reads the command line, runs the command, and says how the process ends.
 pub fn main() -> ExitCode {
-    let matches = without_empty_variables(Cli::command()).try_get_matches();
-    let (cli, matches) = match matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
+    let read = |command: clap::Command| {
+        let matches = without_empty_variables(command).try_get_matches()?;
+        Ok::<_, clap::Error>((Cli::from_arg_matches(&matches)?, matches))
+    };
+    let (cli, matches) = match read(lazily::command::<Cli>()).or_else(|_| read(Cli::command())) {
         Ok(both) => both,
         Err(e) => {
             // --help and --version go to stdout with status 0, mistakes to stderr with status 2. Values from the
@@ -305,12 +334,12 @@ pub fn main() -> ExitCode {
     let typed = cli.global.typed(&matches);
     let is_for_ssh = matches!(&cli.command, Subcommands::Command(command) if command.is_for_ssh());
     let outcome = match cli.command {
-        Subcommands::Config(args) => config::run(args, &typed, out).map(status),
-        Subcommands::Command(Command::KnownHosts(args)) if args.wants_nothing() => Ok(0),
+        Subcommands::Config(args) => config::run(*args.0, &typed, out).map(status),
+        Subcommands::Command(Command::KnownHosts(args)) if args.0.wants_nothing() => Ok(0),
         Subcommands::Command(command) => in_runtime(async {
             match (load(&typed), command) {
                 (Ok(config), command) => {
-                    let cx = Context::new(out, typed.clone(), config, command.keeps_proofs());
+                    let cx = Context::new(out, typed.clone(), config, &command);
                     dispatch(command, &cx).await
                 }
                 // Its standard output is ssh's.
@@ -318,7 +347,7 @@ pub fn main() -> ExitCode {
                     Ok(status(Some(proxy::refuse_with(out, &[], error).await)))
                 }
                 (Err(error), Command::KnownHosts(args)) => {
-                    Ok(status(known_hosts::refuse(&args, out, &error)))
+                    Ok(status(known_hosts::refuse(&args.0, out, &error)))
                 }
                 (Err(error), _) => Err(error),
             }
@@ -378,26 +407,40 @@ async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
     if !command.is_for_ssh() && !command.is_an_agent() {
         cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
     }
+    // It tells while it may.
+    let is_proxy = matches!(command, Command::Proxy(_));
     let outcome = match command {
-        Command::Demo(args) => demo::run(args, cx).await,
-        Command::Sshfp(args) => sshfp::run(args, cx).await,
-        Command::Publish(args) => publish::run(args, cx).await,
-        Command::Withdraw(args) => withdraw::run(args, cx).await,
-        Command::Agent(args) => agent::run(*args, cx).await,
-        Command::Rotate(args) => rotate::run(*args, cx).await,
-        Command::Lookup(args) => lookup::run(args, cx).await,
-        Command::Bundle(args) => bundle::run(args, cx).await,
-        Command::Ca(args) => ca::run(*args, cx).await,
-        Command::Export(args) => export::run(*args, cx).await,
-        Command::Verify(args) => verify::run(args, cx).await,
-        Command::Proxy(args) => proxy::run(args, cx).await,
-        Command::KnownHosts(args) => known_hosts::run(args, cx).await,
-        Command::Exec(args) => return exec::run(args, cx).await,
-        Command::Audit(args) => audit::run(*args, cx).await,
-        Command::Doctor(args) => doctor::run(*args, cx).await,
-        Command::Tidy(args) => tidy::run(args, cx).await,
+        Command::Demo(args) => demo::run(*args.0, cx).await,
+        Command::Sshfp(args) => sshfp::run(*args.0, cx).await,
+        Command::Publish(args) => publish::run(*args.0, cx).await,
+        Command::Withdraw(args) => withdraw::run(*args.0, cx).await,
+        Command::Agent(args) => agent::run(*args.0, cx).await,
+        Command::Rotate(args) => rotate::run(*args.0, cx).await,
+        Command::Lookup(args) => lookup::run(*args.0, cx).await,
+        Command::Bundle(args) => bundle::run(*args.0, cx).await,
+        Command::Ca(args) => ca::run(*args.0, cx).await,
+        Command::Export(args) => export::run(*args.0, cx).await,
+        Command::Verify(args) => verify::run(*args.0, cx).await,
+        Command::Proxy(args) => proxy::run(*args.0, cx).await,
+        Command::KnownHosts(args) => known_hosts::run(*args.0, cx).await,
+        Command::Exec(args) => {
+            let status = exec::run(*args.0, cx).await;
+            tell_of_the_trail(cx);
+            return status;
+        }
+        Command::Audit(args) => audit::run(*args.0, cx).await,
+        Command::Doctor(args) => doctor::run(*args.0, cx).await,
+        Command::Tidy(args) => tidy::run(*args.0, cx).await,
     };
+    if !is_proxy {
+        tell_of_the_trail(cx);
+    }
     outcome.map(status)
+}
+
+/// What is missing in the trail is not missed in silence.
+fn tell_of_the_trail(cx: &Context) {
+    cx.trail_trouble().iter().for_each(|trouble| cx.out.warn(trouble));
 }
 
 fn cache(text: &str) -> Result<Cache, String> {
@@ -422,5 +465,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+        lazily::command::<Cli>().debug_assert();
     }
 }

@@ -22,6 +22,7 @@ use crate::proto::known_hosts;
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
 use crate::proto::policy::Seen;
+use crate::proto::trail::Entry;
 use crate::ssh::relay::pass::pass;
 use crate::ssh::relay::server::Server;
 use crate::ssh::relay::standard::{stdin, stdout};
@@ -76,7 +77,10 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let target = match Target::read(&args) {
         Ok(target) => target,
-        Err(error) => return Ok(Some(refuse(cx, error).await)),
+        Err(error) => {
+            note(cx, args.identity.as_deref().unwrap_or(&args.host), args.port, &error);
+            return Ok(Some(refuse(cx, error).await));
+        }
     };
     let mut tunnel = Tunnel::default();
     let outcome = tokio::select! {
@@ -99,7 +103,7 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
     let prepared = target.host().and_then(|host| Ok((host, cx.verifier_with(args.bundle.load()?)?)));
     let (host, verifier) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return Err(refuse(cx, error).await),
+        Err(error) => return Err(refuse_host(cx, target, error).await),
     };
     // What ssh looks the host up by in known_hosts.
     let looked_up = match &args.identity {
@@ -122,16 +126,16 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
     };
     let (server, early) = match reach(target, tunnel, &verifier, &mut proving, hopeless).await {
         Ok(reached) => reached,
-        Err(error) => return Err(refuse(cx, error).await),
+        Err(error) => return Err(refuse_host(cx, target, error).await),
     };
     let voice = tunnel.voice();
-    let refused = RefCell::new(None);
+    let (refused, noted) = (RefCell::new(None), Cell::new(false));
     let decide = |presented: Presented, seen: Seen, silent: bool| {
         if !silent {
             tell_warnings(cx);
             voice.iter().for_each(|voice| voice.show(tunnel::show(cx.out)));
         }
-        let (verifier, refused) = (&verifier, &refused);
+        let (verifier, refused, noted) = (&verifier, &refused, &noted);
         let (private, looked_up) = (&args.private, &looked_up);
         async move {
             let found = match early {
@@ -148,7 +152,13 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
                 {
                     cx.out.warn(&in_grace(&host.to_string(), age));
                 }
-                let accepted = accepted(verdict);
+                noted.set(true);
+                let written = verifier.note_settled(&evidence, &presented, Some(&seen), &verdict);
+                // A refusal without its line is one all the same.
+                let accepted = accepted(verdict).and_then(|witness| written.map(|()| witness));
+                if let Some(trouble) = cx.trail_trouble().filter(|_| !silent) {
+                    cx.out.warn(&trouble);
+                }
                 match &accepted {
                     Ok(_) => {
                         private.keep(verifier, &evidence, looked_up, presented.key())?;
@@ -198,7 +208,13 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
             }
             Ok(())
         }
-        Err(failed) => Err(error(&failed.cause).kind),
+        Err(failed) => {
+            let error = error(&failed.cause);
+            if !noted.get() {
+                note(cx, &target.name(), target.port, &error);
+            }
+            Err(error.kind)
+        }
     }
 }
 
@@ -241,6 +257,13 @@ async fn reach(
 
 /// A host that policy passes is nobody's to judge here: ssh checks it as it is configured.
 async fn relay_unjudged(target: &Target, tunnel: &mut Tunnel, cx: &Context) -> Result<(), Kind> {
+    let passed = format!("{} is not verified, for policy passes it (mode = \"pass\")", target.place);
+    if let Some(trail) = &cx.trail {
+        let entry = Entry::failed(&target.name(), target.port, Some("unproven"), "pass", &passed);
+        if let Err(error) = trail.write(&entry, now()) {
+            return Err(refuse(cx, error).await);
+        }
+    }
     let server = match &target.via {
         Some(via) => tunnel.start(via, target).map(Server::from),
         None => connect_passed(&cx.resolver, cx.timeout, &target.place, target.port)
@@ -256,8 +279,8 @@ async fn relay_unjudged(target: &Target, tunnel: &mut Tunnel, cx: &Context) -> R
     let tell = || {
         told.set(true);
         tell_warnings(cx);
-        let place = &target.place;
-        cx.out.detail(&format!("{place} is not verified, for policy passes it (mode = \"pass\")"));
+        cx.trail_trouble().iter().for_each(|trouble| cx.out.warn(trouble));
+        cx.out.detail(&passed);
         voice.iter().for_each(|voice| voice.show(tunnel::show(cx.out)));
     };
     if let Err(e) = pass(stdin(), stdout(), server, tell).await {
@@ -327,9 +350,23 @@ fn hopeless(verifier: &Verifier, found: &Result<Evidence, Error>) -> Option<Erro
     }
 }
 
+/// Notes in the trail that there was no verdict by a key; without its line a refusal is one all the same.
+fn note(cx: &Context, host: &str, port: u16, error: &Error) {
+    if let Some(trail) = &cx.trail {
+        let _ = trail.failure(host, port, error, now());
+    }
+}
+
+/// The same, and tells why.
+async fn refuse_host(cx: &Context, target: &Target, error: Error) -> Kind {
+    note(cx, &target.name(), target.port, &error);
+    refuse(cx, error).await
+}
+
 /// Tells the client and the user why there is no connection.
 async fn refuse(cx: &Context, error: Error) -> Kind {
-    refuse_with(cx.out, &cx.warnings, error).await
+    let warnings: Vec<String> = cx.warnings.iter().cloned().chain(cx.trail_trouble()).collect();
+    refuse_with(cx.out, &warnings, error).await
 }
 
 /// The same where nothing more than the error is known.

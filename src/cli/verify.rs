@@ -9,12 +9,12 @@ use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
 use crate::fleet::{Host, Target};
 use crate::output::{Progress, Report, rfc3339};
-use crate::proto::hostkey::{HostKey, Presented};
+use crate::proto::hostkey::Presented;
 use crate::proto::name::HostName;
 use crate::proto::policy::Mode;
 use crate::proto::rr::Origin;
+use crate::proto::trail::{Handshake, Key};
 use crate::proto::verdict::{Anchored, Reason, Verdict};
-use crate::ssh::probe::ProbeError;
 use crate::verifier::{ProbeFailure, Verification, Verifier, now};
 
 /// Prove hosts' keys and hold them against live handshakes.
@@ -60,22 +60,10 @@ pub(super) struct Judged {
     /// How old a proof in grace is, in seconds.
     pub(super) age: Option<u64>,
     pub(super) valid_until: Option<String>,
+    /// What was seen of the handshake that showed the key.
+    pub(super) handshake: Option<Handshake>,
     #[serde(skip)]
     pub(super) kind: Option<Kind>,
-}
-
-/// A host key.
-#[derive(Debug, Serialize)]
-pub(super) struct Key {
-    #[serde(rename = "type")]
-    key_type: &'static str,
-    sha256: String,
-}
-
-impl From<&HostKey> for Key {
-    fn from(key: &HostKey) -> Self {
-        Key { key_type: key.key_type().name(), sha256: data_encoding::HEXLOWER.encode(&key.sha256()) }
-    }
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
@@ -132,11 +120,21 @@ pub(super) async fn judge(verifier: &Verifier, target: Target, port: u16) -> Res
     };
     let verification = verifier.verify(&name, port).await?;
     let verdict = verifier.verdict(&verification).ok();
+    verifier.note(&verification, verdict.as_ref())?;
     Ok(Judged::of(&name, port, &verification, verdict))
 }
 
 /// The host, unless nothing that could be proven would be of use.
 pub(super) fn checkable(verifier: &Verifier, target: Target, port: u16) -> Result<HostName, Box<Judged>> {
+    let found = of_use(verifier, target, port);
+    if let Err(Judged { host, port, verdict, reason, message, .. }) = found.as_ref().map_err(Box::as_ref) {
+        // Without its line it is refused all the same.
+        let _ = verifier.note_unseen(host, *port, *verdict, reason.unwrap_or_default(), message);
+    }
+    found
+}
+
+fn of_use(verifier: &Verifier, target: Target, port: u16) -> Result<HostName, Box<Judged>> {
     match target {
         Target::Address(host, error) => Err(Box::new(Judged::address(&host, port, error))),
         Target::Host(name) if verifier.policy(&name).mode == Mode::Pass => {
@@ -161,6 +159,7 @@ impl Judged {
             source: None,
             age: None,
             valid_until: None,
+            handshake: None,
             kind: None,
         }
     }
@@ -181,6 +180,7 @@ impl Judged {
                 Judged {
                     source: origin.map(Origin::code),
                     age: origin.and_then(|origin| origin.age(now())),
+                    handshake: presented.map(|probed| (&probed.seen()).into()),
                     ..Judged::verdict(host, port, verdict, presented.map(|probed| &probed.presented))
                 }
             }
@@ -231,14 +231,11 @@ impl Judged {
     /// The handshake failed: no verdict, for there is no key to judge. A server that does not hold the
     /// key it shows, or shows something malformed, is rejected.
     pub(super) fn failure(host: &HostName, port: u16, failure: &ProbeFailure) -> Self {
-        let (verdict, reason, kind, hint) = match failure {
-            ProbeFailure::Unreachable(why) => (None, "unreachable", Kind::Failure, why.hint()),
-            ProbeFailure::Handshake(
-                ProbeError::BadSignature | ProbeError::SignatureAlgorithm { .. } | ProbeError::BadHostKey(_),
-            ) => (Some("reject"), "bad-host-key", Kind::Rejected, BAD_KEY_HINT.to_owned()),
-            ProbeFailure::Handshake(error) => {
-                (None, "handshake", Kind::Failure, handshake_hint::of_probe(error).to_owned())
-            }
+        let (verdict, reason) = failure.told();
+        let (kind, hint) = match failure {
+            _ if verdict.is_some() => (Kind::Rejected, BAD_KEY_HINT.to_owned()),
+            ProbeFailure::Unreachable(why) => (Kind::Failure, why.hint()),
+            ProbeFailure::Handshake(error) => (Kind::Failure, handshake_hint::of_probe(error).to_owned()),
         };
         Judged {
             verdict,

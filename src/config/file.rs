@@ -1,5 +1,6 @@
 //! One configuration file: TOML, read strictly. Every mistake has its line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -11,18 +12,30 @@ use toml::de::{DeTable, DeValue};
 
 use super::Cache;
 use super::publishing::{Agent, Publishing, Rotate};
+use super::trail::Trail;
 use crate::dns::dns_server;
 use crate::proto::duration;
 use crate::proto::pattern::PatternList;
 use crate::proto::policy::{Place, Rule, Setting, Value};
 
 mod publishing;
+mod trail;
 
 /// The version of the format that is read.
 const VERSION: &str = "1";
 /// Keys above the first `[[host]]` table.
-const KEYS: [&str; 9] =
-    ["version", "resolver", "trust_anchor", "cache", "timeout", "host", "publish", "agent", "rotate"];
+const KEYS: [&str; 10] = [
+    "version",
+    "resolver",
+    "trust_anchor",
+    "cache",
+    "timeout",
+    "host",
+    "publish",
+    "agent",
+    "rotate",
+    "trail",
+];
 /// Most mistakes that are told of one file.
 const MAX_MISTAKES: usize = 20;
 /// The longest part of a line that is shown, and the longest message, in characters: both hold what the file says.
@@ -42,6 +55,9 @@ pub(super) struct File {
     pub(super) publishing: Option<(Vec<Publishing>, usize)>,
     pub(super) agent: Option<(Agent, usize)>,
     pub(super) rotate: Option<(Rotate, usize)>,
+    pub(super) trail: Option<(Trail, usize)>,
+    /// The lines of the keys of [agent] and [rotate], as `agent.interval`.
+    pub(super) lines: BTreeMap<String, usize>,
 }
 
 /// Where a file is, for what it says of others.
@@ -159,6 +175,7 @@ impl Reader<'_> {
                 "publish" => file.publishing = Some((self.publishing(value), line)),
                 "agent" => file.agent = self.agent(value).map(|agent| (agent, line)),
                 "rotate" => file.rotate = self.rotate(value).map(|rotate| (rotate, line)),
+                "trail" => file.trail = self.trail(value).map(|trail| (trail, line)),
                 "resolver" => {
                     let servers = texts(value).and_then(|value| servers(&value));
                     file.resolver = self.right(servers, begin).map(|servers| (servers, line));
@@ -184,6 +201,14 @@ impl Reader<'_> {
                     let key: String = key.chars().take(40).collect();
                     self.mistake(begin, format!("there is no key {key:?} (there are: {})", KEYS.join(", ")))
                 }
+            }
+        }
+        for (name, value) in root.iter() {
+            let (name, DeValue::Table(table)) = (name.get_ref().as_ref(), value.get_ref()) else { continue };
+            if matches!(name, "agent" | "rotate") {
+                let line = |key: &Spanned<_>| self.line(key.span().start);
+                file.lines
+                    .extend(table.iter().map(|(key, _)| (format!("{name}.{}", key.get_ref()), line(key))));
             }
         }
         file

@@ -71,6 +71,7 @@ impl Options {
             },
         };
         let inner = verifier::Options {
+            trail: None,
             resolver: config.resolver.value,
             trust_anchor: config.trust_anchor.value,
             timeout: config.timeout.value,

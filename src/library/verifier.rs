@@ -11,6 +11,7 @@ use crate::proto::evidence::{Evidence, Offer};
 use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
+use crate::proto::policy::{Kex, Posture, Seen};
 use crate::proto::rr::RrType;
 use crate::proto::verdict::{Reason, Verdict};
 use crate::ssh::probe::{Ask, narrow};
@@ -20,8 +21,9 @@ use crate::verifier::{self, now};
 ///
 /// One is made once and used for as long as the program runs, from any number of tasks; clones share everything.
 /// For each verdict the clock is read anew, and it has all of [`Options::timeout`](Options::timeout) for itself. What was
-/// proven for earlier ones is proven again out of what is kept, within its TTL, and never speaks against a key: then DNS is
-/// asked, whose answers of this very second count for all verdicts that begin in it. Trust anchors, bundle and policy are those of the moment in which the verifier was made.
+/// proven for earlier ones is proven again out of what is kept, within its TTL, and never speaks against a key: then DNS
+/// is asked, whose answers count for all verdicts that begin in the same second. Trust anchors, bundle and policy are
+/// those of the moment in which the verifier was made.
 ///
 /// It needs a tokio runtime with I/O and time enabled; which one does not matter.
 #[derive(Debug, Clone)]
@@ -39,6 +41,7 @@ struct Inner {
 pub struct Expected {
     evidence: Evidence,
     ask: Ask,
+    kex: Kex,
 }
 
 impl Verifier {
@@ -58,14 +61,48 @@ impl Verifier {
     /// of it an accept.
     ///
     /// The caller has the key from a key exchange whose signature it has checked ([`crate::client`] does that with russh):
-    /// a key alone is public, and proves nothing about who shows it.
+    /// a key alone is public, and proves nothing about who shows it. Where policy asks for more than a key (strict or
+    /// post-quantum key exchange, versions), nothing is accepted here: see [`Verifier::verdict_on`].
     pub async fn verdict(&self, host: &HostName, port: u16, presented: &Presented) -> Verdict {
+        self.settle(&self.run(), host, port, presented, None).await
+    }
+
+    /// The same, of a handshake whose particulars are known.
+    pub async fn verdict_on(
+        &self,
+        host: &HostName,
+        port: u16,
+        presented: &Presented,
+        seen: &Seen,
+    ) -> Verdict {
+        self.settle(&self.run(), host, port, presented, Some(seen)).await
+    }
+
+    /// The verdict on the key alone, and whether that is all that policy asks for: else nobody may go on by it.
+    pub(super) async fn verdict_on_key(
+        &self,
+        host: &HostName,
+        port: u16,
+        presented: &Presented,
+    ) -> (Verdict, bool) {
         let run = self.run();
-        let evidence = match run.evidence(host, port).await {
-            Ok(evidence) => evidence,
-            Err(error) => return Verdict::Unproven(no_evidence(host, &error)),
+        let is_all = run.policy(host).posture == Posture::default();
+        (self.settle(&run.of_keys_alone(), host, port, presented, None).await, is_all)
+    }
+
+    async fn settle(
+        &self,
+        run: &verifier::Verifier,
+        host: &HostName,
+        port: u16,
+        presented: &Presented,
+        seen: Option<&Seen>,
+    ) -> Verdict {
+        let settled = match run.evidence(host, port).await {
+            Ok(evidence) => run.settle(evidence, presented, seen).await,
+            Err(error) => Err(error),
         };
-        match run.settle(evidence, presented, None).await {
+        match settled {
             Ok((_, verdict)) => verdict,
             Err(error) => Verdict::Unproven(no_evidence(host, &error)),
         }
@@ -112,11 +149,13 @@ impl Expected {
                 });
             }
         };
-        Ok(Expected { evidence, ask })
+        let kex = run.policy(evidence.host()).posture.kex;
+        Ok(Expected { evidence, ask, kex })
     }
 
-    pub(super) fn asking(evidence: Evidence, ask: Ask) -> Self {
-        Expected { evidence, ask }
+    /// The same of other evidence, asking for this.
+    pub(super) fn with(&self, evidence: Evidence, ask: Ask) -> Self {
+        Expected { evidence, ask, kex: self.kex }
     }
 
     pub(super) fn evidence(&self) -> &Evidence {
@@ -138,9 +177,9 @@ impl Expected {
     }
 
     /// Makes russh ask for these and for nothing else: a server that holds several keys then shows one that can be
-    /// accepted, and SHA-1 is never agreed upon.
+    /// accepted, and SHA-1 is never agreed upon. Where policy wants a post-quantum key exchange, of these as well.
     pub fn narrow(&self, preferred: &mut Preferred) {
-        narrow(preferred, &self.ask);
+        narrow(preferred, &self.ask, self.kex);
     }
 }
 

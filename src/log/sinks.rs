@@ -1,8 +1,10 @@
 //! Where what is said goes: lines of text or JSON on standard error, or fields in systemd's journal.
 
+use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Event, Level, Sink};
 use crate::config::publishing::Log;
@@ -11,11 +13,13 @@ use crate::proto::moment;
 use crate::verifier;
 
 /// Where the journal takes messages of its own form (systemd.io/JOURNAL_NATIVE_PROTOCOL).
-const JOURNAL: &str = "/run/systemd/journal/socket";
+pub const JOURNAL: &str = "/run/systemd/journal/socket";
 /// Device and inode of the stream that leads to the journal (systemd.exec(5)).
 const STREAM: &str = "JOURNAL_STREAM";
 /// Longest value of one field, in octets: a datagram takes more of them.
 const MAX_VALUE: usize = 8 * 1024;
+/// How long the journal may take to make room.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The sink of this name, as the environment lets it be.
 pub fn sink(log: Log) -> Arc<dyn Sink> {
@@ -112,6 +116,13 @@ impl Journal {
         Journal { path: path.into(), instead }
     }
 
+    /// Sends it to the journal that listens at `path`, which may take a second.
+    pub fn send(path: &Path, event: &Event<'_>) -> io::Result<()> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.send_to(&Journal::datagram(event), path).map(drop)
+    }
+
     fn datagram(event: &Event<'_>) -> Vec<u8> {
         let mut datagram = Vec::new();
         put(&mut datagram, "MESSAGE", event.message);
@@ -143,11 +154,7 @@ fn put(datagram: &mut Vec<u8>, name: &str, value: &str) {
 
 impl Sink for Journal {
     fn say(&self, event: &Event<'_>) {
-        let sent = UnixDatagram::unbound().and_then(|socket| {
-            socket.set_nonblocking(true)?;
-            socket.send_to(&Journal::datagram(event), &self.path)
-        });
-        if sent.is_err() {
+        if Journal::send(&self.path, event).is_err() {
             self.instead.say(event);
         }
     }
@@ -172,8 +179,6 @@ impl Sink for AtLeast {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const EVENT: Event<'_> = Event {

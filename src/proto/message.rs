@@ -3,7 +3,7 @@
 mod raw;
 mod rdata;
 
-use super::name::{Name, NameError};
+use super::name::{Builder, Name, NameError};
 use super::rr::{CLASS_IN, Record, RrType};
 use super::wire::Reader;
 
@@ -169,21 +169,17 @@ impl Response {
 /// Reads a name that may be compressed; gives the offset after it. Pointers must go backwards, each
 /// further than the one before, so that no loop is possible.
 fn read_name(message: &[u8], start: usize) -> Result<(Name, usize), MessageError> {
-    let mut labels: Vec<&[u8]> = Vec::new();
+    let mut name = Builder::default();
     let (mut at, mut lowest, mut after) = (start, start, None);
     loop {
         let length = *message.get(at).ok_or(MessageError::Malformed)?;
         match length {
             0 => {
-                let name = Name::from_labels(labels)?;
-                return Ok((name, after.unwrap_or(at + 1)));
+                return Ok((name.name()?, after.unwrap_or(at + 1)));
             }
             1..=63 => {
                 let end = at + 1 + usize::from(length);
-                labels.push(message.get(at + 1..end).ok_or(MessageError::Malformed)?);
-                if labels.len() > 127 {
-                    return Err(MessageError::Malformed);
-                }
+                name.label(message.get(at + 1..end).ok_or(MessageError::Malformed)?)?;
                 at = end;
             }
             0xc0..=0xff => {

@@ -45,6 +45,7 @@ pub mod sshfp;
 pub mod status;
 pub mod template;
 pub mod tidy;
+pub mod trail;
 pub mod transfer;
 pub mod vanished;
 pub mod verdict;

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 /// Longest name on the wire, in octets, root label included (RFC 1035 section 3.1).
 const MAX_WIRE: usize = 255;
@@ -14,7 +15,7 @@ const MAX_LABELS: usize = MAX_WIRE / 2;
 /// signs (RFC 4034 section 6.2). Two names that differ only in case are the same value; the order is
 /// the canonical one of RFC 4034 section 6.1.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Name(Box<[u8]>);
+pub struct Name(Arc<[u8]>);
 
 /// Why something is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,30 +34,56 @@ pub enum NameError {
     BadEscape,
 }
 
+/// A name that is being put together: names are made by the ten thousand, and need no more than their own octets.
+pub(super) struct Builder {
+    octets: [u8; MAX_WIRE],
+    length: usize,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder { octets: [0; MAX_WIRE], length: 0 }
+    }
+}
+
+impl Builder {
+    /// One more label, behind those that are there.
+    pub(super) fn label(&mut self, label: &[u8]) -> Result<(), NameError> {
+        if label.is_empty() {
+            return Err(NameError::EmptyLabel);
+        }
+        if label.len() > MAX_LABEL {
+            return Err(NameError::TooLong);
+        }
+        let end = self.length + 1 + label.len();
+        let place = self.octets.get_mut(self.length..end).and_then(<[u8]>::split_first_mut);
+        let (length, place) = place.ok_or(NameError::TooLong)?;
+        *length = label.len() as u8;
+        place.copy_from_slice(label);
+        place.make_ascii_lowercase();
+        self.length = end;
+        Ok(())
+    }
+
+    /// With the root's label, which is there already.
+    pub(super) fn name(&self) -> Result<Name, NameError> {
+        self.octets.get(..=self.length).map(|wire| Name(wire.into())).ok_or(NameError::TooLong)
+    }
+}
+
 impl Name {
     /// The root.
     pub fn root() -> Self {
-        Name(Box::new([0]))
+        Name(Arc::new([0]))
     }
 
     /// From labels, most specific first.
     pub fn from_labels<'a>(labels: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, NameError> {
-        let mut wire = Vec::with_capacity(64);
+        let mut wire = Builder::default();
         for label in labels {
-            if label.is_empty() {
-                return Err(NameError::EmptyLabel);
-            }
-            if label.len() > MAX_LABEL {
-                return Err(NameError::TooLong);
-            }
-            wire.push(label.len() as u8);
-            wire.extend(label.iter().map(u8::to_ascii_lowercase));
+            wire.label(label)?;
         }
-        wire.push(0);
-        if wire.len() > MAX_WIRE {
-            return Err(NameError::TooLong);
-        }
-        Ok(Name(wire.into()))
+        wire.name()
     }
 
     /// From an uncompressed wire form that fills `wire` exactly.
@@ -67,18 +94,17 @@ impl Name {
 
     /// Reads an uncompressed name at the front of `wire`; also says how many octets it took.
     pub fn read_wire(wire: &[u8]) -> Result<(Self, usize), NameError> {
-        let mut labels = Vec::new();
-        let mut at = 0;
+        let (mut name, mut at) = (Builder::default(), 0);
         loop {
             let len = *wire.get(at).ok_or(NameError::Malformed)? as usize;
             at += 1;
             if len == 0 {
-                return Ok((Self::from_labels(labels)?, at));
+                return Ok((name.name()?, at));
             }
             if len > MAX_LABEL || at > MAX_WIRE {
                 return Err(NameError::Malformed);
             }
-            labels.push(wire.get(at..at + len).ok_or(NameError::Malformed)?);
+            name.label(wire.get(at..at + len).ok_or(NameError::Malformed)?)?;
             at += len;
         }
     }
@@ -89,8 +115,7 @@ impl Name {
         if text == "." {
             return Ok(Self::root());
         }
-        let mut labels: Vec<Vec<u8>> = Vec::new();
-        let mut label = Vec::new();
+        let (mut wire, mut label) = (Builder::default(), Vec::with_capacity(MAX_LABEL));
         let mut bytes = text.bytes();
         let mut ended_with_dot = false;
         while let Some(byte) = bytes.next() {
@@ -100,7 +125,8 @@ impl Name {
                     if label.is_empty() {
                         return Err(NameError::EmptyLabel);
                     }
-                    labels.push(std::mem::take(&mut label));
+                    wire.label(&label)?;
+                    label.clear();
                     ended_with_dot = true;
                 }
                 b'\\' => label.push(unescape(&mut bytes)?),
@@ -108,11 +134,11 @@ impl Name {
             }
         }
         if !label.is_empty() {
-            labels.push(label);
+            wire.label(&label)?;
         } else if !ended_with_dot {
             return Err(NameError::EmptyLabel);
         }
-        Self::from_labels(labels.iter().map(Vec::as_slice))
+        wire.name()
     }
 
     /// The wire form, lower case, uncompressed.
@@ -258,6 +284,13 @@ impl fmt::Display for Name {
         for (at, label) in self.labels().enumerate() {
             if at > 0 {
                 f.write_str(".")?;
+            }
+            // As most are.
+            if label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+                && let Ok(plain) = std::str::from_utf8(label)
+            {
+                f.write_str(plain)?;
+                continue;
             }
             for &byte in label {
                 match byte {

@@ -134,6 +134,17 @@ impl Plan {
         own: &BTreeSet<Sshfp>,
         intent: Intent,
     ) -> Result<Self, PlanError> {
+        Self::of(owner, present.clone(), wanted, own, intent)
+    }
+
+    /// The same, of what nobody else needs.
+    pub fn of(
+        owner: &Name,
+        present: Present,
+        wanted: &BTreeSet<Sshfp>,
+        own: &BTreeSet<Sshfp>,
+        intent: Intent,
+    ) -> Result<Self, PlanError> {
         if intent.publishes() && wanted.is_empty() {
             return Err(PlanError::NothingWanted(owner.clone()));
         }
@@ -154,15 +165,12 @@ impl Plan {
         };
         let there = &present.records;
         let missing = || wanted.difference(there).filter(|_| intent.publishes());
-        Ok(Plan {
-            owner: owner.clone(),
-            ttl: ttl.or(present.ttl).unwrap_or(DEFAULT_TTL),
-            add: missing().cloned().collect(),
-            remove: there.iter().filter(|r| !stays(r)).cloned().collect(),
-            keep: there.iter().filter(|r| stays(r) && is_own(r)).cloned().collect(),
-            foreign: there.iter().filter(|r| stays(r) && !is_own(r)).cloned().collect(),
-            present: present.clone(),
-        })
+        let (add, remove) =
+            (missing().cloned().collect(), there.iter().filter(|r| !stays(r)).cloned().collect());
+        let keep = there.iter().filter(|r| stays(r) && is_own(r)).cloned().collect();
+        let foreign = there.iter().filter(|r| stays(r) && !is_own(r)).cloned().collect();
+        let ttl = ttl.or(present.ttl).unwrap_or(DEFAULT_TTL);
+        Ok(Plan { owner: owner.clone(), ttl, add, remove, keep, foreign, present })
     }
 
     /// Nothing has to change.

@@ -1,6 +1,7 @@
 //! SSHFP records (RFC 4255): from keys, and in text, wire and RFC 3597 form.
 
 use std::fmt;
+use std::sync::Arc;
 
 use data_encoding::{BASE64_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 
@@ -19,7 +20,7 @@ pub const SHA256: u8 = 2;
 pub struct Sshfp {
     algorithm: u8,
     fingerprint_type: u8,
-    fingerprint: Box<[u8]>,
+    fingerprint: Arc<[u8]>,
 }
 
 /// Why something is not an SSHFP record.

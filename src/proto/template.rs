@@ -34,6 +34,23 @@ pub enum TemplateError {
     Nul,
 }
 
+/// The words with blanks between, gaps as they were written: for people.
+impl std::fmt::Display for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.program)?;
+        for argument in &self.arguments {
+            write!(f, " ")?;
+            for piece in argument {
+                match piece {
+                    Piece::Text(text) => write!(f, "{text}")?,
+                    Piece::Gap(gap) => write!(f, "%{gap}")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Template {
     /// Splits as a POSIX shell does (single and double quotes, backslashes, `#` for a comment), and reads `%` and one
     /// of `gaps`, and `%%`, in the words.

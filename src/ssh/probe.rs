@@ -124,26 +124,27 @@ impl ProbeError {
     }
 }
 
-/// A server's list, the first of it, printable.
-pub(crate) fn server_offers(theirs: &[String]) -> Vec<String> {
-    theirs.iter().take(MAX_NAMES).map(|name| printable(name, MAX_NAME)).collect()
+/// What the two sides cannot agree on, if that is it.
+pub(crate) fn no_common(error: &russh::Error) -> Option<ProbeError> {
+    let russh::Error::NoCommonAlgo { kind, theirs, .. } = error else { return None };
+    let server_offers = theirs.iter().take(MAX_NAMES).map(|name| printable(name, MAX_NAME)).collect();
+    let kind = match kind {
+        AlgorithmKind::Key => return Some(ProbeError::NoCommonKeyType { server_offers }),
+        AlgorithmKind::Kex => KEX_METHOD,
+        AlgorithmKind::Cipher => "cipher",
+        AlgorithmKind::Compression => "compression",
+        AlgorithmKind::Mac => "MAC",
+    };
+    Some(ProbeError::NoCommonAlgorithm { kind, server_offers })
 }
 
 impl From<russh::Error> for ProbeError {
     fn from(error: russh::Error) -> Self {
         use russh::Error;
+        if let Some(error) = no_common(&error) {
+            return error;
+        }
         match error {
-            Error::NoCommonAlgo { kind, theirs, .. } => {
-                let server_offers = server_offers(&theirs);
-                let kind = match kind {
-                    AlgorithmKind::Key => return Self::NoCommonKeyType { server_offers },
-                    AlgorithmKind::Kex => KEX_METHOD,
-                    AlgorithmKind::Cipher => "cipher",
-                    AlgorithmKind::Compression => "compression",
-                    AlgorithmKind::Mac => "MAC",
-                };
-                Self::NoCommonAlgorithm { kind, server_offers }
-            }
             Error::WrongServerSig => Self::BadSignature,
             Error::Disconnect | Error::HUP => Self::Closed,
             Error::KeepaliveTimeout => Self::Silent,
@@ -325,8 +326,11 @@ pub(super) const POST_QUANTUM_KEX: &[kex::Name] = &[
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
 ];
 
-/// Makes `preferred` ask for host keys by `ask` alone.
-pub fn narrow(preferred: &mut Preferred, ask: &Ask) {
+/// Makes `preferred` ask for host keys by `ask` alone, and for such a key exchange.
+pub fn narrow(preferred: &mut Preferred, ask: &Ask, kex: Kex) {
+    if kex == Kex::PostQuantum {
+        preferred.kex = Cow::Borrowed(POST_QUANTUM_KEX);
+    }
     let mut wanted: Vec<Algorithm> = Vec::new();
     for algorithm in ask.types().iter().flat_map(|t| algorithms(*t)) {
         if !wanted.contains(algorithm) {
@@ -342,7 +346,7 @@ pub fn narrow(preferred: &mut Preferred, ask: &Ask) {
 
 fn config(ask: &Ask, kex: &'static [kex::Name]) -> Config {
     let mut preferred = Preferred { kex: Cow::Borrowed(kex), ..Preferred::default() };
-    narrow(&mut preferred, ask);
+    narrow(&mut preferred, ask, Kex::Any);
     Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-sshanchor_", env!("CARGO_PKG_VERSION")))),
         preferred,

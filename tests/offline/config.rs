@@ -351,3 +351,48 @@ fn the_readme_shows_a_configuration_without_findings() {
         assert!(readme.contains(&format!("| `{key}` |")), "{key}");
     }
 }
+
+#[test]
+fn tables_that_say_something_in_vain_are_found_with_their_lines() {
+    let found = |text: &str| {
+        let home = Home::with(&format!("version = 1\n{text}"));
+        let checked = home.run(&["config", "check", "--json"]);
+        let told = checked.json();
+        let told = told.iter().filter(|line| line["finding"].is_string());
+        let told: Vec<(String, Option<u64>)> =
+            told.map(|line| (line["finding"].as_str().unwrap().to_owned(), line["line"].as_u64())).collect();
+        assert_eq!(checked.status, Some(if told.is_empty() { 0 } else { 5 }), "{}", checked.out);
+        told
+    };
+    let one = |finding: &str, line: u64| vec![(finding.to_owned(), Some(line))];
+    let publish = "[publish]\nname = \"a.example\"\nserver = \"192.0.2.1\"\n";
+    assert_eq!(found("[agent]\ninterval = \"1h\"\n"), one("dead", 2));
+    assert_eq!(found(&format!("{publish}[agent]\ninterval = \"1h\"\n")), []);
+    assert_eq!(found(&format!("{publish}zone = \"other\"\n")), one("contradiction", 2));
+    assert_eq!(
+        found(&format!("{publish}[rotate]\nmargin = \"2d\"\nevery = \"1d\"\n")),
+        one("contradiction", 7)
+    );
+    assert_eq!(found(&format!("{publish}[rotate]\nmargin = \"2h\"\nevery = \"1d\"\n")), []);
+    assert_eq!(found("[trail]\nrequired = true\n"), one("dead", 2));
+    assert_eq!(found("[trail]\nfile = \"none/trail\"\n"), one("contradiction", 2));
+    assert_eq!(found("[trail]\nfile = \"trail\"\n"), []);
+    let twice = publish.replace("[publish]", "[[publish]]");
+    assert_eq!(found(&format!("{twice}{twice}")), one("contradiction", 2));
+    assert_eq!(found("[[host]]\nmatch = \"*\"\nmode = \"pass\"\n"), one("too-wide", 4));
+}
+
+#[test]
+fn each_key_of_a_table_is_shown_with_its_own_line() {
+    let home = Home::with(
+        "version = 1\n[publish]\nname = \"a.example\"\nserver = \"192.0.2.1\"\n[rotate]\nmargin = \"2h\"\n\
+         [trail]\nfile = \"trail\"\nrequired = true\n",
+    );
+    let shown = home.run(&["config", "show", "--json"]);
+    let margin = shown.row("rotate.margin");
+    assert_eq!((&margin["source"], &margin["line"]), (&"file".into(), &6.into()));
+    let every = shown.row("rotate.every");
+    assert_eq!((&every["source"], &every["value"]), (&"default".into(), &serde_json::Value::Null));
+    assert_eq!(shown.row("trail.required")["value"], "true");
+    assert!(shown.row("trail.file")["value"].as_str().unwrap().ends_with("/trail"));
+}

@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod ask;
 pub mod blackhole;
+pub mod browser;
 pub mod ca;
 pub mod certificate;
 pub mod clock;

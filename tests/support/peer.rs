@@ -48,6 +48,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ssh-keyscan", "openssh-client"),
     ("systemd-analyze", "systemd"),
     ("promtool", "prometheus"),
+    ("dash", "dash"),
+    ("chromium-headless-shell", "chromium-headless-shell"),
 ];
 
 /// The program `name`, from PATH or the folders where Debian keeps servers.

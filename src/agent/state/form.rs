@@ -1,8 +1,9 @@
 //! What the file of own records says, and how. Version 1 knew owners and records alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::Own;
 use crate::proto::moment;
@@ -11,6 +12,8 @@ use crate::proto::sshfp::Sshfp;
 
 /// The version that is written.
 pub const VERSION: u32 = 2;
+/// What an owner with one record takes, more or less.
+const OCTETS_AN_OWNER: usize = 384;
 
 /// Own records by owner, and all that is known of them.
 pub type Entries = BTreeMap<Name, Entry>;
@@ -67,14 +70,15 @@ struct Version1 {
     owners: BTreeMap<String, Vec<String>>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Version2 {
-    version: u32,
+    #[serde(rename = "version")]
+    _version: u32,
     owners: BTreeMap<String, Owner>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Owner {
     zone: Option<String>,
@@ -150,19 +154,57 @@ fn entries(owners: impl IntoIterator<Item = (String, Owner)>) -> Result<Entries,
     Ok(entries)
 }
 
+/// The same as [`Version2`], of what is there: of a large batch it is written while others wait.
+#[derive(Serialize)]
+struct Text<'a> {
+    version: u32,
+    #[serde(serialize_with = "owners")]
+    owners: &'a Entries,
+}
+
+#[derive(Serialize)]
+struct OwnerText<'a> {
+    zone: Option<Shown<'a, Name>>,
+    backend: Option<&'a str>,
+    server: Option<&'a str>,
+    configured: bool,
+    #[serde(serialize_with = "records")]
+    records: &'a BTreeMap<Sshfp, Option<u64>>,
+}
+
+/// In presentation form.
+struct Shown<'a, T>(&'a T);
+
+impl<T: Display> Serialize for Shown<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+fn owners<S: Serializer>(entries: &Entries, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(entries.iter().map(|(name, entry)| {
+        let Entry { origin, configured, records } = entry;
+        let origin = origin.as_ref();
+        let owner = OwnerText {
+            zone: origin.map(|origin| Shown(&origin.zone)),
+            backend: origin.map(|origin| origin.backend.as_str()),
+            server: origin.map(|origin| origin.server.as_str()),
+            configured: *configured,
+            records,
+        };
+        (Shown(name), owner)
+    }))
+}
+
+fn records<S: Serializer>(records: &BTreeMap<Sshfp, Option<u64>>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer
+        .collect_map(records.iter().map(|(record, since)| (Shown(record), since.and_then(moment::rfc3339))))
+}
+
 /// The file's text.
 pub fn text(entries: &Entries) -> serde_json::Result<Vec<u8>> {
-    let owners = entries.iter().map(|(name, entry)| {
-        let origin = entry.origin.clone();
-        let (zone, backend, server) = match origin {
-            Some(Origin { zone, backend, server }) => (Some(zone.to_string()), Some(backend), Some(server)),
-            None => (None, None, None),
-        };
-        let records = entry.records.iter().map(|(r, since)| (r.to_string(), since.and_then(moment::rfc3339)));
-        let owner = Owner { zone, backend, server, configured: entry.configured, records: records.collect() };
-        (name.to_string(), owner)
-    });
-    let mut text = serde_json::to_vec_pretty(&Version2 { version: VERSION, owners: owners.collect() })?;
+    let mut text = Vec::with_capacity(entries.len() * OCTETS_AN_OWNER);
+    serde_json::to_writer_pretty(&mut text, &Text { version: VERSION, owners: entries })?;
     text.push(b'\n');
     Ok(text)
 }

@@ -163,6 +163,7 @@ fn settings(args: &Args, typed: &Typed) -> Result<Settings, Error> {
             cache: None,
             bundle: None,
             policies: config.policies,
+            trail: None,
         },
         files: typed.files.paths(),
         warnings: config.ignored.iter().map(warning).collect(),

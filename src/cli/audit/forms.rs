@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use super::table::Table;
 use crate::error::Error;
 use crate::files;
+use crate::fleet::report;
 use crate::output::Report as _;
 use crate::output::sanitise_lines;
 use crate::proto::ascii_json::ascii;
@@ -20,6 +21,15 @@ pub(super) enum Format {
     Table,
     /// The whole of it, as one object.
     Json,
+    /// A line a finding, for spreadsheets.
+    Csv,
+    /// For tools that gather findings from run to run (SARIF 2.1.0).
+    Sarif,
+    /// For the textfile collector of Prometheus's node exporter.
+    #[value(alias = "prom")]
+    Prometheus,
+    /// A page that people can look at.
+    Html,
 }
 
 /// A file to be written.
@@ -37,10 +47,15 @@ pub(super) fn written(text: &str) -> Result<Written, String> {
     {
         return Ok(Written { format, path: file.into() });
     }
-    let ending = text.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    let format = match ending.as_deref() {
+    let lower = text.to_ascii_lowercase();
+    let ending = lower.strip_suffix(".json").filter(|rest| rest.ends_with(".sarif")).unwrap_or(&lower);
+    let format = match ending.rsplit_once('.').map(|(_, ending)| ending) {
         Some("json") => Format::Json,
         Some("txt") => Format::Table,
+        Some("csv") => Format::Csv,
+        Some("sarif") => Format::Sarif,
+        Some("prom") => Format::Prometheus,
+        Some("html" | "htm") => Format::Html,
         _ => {
             let forms: Vec<String> = Format::value_variants()
                 .iter()
@@ -68,13 +83,42 @@ impl Written {
 }
 
 /// An audit in this form.
-pub(super) fn text(format: Format, report: &Report) -> Result<String, Error> {
+pub(super) fn text(format: Format, audit: &Report) -> Result<String, Error> {
     Ok(match format {
-        Format::Table => sanitise_lines(&Table { report, verbose: true }.text()),
+        Format::Table => sanitise_lines(&Table { report: audit, verbose: true }.text()),
         Format::Json => {
-            let line = serde_json::to_string(report)
+            let line = serde_json::to_string(audit)
                 .map_err(|e| Error::failure("internal", format!("cannot write JSON: {e}")))?;
             ascii(&line)
         }
+        Format::Csv => report::csv(audit),
+        Format::Sarif => report::sarif(audit)?,
+        Format::Prometheus => report::prometheus(audit),
+        Format::Html => report::html(audit),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_says_its_form_by_its_ending_or_before_its_name() {
+        for (text, format, path) in [
+            ("audit.json", Format::Json, "audit.json"),
+            ("x/audit.SARIF", Format::Sarif, "x/audit.SARIF"),
+            ("audit.sarif.json", Format::Sarif, "audit.sarif.json"),
+            ("sshanchor.prom", Format::Prometheus, "sshanchor.prom"),
+            ("a.htm", Format::Html, "a.htm"),
+            ("json=audit", Format::Json, "audit"),
+            ("table=a=b.csv", Format::Table, "a=b.csv"),
+            ("x=audit.csv", Format::Csv, "x=audit.csv"),
+        ] {
+            let written = written(text).unwrap();
+            assert_eq!((written.format, written.path.to_str()), (format, Some(path)), "{text}");
+        }
+        for bad in ["", "audit", "audit.pdf", "json=", "xml=audit"] {
+            assert!(written(bad).unwrap_err().contains("table, json"), "{bad}");
+        }
+    }
 }

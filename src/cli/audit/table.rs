@@ -1,5 +1,6 @@
 //! An audit for people: how it stands first, then what is to be done, the gravest first.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
@@ -7,12 +8,16 @@ use serde::{Serialize, Serializer};
 use crate::output;
 use crate::proto::audit::report::Summary;
 use crate::proto::audit::{Change, Changes, Finding, HostReport, Report, Severity};
+use crate::proto::fold::fold;
 use crate::proto::moment;
 
 /// Messages of one code that are shown, unless all are wanted.
 const SHOWN: usize = 3;
-/// Hosts of one code that are named.
+/// Hosts of one code that are named, many of them in one word.
 const NAMED: usize = 12;
+
+/// A finding and its host, if it is about one.
+type Placed<'a> = (Option<&'a HostReport>, &'a Finding);
 
 /// An audit, and whether all of it is to be shown.
 pub(super) struct Table<'a> {
@@ -35,10 +40,9 @@ impl output::Report for Table<'_> {
             lines.push(String::new());
             lines.extend(report.hosts.iter().map(host));
         }
-        let mut groups: BTreeMap<(std::cmp::Reverse<Severity>, &str), Vec<(Option<&HostReport>, &Finding)>> =
-            BTreeMap::new();
+        let mut groups: BTreeMap<(Reverse<Severity>, &str), Vec<Placed<'_>>> = BTreeMap::new();
         for (host, finding) in report.all_findings() {
-            let key = (std::cmp::Reverse(finding.severity), finding.code.as_str());
+            let key = (Reverse(finding.severity), finding.code.as_str());
             groups.entry(key).or_default().push((host, finding));
         }
         for ((severity, code), found) in groups {
@@ -104,12 +108,7 @@ fn host(host: &HostReport) -> String {
 }
 
 /// All findings of one code.
-fn group(
-    severity: Severity,
-    code: &str,
-    found: &[(Option<&HostReport>, &Finding)],
-    verbose: bool,
-) -> Vec<String> {
+fn group(severity: Severity, code: &str, found: &[Placed<'_>], verbose: bool) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for place in found.iter().filter_map(|(host, _)| host.map(|host| host.place())) {
         let bare = bare(&place).to_owned();
@@ -147,8 +146,8 @@ fn bare(place: &str) -> &str {
 }
 
 fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.collect();
-    let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let names = fold(names);
+    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {
         0 => shown,
         more => format!("{shown} and {more} more"),

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::config::{Cache, Config, Malformed, Mistake, Typed, read};
+use crate::config::findings as tables;
+use crate::config::{Cache, Config, Malformed, Mistake, Source, Typed, read};
 use crate::error::{Error, Kind};
 use crate::output::{Output, Report};
 use crate::ownership::Untrusted;
@@ -12,8 +13,8 @@ use crate::proto::policy::findings::{self, findings};
 /// Check the configuration: mistakes, dead rules, contradictions.
 ///
 /// Reads all files and tells every mistake with its line; then what has no effect: patterns that no host can match,
-/// settings that an earlier rule always decides, settings that stand against each other, files that somebody else
-/// may have written.
+/// settings that an earlier rule always decides, settings and tables that stand against each other, rules that pass every
+/// host, files that somebody else may have written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 nothing was found, 2 a file is malformed, 5 something was found.")]
 pub(super) struct Args {}
@@ -42,6 +43,7 @@ pub(super) fn run(_args: &Args, typed: &Typed, out: Output) -> Result<Option<Kin
     let has_cache = config.cache.value != Cache::Off;
     found
         .extend(findings(&config.policies, has_cache).iter().map(|finding| Found::finding(&config, finding)));
+    found.extend(tables::findings(&config).iter().map(Found::of_table));
     found.iter().try_for_each(|found| out.result(found))?;
     let paths = config.files.iter().chain(malformed.iter().map(|file| &file.path));
     let checked = paths.map(|path| path.display().to_string()).collect();
@@ -54,6 +56,17 @@ pub(super) fn run(_args: &Args, typed: &Typed, out: Output) -> Result<Option<Kin
 }
 
 impl Found {
+    fn of_table(finding: &tables::Finding) -> Self {
+        let (file, line) = place(&finding.source);
+        Found {
+            finding: finding.kind.to_string(),
+            file,
+            line,
+            message: finding.message.clone(),
+            hint: Some(finding.hint.to_owned()),
+        }
+    }
+
     fn ignored(untrusted: &Untrusted) -> Self {
         Found {
             finding: "ignored".to_owned(),
@@ -88,6 +101,15 @@ impl Found {
             message: format!("{}{}", finding.message, because.unwrap_or_default()),
             hint: Some(finding.hint().to_owned()),
         }
+    }
+}
+
+/// The file and the line, or the option or variable.
+fn place(source: &Source) -> (String, Option<usize>) {
+    match source {
+        Source::Default => (String::new(), None),
+        Source::Option(name) | Source::Environment(name) => ((*name).to_owned(), None),
+        Source::File { path, line } => (path.display().to_string(), Some(*line)),
     }
 }
 

@@ -1,11 +1,13 @@
 //! `sshanchor config show`: each value in force and where it comes from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::config::{Cache, Config, Source, Typed, load, warning};
+use crate::config::publishing::{Goodbye, Log};
+use crate::config::trail::Trail;
+use crate::config::{Cache, Config, Source, Sourced, Typed, load, warning};
 use crate::error::{Error, Kind};
 use crate::output::{Output, Report};
 use crate::proto::duration;
@@ -109,7 +111,8 @@ fn globals(config: &Config) -> [Row; 4] {
     ]
 }
 
-/// What `[publish]`, `[agent]` and `[rotate]` say, where a file has them; each `[publish]` is a row.
+/// What `[publish]`, `[agent]`, `[rotate]` and `[trail]` say, where a file has them; each `[publish]` is a row. Of `[trail]`
+/// every file's counts.
 fn own_records(config: &Config) -> Vec<Row> {
     let span = |span: Duration| Some(Value::Text(duration::text(span)));
     let publishing = config.publishing.value.iter().map(|table| {
@@ -118,13 +121,52 @@ fn own_records(config: &Config) -> Vec<Row> {
         Row { without: "this machine's name", ..Row::new("publish", names, &config.publishing.source) }
     });
     let mut rows: Vec<Row> = publishing.collect();
+    let text = |text: &str| Some(Value::Text(text.to_owned()));
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| Value::Text(path.display().to_string()));
     if config.agent.source != Source::Default {
-        rows.push(Row::new("agent.interval", span(config.agent.value.interval), &config.agent.source));
+        let agent = &config.agent.value;
+        let of = |key, value| Row::new(key, value, &config.source_of(key, &config.agent.source));
+        let log = match agent.log {
+            Log::Auto => "auto",
+            Log::Text => "text",
+            Log::Json => "json",
+            Log::Journald => "journald",
+        };
+        let withdraw = if agent.withdraw == Goodbye::Never { "never" } else { "poweroff" };
+        let listen = agent.metrics_listen.map(|address| Value::Text(address.to_string()));
+        rows.extend([
+            of("agent.interval", span(agent.interval)),
+            Row { without: "the usual place", ..of("agent.socket", path(&agent.socket)) },
+            Row { without: "none", ..of("agent.metrics_file", path(&agent.metrics_file)) },
+            Row { without: "none", ..of("agent.metrics_listen", listen) },
+            of("agent.log", text(log)),
+            of("agent.withdraw", text(withdraw)),
+        ]);
     }
     if config.rotate.source != Source::Default {
-        let every = config.rotate.value.every.and_then(span);
-        let row = Row::new("rotate.every", every, &config.rotate.source);
-        rows.push(Row { without: "when somebody says so", ..row });
+        let rotate = &config.rotate.value;
+        let of = |key, value| Row::new(key, value, &config.source_of(key, &config.rotate.source));
+        let types: Vec<String> = rotate.types.iter().map(ToString::to_string).collect();
+        let reload = rotate.reload.as_ref().map(|reload| Value::Text(reload.to_string()));
+        rows.extend([
+            Row { without: "when somebody says so", ..of("rotate.every", rotate.every.and_then(span)) },
+            Row { without: "all", ..of("rotate.types", (!types.is_empty()).then_some(Value::List(types))) },
+            of("rotate.announce", span(rotate.announce)),
+            of("rotate.margin", span(rotate.margin)),
+            of("rotate.overlap", text(if rotate.overlap { "true" } else { "false" })),
+            of("rotate.dead_after", span(rotate.dead_after)),
+            Row { without: "a signal to sshd", ..of("rotate.reload", reload) },
+            Row { without: "the usual place", ..of("rotate.sshd_config", path(&rotate.sshd_config)) },
+        ]);
+    }
+    for Sourced { value: Trail { file, journald, required }, source } in &config.trails {
+        let of = |key, value| Row::new(key, value, source);
+        let truth = |truth: bool| text(if truth { "true" } else { "false" });
+        rows.extend([
+            Row { without: "none", ..of("trail.file", path(file)) },
+            of("trail.journald", truth(*journald)),
+            of("trail.required", truth(*required)),
+        ]);
     }
     rows
 }

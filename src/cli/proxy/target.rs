@@ -38,13 +38,17 @@ impl Target {
         Ok(Target { place, port: args.port, via: via.transpose()?, identity: identity.transpose()? })
     }
 
-    /// Policy passes it.
-    pub(super) fn is_passed(&self, policies: &Policies) -> bool {
-        let name = match &self.identity {
+    /// The host that is meant: a name, or an address.
+    pub(super) fn name(&self) -> String {
+        match &self.identity {
             Some(identity) => identity.to_string(),
             None => self.place.to_string(),
-        };
-        policies.of(&name).mode == Mode::Pass
+        }
+    }
+
+    /// Policy passes it.
+    pub(super) fn is_passed(&self, policies: &Policies) -> bool {
+        policies.of(&self.name()).mode == Mode::Pass
     }
 
     /// Whose records are to prove the key.

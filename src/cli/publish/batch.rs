@@ -1,12 +1,13 @@
 //! `--batch`: many hosts and their keys, a line a host.
 
 use std::collections::HashSet;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::cli::host_name;
 use crate::error::Error;
+use crate::fan_out::in_parallel;
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
 use crate::ssh::hostkeys;
@@ -15,8 +16,6 @@ use crate::ssh::hostkeys;
 const MAX_BATCH: u64 = 64 * 1024 * 1024;
 /// So many hosts are worth a thread: key files are small, and what they take is to be opened.
 const HOSTS_A_THREAD: usize = 500;
-/// Most threads that read key files.
-const MAX_THREADS: usize = 8;
 
 /// What a line says.
 struct Line {
@@ -29,18 +28,16 @@ struct Line {
 /// Hosts and their keys, a line a host: `HOST PUBFILE...`. One bad line and nothing is done.
 pub(in crate::cli) fn read(path: &Path) -> Result<Vec<(HostName, Vec<HostKey>)>, Error> {
     let lines = lines(path)?;
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
-    let each = lines.len().div_ceil(threads).max(HOSTS_A_THREAD);
-    let mut found = Vec::with_capacity(lines.len());
-    thread::scope(|scope| {
-        let parts: Vec<_> = lines.chunks(each).map(|part| scope.spawn(|| keys(part, path))).collect();
-        for part in parts {
-            let ended = part.join();
-            found.extend(ended.map_err(|_| Error::failure("internal", "a thread that reads keys failed"))??);
-        }
-        Ok::<_, Error>(())
+    // After an error nothing is done: what follows need not be read.
+    let has_failed = AtomicBool::new(false);
+    let found = in_parallel(&lines, HOSTS_A_THREAD, |line| match has_failed.load(Relaxed) {
+        true => Ok(Vec::new()),
+        false => hostkeys::of_files(&line.files).map_err(|error| {
+            has_failed.store(true, Relaxed);
+            at_line(error.into(), path, line.number)
+        }),
     })?;
-    Ok(lines.into_iter().map(|line| line.name).zip(found).collect())
+    lines.into_iter().zip(found).map(|(line, keys)| Ok((line.name, keys?))).collect()
 }
 
 fn lines(path: &Path) -> Result<Vec<Line>, Error> {
@@ -66,14 +63,6 @@ fn lines(path: &Path) -> Result<Vec<Line>, Error> {
         true => Err(Error::usage("batch-file", format!("{} names no host", path.display()))),
         false => Ok(lines),
     }
-}
-
-/// The keys of each of `lines`.
-fn keys(lines: &[Line], path: &Path) -> Result<Vec<Vec<HostKey>>, Error> {
-    let keys = |line: &Line| {
-        hostkeys::of_files(&line.files).map_err(|error| at_line(error.into(), path, line.number))
-    };
-    lines.iter().map(keys).collect()
 }
 
 fn at_line(mut error: Error, path: &Path, number: usize) -> Error {

@@ -24,10 +24,13 @@ use crate::config::publishing::{Place, Publishing};
 use crate::dns::authority::Authority;
 use crate::dns::dns_server;
 use crate::error::{Error, Kind};
+use crate::fan_out::in_parallel;
 use crate::output::{Progress, Results, hosts};
 use crate::proto::name::{HostName, Name};
 use crate::proto::rr::Rrsig;
 
+/// So many results are worth a thread that writes them as text.
+const HOSTS_A_THREAD: usize = 1000;
 /// A batch gets this much longer for every hundred of its hosts: the whole of `--timeout`.
 const HOSTS_A_TIMEOUT: usize = 100;
 
@@ -276,7 +279,8 @@ impl Run<'_> {
         let (mut kinds, mut advice) = (Vec::new(), None);
         Published::warning_of_zone(&all).iter().for_each(|warning| cx.out.warn(warning));
         let mut pending: BTreeMap<String, Vec<(String, Option<String>)>> = BTreeMap::new();
-        for (target, mut published) in targets.iter().zip(all) {
+        let forms = in_parallel(&all, HOSTS_A_THREAD, |published| published::form(published, &cx.out))?;
+        for ((target, mut published), form) in targets.iter().zip(all).zip(forms) {
             published.warnings(target).iter().for_each(|warning| cx.out.warn(warning));
             // One update fails once: of several sets the same advice is given once.
             if let Some(error) = published.error.as_mut().filter(|_| !cx.out.json) {
@@ -285,7 +289,7 @@ impl Run<'_> {
                     false => advice = error.hint.clone(),
                 }
             }
-            published::print(&published, &cx.out, results)?;
+            published::print_form(&published, form, &cx.out, results)?;
             for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
                 pending
                     .entry(seen.server.clone())

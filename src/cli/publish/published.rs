@@ -11,8 +11,24 @@ use crate::proto::sshfp::Sshfp;
 
 /// A line of JSON in any case; for people the result, or the error.
 pub(in crate::cli) fn print(published: &Published, out: &Output, results: &mut Results) -> Result<(), Error> {
-    if out.json || published.error.is_none() {
-        results.push(published)?;
+    let form = form(published, out);
+    print_form(published, form, out, results)
+}
+
+/// What is printed of it to standard output; none for people if it has failed.
+pub(super) fn form(published: &Published, out: &Output) -> Option<Result<String, Error>> {
+    (out.json || published.error.is_none()).then(|| out.form(published))
+}
+
+/// The same as [`print`], with what [`form`] gave.
+pub(super) fn print_form(
+    published: &Published,
+    form: Option<Result<String, Error>>,
+    out: &Output,
+    results: &mut Results,
+) -> Result<(), Error> {
+    if let Some(form) = form {
+        results.push_form(&form?)?;
     }
     if let Some(error) = &published.error {
         out.error_text(error);

@@ -1,6 +1,6 @@
 //! One key on several hosts of a batch: machines that were copied, keys and all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
@@ -11,14 +11,19 @@ const MOST_WARNINGS: usize = 5;
 
 /// A warning for each group of hosts that have a key in common.
 pub(super) fn warnings(hosts: &[(HostName, Vec<HostKey>)]) -> Vec<String> {
-    let mut names: BTreeMap<[u8; 32], BTreeSet<&HostName>> = BTreeMap::new();
+    // As a rule nobody shares.
+    let mut first: HashMap<[u8; 32], &HostName> = HashMap::with_capacity(hosts.len());
+    let mut names: HashMap<[u8; 32], BTreeSet<&HostName>> = HashMap::new();
     for (host, keys) in hosts {
-        for key in keys {
-            names.entry(key.sha256()).or_default().insert(host);
+        for digest in keys.iter().map(HostKey::sha256) {
+            let first = *first.entry(digest).or_insert(host);
+            if first != host {
+                names.entry(digest).or_default().extend([first, host]);
+            }
         }
     }
     // Of hosts that share all of their keys it is said once.
-    let groups: BTreeSet<BTreeSet<&HostName>> = names.into_values().filter(|names| names.len() > 1).collect();
+    let groups: BTreeSet<BTreeSet<&HostName>> = names.into_values().collect();
     let mut warnings: Vec<String> = groups.iter().take(MOST_WARNINGS).map(warning).collect();
     if groups.len() > MOST_WARNINGS {
         let more = groups.len() - MOST_WARNINGS;

@@ -19,7 +19,7 @@ use crate::proto::plan::MAX_TTL;
 use crate::proto::policy::Value;
 use crate::proto::template::Template;
 
-type Item<'a> = Spanned<DeValue<'a>>;
+pub(super) type Item<'a> = Spanned<DeValue<'a>>;
 
 /// How often an agent may look: less than a minute is a load for others.
 const INTERVALS: std::ops::RangeInclusive<Duration> =
@@ -234,7 +234,7 @@ impl Reader<'_> {
         Some(rotate)
     }
 
-    fn table<'a, 'b>(&mut self, value: &'a Item<'b>, name: &str) -> Option<&'a DeTable<'b>> {
+    pub(super) fn table<'a, 'b>(&mut self, value: &'a Item<'b>, name: &str) -> Option<&'a DeTable<'b>> {
         match value.get_ref() {
             DeValue::Table(table) => Some(table),
             _ => {
@@ -244,7 +244,7 @@ impl Reader<'_> {
         }
     }
 
-    fn unknown(&mut self, key: &str, table: &str, keys: &str, at: usize) {
+    pub(super) fn unknown(&mut self, key: &str, table: &str, keys: &str, at: usize) {
         let key: String = key.chars().take(40).collect();
         self.mistake(at, format!("there is no key {key:?} in [{table}] (there are: {keys})"));
     }
@@ -276,7 +276,7 @@ fn word<T: Copy>(value: &Item<'_>, words: &[(&str, T)]) -> Result<T, String> {
     })
 }
 
-fn truth(value: &Item<'_>) -> Result<bool, String> {
+pub(super) fn truth(value: &Item<'_>) -> Result<bool, String> {
     value.get_ref().as_bool().ok_or_else(|| "want true or false".to_owned())
 }
 

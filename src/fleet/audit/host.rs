@@ -21,7 +21,7 @@ impl Auditor {
     /// Judges one host at `now`, in seconds since 1970.
     pub(super) async fn one(&self, now: u64, host: Host) -> Result<Judged, Error> {
         let facts = match host.target {
-            Target::Host(ref name) => self.host(now, name, host.port).await?,
+            Target::Host(ref name) => self.at(&host).host(now, name, host.port).await?,
             // Nothing that could be proven would be of use.
             Target::Address(address, error) => HostFacts {
                 outcome: Outcome {
@@ -35,6 +35,11 @@ impl Auditor {
             },
         };
         Ok(judge(now, &facts))
+    }
+
+    /// The same for a host that says itself where it is to be reached.
+    fn at(&self, host: &Host) -> Auditor {
+        Auditor { verifier: self.verifier.clone().at(host.address), ..self.clone() }
     }
 
     async fn host(&self, now: u64, name: &HostName, port: u16) -> Result<HostFacts, Error> {

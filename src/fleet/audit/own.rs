@@ -64,7 +64,7 @@ impl Own {
             let verifier = verifier.for_one_host();
             async move { published(&verifier, own).await }
         };
-        Ok(in_order(suspects, width, work).await.map_err(Error::from)?)
+        in_order(suspects, width, work).await.map_err(Error::from)
     }
 }
 

@@ -41,6 +41,11 @@ pub(super) fn meaning(code: &str) -> Option<&'static str> {
     all().find(|(known, ..)| *known == code).map(|(.., meaning)| meaning)
 }
 
+/// Its place among all of them, those first that say that a host is not what it should be; unknown ones last.
+pub(super) fn place(code: &str) -> usize {
+    all().position(|(known, ..)| known == code).unwrap_or(usize::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -11,6 +11,7 @@ use crate::library::{Refusal, Verifier};
 use crate::proto::certificate::SUFFIX;
 use crate::proto::hostkey::{HostKeyError, Presented};
 use crate::proto::name::HostName;
+use crate::proto::policy::Seen;
 use crate::proto::verdict::Anchored;
 use crate::ssh::probe::is_signed_as;
 
@@ -41,6 +42,8 @@ pub struct Guarded<H> {
     /// Until the accept, where whoever made this may take it back.
     waiting: Waiting<H>,
     inner: Option<H>,
+    /// Policy asks for more than the key, which is known when the exchange ends.
+    asks_for_more: bool,
 }
 
 /// Where a handler waits for the accept.
@@ -76,6 +79,7 @@ pub(super) fn waiting<H: Handler>(
         outcome: outcome.clone(),
         waiting: waiting.clone(),
         inner: None,
+        asks_for_more: false,
     };
     (guarded, outcome, waiting)
 }
@@ -141,6 +145,12 @@ fn check_type(presented: &Presented, signs_as: &str) -> Result<(), HostKeyError>
     Presented::from_blob(blob, &algorithm(presented, signs_as)).map(drop)
 }
 
+/// A server's version line, as far as it is printable ASCII.
+fn version(line: &[u8]) -> String {
+    let printable = line.iter().take_while(|octet| (b' '..=b'~').contains(octet));
+    printable.map(|octet| char::from(*octet)).collect()
+}
+
 /// What is handed on once the key is accepted. Nothing else may come before, and russh's own answers to a server that
 /// opens a channel would be yes: dropping the reply is no.
 macro_rules! hand_on {
@@ -160,14 +170,11 @@ impl<H: Handler> Handler for Guarded<H> {
     /// The verdict. russh has verified by now that the server signed the exchange with this key.
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
         let presented = Presented::try_from(key).map_err(|e| self.outcome.refuse(e.into()))?;
-        let verdict = self.verifier.verdict(&self.host, self.port, &presented).await;
-        match verdict.accepted() {
-            Ok(anchored) => {
-                *self.outcome.lock() = State::Accepted(Box::new((presented, anchored)));
-                Ok(true)
-            }
-            Err(refusal) => Err(self.outcome.refuse(refusal)),
-        }
+        let (verdict, is_all) = self.verifier.verdict_on_key(&self.host, self.port, &presented).await;
+        let anchored = verdict.accepted().map_err(|refusal| self.outcome.refuse(refusal))?;
+        self.asks_for_more = !is_all;
+        *self.outcome.lock() = State::Accepted(Box::new((presented, anchored)));
+        Ok(true)
     }
 
     /// The first exchange ends with what was agreed upon; no key exchange lets a server by without a verdict.
@@ -179,7 +186,7 @@ impl<H: Handler> Handler for Guarded<H> {
     ) -> Result<(), Self::Error> {
         if self.inner.is_none() {
             let state = std::mem::take(&mut *self.outcome.lock());
-            let State::Accepted(accepted) = state else {
+            let State::Accepted(mut accepted) = state else {
                 return Err(self.outcome.refuse(match state {
                     State::Refused(refusal) => refusal,
                     _ => Refusal::NoKey,
@@ -187,6 +194,16 @@ impl<H: Handler> Handler for Guarded<H> {
             };
             let signs_as = names.key.to_string();
             check_type(&accepted.0, &signs_as).map_err(|e| self.outcome.refuse(e.into()))?;
+            if self.asks_for_more {
+                let seen = Seen {
+                    kex: names.kex.as_ref().to_owned(),
+                    strict_client: true,
+                    strict_server: names.strict_kex(),
+                    server_version: version(session.remote_sshid()),
+                };
+                let verdict = self.verifier.verdict_on(&self.host, self.port, &accepted.0, &seen).await;
+                accepted.1 = verdict.accepted().map_err(|refusal| self.outcome.refuse(refusal))?;
+            }
             self.inner = take(&self.waiting);
             *self.outcome.lock() = State::Agreed(accepted, signs_as);
         }

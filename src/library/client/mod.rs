@@ -12,7 +12,7 @@ mod guard;
 use std::sync::Arc;
 
 use russh::client::{Config, Handle, Handler};
-use russh::{AlgorithmKind, Preferred, SshId, client};
+use russh::{SshId, client};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
@@ -21,13 +21,14 @@ pub use self::guard::{Guarded, Outcome, guard};
 use self::guard::{take, waiting};
 use super::verifier::no_evidence;
 use super::{Expected, Refusal, Verifier};
+use crate::proto::evidence::Evidence;
 use crate::proto::hostkey::KeyType;
 use crate::proto::name::HostName;
 use crate::proto::place::Place;
-use crate::proto::verdict::{Anchored, Reason, nothing_offered};
-use crate::ssh::probe::{Ask, narrow, server_offers};
+use crate::proto::verdict::{Anchored, Reason};
+use crate::ssh::probe::{Ask, no_common};
 use crate::ssh::stream::Tethered;
-use crate::verifier::{self, ProbeFailure, now};
+use crate::verifier::{self, ProbeFailure, Verification};
 
 pub use crate::verifier::{Attempt, Unreachable};
 
@@ -83,16 +84,17 @@ where
         let _ = stream.set_nodelay(true);
         let ask = next.expected.ask().clone();
         let (guarded, outcome, waiting) = waiting(verifier, host, port, handler);
-        let error = match exchange(copy(&config, &ask), stream, guarded, &outcome, run.deadline()).await {
-            Ok(connected) => return Ok(connected),
-            Err(error) => error,
-        };
+        let error =
+            match exchange(copy(&config, &next.expected), stream, guarded, &outcome, run.deadline()).await {
+                Ok(connected) => return Ok(connected),
+                Err(error) => error,
+            };
         let refusal = match &error {
             Error::Refused(refusal) => refusal.clone(),
-            Error::Ssh(russh::Error::NoCommonAlgo { kind: AlgorithmKind::Key, theirs, .. }) => {
-                let (evidence, offers) = (next.expected.evidence(), server_offers(theirs));
-                Refusal::Rejected(nothing_offered(evidence, &run.policy(host), offers, now()))
-            }
+            Error::Ssh(ssh) => match no_key(&run, next.expected.evidence(), ssh) {
+                Some(refusal) => refusal,
+                None => return Err(first.map_or(error, Error::Refused)),
+            },
             _ => return Err(first.map_or(error, Error::Refused)),
         };
         let goes_on = next.after(&refusal, ask, is_current).await;
@@ -122,7 +124,7 @@ where
     let (host, port) = (expected.evidence().host(), expected.evidence().port());
     let (guarded, outcome) = guard(verifier, host, port, handler);
     let deadline = verifier.run().deadline();
-    exchange(copy(&config, expected.ask()), stream, guarded, &outcome, deadline).await
+    exchange(copy(&config, expected), stream, guarded, &outcome, deadline).await
 }
 
 /// One key exchange, at whose end the key is accepted.
@@ -144,6 +146,13 @@ where
     let anchored = outcome.confirm(&handle)?;
     tether.let_go();
     Ok(Connected { handle, anchored })
+}
+
+/// The verdict on a host with which nothing could be agreed upon that it may be accepted by.
+fn no_key(run: &verifier::Verifier, evidence: &Evidence, error: &russh::Error) -> Option<Refusal> {
+    let failure = ProbeFailure::Handshake(no_common(error)?);
+    let verification: Verification = Verification { evidence: evidence.clone(), probed: Some(Err(failure)) };
+    run.verdict(&verification).ok()?.accepted().err()
 }
 
 /// What to ask a host for that was refused.
@@ -193,14 +202,14 @@ impl Next<'_> {
         }
         let evidence = run.with_cas(evidence).await;
         let certificates = run.offer(&evidence).certificates;
-        self.expected = Expected::asking(evidence, self.expected.ask().clone());
+        self.expected = self.expected.with(evidence, self.expected.ask().clone());
         !certificates.is_empty() && self.ask_for(Ask::Certificates(certificates))
     }
 
     /// True if that is new.
     fn ask_for(&mut self, ask: Ask) -> bool {
         let is_new = !self.asked.contains(&ask);
-        self.expected = Expected::asking(self.expected.evidence().clone(), ask);
+        self.expected = self.expected.with(self.expected.evidence().clone(), ask);
         is_new
     }
 }
@@ -213,10 +222,10 @@ fn shown(reason: &Reason) -> Option<KeyType> {
     }
 }
 
-/// The same configuration, which asks for host keys by `ask` alone.
-fn copy(config: &Config, ask: &Ask) -> Config {
-    let mut preferred: Preferred = config.preferred.clone();
-    narrow(&mut preferred, ask);
+/// The same configuration, which asks for what is expected alone.
+fn copy(config: &Config, expected: &Expected) -> Config {
+    let mut preferred = config.preferred.clone();
+    expected.narrow(&mut preferred);
     Config {
         client_id: match &config.client_id {
             SshId::Standard(id) => SshId::Standard(id.clone()),

@@ -3,9 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{Mode, Place, Policies, Rule, Setting};
+use std::time::Duration;
+
+use super::{Mode, Place, Policies, PortLabels, Require, Rule, Setting};
 use crate::proto::duration;
+use crate::proto::hostkey::KeyType;
 use crate::proto::pattern::PatternList;
+
+/// Signatures of zones are seldom good for longer (BIND's 14 days, Knot's 14, and some that are signed by hand for 30).
+const LONG_GRACE: Duration = Duration::from_secs(30 * 86_400);
 
 /// Something that a configuration says and that has no effect, or not the one that it seems to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +35,8 @@ pub enum Kind {
     Dead,
     /// Two settings that cannot both have their effect.
     Contradiction,
+    /// It leaves more hosts without a proof, or longer with an old one, than anybody is likely to mean.
+    TooWide,
 }
 
 impl Finding {
@@ -40,7 +48,9 @@ impl Finding {
                 "the first value wins: put narrow rules before wide ones, or take this one out"
             }
             (Kind::Dead, None) => "give it a setting, or take it out",
-            (Kind::Contradiction, _) => "decide which of the two is meant",
+            (Kind::Contradiction, Some(_)) => "decide which of the two is meant",
+            (Kind::Contradiction, None) => "mend it, or take it out",
+            (Kind::TooWide, _) => "narrow it to what has to be so",
         }
     }
 }
@@ -52,6 +62,7 @@ impl fmt::Display for Kind {
             Self::NeverMatches => "never-matches",
             Self::Dead => "dead",
             Self::Contradiction => "contradiction",
+            Self::TooWide => "too-wide",
         })
     }
 }
@@ -85,6 +96,10 @@ pub fn findings(policies: &Policies, has_cache: bool) -> Vec<Finding> {
         let covering: Vec<&Rule> =
             rules.iter().filter(|other| rule.hosts.is_covered_by(&[&other.hosts])).collect();
         found.extend(passed(rules, &covering, rule));
+        found.extend(passes_everybody(before, rule));
+        found.extend(vain(&covering).filter(|f| told.insert((f.place, f.because))));
+        found.extend(takes_nobody(rule));
+        found.extend(lasting(rule));
         found.extend(grace_beyond_age(&covering).filter(|f| told.insert((f.place, f.because))));
         if let Some((Setting::OutageGrace(span), place)) = rule.get("outage_grace")
             && !has_cache
@@ -135,6 +150,74 @@ fn passed(rules: &[Rule], covering: &[&Rule], rule: &Rule) -> Option<Finding> {
         place: *place,
         because: Some(*because),
         message: format!("{} without effect: mode = \"pass\" for every host here", keys.join(", ")),
+    })
+}
+
+/// No host at all is verified, but for those that a rule before names.
+fn passes_everybody(before: &[Rule], rule: &Rule) -> Option<Finding> {
+    let (Setting::Mode(Mode::Pass), place) = rule.get("mode")? else { return None };
+    let everybody = PatternList::parse("*").ok()?;
+    let verified = |other: &Rule| matches!(other.get("mode"), Some((Setting::Mode(Mode::Verify), _)));
+    let is_all = everybody.is_covered_by(&[&rule.hosts]) && !before.iter().any(verified);
+    let message = "mode = \"pass\" for every host: none is verified".to_owned();
+    is_all.then(|| Finding { kind: Kind::TooWide, place: *place, because: None, message })
+}
+
+/// A setting that another one for the same hosts leaves nothing to decide.
+fn vain(covering: &[&Rule]) -> Option<Finding> {
+    let of = |key| common(covering, key);
+    let is_require = |wanted: &[Require]| {
+        let require = of("require");
+        require
+            .filter(|(setting, _)| matches!(setting, Setting::Require(require) if wanted.contains(require)))
+    };
+    let finding = |(vain, place): &(Setting, Place), (by, because): &(Setting, Place)| Finding {
+        kind: Kind::Contradiction,
+        place: *place,
+        because: Some(*because),
+        message: format!("{} has no effect: {} = {}", vain.key(), by.key(), by.value()),
+    };
+    let ca_at = of("ca_at").filter(|(setting, _)| *setting != Setting::CaAt(None));
+    if let (Some(ca_at), Some(require)) = (ca_at, is_require(&[Require::Hostkey])) {
+        return Some(finding(ca_at, require));
+    }
+    let labels = of("port_labels").filter(|(s, _)| *s == Setting::PortLabels(PortLabels::Required));
+    if let (Some(labels), Some(require)) = (labels, is_require(&[Require::Ca])) {
+        return Some(finding(labels, require));
+    }
+    // CAs have RSA keys too.
+    let algorithms = of("algorithms").filter(
+        |(setting, _)| matches!(setting, Setting::Algorithms(types) if !types.contains(&KeyType::Rsa)),
+    );
+    match (of("min_rsa_bits"), algorithms, is_require(&[Require::Hostkey])) {
+        (Some(bits), Some(algorithms), Some(_)) => Some(finding(bits, algorithms)),
+        _ => None,
+    }
+}
+
+/// Versions of which no server is.
+fn takes_nobody(rule: &Rule) -> Option<Finding> {
+    let (Setting::ServerVersions(Some(versions)), place) = rule.get("server_versions")? else { return None };
+    let message = "server_versions takes no server at all: what it names it takes away again".to_owned();
+    versions.is_impossible().then(|| Finding {
+        kind: Kind::Contradiction,
+        place: *place,
+        because: None,
+        message,
+    })
+}
+
+/// A grace for longer than signatures are usually good for.
+fn lasting(rule: &Rule) -> Option<Finding> {
+    let (Setting::OutageGrace(grace), place) = rule.get("outage_grace")? else { return None };
+    (*grace > LONG_GRACE).then(|| Finding {
+        kind: Kind::TooWide,
+        place: *place,
+        because: None,
+        message: format!(
+            "outage_grace = {:?}: signatures are seldom good for so long, and a key that is withdrawn meanwhile is accepted",
+            duration::text(*grace)
+        ),
     })
 }
 
@@ -220,8 +303,8 @@ mod tests {
     #[test]
     fn settings_for_hosts_that_are_passed_contradict() {
         expect(&["*.example: mode=pass aliases=same-zone"], "contradiction", 1, 1);
-        expect(&["*: mode=pass", "a.example: max_signature_age=1d"], "contradiction", 2, 1);
-        expect(&["a.example: max_signature_age=1d", "*: mode=pass"], "contradiction", 1, 2);
+        expect(&["*.example: mode=pass", "a.example: max_signature_age=1d"], "contradiction", 2, 1);
+        expect(&["a.example: max_signature_age=1d", "*.example: mode=pass"], "contradiction", 1, 2);
         // Of these hosts one is verified, or not all are passed.
         assert_eq!(found(&["a.example: mode=verify", "*.example: mode=pass aliases=same-zone"]), []);
         assert_eq!(found(&["a.example: mode=pass", "*: max_signature_age=1d"]), []);
@@ -233,6 +316,37 @@ mod tests {
         expect(&["a.example: outage_grace=2d", "*: max_signature_age=1d"], "contradiction", 1, 2);
         assert_eq!(found(&["*: outage_grace=1d max_signature_age=1d"]), []);
         assert_eq!(found(&["a.example: outage_grace=2d", "b.example: max_signature_age=1d"]), []);
+    }
+
+    #[test]
+    fn a_rule_that_passes_everybody_is_too_wide() {
+        expect(&["*: mode=pass"], "too-wide", 1, None);
+        expect(&["*: outage_grace=31d"], "too-wide", 1, None);
+        // Others are verified by name, or left out.
+        assert_eq!(found(&["*.example.com: mode=verify", "*: mode=pass"]), []);
+        assert_eq!(found(&["* !*.example.com: mode=pass"]), []);
+        assert_eq!(found(&["*: outage_grace=30d"]), []);
+    }
+
+    #[test]
+    fn a_setting_that_another_one_leaves_nothing_to_decide_contradicts() {
+        expect(&["*: require=hostkey ca_at=example.com"], "contradiction", 1, 1);
+        expect(&["a.example: ca_at=example", "*: require=hostkey"], "contradiction", 1, 2);
+        expect(&["*: require=ca port_labels=required"], "contradiction", 1, 1);
+        expect(&["*: require=hostkey min_rsa_bits=3072 algorithms=ssh-ed25519"], "contradiction", 1, 1);
+        expect(&["*: server_versions=OpenSSH_9.*,!OpenSSH_*"], "contradiction", 1, None);
+        expect(&["*: server_versions=!*"], "contradiction", 1, None);
+        for good in [
+            "*: require=either ca_at=example.com",
+            "*: require=hostkey ca_at=any",
+            "*: require=both port_labels=required",
+            "*: min_rsa_bits=3072 algorithms=ssh-ed25519",
+            "*: require=hostkey min_rsa_bits=3072 algorithms=ssh-ed25519,ssh-rsa",
+            "*: server_versions=OpenSSH_9.*,!OpenSSH_9.2*",
+            "*: kex=post-quantum strict_kex=required min_openssh=9.9",
+        ] {
+            assert_eq!(found(&[good]), [], "{good}");
+        }
     }
 
     #[test]

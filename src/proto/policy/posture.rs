@@ -244,6 +244,19 @@ impl Versions {
         &self.0
     }
 
+    /// No server is taken, whatever it calls itself: each pattern is taken away again by one with a `!`.
+    pub fn is_impossible(&self) -> bool {
+        let lower: Vec<String> = self.0.iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
+        let unwanted: Vec<&str> = lower.iter().filter_map(|pattern| pattern.strip_prefix('!')).collect();
+        let mut wanted: Vec<&str> =
+            lower.iter().map(String::as_str).filter(|pattern| !pattern.starts_with('!')).collect();
+        if wanted.is_empty() {
+            wanted.push("*");
+        }
+        let is_gone = |wanted: &&str| unwanted.iter().any(|un| spans(un.as_bytes(), wanted.as_bytes()));
+        wanted.iter().all(is_gone)
+    }
+
     /// A server that calls itself so is taken.
     pub fn matches(&self, software: &str) -> bool {
         let software = software.to_ascii_lowercase();

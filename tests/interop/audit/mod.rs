@@ -4,12 +4,14 @@ mod certificates;
 mod comparing;
 mod here;
 mod hosts;
+mod readme;
 mod servers;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
+use sshanchor::proto::audit::RULES;
 
 use crate::support::sshd::Sshd;
 use crate::support::tree::Plan;
@@ -62,6 +64,12 @@ fn audit_at(tree: &Tree, hosts: &[String], arguments: &[&str]) -> Audit {
         assert!(["error", "warning", "info"].contains(&finding["severity"].as_str().unwrap()), "{finding}");
         let is_told = finding["severity"] == "info" || finding["hint"].is_string();
         assert!(is_told, "no hint: {finding}");
+    }
+    for host in audit.report["hosts"].as_array().unwrap() {
+        for finding in host["findings"].as_array().unwrap() {
+            let is_listed = RULES.iter().any(|(code, ..)| finding["code"] == *code);
+            assert!(is_listed || finding["code"] == host["reason"], "{finding}");
+        }
     }
     assert!(audit.report["time"].as_str().unwrap().ends_with('Z'), "{}", audit.report["time"]);
     audit

@@ -8,7 +8,7 @@ use sshanchor::agent::reconcile::{Reconciliation, Wish};
 use sshanchor::agent::state::State;
 use sshanchor::backend::exec::Program;
 use sshanchor::backend::powerdns::{Access, Api, base};
-use sshanchor::backend::rfc2136::BATCH;
+use sshanchor::backend::rfc2136::{BATCH, Transferred};
 use sshanchor::backend::site::{AnyBackend, Site};
 use sshanchor::backend::zonefile;
 use sshanchor::backend::{ApplyError, Backend, Capabilities};
@@ -46,6 +46,7 @@ fn site(place: &Place) -> Site {
                 key: Some(key),
                 clock,
                 batch: BATCH,
+                transferred: Transferred::default(),
             }
         }
         Place::PowerDns(pdns) => {

@@ -194,3 +194,41 @@ async fn a_host_that_is_not_there_or_says_nothing_ends_in_time() {
     drop(silent);
     assert!(matches!(to(closed).await, Err(Error::Unreachable(_))));
 }
+
+#[tokio::test]
+async fn what_policy_asks_of_the_handshake_is_asked() {
+    use std::os::unix::fs::PermissionsExt;
+    let sshd = Sshd::start(&["ed25519"]);
+    let tree = sshd.sshfp(OWNER).iter().fold(Tree::plan(), |plan, line| plan.record(line)).start();
+    let with = |rule: &str| {
+        let text = format!("version = 1\ncache = \"off\"\n[[host]]\nmatch = \"*.test\"\n{rule}\n");
+        let file = tree.sandbox.write("config.toml", &text);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let options = sshanchor::Options::from_config_file(&file).unwrap();
+        let options = options.resolver([tree.addr()]).trust_anchor(tree.anchor());
+        Verifier::new(&options.timeout(Duration::from_secs(20))).unwrap()
+    };
+    let verifier = with("strict_kex = \"required\"\nserver_versions = \"OpenSSH_*\"\nmin_openssh = \"8.0\"");
+    let connected = connect(&verifier, Config::default(), &host(), sshd.port(), Mine::default()).await;
+    connected.unwrap_or_else(|e| panic!("{e:?}"));
+    // Of a key alone nobody knows that.
+    let key = key_in(&sshd.host_key("ed25519"));
+    assert_eq!(told(&verifier, sshd.port(), &key).await, "handshake-not-seen");
+    for (rule, reason) in [
+        ("server_versions = \"dropbear_*\"", "server-version"),
+        ("min_openssh = \"99.0\"", "server-version"),
+        ("kex = \"post-quantum\"", "weak-kex"),
+    ] {
+        let mut config = Config::default();
+        if reason == "weak-kex" {
+            // Debian 12's sshd has none that russh has, and offers it to nobody.
+            assert_eq!(refused(&with(rule), sshd.port()).await.code(), reason, "{rule}");
+            config.preferred.kex = std::borrow::Cow::Borrowed(&[sshanchor::russh::kex::CURVE25519]);
+        }
+        let verifier = with(rule);
+        let (guarded, outcome) = guard(&verifier, &host(), sshd.port(), Mine::default());
+        let connecting = sshanchor::russh::client::connect(Arc::new(config), sshd.addr(), guarded).await;
+        assert_eq!(connecting.err().unwrap().refusal().map(Refusal::code), Some(reason), "{rule}");
+        assert!(outcome.refusal().is_some());
+    }
+}

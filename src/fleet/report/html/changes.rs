@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::findings::{badge, hint};
 use super::hosts::Places;
-use super::text::{capital, counted, text, time};
+use super::text::{counted, text, time};
 use crate::proto::audit::{Change, Changes, Report};
 
 pub(super) fn section(page: &mut String, report: &Report, changes: &Changes) -> std::fmt::Result {
@@ -20,8 +20,8 @@ pub(super) fn section(page: &mut String, report: &Report, changes: &Changes) -> 
     }
     list(page, "New, or graver than before", "new", new, &places)?;
     list(page, "Gone", "gone", gone, &places)?;
-    names(page, "new", hosts_new)?;
-    names(page, "no longer audited", hosts_gone)?;
+    names(page, "New hosts", hosts_new)?;
+    names(page, "Hosts that are no longer audited", hosts_gone)?;
     page.push_str("</section>\n");
     Ok(())
 }
@@ -57,7 +57,7 @@ fn list(
             "</th><td>{} <code>{}</code></td><td>{}",
             badge(finding.severity),
             text(&finding.code),
-            text(&capital(&finding.message))
+            text(&finding.message)
         )?;
         // What is gone is mended.
         if id == "new" {
@@ -69,13 +69,14 @@ fn list(
     Ok(())
 }
 
-fn names(page: &mut String, what: &str, hosts: &[String]) -> std::fmt::Result {
+fn names(page: &mut String, title: &str, hosts: &[String]) -> std::fmt::Result {
     if hosts.is_empty() {
         return Ok(());
     }
     write!(
         page,
-        "<details class=\"group change\">\n<summary><h3>Hosts {what}</h3> <span class=\"count\">{}</span></summary>\n<ul class=\"names\">\n",
+        "<details class=\"group change\"{}>\n<summary><h3>{title}</h3> <span class=\"count\">{}</span></summary>\n<ul class=\"names\">\n",
+        if hosts.len() <= super::findings::OPEN { " open" } else { "" },
         counted(hosts.len(), "host", "hosts"),
     )?;
     for host in hosts {

@@ -34,9 +34,9 @@ pub(super) fn section(page: &mut String, report: &Report) -> std::fmt::Result {
             Severity::Info => "Worth knowing",
         };
         writeln!(page, "<h3>{title} <span class=\"count\">{}</span></h3>", number(count))?;
-        let mut most: Vec<_> = codes.iter().collect();
-        most.sort_by_key(|(_, found)| std::cmp::Reverse(found.len()));
-        for (code, found) in most {
+        let mut sorted: Vec<_> = codes.iter().collect();
+        sorted.sort_by_key(|(code, found)| (catalogue::place(code), std::cmp::Reverse(found.len())));
+        for (code, found) in sorted {
             group(page, *severity, code, found, &places, &new)?;
         }
     }
@@ -87,7 +87,7 @@ fn group(
         if new.has(*host, finding) == Some(true) {
             page.push_str(" <span class=\"badge new\">new</span>");
         }
-        write!(page, "</th><td>{}", text(&capital(&finding.message)))?;
+        write!(page, "</th><td>{}", text(&finding.message))?;
         if host.is_some_and(|host| host.host != finding.subject) {
             write!(page, " <span class=\"subject\">{}</span>", text(&finding.subject))?;
         }
@@ -105,10 +105,49 @@ pub(super) fn badge(severity: Severity) -> String {
     format!("<span class=\"badge {0}\">{0}</span>", severity.text())
 }
 
-/// What to do, if that is known.
+/// What to do, if that is known, with what is to be typed set apart.
 pub(super) fn hint(page: &mut String, hint: Option<&str>) -> std::fmt::Result {
-    match hint {
-        Some(hint) => write!(page, "<p class=\"hint\"><b>What to do:</b> {}</p>", text(hint)),
-        None => Ok(()),
+    let Some(mut rest) = hint else { return Ok(()) };
+    page.push_str("<p class=\"hint\"><b>What to do:</b> ");
+    while let Some((before, command, after)) = command(rest) {
+        write!(page, "{}<code>{}</code>", text(before), text(command))?;
+        rest = after;
+    }
+    write!(page, "{}</p>", text(rest))
+}
+
+/// The first command in a hint, with what is before and after it: what follows a colon, up to where the sentence goes on.
+fn command(hint: &str) -> Option<(&str, &str, &str)> {
+    const BEFORE: &str = ": ";
+    let start = hint.find(": sshanchor ")? + BEFORE.len();
+    let (before, rest) = hint.split_at_checked(start)?;
+    let ends = [";", ", ", " (", ": ", ". ", " - "].into_iter().filter_map(|end| rest.find(end));
+    let (command, after) = rest.split_at_checked(ends.min().unwrap_or(rest.len()))?;
+    Some((before, command, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_typed_is_set_apart() {
+        let marked = |said: &str| {
+            let mut page = String::new();
+            hint(&mut page, Some(said)).unwrap();
+            page.replace("<p class=\"hint\"><b>What to do:</b> ", "").replace("</p>", "")
+        };
+        for (said, want) in [
+            ("sign the zone", "sign the zone"),
+            (
+                "if it is gone: sshanchor withdraw --name a --server PRIMARY; else audit it: sshanchor audit -H a (now)",
+                "if it is gone: <code>sshanchor withdraw --name a --server PRIMARY</code>; else audit it: \
+                 <code>sshanchor audit -H a</code> (now)",
+            ),
+            ("so; sshanchor config show HOST tells", "so; sshanchor config show HOST tells"),
+            ("it: sshanchor <b>", "it: <code>sshanchor &lt;b&gt;</code>"),
+        ] {
+            assert_eq!(marked(said), want);
+        }
     }
 }

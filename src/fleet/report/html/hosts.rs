@@ -29,6 +29,9 @@ impl<'a> Places<'a> {
     }
 }
 
+/// More hosts than this are many to a browser.
+const MANY: usize = 500;
+
 /// The columns: title, and how the script sorts by it.
 const COLUMNS: [(&str, &str); 6] = [
     ("Host", "text"),
@@ -48,8 +51,13 @@ pub(super) fn section(page: &mut String, hosts: &[HostReport]) -> std::fmt::Resu
         return Ok(());
     }
     page.push_str(
-        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"hosts-title\">\n<table id=\"host-table\" class=\"hosts\">\n<thead><tr>",
+        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"hosts-title\">\n<table id=\"host-table\" class=\"hosts",
     );
+    // Nobody waits for the layout of what is not in sight.
+    if hosts.len() > MANY {
+        page.push_str(" many");
+    }
+    page.push_str("\">\n<thead><tr>");
     for (title, kind) in COLUMNS {
         write!(page, "<th scope=\"col\" data-sort=\"{kind}\">{title}</th>")?;
     }
@@ -164,14 +172,17 @@ fn digest(host: &HostReport) -> String {
 }
 
 fn all(page: &mut String, host: &HostReport) -> std::fmt::Result {
-    writeln!(page, "<p>{}</p>", text(&super::text::capital(&host.message)))?;
+    // A finding may say the same in the same words.
+    if !host.findings.iter().any(|finding| finding.message == host.message) {
+        writeln!(page, "<p>{}</p>", text(&host.message))?;
+    }
     for finding in &host.findings {
         write!(
             page,
             "<div class=\"of-host\">{} <code>{}</code> {}",
             super::findings::badge(finding.severity),
             text(&finding.code),
-            text(&super::text::capital(&finding.message)),
+            text(&finding.message),
         )?;
         super::findings::hint(page, finding.hint.as_deref())?;
         page.push_str("</div>\n");
@@ -189,7 +200,7 @@ fn all(page: &mut String, host: &HostReport) -> std::fmt::Result {
     list(page, "Name servers", &host.servers, |server| {
         let (class, word) = agreement(server);
         let serial = server.serial.map(|serial| format!(", serial {serial}")).unwrap_or_default();
-        format!("{}{serial} <span class=\"badge {class}\">{word}</span>", label(server))
+        format!("{}{serial}, {}", label(server), standing(class, word))
     })?;
     page.push_str("</dl>");
     Ok(())
@@ -215,14 +226,23 @@ fn list<T>(page: &mut String, name: &str, items: &[T], one: impl Fn(&T) -> Strin
     Ok(())
 }
 
+/// What is as it should be needs no colour.
+fn standing(class: &str, word: &str) -> String {
+    match class {
+        "accept" => word.to_owned(),
+        _ => format!("<span class=\"badge {class}\">{word}</span>"),
+    }
+}
+
 fn key(key: &Key) -> String {
     let bits = key.bits.map(|bits| format!(" {bits} bits")).unwrap_or_default();
     let seen = key.seen.iter().map(|place| text(place).to_string()).collect::<Vec<_>>().join(", ");
     let (class, word) = if key.published { ("accept", "proven") } else { ("warning", "no proven record") };
     format!(
-        "{}{bits} <code>{}</code> {seen} <span class=\"badge {class}\">{word}</span>",
+        "{}{bits} <code>{}</code> {seen}, {}",
         text(&key.key_type),
-        text(&key.sha256)
+        text(&key.sha256),
+        standing(class, word)
     )
 }
 
@@ -233,17 +253,14 @@ fn certificate(certificate: &HostCertificate) -> String {
         None => "without an end".to_owned(),
     };
     format!(
-        "serial {}, {until}, of the CA <code>{}</code> <span class=\"badge {class}\">{word}</span>",
+        "serial {}, {until}, of the CA <code>{}</code>, {}",
         certificate.serial,
-        text(certificate.ca_sha256.as_deref().unwrap_or("of another type"))
+        text(certificate.ca_sha256.as_deref().unwrap_or("of another type")),
+        standing(class, word)
     )
 }
 
 fn record(record: &Record) -> String {
     let (class, word) = if record.proven { ("accept", "proven") } else { ("warning", "not proven") };
-    format!(
-        "{} SSHFP <code>{}</code> <span class=\"badge {class}\">{word}</span>",
-        text(&record.owner),
-        text(&record.rdata)
-    )
+    format!("{} SSHFP <code>{}</code> {}", text(&record.owner), text(&record.rdata), standing(class, word))
 }

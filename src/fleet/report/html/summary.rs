@@ -46,13 +46,13 @@ fn outcome(summary: &Summary) -> String {
     if !others.is_empty() {
         told += &format!(" The others: {}.", others.join(", "));
     }
-    told += &match (errors, warnings) {
-        (0, 0) => " There is nothing to mend.".to_owned(),
-        _ => format!(
-            " {} and {} are to be looked at.",
-            counted(errors, "error", "errors"),
-            counted(warnings, "warning", "warnings")
-        ),
+    let grave = [(errors, "error", "errors"), (warnings, "warning", "warnings")];
+    let grave = grave.into_iter().filter(|(count, ..)| *count > 0);
+    let grave: Vec<String> = grave.map(|(count, one, many)| counted(count, one, many)).collect();
+    told += &match (grave.is_empty(), errors + warnings) {
+        (true, _) => " There is nothing to mend.".to_owned(),
+        (false, 1) => format!(" {} is to be looked at.", grave.join("")),
+        (false, _) => format!(" {} are to be looked at.", grave.join(" and ")),
     };
     told
 }
@@ -80,7 +80,7 @@ pub(super) fn section(page: &mut String, report: &Report) -> std::fmt::Result {
     let severities = [
         ("error", "errors", summary.errors, "a host cannot be verified, or is not what DNS says"),
         ("warning", "warnings", summary.warnings, "it weakens verification, or will break it"),
-        ("info", "infos", summary.infos, "worth knowing"),
+        ("info", "info", summary.infos, "worth knowing"),
     ];
     for (class, word, count, meaning) in severities {
         tile(page, class, word, count, meaning)?;

@@ -23,7 +23,7 @@ fn the_page_has_what_the_report_has() {
         "3 errors and 4 warnings are to be looked at.",
         "Changes since <time datetime=\"2026-11-20T12:00:00Z\">",
         "A live key contradicts the proven records of its algorithm",
-        "<b>What to do:</b> on that host: sshanchor publish --name backup.example.com",
+        "<b>What to do:</b> on that host: <code>sshanchor publish --name backup.example.com</code>",
         "backup.example.com:2222",
         "web0.example.com:22",
     ] {

@@ -23,7 +23,7 @@ pub(super) fn section(page: &mut String, zones: &[ZoneReport]) -> std::fmt::Resu
             if at == 0 {
                 write!(
                     page,
-                    "<th scope=\"rowgroup\" rowspan=\"{rows}\">{}</th><td rowspan=\"{rows}\" class=\"number\">{}</td>",
+                    "<th scope=\"rowgroup\" rowspan=\"{rows}\">{}</th><td rowspan=\"{rows}\">{}</td>",
                     text(&zone.zone),
                     number(zone.hosts)
                 )?;
@@ -43,7 +43,7 @@ pub(super) fn section(page: &mut String, zones: &[ZoneReport]) -> std::fmt::Resu
 fn cells(page: &mut String, server: &Server) -> std::fmt::Result {
     write!(page, "<td>{}</td>", label(server))?;
     match server.serial {
-        Some(serial) => write!(page, "<td class=\"number\">{serial}</td>")?,
+        Some(serial) => write!(page, "<td>{serial}</td>")?,
         None => page.push_str("<td>no answer</td>"),
     }
     let (class, word) = agreement(server);

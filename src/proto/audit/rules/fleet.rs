@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE64_NOPAD, HEXLOWER};
 
 use super::{finding, some};
 use crate::proto::audit::facts::OwnRecords;
@@ -14,7 +14,7 @@ use crate::proto::sshfp::Sshfp;
 /// What the rules about several hosts need of one.
 #[derive(Debug, Clone, Default)]
 pub(in crate::proto::audit) struct Traits {
-    /// Host and port.
+    /// Host and port, for people.
     pub(in crate::proto::audit) place: String,
     /// The name alone.
     pub(in crate::proto::audit) name: String,
@@ -43,47 +43,49 @@ pub(in crate::proto::audit) fn shared_keys(all: &[Traits]) -> Vec<(usize, Findin
     let mut findings: Vec<(usize, Finding)> = Vec::new();
     let mut is_told: BTreeSet<(usize, String)> = BTreeSet::new();
     for (key, holders) in holders {
-        let of = |at: &usize| all.get(*at);
-        let names: BTreeSet<&str> = holders.iter().filter_map(of).map(|t| t.name.as_str()).collect();
-        if names.len() < 2 {
+        let machine = machines(all, &holders);
+        let mut names: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
+        for (at, machine) in &machine {
+            names.entry(*machine).or_default().extend(all.get(*at).map(|traits| traits.name.as_str()));
+        }
+        let distinct: BTreeSet<&str> = names.values().flatten().copied().collect();
+        if distinct.len() < 2 {
             continue;
         }
-        let machines = machines(all, &holders);
-        let count = machines.values().collect::<BTreeSet<_>>().len();
-        for at in &holders {
-            let Some(traits) = of(at) else { continue };
-            let is_other = |other: &&usize| of(other).is_some_and(|o| o.name != traits.name);
-            let is_elsewhere = |other: &&usize| machines.get(*other) != machines.get(at);
-            if count > 1 {
-                let others = names_of(all, holders.iter().filter(is_elsewhere));
-                let digest = HEXLOWER.encode(&key);
-                let message = format!(
-                    "{} holds the key SHA256:{} and so does {}: whoever has one of these machines passes for all",
-                    traits.place,
-                    data_encoding::BASE64_NOPAD.encode(&key),
-                    some(&others)
-                );
-                let hint = "were they cloned from one image? Make new keys on each: rm /etc/ssh/ssh_host_*_key*; ssh-keygen -A; \
-                            then sshanchor publish"
-                    .to_owned();
-                findings.push((*at, finding(Severity::Warning, "shared-key", digest, message, hint)));
+        for at in holders {
+            let (Some(traits), Some(mine)) = (all.get(at), machine.get(&at)) else { continue };
+            let finding = if names.len() > 1 {
+                let here = names.get(mine).map_or(0, BTreeSet::len);
+                let others =
+                    names.iter().filter(|(other, _)| *other != mine).flat_map(|(_, names)| names.iter());
+                cloned(traits, &key, &some(others.copied(), distinct.len().saturating_sub(here)))
             } else {
-                let others = names_of(all, holders.iter().filter(is_other));
-                if !is_told.insert((*at, others.join(" "))) {
-                    continue;
-                }
-                let message = format!("{} is the same machine as {}", traits.place, some(&others));
-                findings
-                    .push((*at, finding(Severity::Info, "same-machine", others.join(" "), message, None)));
+                let others = distinct.iter().filter(|name| **name != traits.name);
+                let message = format!(
+                    "{} is the same machine as {}",
+                    traits.place,
+                    some(others.copied(), distinct.len() - 1)
+                );
+                let machine = traits.address.map_or_else(|| traits.canonical.clone(), |ip| ip.to_string());
+                finding(Severity::Info, "same-machine", machine, message, None)
+            };
+            if is_told.insert((at, format!("{} {}", finding.code, finding.subject))) {
+                findings.push((at, finding));
             }
         }
     }
     findings
 }
 
-fn names_of<'a>(all: &[Traits], places: impl Iterator<Item = &'a usize>) -> Vec<String> {
-    let names: BTreeSet<&String> = places.filter_map(|at| all.get(*at)).map(|traits| &traits.name).collect();
-    names.into_iter().cloned().collect()
+fn cloned(traits: &Traits, key: &[u8; 32], others: &str) -> Finding {
+    let message = format!(
+        "{} holds the key SHA256:{} and so does {others}: whoever has one of these machines passes for all",
+        traits.place,
+        BASE64_NOPAD.encode(key),
+    );
+    let hint = "were they cloned from one image? Make new keys on each: rm /etc/ssh/ssh_host_*_key*; ssh-keygen -A; then \
+                sshanchor publish";
+    finding(Severity::Warning, "shared-key", HEXLOWER.encode(key), message, hint.to_owned())
 }
 
 /// Which of the holders are one machine, as far as can be told: they have one name behind their aliases, or one address.
@@ -157,7 +159,7 @@ pub(in crate::proto::audit) fn cas(all: &[Traits]) -> Vec<Finding> {
                 "the CA {ca} at {at} may vouch for {} audited hosts, and only those below {narrow} show its certificates: it could \
                  sign for {} as well",
                 reached.len(),
-                some(&outside)
+                some(outside.iter().map(String::as_str), outside.len())
             );
             let hint = format!(
                 "publish it where it is needed: sshanchor ca publish --at {narrow} ..., then sshanchor ca withdraw --at {at} ..."

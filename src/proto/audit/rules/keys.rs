@@ -129,7 +129,7 @@ fn stale(facts: &HostFacts, proof: &Proof, live: &Live, found: &mut Found) {
         if held.iter().any(|key| record.matches(key)) {
             continue;
         }
-        let shows = match held.iter().any(|key| is_contradicted(key)) {
+        let shows = match held.iter().any(is_contradicted) {
             true => "another key",
             false => "no key",
         };

@@ -127,11 +127,11 @@ pub(super) fn of_doctor(judged: &doctor::Finding) -> Option<Finding> {
     Some(finding(severity, judged.check, &judged.about, judged.message.clone(), judged.remedy.clone()))
 }
 
-/// So many names, the first of them in full.
-pub(super) fn some(names: &[String]) -> String {
+/// The first of so many names.
+pub(super) fn some<'a>(names: impl Iterator<Item = &'a str>, count: usize) -> String {
     const SHOWN: usize = 4;
-    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
-    match names.len().saturating_sub(SHOWN) {
+    let shown: Vec<&str> = names.take(SHOWN).collect();
+    match count.saturating_sub(SHOWN) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }

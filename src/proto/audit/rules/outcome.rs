@@ -12,7 +12,9 @@ pub(in crate::proto::audit) fn judge(facts: &HostFacts, found: &mut Found) {
     if let (Some("reject" | "unproven"), Some(reason)) = (outcome.verdict, outcome.reason) {
         let severity = if reason == "pass" { Severity::Info } else { Severity::Error };
         // What is told of a key is one finding with what is found of that key.
-        let of_key = outcome.key.filter(|_| matches!(reason, "key-mismatch" | "revoked"));
+        let is_of_key = matches!(reason, "key-mismatch" | "revoked" | "bad-certificate")
+            || reason.starts_with("certificate-") && reason != "certificate-required";
+        let of_key = outcome.key.filter(|_| is_of_key);
         let subject = of_key.map_or_else(|| facts.host.clone(), |key| data_encoding::HEXLOWER.encode(&key));
         found.add(severity, reason, subject, outcome.message.clone(), outcome.hint.clone());
     }

@@ -90,7 +90,10 @@ pub(in crate::proto::audit) fn of_zone(zone: &ZoneFacts) -> Vec<Finding> {
             .iter()
             .filter_map(|server| Some(format!("{} has {}", server.label(), server.serial.as_ref().ok()?)));
         let told: Vec<String> = told.collect();
-        let message = format!("the servers of {name} have different serial numbers: {}", super::some(&told));
+        let message = format!(
+            "the servers of {name} have different serial numbers: {}",
+            super::some(told.iter().map(String::as_str), told.len())
+        );
         let hint = "it passes by itself where a change is under way, and stays where each server signs for itself; else see that the one \
                     behind is notified and may transfer the zone";
         findings.push(finding(Severity::Info, "serial-differs", name, message, hint.to_owned()));
