@@ -36,6 +36,7 @@ use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, 
 use crate::ssh::probe::{Handshake, KEX_METHOD, ProbeError, Probed};
 use crate::trail::Trail;
 
+use self::gather::Sought;
 pub use self::keys::{NoKeys, ProvenKeys};
 pub use self::meet::Opened;
 pub use self::reach::{Attempt, Unreachable, connect_passed};
@@ -276,8 +277,19 @@ impl Verifier {
         host: &HostName,
         port: u16,
     ) -> Result<(Evidence, Option<Result<(TcpStream, bool), ProbeFailure>>), Error> {
+        self.seek_and_reach(host, port, Sought::Whole).await
+    }
+
+    /// The same with as much evidence as is sought.
+    async fn seek_and_reach(
+        &self,
+        host: &HostName,
+        port: u16,
+        sought: Sought,
+    ) -> Result<(Evidence, Option<Result<(TcpStream, bool), ProbeFailure>>), Error> {
         let place = Place::Name(host.clone());
-        let (mut proving, mut connecting) = (pin!(self.evidence(host, port)), pin!(self.reach(&place, port)));
+        let (mut proving, mut connecting) =
+            (pin!(self.seek(host, port, sought)), pin!(self.reach(&place, port)));
         let mut stream = None;
         let evidence = loop {
             tokio::select! {

@@ -57,6 +57,7 @@ mod interop {
     mod report;
     mod resolvers;
     mod rotate;
+    mod scale;
     mod sshfp;
     mod statuses;
     mod tidy;

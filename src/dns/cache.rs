@@ -10,20 +10,24 @@
 //! locks, and what a crash leaves half-written is passed over. A file that grows beyond its bound is replaced by
 //! its newest half; what others add in that moment is lost, and asked for again.
 
-use std::collections::{HashMap, HashSet};
+mod file;
+mod index;
+
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use data_encoding::HEXLOWER;
 use ring::{digest, hmac};
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
+use self::file::{Line, MAX_FILE, TAG, append, read_lines, shrink};
+use self::index::{Index, Last, read_at};
 use self::memory::Memory;
 use crate::ownership::{self, Folder, OpenError, Untrusted};
 use crate::proto::bundle::{entry_from_text, entry_text};
@@ -40,10 +44,6 @@ const KEY: &str = "key";
 const CLOCK: &str = "clock";
 /// Longest line that is kept, in octets.
 const MAX_LINE: usize = 16 * 1024;
-/// Octets in one file, of which there are 256: 64 MiB in all.
-const MAX_FILE: u64 = 256 * 1024;
-/// Octets that a file may have until somebody has shrunk it.
-const LONGEST: u64 = 2 * MAX_FILE;
 /// Addresses are kept that long for the day when DNS does not answer, in seconds.
 const ADDRESSES_KEPT: u64 = 30 * 86_400;
 
@@ -90,7 +90,7 @@ struct Inner {
 
 /// Where it is kept.
 enum Place {
-    Folder { folder: PathBuf, key: hmac::Key },
+    Folder { folder: PathBuf, key: hmac::Key, index: Index },
     Memory(Memory),
 }
 
@@ -151,7 +151,8 @@ impl Cache {
             Folder::open(path).map_err(CacheError::opening(path))?;
         }
         let secret = secret(&inside)?;
-        let place = Place::Folder { folder: inside, key: hmac::Key::new(hmac::HMAC_SHA256, &secret) };
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
+        let place = Place::Folder { folder: inside, key, index: Index::default() };
         let inner = Inner { place, clock: AtomicU64::new(0) };
         let cache = Cache(Arc::new(inner));
         if let Some(clock) = cache.read::<Clock>(Subject::Clock) {
@@ -247,12 +248,27 @@ impl Cache {
 
     /// The last text about `subject`; from a folder the last whose seal is whole.
     fn read_text(&self, subject: Subject<'_>) -> Option<String> {
-        let (folder, key) = match &self.0.place {
-            Place::Folder { folder, key } => (folder, key),
+        let (folder, key, index) = match &self.0.place {
+            Place::Folder { folder, key, index } => (folder, key, index),
             Place::Memory(memory) => return memory.read(&subject.octets()).map(|text| text.to_string()),
         };
         let (path, tag) = place_in(folder, subject);
-        let lines = read_lines(&path)?;
+        match index.last(&path, &fs::symlink_metadata(&path).ok()?, &tag) {
+            Last::None => return None,
+            Last::At(place, length) => {
+                let line = read_at(&ownership::open(&path).ok()?, place, length);
+                let line = line.as_deref().and_then(Line::read).filter(|line| line.tag == tag);
+                if let Some(Line { text, .. }) =
+                    line.filter(|line| seal(key, subject, line.text) == line.seal)
+                {
+                    return Some(text.to_owned()).filter(|text| !text.is_empty());
+                }
+            }
+            Last::Unknown => {}
+        }
+        let (lines, metadata) = read_lines(&path)?;
+        index.note(&path, &metadata, &lines);
+        let lines = String::from_utf8_lossy(&lines);
         let about = lines.rsplit('\n').filter_map(Line::read).filter(|line| line.tag == tag);
         let last =
             about.map(|line| (line.seal, line.text)).find(|(whole, text)| seal(key, subject, text) == *whole);
@@ -271,8 +287,8 @@ impl Cache {
 
     /// False if that cannot be done: too long, a full disk, a folder that is gone.
     fn write(&self, subject: Subject<'_>, text: &str) -> bool {
-        let (folder, key) = match &self.0.place {
-            Place::Folder { folder, key } => (folder, key),
+        let (folder, key, index) = match &self.0.place {
+            Place::Folder { folder, key, index } => (folder, key, index),
             Place::Memory(memory) => {
                 let fits = text.len() <= MAX_LINE;
                 memory.write(&subject.octets(), if fits { text } else { "" });
@@ -285,8 +301,13 @@ impl Cache {
         if line.len() > MAX_LINE {
             return false;
         }
-        let Ok(length) = append(&path, line.as_bytes()) else { return false };
-        length <= MAX_FILE || shrink(folder, &path).is_ok()
+        let Ok((before, after)) = append(&path, line.as_bytes()) else { return false };
+        index.added(&path, &tag, line.len(), &before, &after);
+        if after.len() <= MAX_FILE {
+            return true;
+        }
+        index.forget(&path);
+        shrink(folder, &path).is_ok()
     }
 }
 
@@ -306,66 +327,6 @@ fn seal(key: &hmac::Key, subject: Subject<'_>, text: &str) -> String {
     context.update(&about);
     context.update(text.as_bytes());
     HEXLOWER.encode(context.sign().as_ref())
-}
-
-/// Hexadecimal digits that tell the subjects in one file apart.
-const TAG: usize = 30;
-
-struct Line<'a> {
-    seal: &'a str,
-    tag: &'a str,
-    text: &'a str,
-}
-
-impl<'a> Line<'a> {
-    fn read(line: &'a str) -> Option<Self> {
-        let (seal, rest) = line.split_once(' ')?;
-        let (tag, text) = rest.split_once(' ')?;
-        (tag.len() == TAG).then_some(Line { seal, tag, text })
-    }
-}
-
-/// The file at `path`, if it is this user's or root's alone. One that is far beyond its bound is none: its newest
-/// lines, which count, would be those that are not read.
-fn read_lines(path: &Path) -> Option<String> {
-    let mut octets = Vec::new();
-    ownership::open(path).ok()?.take(LONGEST + 1).read_to_end(&mut octets).ok()?;
-    (octets.len() as u64 <= LONGEST).then(|| String::from_utf8_lossy(&octets).into_owned())
-}
-
-/// Adds to the file, which is made if it is not there; gives its length. One that nobody could shrink begins anew.
-fn append(path: &Path, line: &[u8]) -> io::Result<u64> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut options = fs::OpenOptions::new();
-    options.append(true).create(true).mode(0o600).custom_flags(flags.bits() as i32);
-    let mut file = options.open(path)?;
-    if file.metadata()?.len() > LONGEST {
-        file.set_len(0)?;
-    }
-    file.write_all(line)?;
-    Ok(file.metadata()?.len())
-}
-
-/// Replaces the file by the last line about each subject, newest first, as far as they fill half of its bound.
-fn shrink(folder: &Path, path: &Path) -> io::Result<()> {
-    let lines = read_lines(path).unwrap_or_default();
-    let (mut seen, mut kept, mut octets) = (HashSet::new(), Vec::new(), 0);
-    for line in lines.rsplit('\n') {
-        let Some(tag) = Line::read(line).map(|line| line.tag) else { continue };
-        if seen.insert(tag) {
-            octets += line.len() as u64 + 1;
-            if octets > MAX_FILE / 2 {
-                break;
-            }
-            kept.push(line);
-        }
-    }
-    kept.reverse();
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(kept.join("\n").as_bytes())?;
-    file.write_all(b"\n")?;
-    file.persist(path)?;
-    Ok(())
 }
 
 /// Whoever makes a folder owns it, so it is not made in one that belongs to somebody else: root with a user's

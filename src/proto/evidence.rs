@@ -31,6 +31,8 @@ pub struct Evidence {
     host_keys: Result<Answer, Unproven>,
     /// Under the port label: can only add keys, unless policy wants these alone.
     port_keys: Result<Answer, Unproven>,
+    /// Nobody has asked for those yet.
+    port_is_open: bool,
     /// CA sets, revoked sets, and what else tells the host's zone.
     others: BTreeMap<Question, Result<Answer, Unproven>>,
 }
@@ -63,7 +65,29 @@ impl Evidence {
         host_keys: Result<Answer, Unproven>,
         port_keys: Result<Answer, Unproven>,
     ) -> Self {
-        Evidence { host, port, host_keys, port_keys, others: BTreeMap::new() }
+        Evidence { host, port, host_keys, port_keys, port_is_open: false, others: BTreeMap::new() }
+    }
+
+    /// With what was found out by the first of [`owners`] alone: the other, `at_port`, has yet to be asked for.
+    pub fn of_host(
+        host: HostName,
+        port: u16,
+        host_keys: Result<Answer, Unproven>,
+        at_port: Question,
+    ) -> Self {
+        let port_keys = Err(Unproven::unanswered(at_port, "it has yet to be asked for"));
+        Evidence { port_is_open: true, ..Self::new(host, port, host_keys, port_keys) }
+    }
+
+    /// The keys under the port label have yet to be asked for.
+    pub fn port_is_open(&self) -> bool {
+        self.port_is_open
+    }
+
+    /// The same, with what was found out by the second of [`owners`]; and whether that is a proof.
+    pub fn with_port(self, port_keys: Result<Answer, Unproven>) -> (Self, bool) {
+        let is_proven = port_keys.is_ok();
+        (Evidence { port_keys, port_is_open: false, ..self }, is_proven)
     }
 
     /// The host asked about.

@@ -1,9 +1,10 @@
 //! Evidence about one host: what is stored, else what DNS says, question by question.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Verifier, now, owners};
 use crate::dns::lookup::Lookups;
@@ -24,6 +25,18 @@ const COURTESY: Duration = Duration::from_secs(2);
 
 /// How long a DNS that has given no answer about a host's keys is asked whether they are revoked.
 const LAST_WORD: Duration = Duration::from_secs(1);
+/// How long the answer about a host's own name may take, at most, before the one about its port label is asked for as well.
+const HEAD_START: Duration = Duration::from_secs(2);
+
+/// How much of a host's evidence is gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// All that speaks for its keys.
+    Whole,
+    /// What is under the port label only if what is at the host's own name does not do: it can but add keys, and that there
+    /// is none, as a rule, is not worth a question and a proof for each of many hosts.
+    Enough,
+}
 
 /// Whom further questions are put to.
 #[derive(Clone, Copy)]
@@ -52,6 +65,11 @@ impl Verifier {
     /// Everything that is proven about a host's keys: by what is stored, if that is proven for some key or CA, else
     /// by DNS. CAs are asked about where no key will do.
     pub async fn evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
+        self.seek(host, port, Sought::Whole).await
+    }
+
+    /// The same, as much of it as is sought.
+    pub(super) async fn seek(&self, host: &HostName, port: u16, sought: Sought) -> Result<Evidence, Error> {
         let [at_host, at_port] = owners(host, port)?;
         let evidence = Evidence::new(host.clone(), port, self.stored(&at_host), self.stored(&at_port));
         let evidence = self.complete(evidence, Scope::Keys, Source::Stored).await;
@@ -61,7 +79,7 @@ impl Verifier {
         let evidence = self.complete(evidence, Scope::Cas, Source::Stored).await;
         match self.offer(&evidence).is_empty() {
             // Sets of CAs serve many hosts: what another host's proof has left of them is good within its TTL.
-            true => self.evidence_by(host, port, Source::Either).await,
+            true => self.evidence_by(host, port, Source::Either, sought).await,
             false => Ok(evidence),
         }
     }
@@ -69,11 +87,17 @@ impl Verifier {
     /// Everything that DNS proves about a host's keys, now; where it does not answer and the grace for outages
     /// is not over, what it proved before.
     pub async fn live_evidence(&self, host: &HostName, port: u16) -> Result<Evidence, Error> {
-        self.evidence_by(host, port, Source::Live).await
+        self.evidence_by(host, port, Source::Live, Sought::Whole).await
     }
 
-    /// The same; what is to be known of CAs comes from `of_cas`.
-    async fn evidence_by(&self, host: &HostName, port: u16, of_cas: Source) -> Result<Evidence, Error> {
+    /// The same, as much of it as is `sought`; what is to be known of CAs comes from `of_cas`.
+    async fn evidence_by(
+        &self,
+        host: &HostName,
+        port: u16,
+        of_cas: Source,
+        sought: Sought,
+    ) -> Result<Evidence, Error> {
         let [at_host, at_port] = owners(host, port)?;
         let policy = self.policy(host);
         let grace = policy.outage_grace.as_secs();
@@ -86,9 +110,23 @@ impl Verifier {
             PortLabels::Allowed => (all, &half),
             PortLabels::Required => (&half, all),
         };
-        let (host_keys, port_keys) =
-            tokio::join!(live(for_host, &at_host, grace), live(for_port, &at_port, grace));
-        let evidence = Evidence::new(host.clone(), port, host_keys, port_keys);
+        let mut host_keys = pin!(live(for_host, &at_host, grace));
+        let of_host = |answer| Evidence::of_host(host.clone(), port, answer, at_port.clone());
+        let may_do = sought == Sought::Enough
+            && policy.port_labels == PortLabels::Allowed
+            && matches!(policy.require, Require::Either | Require::Hostkey);
+        let first = match may_do {
+            true => timeout(HEAD_START.min(self.left() / 4), &mut host_keys).await.ok().map(of_host),
+            false => None,
+        };
+        let evidence = match first {
+            Some(evidence) if !self.offer(&evidence).is_empty() => evidence,
+            Some(evidence) => evidence.with_port(live(for_port, &at_port, grace).await).0,
+            None => {
+                let (host_keys, port_keys) = tokio::join!(host_keys, live(for_port, &at_port, grace));
+                Evidence::new(host.clone(), port, host_keys, port_keys)
+            }
+        };
         let source = match evidence.origin() {
             Some(Origin::Grace { .. }) => Source::Grace,
             _ => Source::Live,
@@ -98,6 +136,14 @@ impl Verifier {
             true => Ok(self.complete(evidence, Scope::Cas, of_cas).await),
             false => Ok(evidence),
         }
+    }
+
+    /// The same evidence, with what DNS says of the port label if that has yet to be asked for; and whether that is a proof.
+    pub(super) async fn with_port(&self, evidence: Evidence) -> Result<(Evidence, bool), Error> {
+        let [_, at_port] = owners(evidence.host(), evidence.port())?;
+        let grace = self.policy(evidence.host()).outage_grace.as_secs();
+        let half = self.lookups.with_patience(Instant::now() + self.left() / 2);
+        Ok(evidence.with_port(live(&half, &at_port, grace).await))
     }
 
     /// Everything that DNS proves about a host, now, be it of use or not: its keys, the CAs that may vouch for it, what is

@@ -1,5 +1,6 @@
 //! All that is proven of a host's keys: every key that it holds, and every record.
 
+use super::gather::Sought;
 use super::{ProbeFailure, Verification, Verifier};
 use crate::error::Error;
 use crate::fan_out::in_order;
@@ -46,7 +47,7 @@ impl Verifier {
         if let Some(passed) = self.passed(host) {
             return Ok(Err(passed.into()));
         }
-        let first = self.verify(host, port).await?;
+        let first: Verification = self.meet(host, port, Sought::Whole).await?;
         let accepted = match self.verdict(&first) {
             Ok(Verdict::Accept(_)) => Ok(()),
             Ok(other) => Err(other),

@@ -2,6 +2,7 @@
 
 use tokio::net::TcpStream;
 
+use super::gather::Sought;
 use super::{ProbeFailure, Verification, Verifier};
 use crate::error::Error;
 use crate::proto::evidence::Evidence;
@@ -26,13 +27,13 @@ impl Verifier {
     /// A key exchange with the host, judged by nobody yet. Nothing is sent to a host for which no key
     /// is proven. What is stored may accept, and never refuses: then DNS is asked, and the host if need be.
     pub async fn verify(&self, host: &HostName, port: u16) -> Result<Verification, Error> {
-        self.meet(host, port).await
+        self.meet(host, port, Sought::Enough).await
     }
 
     /// The same, and a session over the connection whose handshake is accepted. A host that is not is told so, and
     /// left. Nothing about a user is sent, and the verdict is noted in the trail.
     pub async fn open(&self, host: &HostName, port: u16) -> Result<Opened, Error> {
-        let Verification { evidence, probed } = self.meet::<Unjudged>(host, port).await?;
+        let Verification { evidence, probed } = self.meet::<Unjudged>(host, port, Sought::Enough).await?;
         let (probed, unjudged) = match probed {
             Some(Ok(unjudged)) => (Some(Ok(unjudged.probed().clone())), Some(unjudged)),
             Some(Err(failure)) => (Some(Err(failure)), None),
@@ -60,8 +61,13 @@ impl Verifier {
     }
 
     /// A key exchange with the host, judged by nobody yet: its outcome is kept as `H`.
-    async fn meet<H: Handshake>(&self, host: &HostName, port: u16) -> Result<Verification<H>, Error> {
-        let (evidence, reached) = self.prove_and_reach(host, port).await?;
+    pub(super) async fn meet<H: Handshake>(
+        &self,
+        host: &HostName,
+        port: u16,
+        sought: Sought,
+    ) -> Result<Verification<H>, Error> {
+        let (evidence, reached) = self.seek_and_reach(host, port, sought).await?;
         // The host may have moved, and another one have its address.
         let may_have_moved = matches!(reached, Some(Ok((_, false))));
         let stream = reached.map(|reached| reached.map(|(stream, _)| stream));
@@ -76,6 +82,13 @@ impl Verifier {
         }
         let evidence = match first.evidence.is_stored() {
             true => self.live_evidence(host, port).await?,
+            false if first.evidence.port_is_open() => {
+                let (evidence, adds_keys) = self.with_port(first.evidence.clone()).await?;
+                if !adds_keys && !may_have_moved {
+                    return Ok(Verification { evidence, ..first });
+                }
+                evidence
+            }
             false if may_have_moved => first.evidence.clone(),
             false => return Ok(first),
         };

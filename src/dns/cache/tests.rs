@@ -1,3 +1,4 @@
+use super::file::LONGEST;
 use super::*;
 use crate::proto::chain::paper::{NOW, Paper, name, question};
 use crate::proto::rr::RrType;
@@ -42,6 +43,30 @@ fn what_is_stored_is_found_by_another_process_and_can_be_forgotten() {
     assert_eq!(other.get(&question("web2.example.test", RrType::SSHFP)), None);
     other.forget(&asked());
     assert_eq!(cache.get(&asked()), None);
+}
+
+#[test]
+fn what_others_write_is_seen_in_files_that_this_process_knows() {
+    let (folder, cache) = cache();
+    let other = again(&folder).unwrap();
+    let shown = |cache: &Cache| Some(cache.get(&asked())?.set().rdatas().next()?[2..].to_vec());
+    let path = file(&cache);
+    for key in [&b"two"[..], b"three", b"two"] {
+        assert!(shown(&cache).is_some() && shown(&other).is_some());
+        other.put(&entries(HOST, &[b"\x04\x02", key].concat()));
+        assert_eq!((shown(&cache).as_deref(), shown(&other).as_deref()), (Some(key), Some(key)));
+        cache.forget(&asked());
+        assert_eq!((shown(&cache), shown(&other)), (None, None));
+        cache.put(&entries(HOST, &[b"\x04\x02", key].concat()));
+        assert_eq!((shown(&cache).as_deref(), shown(&other).as_deref()), (Some(key), Some(key)));
+        shrink(path.parent().unwrap(), &path).unwrap();
+        assert_eq!((shown(&cache).as_deref(), shown(&other).as_deref()), (Some(key), Some(key)));
+    }
+    fs::remove_file(&path).unwrap();
+    assert_eq!((shown(&cache), shown(&other)), (None, None));
+    // Both learn of a file that is new to them by its being there.
+    other.put(&entries(HOST, b"\x04\x02one"));
+    assert_eq!((shown(&cache).unwrap(), shown(&other).unwrap()), (b"one".to_vec(), b"one".to_vec()));
 }
 
 /// The file that holds the proof of [`HOST`], which is its only line.
