@@ -248,8 +248,10 @@ fn a_print_has_the_findings_and_not_the_controls() {
     let mut shown = Shown::new(&many(300));
     shown.browser.call("Emulation.setEmulatedMedia", json!({ "media": "print" }));
     let told = shown.browser.evaluate(
-        "(() => { const seen = (e) => e.checkVisibility({ contentVisibilityAuto: true }) && e.getClientRects().length > 0; \
+        // What was closed is laid out with one of the next frames.
+        "(async () => { const seen = (e) => e.checkVisibility({ contentVisibilityAuto: true }) && e.getClientRects().length > 0; \
          const closed = Array.from(document.querySelectorAll('#findings details:not([open]) tr[data-finding]')); \
+         for (let frames = 0; frames < 300 && !closed.every(seen); frames += 1) await new Promise(requestAnimationFrame); \
          return [closed.length > 10, closed.every(seen), seen(document.querySelector('.controls')), \
          seen(document.querySelector('nav'))]; })()",
     );
