@@ -126,7 +126,7 @@ impl Told {
                     page.control("br", []);
                 }
                 is_literal = literal;
-                page.text([Inline::from(roman(line.clone()))]);
+                page.text([roman(line.clone())]);
             }
             if is_literal {
                 page.control("fi", []);

@@ -43,9 +43,12 @@ fn parts(name: &str) -> Vec<Part> {
     parts
 }
 
+/// Numbers, by the width that they are written in.
+type Numbers = Vec<(usize, Vec<u64>)>;
+
 /// Words that differ in the numbers at this place alone become one.
 fn merged(words: Vec<Vec<Part>>, at: usize) -> Vec<Vec<Part>> {
-    let mut alike: BTreeMap<(Vec<Part>, Vec<Part>), Vec<(usize, Vec<u64>)>> = BTreeMap::new();
+    let mut alike: BTreeMap<(Vec<Part>, Vec<Part>), Numbers> = BTreeMap::new();
     let mut all = Vec::new();
     for word in words {
         match word.get(at) {
@@ -72,8 +75,9 @@ fn merged(words: Vec<Vec<Part>>, at: usize) -> Vec<Vec<Part>> {
 }
 
 /// 1 to 10 belong together, and so do 01 to 10, but 1 is not 01.
-fn by_width(numbers: Vec<(usize, Vec<u64>)>) -> Vec<(usize, Vec<u64>)> {
-    let (mut padded, mut plain): (BTreeMap<usize, Vec<u64>>, Vec<(usize, u64)>) = Default::default();
+fn by_width(numbers: Numbers) -> Numbers {
+    let mut padded: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+    let mut plain: Vec<(usize, u64)> = Vec::new();
     for (width, numbers) in numbers {
         for number in numbers {
             match width > digits(number) {

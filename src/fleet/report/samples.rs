@@ -322,7 +322,7 @@ pub fn hostile() -> Report {
 /// So many hosts; of each hundred one is rejected, two are unproven, one does not answer, and ten have warnings.
 pub fn many(count: usize) -> Report {
     let small = fleet();
-    let [impostor, unsigned, bare, silent] = &small.hosts[6..] else { unreachable!() };
+    let [impostor, unsigned, bare, silent] = &small.hosts[6..] else { panic!("the sample has ten hosts") };
     let named = |report: &HostReport, name: String| HostReport { host: name, ..report.clone() };
     let host = |at: usize| match at % 100 {
         13 => named(impostor, format!("db{at}.example.com")),

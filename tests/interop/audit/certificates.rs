@@ -44,8 +44,8 @@ fn certificates_are_held_against_name_time_and_ca() {
     let name = |n: usize| format!("web{}.example.test", n + 1);
     let mut plan = with_ca(plan(), &ca, "example.test");
     // The last two have keys of their own in DNS, so that they are accepted all the same.
-    for n in 3..5 {
-        plan = sshd[n].sshfp(&format!("{}.", name(n))).iter().fold(plan, |plan, line| plan.record(line));
+    for (n, sshd) in sshd.iter().enumerate().skip(3) {
+        plan = sshd.sshfp(&format!("{}.", name(n))).iter().fold(plan, |plan, line| plan.record(line));
     }
     let tree = plan.start();
     certify(&mut sshd[0], &ca, &name(0), "-1d:+3d");

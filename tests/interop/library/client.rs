@@ -106,7 +106,7 @@ async fn a_proven_host_is_connected_to_and_an_impostor_is_not() {
     tree.update(&sshd.sshfp_update(OWNER));
     // What DNS has just said counts until the second is over.
     let key = key_in(&sshd.host_key("ed25519"));
-    while told(&verifier, sshd.port(), &key).await != "" {}
+    while !told(&verifier, sshd.port(), &key).await.is_empty() {}
     let (guarded, outcome) = guard(&verifier, &host(), sshd.port(), mine.clone());
     let handle = sshanchor::russh::client::connect(config, sshd.addr(), guarded).await.unwrap();
     assert_eq!(outcome.confirm(&handle).unwrap().host(), &host());
