@@ -7,7 +7,7 @@ use clap::Command;
 use clap::builder::Resettable;
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
-use clap_mangen::roff::{Inline, Roff, bold, roman};
+use clap_mangen::roff::{Roff, bold, roman};
 
 /// Where each file goes below `share`, and what is in it.
 pub fn files(program: &Command) -> io::Result<BTreeMap<String, Vec<u8>>> {
