@@ -84,6 +84,15 @@ impl HostArgs {
         self.all(more, cx).await.map(|hosts| once(hosts, |_| None))
     }
 
+    /// The same; but where there are no others than `more`, each is meant as often as it was typed: a script counts the
+    /// lines.
+    pub(super) async fn places_as_typed(&self, more: &[String], cx: &Context) -> Result<Vec<Host>, Error> {
+        match self.hosts.is_empty() && !self.has_inventory() {
+            true => self.all(more, cx).await,
+            false => self.places(more, cx).await,
+        }
+    }
+
     async fn all(&self, more: &[String], cx: &Context) -> Result<Vec<Host>, Error> {
         let mut hosts = self.typed(more)?;
         if hosts.is_empty() && !self.has_inventory() {

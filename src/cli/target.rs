@@ -170,7 +170,11 @@ fn expand(
 
 fn not_a_set(error: HostSetError) -> Error {
     let hint = error.hint();
-    Error::usage("hosts", error).hint(hint)
+    let reason = match error {
+        HostSetError::Empty(_) | HostSetError::Space(_) | HostSetError::Long(_) => "host-name",
+        HostSetError::Bracket(_) | HostSetError::Range(..) | HostSetError::Operator(..) => "hosts",
+    };
+    Error::usage(reason, error).hint(hint)
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub(super) struct Judged {
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     // Before anything is done: a mistyped name is not to stop a run half way.
-    let hosts = args.hosts.places(&args.names, cx).await?;
+    let hosts = args.hosts.places_as_typed(&args.names, cx).await?;
     let width = hosts_at_once(usize::from(args.fanout));
     let verifier = cx.verifier_with(args.bundle.load()?)?;
     let mut kinds = Vec::new();

@@ -28,7 +28,7 @@ fn the_readme_shows_a_real_audit() {
         [one(1), one(2), Sshd::start_with(&["ed25519"], &format!("{}\n{}", at(3), at(4))), one(5), one(6)];
     let old = Sshd::start(&["ed25519"]);
     // Without the addresses that the tree's hosts have else.
-    let mut plan = plan().zone(Zone::signed("example.test.").valid("now-3600", "now+2592000"));
+    let mut plan = plan().zone(Zone::signed("example.test.").valid("now-3600", "now+2592600"));
     for (n, of) in [(1, &sshd[0]), (2, &sshd[1]), (3, &sshd[2]), (4, &sshd[2]), (5, &old), (6, &sshd[4])] {
         plan = plan.record(&format!("web{n}.example.test. A 127.0.0.{}", n + 10));
         if n != 6 {
