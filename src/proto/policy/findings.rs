@@ -160,7 +160,7 @@ fn passes_everybody(before: &[Rule], rule: &Rule) -> Option<Finding> {
     let verified = |other: &Rule| matches!(other.get("mode"), Some((Setting::Mode(Mode::Verify), _)));
     let is_all = everybody.is_covered_by(&[&rule.hosts]) && !before.iter().any(verified);
     let message = "mode = \"pass\" for every host: none is verified".to_owned();
-    is_all.then(|| Finding { kind: Kind::TooWide, place: *place, because: None, message })
+    is_all.then_some(Finding { kind: Kind::TooWide, place: *place, because: None, message })
 }
 
 /// A setting that another one for the same hosts leaves nothing to decide.
@@ -199,7 +199,7 @@ fn vain(covering: &[&Rule]) -> Option<Finding> {
 fn takes_nobody(rule: &Rule) -> Option<Finding> {
     let (Setting::ServerVersions(Some(versions)), place) = rule.get("server_versions")? else { return None };
     let message = "server_versions takes no server at all: what it names it takes away again".to_owned();
-    versions.is_impossible().then(|| Finding {
+    versions.is_impossible().then_some(Finding {
         kind: Kind::Contradiction,
         place: *place,
         because: None,
