@@ -132,7 +132,7 @@ impl HostArgs {
 
     /// One that is written down. What is no host name can be written down too: nothing vouches for it.
     fn found(&self, found: Found) -> Host {
-        let named = self.port.or(found.port);
+        let named = if found.is_port_fixed { found.port } else { self.port.or(found.port) };
         let port = named.unwrap_or(SSH);
         let target = checked(&found.name, port).unwrap_or_else(|error| {
             let error = Error { kind: Kind::Unproven, hint: None, ..error };
@@ -192,8 +192,9 @@ impl HostArgs {
 
 fn no_host(is_missing: bool) -> Error {
     match is_missing {
+        // The others cannot be called so: clap wants a host of them.
         true => Error::usage("hosts", "no host was named: -H is missing")
-            .hint("name the hosts: -H web1.example.com,db[1-3].example.com"),
+            .hint("name the hosts before the command: sshanchor exec -H HOST -- uptime"),
         false => Error::usage("hosts", "no host was named")
             .hint("a file of hosts has one a line, or a list like that behind -H"),
     }

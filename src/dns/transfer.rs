@@ -111,7 +111,7 @@ async fn exchange(
             if transfer.push(&message)? {
                 break;
             }
-            if transfer.owner_count() > most.owners {
+            if transfer.kept() > most.owners {
                 return Err(NoTransfer::TooMany(most.owners));
             }
         }

@@ -66,9 +66,9 @@ impl Transfer {
         transfer
     }
 
-    /// How many owners of SSHFP records have come.
-    pub fn owner_count(&self) -> usize {
-        self.contents.owners.as_ref().map_or(0, BTreeSet::len)
+    /// How many names are kept of what has come.
+    pub fn kept(&self) -> usize {
+        self.contents.owners.as_ref().map_or(0, BTreeSet::len).saturating_add(self.contents.leaves.len())
     }
 
     /// Takes one message; true once it is the last.
@@ -78,7 +78,10 @@ impl Transfer {
             NOERROR => {}
             rcode => return Err(TransferError::Rcode(rcode)),
         }
-        if self.soas == 0 && !message.is_authoritative() {
+        // Knot does not set AA in a transfer [measured, 3.2.6], for all that RFC 5936 section 2.2.1 wants it. Whoever
+        // decides by what is there has to know that an authority said it; a list of names is none the worse.
+        let is_list = self.contents.owners.is_some();
+        if self.soas == 0 && !message.is_authoritative() && !is_list {
             return Err(TransferError::NotAuthoritative);
         }
         while let Some(record) = message.next_answer()? {
@@ -245,6 +248,25 @@ mod tests {
         }
         assert!(contents.decides(&name("example")) && contents.decides(&name("any.example")));
         assert!(!contents.decides(&name("below.example")) && !contents.decides(&name("elsewhere.test")));
+    }
+
+    #[test]
+    fn whoever_wants_the_names_gets_those_of_the_zone_itself() {
+        let mut transfer = Transfer::of_owners(&name("example"), ID);
+        let ns = name("ns.example");
+        let first = [soa(), sshfp("web1.example", b'a'), record("below.example", RrType::NS, ns.wire())];
+        assert_eq!(transfer.push(&message(0, &first)), Ok(false));
+        let second = [
+            sshfp("WEB1.example", b'b'),
+            sshfp("_22._ssh.web2.example", b'c'),
+            sshfp("host.below.example", b'd'),
+            sshfp("elsewhere.test", b'e'),
+            soa(),
+        ];
+        assert_eq!(transfer.push(&message(0, &second)), Ok(true));
+        assert_eq!(transfer.kept(), 4);
+        let owners: Vec<String> = transfer.contents().unwrap().owners().iter().map(Name::to_string).collect();
+        assert_eq!(owners, ["web1.example", "_22._ssh.web2.example"]);
     }
 
     #[test]

@@ -377,7 +377,6 @@ fn tables_that_say_something_in_vain_are_found_with_their_lines() {
     assert_eq!(found("[trail]\nrequired = true\n"), one("dead", 2));
     assert_eq!(found("[trail]\nfile = \"none/trail\"\n"), one("contradiction", 2));
     assert_eq!(found("[trail]\nfile = \"trail\"\n"), []);
-    assert_eq!(found("trust_anchor = \"nowhere\"\n"), one("contradiction", 2));
     let twice = publish.replace("[publish]", "[[publish]]");
     assert_eq!(found(&format!("{twice}{twice}")), one("contradiction", 2));
     assert_eq!(found("[[host]]\nmatch = \"*\"\nmode = \"pass\"\n"), one("too-wide", 4));

@@ -1,23 +1,20 @@
 //! `sshanchor config check`: mistakes, dead rules and contradictions.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use crate::config::findings as tables;
 use crate::config::{Cache, Config, Malformed, Mistake, Source, Typed, read};
-use crate::error::{Error, Kind as Exit};
+use crate::error::{Error, Kind};
 use crate::output::{Output, Report};
 use crate::ownership::Untrusted;
 use crate::proto::policy::Place;
-use crate::proto::policy::findings::{self, Kind, findings};
-use crate::verifier::trust_anchors;
+use crate::proto::policy::findings::{self, findings};
 
 /// Check the configuration: mistakes, dead rules, contradictions.
 ///
 /// Reads all files and tells every mistake with its line; then what has no effect: patterns that no host can match,
 /// settings that an earlier rule always decides, settings and tables that stand against each other, rules that pass every
-/// host, trust anchors that cannot be read, files that somebody else may have written.
+/// host, files that somebody else may have written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 nothing was found, 2 a file is malformed, 5 something was found.")]
 pub(super) struct Args {}
@@ -39,7 +36,7 @@ struct Checked {
     findings: usize,
 }
 
-pub(super) fn run(_args: &Args, typed: &Typed, out: Output) -> Result<Option<Exit>, Error> {
+pub(super) fn run(_args: &Args, typed: &Typed, out: Output) -> Result<Option<Kind>, Error> {
     let (config, malformed) = read(typed);
     let mut found: Vec<Found> = config.ignored.iter().map(Found::ignored).collect();
     found.extend(malformed.iter().flat_map(|file| file.mistakes.iter().map(|m| Found::mistake(file, m))));
@@ -47,14 +44,13 @@ pub(super) fn run(_args: &Args, typed: &Typed, out: Output) -> Result<Option<Exi
     found
         .extend(findings(&config.policies, has_cache).iter().map(|finding| Found::finding(&config, finding)));
     found.extend(tables::findings(&config).iter().map(Found::of_table));
-    found.extend(config.trust_anchor.value.as_deref().and_then(|file| Found::anchors(&config, file)));
     found.iter().try_for_each(|found| out.result(found))?;
     let paths = config.files.iter().chain(malformed.iter().map(|file| &file.path));
     let checked = paths.map(|path| path.display().to_string()).collect();
     out.result(&Checked { checked, findings: found.len() })?;
     Ok(match (malformed.is_empty(), found.is_empty()) {
-        (false, _) => Some(Exit::Usage),
-        (true, false) => Some(Exit::Pending),
+        (false, _) => Some(Kind::Usage),
+        (true, false) => Some(Kind::Pending),
         (true, true) => None,
     })
 }
@@ -69,14 +65,6 @@ impl Found {
             message: finding.message.clone(),
             hint: Some(finding.hint.to_owned()),
         }
-    }
-
-    /// Without its trust anchors no command proves anything.
-    fn anchors(config: &Config, file: &Path) -> Option<Self> {
-        let error = trust_anchors(Some(file)).err()?;
-        let (file, line) = place(&config.trust_anchor.source);
-        let finding = Kind::Contradiction.to_string();
-        Some(Found { finding, file, line, message: error.message, hint: error.hint })
     }
 
     fn ignored(untrusted: &Untrusted) -> Self {

@@ -174,7 +174,7 @@ struct Ended {
 async fn finish(run: &Run, failures: Vec<Failure>, left: Vec<(usize, Visit)>) -> Result<Ended, Error> {
     if let (Form::Json, Some(halt)) = (run.form, run.control.halted()) {
         for (_, Visit { host, user, .. }) in &left {
-            let judged = Judged::new(&host.target.to_string(), host.port, String::new());
+            let judged = Judged::new(&host.target, host.port, String::new());
             let line = Output::json_text(&Outcome::new(judged, user).failed(not_run(halt)))?;
             run.send(line.into_bytes()).await;
         }

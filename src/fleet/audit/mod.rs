@@ -2,7 +2,7 @@
 //!
 //! | file | what it gathers |
 //! |---|---|
-//! | [`host`] | one host: proof, verdict, everything that its server shows |
+//! | `host` | one host: proof, verdict, everything that its server shows |
 //! | [`servers`] | what each server of its zone has; a zone's servers are found and asked for its serial number once |
 //! | [`here`] | this machine: its keys on disk, its known_hosts files |
 //! | [`own`] | records that this machine's state has as its own, and nobody holds |

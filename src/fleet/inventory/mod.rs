@@ -25,6 +25,8 @@ pub struct Found {
     pub address: Option<IpAddr>,
     /// The port, if one is named.
     pub port: Option<u16>,
+    /// The records are good on that port alone: no option names another.
+    pub is_port_fixed: bool,
     /// Who logs in there.
     pub user: Option<String>,
     /// Files of keys.
@@ -41,7 +43,7 @@ impl Found {
             (Some(host), None) => host,
             (_, Some(_)) | (None, _) => label.clone(),
         };
-        Found { label, name, address, port: None, user: None, identities: Vec::new() }
+        Found { label, name, address, port: None, is_port_fixed: false, user: None, identities: Vec::new() }
     }
 }
 

@@ -50,7 +50,7 @@ pub async fn read(which: Which, patience: Duration) -> Result<Vec<Found>, Error>
     Ok(hosts)
 }
 
-fn collect<'a>(file: &'a [Directive], names: &mut Vec<String>) {
+fn collect(file: &[Directive], names: &mut Vec<String>) {
     for directive in file {
         match directive {
             Directive::Host(patterns) => {

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::HEXLOWER;
 
-use super::facts::{HostFacts, OwnRecords, Proof, ZoneFacts};
+use super::facts::{HostFacts, Live, OwnRecords, Proof, PublishedSet, ZoneFacts, ZoneServer};
 use super::report::{Finding, HostCertificate, HostReport, Key, Record, Report, Server, ZoneReport};
 use super::rules::fleet::{self, Traits};
 use super::rules::{Found, Shared, certificates, keys, outcome, proof, servers};
-use crate::proto::certificate::FOREVER;
+use crate::proto::certificate::{Certificate, FOREVER};
 use crate::proto::chain::Answer;
 use crate::proto::denial::Status;
 use crate::proto::hostkey::HostKey;
 use crate::proto::known_hosts::Marker;
 use crate::proto::rr::{RrType, presentation};
+use crate::proto::sshfp::Sshfp;
 use crate::proto::verdict::{Published, published};
 
 /// A host that was judged by itself.
@@ -107,7 +108,7 @@ fn once(shared: Vec<Shared>) -> Vec<Finding> {
 fn of_zone(zone: &ZoneFacts, reports: &[HostReport]) -> ZoneReport {
     let name = zone.zone.to_string();
     let here: Vec<&HostReport> = reports.iter().filter(|r| r.zone.as_deref() == Some(&name)).collect();
-    let server = |server: &super::facts::ZoneServer| {
+    let server = |server: &ZoneServer| {
         let address = server.address.clone().unwrap_or_default();
         let of_hosts = here.iter().flat_map(|report| &report.servers);
         let mut seen = of_hosts.filter(|s| s.address == address).filter_map(|s| s.agrees).peekable();
@@ -172,9 +173,9 @@ fn told(now: u64, facts: &HostFacts, findings: Vec<Finding>) -> HostReport {
 }
 
 fn records(proof: &Proof) -> Vec<Record> {
-    let of_set = |set: &super::facts::PublishedSet| {
+    let of_set = |set: &PublishedSet| {
         let (owner, proven) = (set.owner.to_string(), set.status == Status::Secure);
-        let record = |record: &crate::proto::sshfp::Sshfp| Record {
+        let record = |record: &Sshfp| Record {
             owner: owner.clone(),
             rdata: presentation(RrType::SSHFP, &record.rdata()),
             proven,
@@ -216,7 +217,7 @@ fn held(facts: &HostFacts) -> Vec<Key> {
 
 fn shown(now: u64, facts: &HostFacts) -> Vec<HostCertificate> {
     let certificates = facts.live.iter().flat_map(|live| &live.certificates);
-    let told = |certificate: &crate::proto::certificate::Certificate| {
+    let told = |certificate: &Certificate| {
         let good = facts.proof.as_ref().is_some_and(|proof| {
             let is_proven = certificate.ca().is_some_and(|ca| certificates::is_proven(now, proof, ca));
             is_proven && certificate.check(proof.evidence.host(), now).is_ok()
@@ -234,14 +235,10 @@ fn shown(now: u64, facts: &HostFacts) -> Vec<HostCertificate> {
 }
 
 fn traits(now: u64, facts: &HostFacts) -> Traits {
-    let place = HostReport::place_of(&facts.host, facts.port);
-    let name = facts.host.clone();
-    let Some(live) = &facts.live else {
-        return Traits { place, canonical: name.clone(), name, is_partial: true, ..Traits::default() };
-    };
-    let mut keys: Vec<[u8; 32]> = live.keys.iter().map(HostKey::sha256).collect();
-    keys.extend(live.certificates.iter().map(|certificate| certificate.key().sha256()));
-    let keys: BTreeSet<[u8; 32]> = keys.into_iter().collect();
+    let nothing = Live::default();
+    let live = facts.live.as_ref().unwrap_or(&nothing);
+    let certified = live.certificates.iter().map(Certificate::key);
+    let keys: BTreeSet<[u8; 32]> = live.keys.iter().chain(certified).map(HostKey::sha256).collect();
     let sets = facts.proof.iter().flat_map(|proof| proof.evidence.ca_sets(&proof.policy, now));
     let cas = sets.filter_map(|set| Some((set.answer.asked().name.parent()?.parent()?, set.keys)));
     // The first proven set that an alias led to.
@@ -250,13 +247,17 @@ fn traits(now: u64, facts: &HostFacts) -> Traits {
         (!answer.aliases().is_empty()).then(|| answer.data().set().owner().to_string())
     });
     Traits {
-        place,
-        canonical: owner.unwrap_or_else(|| name.clone()),
-        name,
+        // Port 22 goes without saying.
+        place: match facts.port {
+            22 => facts.host.clone(),
+            port => HostReport::place_of(&facts.host, port),
+        },
+        canonical: owner.unwrap_or_else(|| facts.host.clone()),
+        name: facts.host.clone(),
         address: live.address,
         keys: keys.into_iter().collect(),
         cas: cas.collect(),
         certified_by: live.certificates.iter().filter_map(|c| Some(c.ca()?.sha256())).collect(),
-        is_partial: live.failure.is_some(),
+        is_partial: facts.live.is_none() || live.failure.is_some(),
     }
 }

@@ -303,8 +303,8 @@ mod tests {
     #[test]
     fn settings_for_hosts_that_are_passed_contradict() {
         expect(&["*.example: mode=pass aliases=same-zone"], "contradiction", 1, 1);
-        expect(&["*: mode=pass", "a.example: max_signature_age=1d"], "contradiction", 2, 1);
-        expect(&["a.example: max_signature_age=1d", "*: mode=pass"], "contradiction", 1, 2);
+        expect(&["*.example: mode=pass", "a.example: max_signature_age=1d"], "contradiction", 2, 1);
+        expect(&["a.example: max_signature_age=1d", "*.example: mode=pass"], "contradiction", 1, 2);
         // Of these hosts one is verified, or not all are passed.
         assert_eq!(found(&["a.example: mode=verify", "*.example: mode=pass aliases=same-zone"]), []);
         assert_eq!(found(&["a.example: mode=pass", "*: max_signature_age=1d"]), []);

@@ -198,7 +198,7 @@ impl Said {
                 };
                 self.identities_only.get_or_insert(only);
             }
-            Keyword::CanonicalizeHostname if ["no", "false", "none"].contains(&value) => {}
+            Keyword::CanonicalizeHostname if ["no", "false"].contains(&value) => {}
             Keyword::CanonicalizeHostname => return Err(AskSsh),
             Keyword::IdentityFile => add(&mut self.identities, value)?,
             Keyword::CertificateFile => add(&mut self.certificates, value)?,

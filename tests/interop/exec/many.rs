@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use super::LIMIT;
-use super::fleet::{Fleet, ended, read_until, started};
+use super::fleet::{Fleet, address, ended, read_until, started};
 use crate::support::agent::Agent;
 use crate::support::peer::command;
 use crate::support::process::wait_until;
@@ -371,4 +371,34 @@ fn ssh_s_configuration_says_who_logs_in_where_and_with_what() {
     let wrong = format!("Port 2\n{other}\nIdentityAgent none");
     assert_eq!(runs(&wrong, &["-p", &typed, "-i", &key]).0, Some(0));
     assert_eq!(runs(&wrong, &["-p", &typed]).0, Some(1));
+}
+
+#[test]
+fn an_inventory_says_where_hosts_are_and_vouches_for_nothing() {
+    let fleet = Fleet::with(1, "", |plan| {
+        // Nothing listens at the address that DNS has.
+        plan.record("far.example.test. A 127.80.9.9").record("other.example.test. A 127.80.9.9")
+    });
+    for line in fleet.servers.sshds[0].sshfp("far.example.test.") {
+        let data = line.split_once(" IN ").unwrap().1;
+        fleet.tree.update(&format!("update add far.example.test. 60 {data}"));
+    }
+    let runs = |lines: &str| {
+        let inventory = fleet.tree.sandbox.write("inventory", lines);
+        let mut exec = fleet.tree.sshanchor(fleet.tree.addr());
+        exec.args(["exec", "--timeout", "60", "--prefix", "-I"]).arg(inventory).env_remove("SSH_AUTH_SOCK");
+        run(exec.args(["--", "echo hello"]), LIMIT)
+    };
+    let vars = |address: &str| {
+        let (port, key) = (fleet.servers.port.number(), fleet.servers.user());
+        format!("{address} ansible_port={port} ansible_ssh_private_key_file={}\n", key.display())
+    };
+    let here = format!("ansible_host={}", address(0));
+    let there = runs(&format!("far.example.test {}", vars(&here)));
+    assert_eq!((there.code, there.stdout.as_str()), (Some(0), "far.example.test: hello\n"), "{there:#?}");
+    let nowhere = runs(&format!("far.example.test {}", vars("")));
+    assert!(nowhere.code == Some(1) && nowhere.stderr.contains("unreachable"), "{nowhere:#?}");
+    // Whatever is there, its key has to be the one that is proven for the name.
+    let unproven = runs(&format!("other.example.test {}", vars(&here)));
+    assert!(unproven.code == Some(4) && unproven.stderr.contains("no-record"), "{unproven:#?}");
 }

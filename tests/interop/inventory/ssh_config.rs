@@ -62,7 +62,7 @@ const CONFIGS: &[(&str, bool)] = &[
     ("Match final host web1\n  IdentityFile DIR/final\nIdentityFile DIR/first\n", true),
     ("Match canonical all\n  User canonical\nUser deploy\n", true),
     ("Port ssh\n", true),
-    ("CanonicalizeHostname none\nHostName other.example.com\nHostKeyAlias alias\n", false),
+    ("CanonicalizeHostname false\nHostName other.example.com\nHostKeyAlias alias\n", false),
 ];
 
 const HOSTS: [&str; 6] = ["web1", "web2", "db1", "web1.example.com", "a.example.com", "WEB1"];

@@ -29,6 +29,9 @@ impl<'a> Places<'a> {
     }
 }
 
+/// More hosts than this are many to a browser.
+const MANY: usize = 500;
+
 /// The columns: title, and how the script sorts by it.
 const COLUMNS: [(&str, &str); 6] = [
     ("Host", "text"),
@@ -48,8 +51,13 @@ pub(super) fn section(page: &mut String, hosts: &[HostReport]) -> std::fmt::Resu
         return Ok(());
     }
     page.push_str(
-        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"hosts-title\">\n<table id=\"host-table\" class=\"hosts\">\n<thead><tr>",
+        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"hosts-title\">\n<table id=\"host-table\" class=\"hosts",
     );
+    // Nobody waits for the layout of what is not in sight.
+    if hosts.len() > MANY {
+        page.push_str(" many");
+    }
+    page.push_str("\">\n<thead><tr>");
     for (title, kind) in COLUMNS {
         write!(page, "<th scope=\"col\" data-sort=\"{kind}\">{title}</th>")?;
     }
@@ -164,7 +172,10 @@ fn digest(host: &HostReport) -> String {
 }
 
 fn all(page: &mut String, host: &HostReport) -> std::fmt::Result {
-    writeln!(page, "<p>{}</p>", text(&host.message))?;
+    // A finding may say the same in the same words.
+    if !host.findings.iter().any(|finding| finding.message == host.message) {
+        writeln!(page, "<p>{}</p>", text(&host.message))?;
+    }
     for finding in &host.findings {
         write!(
             page,

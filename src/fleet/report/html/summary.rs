@@ -46,13 +46,13 @@ fn outcome(summary: &Summary) -> String {
     if !others.is_empty() {
         told += &format!(" The others: {}.", others.join(", "));
     }
-    told += &match (errors, warnings) {
-        (0, 0) => " There is nothing to mend.".to_owned(),
-        _ => format!(
-            " {} and {} are to be looked at.",
-            counted(errors, "error", "errors"),
-            counted(warnings, "warning", "warnings")
-        ),
+    let grave = [(errors, "error", "errors"), (warnings, "warning", "warnings")];
+    let grave = grave.into_iter().filter(|(count, ..)| *count > 0);
+    let grave: Vec<String> = grave.map(|(count, one, many)| counted(count, one, many)).collect();
+    told += &match (grave.is_empty(), errors + warnings) {
+        (true, _) => " There is nothing to mend.".to_owned(),
+        (false, 1) => format!(" {} is to be looked at.", grave.join("")),
+        (false, _) => format!(" {} are to be looked at.", grave.join(" and ")),
     };
     told
 }

@@ -14,7 +14,7 @@ use crate::proto::sshfp::Sshfp;
 /// What the rules about several hosts need of one.
 #[derive(Debug, Clone, Default)]
 pub(in crate::proto::audit) struct Traits {
-    /// Host and port.
+    /// Host and port, for people.
     pub(in crate::proto::audit) place: String,
     /// The name alone.
     pub(in crate::proto::audit) name: String,

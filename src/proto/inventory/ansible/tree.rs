@@ -40,13 +40,14 @@ impl Inventory {
             return self.add_dynamic(tree, groups);
         }
         for (name, group) in groups {
-            self.add_static(name, group, 0)?;
+            self.add_static(name, group)?;
         }
         Ok(Hosts::Known)
     }
 
-    /// One group of the static form: `hosts`, `vars` and `children` are mappings.
-    fn add_static(&mut self, name: &str, group: &Node, depth: usize) -> Result<(), InventoryError> {
+    /// One group of the static form: `hosts`, `vars` and `children` are mappings. How deep they lie is bounded by those
+    /// who read the tree.
+    fn add_static(&mut self, name: &str, group: &Node) -> Result<(), InventoryError> {
         self.add_group(name)?;
         let entries = match group {
             Node::Null => return Ok(()),
@@ -75,7 +76,7 @@ impl Inventory {
                 "children" => {
                     for (child, group) in members {
                         self.put_child(name, child)?;
-                        self.add_static(child, group, depth + 1)?;
+                        self.add_static(child, group)?;
                     }
                 }
                 _ => {}
