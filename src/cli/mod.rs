@@ -44,6 +44,7 @@ use crate::dns::dns_server;
 use crate::error::{Error, Kind};
 use crate::output::Output;
 use crate::proto::bundle::Bundle;
+use crate::proto::duration;
 use crate::proto::moment::span;
 use crate::proto::name::{HostName, HostNameError};
 use crate::proto::policy::Policies;
@@ -452,9 +453,11 @@ fn files(text: &str) -> Result<Files, String> {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
-        Ok(s) if (0.1..=86_400.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
-        _ => Err("want seconds, from 0.1 to 86400".into()),
+    // As in the configuration, too: 5m.
+    let span = duration::parse(text).ok().filter(|span| !span.is_zero()).map(|span| span.as_secs_f64());
+    match span.or_else(|| text.parse::<f64>().ok()) {
+        Some(s) if (0.1..=86_400.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
+        _ => Err("want seconds, from 0.1 to 86400, or a span of time such as 5m".into()),
     }
 }
 

@@ -119,8 +119,8 @@ fn described(trouble: Trouble, user: &str) -> Error {
         Trouble::Session(error) => of_session(error, user),
         Trouble::TooLong(patience) => {
             let span = seconds(patience);
-            Error::failure("command-timeout", format!("the command was ended: it took longer than {span}"))
-                .hint("--command-timeout SECONDS allows for more")
+            Error::failure("command-timeout", format!("the command took longer than {span}: it was sent TERM, and the connection was closed"))
+                .hint("it may run on there where its server passes no signals on (sshd does not to root's commands): timeout 60 COMMAND ends it there; --command-timeout SECONDS allows for more")
         }
         Trouble::Halted(halt @ Halt::Deadline) => Error::failure("deadline", ended(halt)),
         Trouble::Halted(halt @ Halt::Output) => Error::failure("io", ended(halt)),

@@ -1,6 +1,7 @@
 //! Ansible's inventories: files as they stand, programs as they answer, standard input. A file is taken for what Ansible
 //! would take it: a program if it may be run, YAML or JSON by its name or where it has none, INI else.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,15 +12,18 @@ use std::time::Duration;
 use super::Found;
 use crate::error::Error;
 use crate::fan_out::in_order;
+use crate::output::hosts;
 use crate::proto::inventory::ansible::node::Node;
 use crate::proto::inventory::ansible::tree::Hosts;
-use crate::proto::inventory::ansible::{Inventory, InventoryError, LET_ANSIBLE};
+use crate::proto::inventory::ansible::{Entry, Inventory, InventoryError, LET_ANSIBLE};
 use crate::run::{Ran, run};
 
 /// Largest inventory, in octets.
 const MAX_SOURCE: usize = 64 * 1024 * 1024;
 /// Most that a program may say of one host.
 const MAX_HOST: usize = 1024 * 1024;
+/// Most hosts that are named in a warning.
+const MOST_NAMED: usize = 10;
 /// How many hosts a program is asked about at the same time.
 const WIDTH: usize = 8;
 /// Folders beside an inventory from which Ansible reads more.
@@ -32,6 +36,22 @@ pub struct Inventories {
     pub hosts: Vec<Found>,
     /// What is not looked at, and yet no error.
     pub warnings: Vec<String>,
+}
+
+/// Hosts to which Ansible goes by another way than ssh.
+fn left_out(inventory: &Inventory, wanted: &BTreeSet<usize>, entries: &[Entry]) -> Option<String> {
+    let kept: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    let names =
+        inventory.hosts().enumerate().filter(|(place, _)| wanted.contains(place)).map(|(_, name)| name);
+    let left: Vec<&str> = names.filter(|name| !kept.contains(name)).collect();
+    let shown = left.iter().take(MOST_NAMED).copied().collect::<Vec<_>>().join(", ");
+    let more = if left.len() > MOST_NAMED { ", ..." } else { "" };
+    (!left.is_empty()).then(|| {
+        format!(
+            "{} of the inventory left out (ansible_connection is not ssh): {shown}{more}",
+            hosts(left.len())
+        )
+    })
 }
 
 /// Reads `sources`: paths, or `-` for JSON on standard input. `limit` leaves hosts out as Ansible's `--limit` does;
@@ -72,7 +92,9 @@ pub async fn read(sources: &[PathBuf], limit: &[String], patience: Duration) -> 
         }));
     }
     let told = |error: InventoryError| wrong("the inventory", &error);
-    let entries = inventory.limited(limit).and_then(|wanted| inventory.entries(&wanted)).map_err(told)?;
+    let wanted = inventory.limited(limit).map_err(told)?;
+    let entries = inventory.entries(&wanted).map_err(told)?;
+    warnings.extend(left_out(&inventory, &wanted, &entries));
     let hosts = entries.into_iter().map(|entry| Found {
         port: entry.port,
         user: entry.user,

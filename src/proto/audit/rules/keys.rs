@@ -138,11 +138,18 @@ fn stale(facts: &HostFacts, proof: &Proof, live: &Live, found: &mut Found) {
             facts.host,
             record.fingerprint_text()
         );
-        let hint = format!(
-            "whoever has the old key passes for it: run on it sshanchor publish --name {} --prune ..., unless a rotation has \
-             just announced the key (sshanchor rotate --status)",
-            facts.host
-        );
+        let host = &facts.host;
+        let hint = match found.has("key-mismatch") {
+            // Whose key it shows has to be found out first.
+            true => format!(
+                "key-mismatch comes first; once it is clear that the key shown is {host}'s own, this takes the record away: run \
+                 on it sshanchor publish --name {host} --prune ..."
+            ),
+            false => format!(
+                "whoever has the old key passes for it: run on it sshanchor publish --name {host} --prune ..., unless a \
+                 rotation has just announced the key (sshanchor rotate --status)"
+            ),
+        };
         found.add(Severity::Warning, "stale-record", record.to_string(), message, hint);
     }
 }

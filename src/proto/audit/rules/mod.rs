@@ -79,6 +79,11 @@ pub(super) struct Shared {
 }
 
 impl Found {
+    /// There is a finding of this kind.
+    pub(super) fn has(&self, code: &str) -> bool {
+        self.findings.iter().any(|finding| finding.code == code)
+    }
+
     /// One more, unless there is one of this code about this subject: the first says it best.
     pub(super) fn add(
         &mut self,

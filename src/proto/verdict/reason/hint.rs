@@ -156,6 +156,9 @@ pub fn hint_for(name: &Name, cause: &Unproven) -> String {
         (_, ChainError::Wildcard { .. }) => {
             "publish records at the host's own name; wildcards cannot tell one host from another".to_owned()
         }
+        (_, ChainError::Unanswered { .. }) if name.label_count() == 1 => {
+            format!("give the whole name, such as {name}.example.com: no search domain is put behind it")
+        }
         (_, ChainError::Unanswered { .. }) => {
             "check that the resolver can be reached (--resolver ADDR names another one) and hands out DNSSEC data".to_owned()
         }
