@@ -64,9 +64,6 @@ pub(super) struct HostArgs {
 }
 
 impl HostArgs {
-    /// The options that name hosts.
-    pub(super) const SOURCES: [&str; 4] = ["hosts", "inventory", "ssh_hosts", "zone"];
-
     /// Standard input is a list of hosts, and nobody else's.
     pub(super) fn reads_stdin(&self) -> bool {
         let is_input = |text: &String| text.split(',').any(|word| word.trim() == "-");
@@ -76,6 +73,10 @@ impl HostArgs {
 
     /// The hosts that are meant, each once, in the order in which they were named; the same host for two users is two.
     pub(super) async fn hosts(&self, cx: &Context) -> Result<Vec<Host>, Error> {
+        if self.hosts.is_empty() && !self.has_inventory() {
+            return Err(Error::usage("hosts", "no host was named: -H is missing")
+                .hint("name the hosts before the command: sshanchor exec -H HOST -- uptime"));
+        }
         self.all(&[], cx).await.map(|hosts| once(hosts, |host| host.user.clone()))
     }
 
@@ -201,9 +202,9 @@ impl HostArgs {
 
 fn no_host(is_missing: bool) -> Error {
     match is_missing {
-        // The others cannot be called so: clap wants a host of them.
-        true => Error::usage("hosts", "no host was named: -H is missing")
-            .hint("name the hosts before the command: sshanchor exec -H HOST -- uptime"),
+        true => Error::usage("hosts", "no host was named").hint(
+            "name them: -H HOSTS, such as -H 'web[1-20].example.com' or -H @FILE; or by -I INVENTORY, --ssh-hosts, --zone ZONE",
+        ),
         false => Error::usage("hosts", "no host was named")
             .hint("a file of hosts has one a line, or a list like that behind -H"),
     }

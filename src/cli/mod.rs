@@ -142,6 +142,7 @@ impl Command {
     fn noted(&self) -> Option<&'static str> {
         match self {
             Command::Verify(_) => Some("verify"),
+            Command::Exec(args) if args.0.is_dry_run() => Some("exec --dry-run"),
             Command::Exec(_) => Some("exec"),
             Command::Proxy(_) => Some("proxy"),
             Command::KnownHosts(_) => Some("known-hosts"),

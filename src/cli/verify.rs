@@ -27,7 +27,7 @@ use crate::verifier::{ProbeFailure, Verification, Verifier, now};
     Exit status: 0 all accepted; of several outcomes the gravest: 3 rejected, 4 unproven, 1 unreachable.")]
 pub(super) struct Args {
     /// The hosts; what -H understands is understood here too
-    #[arg(value_name = "HOST[:PORT]", required_unless_present_any = HostArgs::SOURCES)]
+    #[arg(value_name = "HOST[:PORT]")]
     names: Vec<String>,
     #[command(flatten)]
     hosts: HostArgs,

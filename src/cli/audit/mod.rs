@@ -51,7 +51,7 @@ const MAX_BASELINE: u64 = 1024 * 1024 * 1024;
     Exit status: 0 no finding at or above --fail-on; 5 findings; with --baseline only new ones count. 1 the audit failed.")]
 pub(super) struct Args {
     /// The hosts; what -H understands is understood here too
-    #[arg(value_name = "HOST[:PORT]", required_unless_present_any = HostArgs::SOURCES)]
+    #[arg(value_name = "HOST[:PORT]")]
     names: Vec<String>,
     #[command(flatten)]
     hosts: HostArgs,

@@ -54,7 +54,7 @@ use crate::ssh::identity::{Identities, Keyring, Wanted};
                   tar c site | sshanchor exec -H 'web[1-9].example.com' -- tar x -C /srv\n\
     Exit status: of one host that of the command, 255 if it was not run to its end, whatever stood in the way;\n\
     of several 0 if it ended with 0 on all, else the gravest of 3 rejected, 4 unproven, 1 failed (another status, unreachable, denied,\n\
-    not run); 130 after Ctrl-C (128 and the signal's number); 2 usage, and nothing was done."
+    not run), or 130 after Ctrl-C (128 and the signal's number); 2 usage, and nothing was done."
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -122,6 +122,13 @@ struct Visit {
     host: Host,
     user: String,
     identities: Arc<Identities>,
+}
+
+impl Args {
+    /// Nobody logs in anywhere.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
 }
 
 /// The exit status: of one host the command's, or [`FAILED`].
