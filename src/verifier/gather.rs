@@ -120,7 +120,10 @@ impl Verifier {
             false => None,
         };
         let evidence = match first {
-            Some(evidence) if !self.offer(&evidence).is_empty() => evidence,
+            // Behind a DNAME the host's zone is not known, and each set of keys tells of another that may revoke them.
+            Some(evidence) if !self.offer(&evidence).is_empty() && evidence.host_zone(now()).is_some() => {
+                evidence
+            }
             Some(evidence) => evidence.with_port(live(for_port, &at_port, grace).await).0,
             None => {
                 let (host_keys, port_keys) = tokio::join!(host_keys, live(for_port, &at_port, grace));
@@ -143,7 +146,13 @@ impl Verifier {
         let [_, at_port] = owners(evidence.host(), evidence.port())?;
         let grace = self.policy(evidence.host()).outage_grace.as_secs();
         let half = self.lookups.with_patience(Instant::now() + self.left() / 2);
-        Ok(evidence.with_port(live(&half, &at_port, grace).await))
+        let (evidence, is_proven) = evidence.with_port(live(&half, &at_port, grace).await);
+        // Its zone may revoke what it proves.
+        let source = match evidence.origin() {
+            Some(Origin::Grace { .. }) => Source::Grace,
+            _ => Source::Live,
+        };
+        Ok((self.complete(evidence, Scope::Keys, source).await, is_proven))
     }
 
     /// Everything that DNS proves about a host, now, be it of use or not: its keys, the CAs that may vouch for it, what is

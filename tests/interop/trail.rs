@@ -111,9 +111,9 @@ fn every_verdict_has_its_line() {
     let mut world = world();
     let (file, port) = (world.tree.sandbox.join("trail.jsonl"), world.sshd.port());
     let trail = &format!("file = {file:?}");
-    assert_eq!(world.verify(trail, HOST, port).code, Some(0));
-    let line = lines(&file).remove(0);
-    let json = world.verify(trail, HOST, port).json();
+    let told = world.verify(trail, HOST, port);
+    assert_eq!(told.code, Some(0), "{told:#?}");
+    let (line, json) = (lines(&file).remove(0), told.json());
     for key in ["host", "port", "verdict", "reason", "key", "ca", "source", "age", "valid_until", "handshake"]
     {
         assert_eq!(line[key], json[key], "{key}: {line} {json}");

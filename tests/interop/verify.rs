@@ -237,3 +237,31 @@ fn dropbear_is_verified_as_well() {
     let tree = plan.start();
     expect(&tree, HOST, dropbear.port(), "accept", "", 0);
 }
+
+/// The zone of a host behind a DNAME is not known; whoever signs the way to its keys may revoke them all the same.
+#[test]
+fn behind_a_dname_keys_are_revoked_as_well() {
+    let (own, labelled) = (Sshd::start(&["ed25519"]), Sshd::start(&["ed25519"]));
+    let (host, target, revoked) =
+        ("web1.old.example.test", "web1.new.example.test.", "_revoked._ssh.example.test.");
+    let start = |revokes: Option<&Sshd>| {
+        let mut plan = Tree::plan()
+            .record("old.example.test. DNAME new.example.test.")
+            .record(&format!("{target} A 127.0.0.1"))
+            .record(&format!("{revoked} SSHFP 1 2 {}", "0".repeat(64)));
+        plan = published(plan, &own, target);
+        for port in [own.port(), labelled.port()] {
+            plan = published(plan, &labelled, &format!("_{port}._ssh.{target}"));
+        }
+        revokes.into_iter().fold(plan, |plan, sshd| published(plan, sshd, revoked)).start()
+    };
+    let tree = start(None);
+    expect(&tree, host, own.port(), "accept", "", 0);
+    expect(&tree, host, labelled.port(), "accept", "", 0);
+    let tree = start(Some(&labelled));
+    expect(&tree, host, own.port(), "accept", "", 0);
+    expect(&tree, host, labelled.port(), "reject", "revoked", 3);
+    let tree = start(Some(&own));
+    expect(&tree, host, own.port(), "reject", "revoked", 3);
+    expect(&tree, host, labelled.port(), "accept", "", 0);
+}

@@ -65,9 +65,9 @@ fn a_pipe_that_nobody_writes_to_is_not_waited_for_for_ever() {
 
 #[test]
 fn variables_do_not_stand_in_the_usage_as_if_they_had_to_be_typed() {
-    let (status, _, err) = run(sshanchor(&["verify"]).env("SSHANCHOR_RESOLVER", "192.0.2.53"));
+    let (status, _, err) = run(sshanchor(&["lookup"]).env("SSHANCHOR_RESOLVER", "192.0.2.53"));
     assert_eq!(status, Some(2));
-    assert!(err.contains("HOST[:PORT]") && !err.contains("--resolver") && !err.contains("--config"), "{err}");
+    assert!(err.contains("<NAME>") && !err.contains("--resolver") && !err.contains("--config"), "{err}");
     // A variable that is wrong is told of.
     let (status, _, err) = run(sshanchor(&["verify", "x"]).env("SSHANCHOR_RESOLVER", "nobody"));
     assert_eq!(status, Some(2));

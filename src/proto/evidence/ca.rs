@@ -82,10 +82,11 @@ impl Evidence {
         zones.all(|other| other == zone).then_some(zone)
     }
 
-    /// The zone that signed what is under the port label. It never counts as the host's.
-    fn port_zone(&self) -> Option<&Name> {
-        let answer = self.port_keys.as_ref().ok()?;
-        Some(answer.aliases().first().unwrap_or(answer.data()).zone().name())
+    /// The zones that signed the first link to the host's keys, behind a DNAME say, and to those under the port label. They
+    /// never count as the host's.
+    fn key_zones(&self) -> impl Iterator<Item = &Name> {
+        let answers = [&self.host_keys, &self.port_keys].into_iter().filter_map(|keys| keys.as_ref().ok());
+        answers.map(|answer| answer.aliases().first().unwrap_or(answer.data()).zone().name())
     }
 
     /// What may tell the host's zone where its SSHFP set does not.
@@ -101,8 +102,8 @@ impl Evidence {
         let mut needs: Vec<Question> = match self.host_zone(now) {
             None => {
                 let is_zone_needed = scope == Scope::Cas || policy.revocation == Revocation::Always;
-                // Whoever signs for the port's keys may revoke them all the same: a hit takes an accept away.
-                let revoked = self.port_zone().and_then(|zone| sshfp(revocation::owner(zone)));
+                // Whoever signs for the keys may revoke them all the same: a hit takes an accept away.
+                let revoked = self.key_zones().filter_map(|zone| sshfp(revocation::owner(zone)));
                 self.host_questions().filter(|_| is_zone_needed).chain(revoked).collect()
             }
             Some(zone) if scope == Scope::Keys => sshfp(revocation::owner(zone)).into_iter().collect(),
