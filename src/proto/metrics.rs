@@ -45,8 +45,11 @@ const VANISHED: Family = (
     "gauge",
     "How often within a day own records were gone, though nobody here withdrew them.",
 );
-const PROVEN: Family =
-    ("sshanchor_proven", "gauge", "1 if the records were proven as clients prove them; absent if not tried.");
+const PROVEN: Family = (
+    "sshanchor_proven",
+    "gauge",
+    "1 if the records were proven as clients prove them; absent if not tried, or while caches may have older ones.",
+);
 const IN_STEP: Family = ("sshanchor_name_servers", "gauge", "Name servers by what they show.");
 const TTL: Family = ("sshanchor_ttl_seconds", "gauge", "The TTL of the records.");
 const OWNER_SUCCESS: Family = (
@@ -151,7 +154,10 @@ fn of_owners(text: &mut Exposition, owners: &[Owner]) {
     each(FOREIGN, &|owner| Some(owner.foreign.len() as u64));
     each(DRIFT, &|owner| Some(u64::from(owner.has_drifted())));
     each(VANISHED, &|owner| Some(u64::from(owner.vanished)));
-    each(PROVEN, &|owner| owner.proof.as_ref().map(|_| u64::from(owner.is_proven())));
+    each(PROVEN, &|owner| {
+        owner.proof.as_ref().filter(|_| owner.caches_until.is_none())?;
+        Some(u64::from(owner.is_proven()))
+    });
     each(TTL, &|owner| owner.ttl.map(u64::from));
     each(OWNER_SUCCESS, &|owner| Some(owner.last_success.map_or(0, |moment| moment.0)));
     each(SIGNATURES, &|owner| owner.signatures_expire.map(|moment| moment.0));
