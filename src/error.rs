@@ -1,7 +1,9 @@
 //! What went wrong, for people and for scripts: a kind (which is the exit code), a stable reason,
 //! a sentence, and what to do next.
 
-use std::fmt;
+use std::{fmt, io};
+
+use crate::files;
 
 /// The outcome of a command; its number is the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -61,6 +63,12 @@ impl Error {
     /// I/O and network trouble.
     pub fn failure(reason: &'static str, message: impl fmt::Display) -> Self {
         Self::new(Kind::Failure, reason, message)
+    }
+
+    /// A file that cannot be read or written, with what to do where the system's word tells.
+    pub fn io(message: impl fmt::Display, error: &io::Error) -> Self {
+        let hint = files::remedy(error).map(str::to_owned);
+        Error { hint, ..Self::failure("io", message) }
     }
 
     /// A wrong command line or configuration.

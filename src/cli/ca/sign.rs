@@ -174,7 +174,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 
 /// Nothing but a certificate is replaced: least of all the private key, whose name is so near.
 fn spare(path: &Path) -> Result<(), Error> {
-    let io = |e: std::io::Error| Error::failure("io", format!("{}: {e}", path.display()));
+    let io = |e: std::io::Error| Error::io(format!("{}: {e}", path.display()), &e);
     let Some(there) = Original::read(path, MAX_REPLACED).map_err(io)? else { return Ok(()) };
     let first = there.octets().split(u8::is_ascii_whitespace).next().unwrap_or_default();
     match first.is_empty() || first.ends_with(SUFFIX.as_bytes()) {

@@ -67,7 +67,7 @@ fn an_agent_looks_after_the_records(place: Place) {
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     let short = agent.ends(rustix::process::Signal::TERM);
     assert!(short < Duration::from_secs(10), "{short:?}");
-    assert_eq!(place.shows(HOST, &[second.clone()]).0, [second]);
+    assert_eq!(place.shows(HOST, std::slice::from_ref(&second)).0, [second]);
 }
 
 fn a_host_key_is_replaced(place: Place) {
