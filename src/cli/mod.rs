@@ -23,6 +23,7 @@ mod publish;
 mod rotate;
 mod sshd;
 mod sshfp;
+mod staying;
 mod target;
 mod terminal;
 mod tidy;
