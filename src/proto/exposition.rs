@@ -109,8 +109,15 @@ fn escaped(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// The value of a series.
+    #[track_caller]
+    pub(crate) fn value(text: &str, series: &str) -> u64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{series} in\n{text}")).parse().unwrap()
+    }
 
     #[test]
     fn a_family_has_its_head_once_and_none_without_samples() {

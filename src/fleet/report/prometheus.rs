@@ -120,13 +120,7 @@ fn each(report: &Report, value: fn(&HostReport) -> Option<u64>) -> Vec<Sample<'_
 mod tests {
     use super::super::samples::{TIME as NOW, fleet, hostile};
     use super::*;
-
-    /// The value of a series.
-    #[track_caller]
-    fn value(text: &str, series: &str) -> u64 {
-        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("{series} in\n{text}")).parse().unwrap()
-    }
+    use crate::proto::exposition::tests::value;
 
     #[test]
     fn what_an_audit_found_is_there() {

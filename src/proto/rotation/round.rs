@@ -103,6 +103,32 @@ pub enum TooLate {
 }
 
 impl Round {
+    /// One that begins at `now`, in seconds since 1970, and of which nothing is done yet.
+    pub fn new(mode: Mode, changes: Vec<Change>, now: u64) -> Self {
+        Round {
+            mode,
+            changes,
+            is_hiding: mode != Mode::Overlap,
+            is_explicit: false,
+            announce: 0,
+            began: now,
+            ttl: 0,
+            ground: None,
+            touched: None,
+            announced: None,
+            hidden: None,
+            replaced: None,
+            spread: None,
+            proven: None,
+            shown: None,
+            withdrawn: None,
+            aborted: None,
+            silent: BTreeMap::new(),
+            lost: 0,
+            clock: None,
+        }
+    }
+
     /// The keys that are to stay in the end.
     pub fn targets(&self) -> BTreeSet<Digest> {
         self.changes.iter().filter_map(|change| self.target(change)).collect()

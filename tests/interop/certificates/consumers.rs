@@ -8,21 +8,11 @@ use std::process::Command;
 pub(crate) use self::world::World;
 use super::*;
 use crate::support::certificate::public;
+use crate::support::hello::{ASKED, is_stopped, works};
 use crate::support::peer::command;
-use crate::support::{Finished, run, venv};
+use crate::support::{run, venv};
 
 const CERTIFICATE: &str = "ecdsa-sha2-nistp256-cert-v01@openssh.com";
-
-#[track_caller]
-fn works(finished: &Finished) {
-    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "hello from 42\n"), "{finished:#?}");
-}
-
-#[track_caller]
-fn is_stopped(finished: &Finished, why: &str) {
-    assert_eq!((finished.code, finished.stdout.as_str()), (Some(255), ""), "{finished:#?}");
-    assert!(finished.stderr.contains(why), "{why:?} is not on the screen: {finished:#?}");
-}
 
 /// A client that takes any key, behind the proxy.
 const ASYNCSSH: &str = "import asyncio, asyncssh, shlex, sys
@@ -155,7 +145,7 @@ fn exec_runs_a_command_on_a_host_with_a_certificate_alone() {
     let exec = |world: &World| {
         let mut exec = world.sshanchor();
         exec.args(["exec", "-H", HOST, "-p", &world.sshd.port().to_string(), "-i"]);
-        run(exec.arg(world.sshd.sandbox.join("user")).args(["--", "echo", "hello from $((6*7))"]), LIMIT)
+        run(exec.arg(world.sshd.sandbox.join("user")).arg("--").args(ASKED), LIMIT)
     };
     world.sshd.configure(&format!(
         "LogLevel VERBOSE\nHostCertificate {}",

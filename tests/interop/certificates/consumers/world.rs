@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::interop::certificates::{HOST, LIMIT, with_ca};
 use crate::support::certificate::public;
+use crate::support::hello::ASKED;
 use crate::support::peer::command;
 use crate::support::sandbox::clean;
 use crate::support::sshd::{Sshd, keygen};
@@ -112,7 +113,7 @@ impl World {
             ssh.args(["-o", asks]);
         }
         ssh.args(["-o", proxy]);
-        run(ssh.args([host, "echo", "hello from $((6*7))"]), LIMIT)
+        run(ssh.arg(host).args(ASKED), LIMIT)
     }
 
     /// ssh with empty known_hosts, which asks `known-hosts`.
