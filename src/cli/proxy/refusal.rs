@@ -1,6 +1,6 @@
 //! Why there is no connection: what the client learns by a packet, the user on standard error, and the trail.
 
-use super::Target;
+use super::target::Target;
 use super::tunnel;
 use crate::cli::{BAD_KEY_HINT, Context, handshake_hint};
 use crate::error::{Error, Kind};
