@@ -76,8 +76,13 @@ const FAMILIES: &[Family<Status>] = &[
     ),
     gauge(
         "sshanchor_proven",
-        "1 if the records were proven as clients prove them; absent if not tried.",
-        |status| each(status, |owner| owner.proof.as_ref().map(|_| u64::from(owner.is_proven()))),
+        "1 if the records were proven as clients prove them; absent if not tried, or while caches may have older ones.",
+        |status| {
+            each(status, |owner| {
+                owner.proof.as_ref().filter(|_| owner.caches_until.is_none())?;
+                Some(u64::from(owner.is_proven()))
+            })
+        },
     ),
     gauge("sshanchor_ttl_seconds", "The TTL of the records.", |status| {
         each(status, |owner| owner.ttl.map(u64::from))
