@@ -84,6 +84,24 @@ impl Error {
     }
 }
 
+/// The fields `error`, `reason` and `hint` of a result that tells of its failure itself: null where all is well. For
+/// serde, flattened.
+pub fn fields<S: serde::Serializer>(error: &Option<Error>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(serde::Serialize)]
+    struct Fields<'a> {
+        error: Option<&'a str>,
+        reason: Option<&'a str>,
+        hint: Option<&'a str>,
+    }
+    let error = error.as_ref();
+    let fields = Fields {
+        error: error.map(|e| e.message.as_str()),
+        reason: error.map(|e| e.reason),
+        hint: error.and_then(|e| e.hint.as_deref()),
+    };
+    serde::Serialize::serialize(&fields, serializer)
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
