@@ -40,7 +40,8 @@ fn broken(file: &Path, text: &str) -> Vec<String> {
         if link.starts_with("https://") {
             return false;
         }
-        let (path, anchor) = link.split_once('#').map_or((*link, None), |(path, anchor)| (path, Some(anchor)));
+        let (path, anchor) =
+            link.split_once('#').map_or((*link, None), |(path, anchor)| (path, Some(anchor)));
         let target = if path.is_empty() { file.to_owned() } else { file.parent().unwrap().join(path) };
         match anchor {
             None => !target.exists(),

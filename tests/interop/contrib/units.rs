@@ -74,8 +74,7 @@ fn exposure(sandbox: &Sandbox, unit: &str) -> f64 {
 /// `unit` and what docs/agent.md says of its exposure.
 fn in_docs(unit: &str) -> f64 {
     let cell = format!("| `{unit}` | ");
-    let line =
-        AGENT.lines().find_map(|line| line.strip_prefix(&cell)).unwrap_or_else(|| panic!("no {unit}"));
+    let line = AGENT.lines().find_map(|line| line.strip_prefix(&cell)).unwrap_or_else(|| panic!("no {unit}"));
     line.split(" |").next().unwrap().parse().unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 use super::LIMIT;
 use super::fleet::{Servers, address};
+use crate::support::zone::Zone;
 use crate::support::{Tree, run, run_ok};
 
 const README: &str = include_str!("../../../README.md");
@@ -18,7 +19,10 @@ fn shown(typed: &str) -> Vec<&'static str> {
 /// Without digests, which differ from run to run.
 fn normal(line: &str) -> String {
     let cut = |word: &str| match word.split_once("SHA256:") {
-        Some((before, _)) => format!("{before}SHA256:..."),
+        Some((before, digest)) => {
+            let comma = if digest.ends_with(',') { "," } else { "" };
+            format!("{before}SHA256:...{comma}")
+        }
         None => word.to_owned(),
     };
     line.split(' ').map(cut).collect::<Vec<_>>().join(" ")
@@ -29,7 +33,8 @@ fn the_readme_shows_a_real_run() {
     // The last server's key is published for web4, at whose address another one answers.
     let servers = Servers::new(16, "");
     let port = servers.port.number();
-    let mut plan = Tree::plan();
+    // Without the addresses that the tree's hosts have else.
+    let mut plan = Tree::plan().zone(Zone::signed("example.test."));
     for host in 1..=8 {
         let owner = format!("web{host}.example.test.");
         let at = if host == 8 { 100 } else { host };

@@ -49,7 +49,8 @@ fn the_alerts_are_about_metrics_that_there_are() {
     run_ok(command("promtool").args(["check", "config"]).arg(contrib("prometheus.yml")));
     let of_audits = prometheus(&audit::Report::new(0, vec![], vec![], vec![]));
     let of_audits = of_audits.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    let known: BTreeSet<&str> = metrics::names().chain(of_audits).collect();
+    let of_audits = of_audits.map(str::to_owned);
+    let known: BTreeSet<String> = metrics::names().map(str::to_owned).chain(of_audits).collect();
     let text = fs::read_to_string(contrib("alerts.yml")).unwrap();
     let expressions = text.lines().filter(|line| {
         let line = line.trim_start();
@@ -58,7 +59,7 @@ fn the_alerts_are_about_metrics_that_there_are() {
     let mut used = BTreeSet::new();
     for line in expressions {
         let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        used.extend(words.filter(|word| word.starts_with("sshanchor_")));
+        used.extend(words.filter(|word| word.starts_with("sshanchor_")).map(str::to_owned));
     }
     assert!(used.len() >= 15, "{used:?}");
     let unknown: Vec<_> = used.difference(&known).collect();

@@ -54,7 +54,8 @@ readme! {
 
 #[test]
 fn the_lines_of_the_readme_are_among_them() {
-    let chapter = README.split_once("\n## ssh, and whatever runs it\n").unwrap().1.split("\n## ").next().unwrap();
+    let chapter =
+        README.split_once("\n## ssh, and whatever runs it\n").unwrap().1.split("\n## ").next().unwrap();
     let lines: Vec<&str> = chapter.lines().filter(|line| line.starts_with("    ")).collect();
     assert!(lines.len() > 5, "{chapter}");
     for line in lines {
