@@ -168,7 +168,7 @@ pub struct Malformed {
 }
 
 impl Source {
-    /// A stable word for scripts; listed in the README.
+    /// A stable word for scripts; listed in docs/json.md.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Default => "default",

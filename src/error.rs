@@ -46,7 +46,7 @@ impl Kind {
 pub struct Error {
     /// Decides the exit status.
     pub kind: Kind,
-    /// A stable word for scripts, in kebab-case; documented in the README.
+    /// A stable word for scripts, in kebab-case; listed in docs/json.md.
     pub reason: &'static str,
     /// What happened, to what: lower case, no full stop. May hold peers' octets: `output` sanitises.
     pub message: String,

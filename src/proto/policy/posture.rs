@@ -125,7 +125,7 @@ fn who(client: bool, server: bool) -> &'static str {
 }
 
 impl Fault {
-    /// A stable word for scripts; listed in the README.
+    /// A stable word for scripts; listed in docs/json.md.
     pub fn code(&self) -> &'static str {
         match self {
             Self::WeakKex { .. } | Self::NoPostQuantumOffered { .. } => "weak-kex",
