@@ -31,6 +31,9 @@ pub(super) struct Args {
     names: Vec<String>,
     #[command(flatten)]
     hosts: HostArgs,
+    /// Show only what is wrong: of hosts that are accepted nothing
+    #[arg(short, long)]
+    quiet: bool,
     /// How many hosts to verify at the same time
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     fanout: u16,
@@ -83,7 +86,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         if let Some(age) = judged.age {
             cx.out.warn(&in_grace(&judged.host, age));
         }
-        cx.out.result(&judged)?;
+        if !(args.quiet && judged.kind.is_none()) {
+            cx.out.result(&judged)?;
+        }
         kinds.extend(judged.kind);
         progress.step();
         Ok::<_, Error>(())
