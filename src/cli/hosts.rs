@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::Context;
 use super::publish::primary::zone;
 use super::target::{checked, each, host_and_port};
-use crate::agent::readback;
 use crate::dns::dns_server;
 use crate::dns::resolver::Resolver;
+use crate::dns::servers;
 use crate::dns::tsig::Key;
 use crate::error::{Error, Kind};
 use crate::fleet::inventory::{Found, ansible, ssh_hosts, zone};
@@ -271,8 +271,7 @@ fn no_host(is_missing: bool) -> Error {
 async fn servers(zone: &Name, cx: &Context) -> Vec<SocketAddr> {
     let resolver = Resolver::new(cx.resolver.clone()).ok();
     let until = Instant::now() + cx.timeout;
-    let names = readback::names_by_resolver(zone, resolver.as_ref(), until).await;
-    let servers = readback::name_servers(names, None, resolver.as_ref(), until).await;
+    let servers = servers::by_resolver(zone, resolver.as_ref(), until).await;
     servers.into_iter().flat_map(|server| server.addresses).collect()
 }
 

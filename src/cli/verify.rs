@@ -72,8 +72,19 @@ pub(super) struct Judged {
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     // Before anything is done: a mistyped name is not to stop a run half way.
     let hosts = args.hosts.places_as_typed(&args.names, cx).await?;
-    let width = hosts_at_once(usize::from(args.fanout));
     let verifier = cx.verifier_with(args.bundle.load()?)?;
+    verdicts(hosts, args.fanout, args.quiet, &verifier, cx).await
+}
+
+/// A line for each of `hosts`, as they come, of accepts none if it is to be `quiet`; and the gravest of what was told.
+pub(super) async fn verdicts(
+    hosts: Vec<Host>,
+    fanout: u16,
+    quiet: bool,
+    verifier: &Verifier,
+    cx: &Context,
+) -> Result<Option<Kind>, Error> {
+    let width = hosts_at_once(usize::from(fanout));
     let mut kinds = Vec::new();
     let mut progress = Progress::new("verified", hosts.len());
     let work = |host: Host| {
@@ -86,7 +97,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         if let Some(age) = judged.age {
             cx.out.warn(&in_grace(&judged.host, age));
         }
-        if !(args.quiet && judged.kind.is_none()) {
+        if !(quiet && judged.kind.is_none()) {
             cx.out.result(&judged)?;
         }
         kinds.extend(judged.kind);
@@ -118,7 +129,7 @@ fn room(limit: u64, wanted: usize) -> usize {
     usize::try_from(limit.saturating_sub(OTHERS) / EACH).unwrap_or(wanted).min(wanted).max(1)
 }
 
-pub(super) async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
+async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
     let name = match checkable(verifier, target, port) {
         Ok(name) => name,
         Err(judged) => return Ok(*judged),

@@ -78,7 +78,7 @@ impl Written {
             text.push('\n');
         }
         files::write(&self.path, text.as_bytes())
-            .map_err(|e| Error::failure("io", format!("cannot write {}: {e}", self.path.display())))
+            .map_err(|e| Error::io(format!("cannot write {}: {e}", self.path.display()), &e))
     }
 }
 

@@ -20,14 +20,12 @@ use tokio::time::sleep;
 use self::outcome::FAILED;
 use super::bundle::BundleFile;
 use super::hosts::{HostArgs, through, warn_of_jumps};
-use super::verify::{Judged, hosts_at_once, judge};
-use super::{Context, agent_socket, in_grace, seconds, status};
+use super::verify::verdicts;
+use super::{Context, agent_socket, seconds, status};
 use crate::error::{Error, Kind};
-use crate::fan_out::fan_out;
 use crate::fleet::Host;
 use crate::fleet::exec::Control;
 use crate::fleet::login::{AgentSocket, Login, Logins, Typed};
-use crate::output::Progress;
 use crate::proto::course::Halt;
 use crate::ssh::config::tree::Which;
 use crate::ssh::identity::{Identities, Keyring, Wanted};
@@ -165,7 +163,6 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<u8, Error> {
 
 /// The verdicts alone.
 async fn dry_run(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<u8, Error> {
-    let width = hosts_at_once(usize::from(args.fanout));
     let verifier = cx.verifier_with(args.bundle.load()?)?;
     let logins = args.logins(cx)?;
     let mut at_ports = Vec::with_capacity(hosts.len());
@@ -177,28 +174,7 @@ async fn dry_run(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<u8, Erro
         at_ports.push(host);
     }
     tell_of_jumps(at_ports.iter().zip(is_new), cx);
-    let hosts = at_ports;
-    let mut progress = Progress::new("verified", hosts.len());
-    let mut kinds = Vec::new();
-    let work = |host: Host| {
-        let verifier = verifier.clone();
-        async move { judge(&verifier.for_one_host().at(host.address), host.target, host.port).await }
-    };
-    fan_out(hosts, width, work, |_, judged| {
-        let judged: Judged = judged?;
-        progress.clear();
-        if let Some(age) = judged.age {
-            cx.out.warn(&in_grace(&judged.host, age));
-        }
-        if !(args.quiet && judged.kind.is_none()) {
-            cx.out.result(&judged)?;
-        }
-        kinds.extend(judged.kind);
-        progress.step();
-        Ok::<_, Error>(())
-    })
-    .await?;
-    Ok(status(Kind::gravest(kinds)))
+    verdicts(at_ports, args.fanout, args.quiet, &verifier, cx).await.map(status)
 }
 
 /// Who goes where. A key file that was named and is none is told of before anything is done.

@@ -6,7 +6,7 @@ use super::outcome::Outcome;
 use super::shell::Raw;
 use super::{Args, Visit, watch};
 use crate::cli::terminal::Terminal;
-use crate::cli::verify::checkable;
+use crate::cli::verify::{Judged, checkable};
 use crate::cli::{Context, in_grace};
 use crate::error::Error;
 use crate::fleet::exec::{self, Control, Note, Order, Person};
@@ -84,7 +84,7 @@ async fn on_host(
         came = &mut came => came,
         // Whoever says it twice does not want the good-bye.
         () = watch(&control, args.deadline) => return Outcome::new(
-            super::Judged::new(&name, host.port, String::new()), user
+            Judged::new(&name, host.port, String::new()), user
         ).failed(Error::failure("interrupted", "ended by a second signal")),
     };
     Outcome::of(&name, host.port, user, came)

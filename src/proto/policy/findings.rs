@@ -59,7 +59,7 @@ impl Finding {
     }
 }
 
-/// A stable word for scripts; listed in the README.
+/// A stable word for scripts; listed in docs/json.md.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
