@@ -210,12 +210,6 @@ impl Verifier {
         Verifier { address, ..self }
     }
 
-    /// The same for somebody who is to log in there: the trail notes it. A server hears of it once it is accepted.
-    #[must_use]
-    pub fn for_login(self, user: &str) -> Self {
-        Verifier { login: Some(user.into()), ..self }
-    }
-
     /// Evidence and a TCP connection, sought at the same time. There is no connection where nothing is
     /// proven: what is known is told without waiting for a host that may never answer.
     pub async fn prepare(
