@@ -1,7 +1,9 @@
 //! What went wrong, for people and for scripts: a kind (which is the exit code), a stable reason,
 //! a sentence, and what to do next.
 
-use std::fmt;
+use std::{fmt, io};
+
+use crate::files;
 
 /// The outcome of a command; its number is the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -44,7 +46,7 @@ impl Kind {
 pub struct Error {
     /// Decides the exit status.
     pub kind: Kind,
-    /// A stable word for scripts, in kebab-case; documented in the README.
+    /// A stable word for scripts, in kebab-case; listed in docs/json.md.
     pub reason: &'static str,
     /// What happened, to what: lower case, no full stop. May hold peers' octets: `output` sanitises.
     pub message: String,
@@ -63,6 +65,12 @@ impl Error {
         Self::new(Kind::Failure, reason, message)
     }
 
+    /// A file that cannot be read or written, with what to do where the system's word tells.
+    pub fn io(message: impl fmt::Display, error: &io::Error) -> Self {
+        let hint = files::remedy(error).map(str::to_owned);
+        Error { hint, ..Self::failure("io", message) }
+    }
+
     /// A wrong command line or configuration.
     pub fn usage(reason: &'static str, message: impl fmt::Display) -> Self {
         Self::new(Kind::Usage, reason, message)
@@ -74,6 +82,24 @@ impl Error {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// The fields `error`, `reason` and `hint` of a result that tells of its failure itself: null where all is well. For
+/// serde, flattened.
+pub fn fields<S: serde::Serializer>(error: &Option<Error>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(serde::Serialize)]
+    struct Fields<'a> {
+        error: Option<&'a str>,
+        reason: Option<&'a str>,
+        hint: Option<&'a str>,
+    }
+    let error = error.as_ref();
+    let fields = Fields {
+        error: error.map(|e| e.message.as_str()),
+        reason: error.map(|e| e.reason),
+        hint: error.and_then(|e| e.hint.as_deref()),
+    };
+    serde::Serialize::serialize(&fields, serializer)
 }
 
 impl fmt::Display for Error {

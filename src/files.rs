@@ -1,5 +1,7 @@
 //! Files that are written as a whole or not at all.
 
+pub mod pipe;
+
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -14,6 +16,22 @@ use tempfile::NamedTempFile;
 const TEMPORARY: &str = ".sshanchor-";
 /// How long another process may hold a lock; it needs it for milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// What to do about a write that failed for want of room, or of a disk that takes writes; none where that is not why.
+pub fn remedy(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull => {
+            Some("make room on that disk (df shows what is left), then do it again")
+        }
+        io::ErrorKind::QuotaExceeded => {
+            Some("make room within this user's quota (quota shows it), then do it again")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("that file system takes no writes: mount it read-write, or name another folder")
+        }
+        _ => None,
+    }
+}
 
 /// Makes a folder, and those above it, for this user alone; one that is there stays as it is.
 pub fn make_private_folder(folder: &Path) -> io::Result<()> {

@@ -11,6 +11,7 @@ mod offline {
     mod data_plane;
     #[cfg(feature = "lab")]
     mod demo;
+    mod docs;
     mod fuzz;
     mod gate;
     mod handmade_ssh;

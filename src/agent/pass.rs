@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::guard::Guard;
 use super::proof::{self, Proof};
 use super::published::{Published, Role};
-use super::readback::{self, Seen, Server};
+use super::readback::{self, Seen};
 use super::reconcile::{Outcome, Reconciliation, Watch, Wish};
 use super::state::{Noted, Origin, State};
 use crate::backend::rfc2136::explain_read;
@@ -19,6 +19,7 @@ use crate::backend::site::{AnyBackend, Site};
 use crate::backend::{Backend, Capabilities};
 use crate::dns::authority::Authority;
 use crate::dns::resolver::Resolver;
+use crate::dns::servers::{self, Server};
 use crate::error::Error;
 use crate::proto::message::Question;
 use crate::proto::name::{HostName, Name};
@@ -269,9 +270,9 @@ pub async fn servers(site: &Site, zone: &Name, named: &[SocketAddr], resolver: &
     let until = deadline.min(Instant::now() + patience);
     let mut names = site.name_servers(zone).await;
     if names.is_empty() && asked.is_none() {
-        names = readback::names_by_resolver(zone, resolver.as_ref(), until).await;
+        names = servers::names(zone, resolver.as_ref(), until).await;
     }
-    readback::name_servers(names, asked, resolver.as_ref(), until).await
+    servers::named(names, asked, resolver.as_ref(), until).await
 }
 
 /// Every server of `zone`, the primary first: those that were `named`, else those of its NS records. Unlike
@@ -285,7 +286,7 @@ pub async fn every_server(
     let others = match named.is_empty() {
         true => {
             let resolver = Resolver::new(resolver.to_vec()).ok();
-            readback::every_name_server(primary, zone, resolver.as_ref()).await.map_err(explain_read)?
+            servers::every(primary, zone, resolver.as_ref()).await.map_err(explain_read)?
         }
         false => other_than(Some(primary.server), named),
     };

@@ -45,6 +45,11 @@ impl Proof {
         !passing
     }
 
+    /// What the resolver says is what was there before, perhaps: other records, or none (RFC 2308).
+    pub fn may_be_of_a_cache(&self) -> bool {
+        !self.is_secure() && matches!(self.status, Status::Secure | Status::Absent)
+    }
+
     /// Why they cannot.
     pub fn message(&self) -> &str {
         self.message.as_deref().unwrap_or("no reason is known")

@@ -9,7 +9,7 @@ use super::proof::Proof;
 use super::readback::Seen;
 use super::reconcile::Outcome;
 use crate::backend::site::Site;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::proto::name::Name;
 use crate::proto::plan::{Intent, texts};
 use crate::proto::publication::Signing;
@@ -67,21 +67,8 @@ pub struct Published {
     /// Whether it can be proven, if that was tried.
     pub proof: Option<Proof>,
     /// Why it is not as it should be.
-    #[serde(flatten, serialize_with = "failure")]
+    #[serde(flatten, serialize_with = "error::fields")]
     pub error: Option<Error>,
-}
-
-/// The fields of [`Output::error`], null where all is well.
-fn failure<S: serde::Serializer>(error: &Option<Error>, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Failure<'a> {
-        error: Option<&'a str>,
-        reason: Option<&'a str>,
-        hint: Option<&'a str>,
-    }
-    let hint = error.as_ref().and_then(|e| e.hint.as_deref());
-    let (error, reason) = (error.as_ref().map(|e| e.message.as_str()), error.as_ref().map(|e| e.reason));
-    Failure { error, reason, hint }.serialize(serializer)
 }
 
 impl Published {

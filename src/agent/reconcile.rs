@@ -1,6 +1,8 @@
 //! The one reconciliation: what is wanted, what is there, a plan, an update, and a second look that has
 //! to find nothing left to do.
 
+mod outcome;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,13 +11,14 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use self::outcome::with_whereabouts;
+pub use self::outcome::{Outcome, Wish};
 use super::state::{Own, State, StateError};
 use crate::backend::{ApplyError, Backend, Capabilities};
 use crate::error::Error;
 use crate::fan_out::in_order;
 use crate::proto::name::Name;
 use crate::proto::plan::{DEFAULT_TTL, Intent, Plan, Present};
-use crate::proto::sshfp::Sshfp;
 
 /// How often a lost race is run again.
 const ROUNDS: u32 = 12;
@@ -29,67 +32,6 @@ const LONGEST: u32 = 5;
 const SETTLE: Duration = Duration::from_millis(400);
 /// After that many refusals of single owners and no success, the rest of a batch is not tried one by one.
 const REFUSALS: usize = 64;
-
-/// What one owner shall hold of this machine's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
-    /// The owner.
-    pub owner: Name,
-    /// The records of this machine's keys.
-    pub wanted: BTreeSet<Sshfp>,
-    /// What to do with them.
-    pub intent: Intent,
-}
-
-impl AsRef<Wish> for Wish {
-    fn as_ref(&self) -> &Wish {
-        self
-    }
-}
-
-/// What became of one owner.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// The owner.
-    pub owner: Name,
-    /// The latest plan: what is still to do, or, once all is done, what stays. None if the owner could
-    /// not be read.
-    pub plan: Option<Plan>,
-    /// Records that were added.
-    pub added: BTreeSet<Sshfp>,
-    /// Records that were removed.
-    pub removed: BTreeSet<Sshfp>,
-    /// An update of this owner took effect.
-    pub changed: bool,
-    /// Why it is not as it should be.
-    pub error: Option<Error>,
-}
-
-impl Outcome {
-    /// Nothing is known of `owner` yet.
-    pub fn open(owner: &Name) -> Self {
-        Outcome {
-            owner: owner.clone(),
-            plan: None,
-            added: BTreeSet::new(),
-            removed: BTreeSet::new(),
-            changed: false,
-            error: None,
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        self.error.is_none() && self.plan.as_ref().is_some_and(|plan| !plan.is_empty())
-    }
-
-    fn took(&mut self, plan: &Plan) {
-        if !plan.is_empty() {
-            self.added.extend(plan.add.iter().cloned());
-            self.removed.extend(plan.remove.iter().cloned());
-            self.changed = true;
-        }
-    }
-}
 
 /// What has to be looked at and planned anew.
 #[derive(Debug, Default)]
@@ -393,40 +335,6 @@ fn within(intent: Intent, present: &Present, limits: &Capabilities) -> Result<In
         Intent::Add { ttl } => Intent::Add { ttl: fit(ttl)? },
         other => other,
     })
-}
-
-/// An error, and how the records stand after it: seen, not supposed. `changed`: the server has said before
-/// that it did something.
-fn with_whereabouts(mut error: Error, plan: &Plan, found: Result<Present, Error>, changed: bool) -> Error {
-    let owner = &plan.owner;
-    let stand = match found {
-        Ok(found) if found == plan.present => {
-            if error.reason == "lost-race" {
-                error.hint = Some(match plan.present.records.is_empty() {
-                    true => format!(
-                        "the server shows no records at {owner} and says that there are some: look for them in its zone files"
-                    ),
-                    // A signed zone shows which answers a wildcard made up; an unsigned one does not.
-                    false => format!(
-                        "the server shows records at {owner} and denies that they stand there: does a wildcard above make them up?"
-                    ),
-                });
-            }
-            match changed {
-                true => {
-                    format!("an update before was acknowledged, and nothing of it is to be seen at {owner}")
-                }
-                false => format!("the records at {owner} are as they were"),
-            }
-        }
-        Ok(found) if found.records == plan.outcome() => {
-            format!("the records at {owner} are nevertheless as wanted now")
-        }
-        Ok(_) => format!("the records at {owner} have changed meanwhile"),
-        Err(_) => format!("how the records at {owner} stand now is unknown"),
-    };
-    error.message = format!("{}; {stand}", error.message);
-    error
 }
 
 /// What is own after a run: what its intent says where it succeeded; more where it is not known.

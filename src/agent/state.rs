@@ -101,9 +101,10 @@ impl From<StateError> for Error {
             StateError::AgentRuns(_) => told.hint(
                 "sshanchor agent status shows it; SIGHUP has it look at once, and sshanchor publish does a pass beside it",
             ),
-            StateError::Io { .. } | StateError::NoFolder => {
-                told.hint("give a folder for the state that this user may write: --state DIR")
+            StateError::Io { error, .. } => {
+                told.hint(files::remedy(&error).unwrap_or("give a folder for the state that this user may write: --state DIR"))
             }
+            StateError::NoFolder => told.hint("give a folder for the state that this user may write: --state DIR"),
             StateError::Malformed { path, .. } => told.hint(format!(
                 "it says which records are own: mend {0}, or move it away to begin with this machine's present keys",
                 path.display()

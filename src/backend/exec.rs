@@ -143,7 +143,7 @@ impl Program {
     fn malformed(&self, why: &str) -> Error {
         let message = format!("{} sent a malformed answer: {why}", self.name());
         Error::failure("malformed-answer", message)
-            .hint("README, \"A program of your own\", has requests and replies")
+            .hint("docs/publish.md, \"A program of your own\", has requests and replies")
     }
 
     fn check_version(&self, version: u32) -> Result<(), Error> {

@@ -65,7 +65,9 @@ impl crate::output::Report for Kept<'_> {
             vec!["".to_owned(), "Everything stays up until Ctrl-C. In another terminal, try:".to_owned()];
         lines.extend(self.try_these.iter().map(|line| format!("  {line}")));
         lines.push(
-            "The last of them meets the impostor, whose key is even in ssh's known_hosts file: the proxy alone refuses it.".to_owned(),
+            "exec runs where the key is proven, and says why not elsewhere; audit.html is a page for a browser. The last line\n\
+             meets the impostor, whose key is even in ssh's known_hosts file: the proxy alone refuses it."
+                .to_owned(),
         );
         lines.join("\n")
     }

@@ -6,10 +6,13 @@ mod audit;
 mod bundle;
 mod ca;
 mod config;
+mod context;
 mod demo;
 mod doctor;
 mod exec;
 mod export;
+mod foreign;
+mod global;
 mod handshake_hint;
 mod hosts;
 mod known_hosts;
@@ -21,35 +24,28 @@ mod publish;
 mod rotate;
 mod sshd;
 mod sshfp;
+mod staying;
 mod target;
 mod terminal;
 mod tidy;
 mod verify;
 mod withdraw;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use self::lazily::Lazily;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::publishing::{Agent, Publishing, Rotate};
-use crate::config::{Cache, Config, Files, Source, Sourced, Typed, load, warning};
-use crate::dns::cache::{self, CacheError};
-use crate::dns::dns_server;
+use self::context::Context;
+use self::global::Global;
+use self::lazily::Lazily;
+use crate::config::load;
 use crate::error::{Error, Kind};
 use crate::output::Output;
-use crate::proto::bundle::Bundle;
 use crate::proto::duration;
 use crate::proto::moment::span;
 use crate::proto::name::{HostName, HostNameError};
-use crate::proto::policy::Policies;
-use crate::trail::Trail;
-use crate::verifier::{Options, Verifier};
 
 /// Proves SSH servers' host keys from DNSSEC before automation connects, and publishes them.
 #[derive(Debug, Parser)]
@@ -68,32 +64,6 @@ struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Subcommands,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Global options")]
-struct Global {
-    /// Print results as JSON, one object a line
-    #[arg(long, global = true)]
-    json: bool,
-    /// Ask this resolver instead of the system's; it need not be trusted (repeatable)
-    #[arg(long, global = true, value_name = "ADDR[:PORT]", env = "SSHANCHOR_RESOLVER", value_delimiter = ',', value_parser = dns_server)]
-    resolver: Vec<SocketAddr>,
-    /// Trust these keys (DNSKEY or DS lines) instead of the built-in root keys
-    #[arg(long, global = true, value_name = "FILE", env = "SSHANCHOR_TRUST_ANCHOR")]
-    trust_anchor: Option<PathBuf>,
-    /// Keep proofs in this folder from one run to the next, or nowhere (off)
-    #[arg(long, global = true, value_name = "FOLDER|off", env = "SSHANCHOR_CACHE", value_parser = cache)]
-    cache: Option<Cache>,
-    /// Read this configuration alone, or none, instead of the user's and the system's
-    #[arg(long, global = true, value_name = "FILE|none", env = "SSHANCHOR_CONFIG", value_parser = files)]
-    config: Option<Files>,
-    /// Give up after this many seconds; of several hosts each has its own [default: 10]
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
-    timeout: Option<Duration>,
-    /// Say more about what is done, on standard error
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    verbose: u8,
 }
 
 /// What needs no more than the configuration, and what needs it in force.
@@ -133,11 +103,6 @@ impl Command {
         !matches!(self, Command::Demo(_) | Command::Sshfp(_) | Command::Doctor(_) | Command::Audit(_))
     }
 
-    /// It tells warnings itself, and for as long as they hold.
-    fn is_an_agent(&self) -> bool {
-        matches!(self, Command::Agent(_))
-    }
-
     /// What the trail calls it, if its verdicts are noted there: somebody connects by them.
     fn noted(&self) -> Option<&'static str> {
         match self {
@@ -154,126 +119,40 @@ impl Command {
     fn is_for_ssh(&self) -> bool {
         matches!(self, Command::Proxy(_) | Command::KnownHosts(_))
     }
-}
 
-/// What every command gets: where to print, and what is configured.
-#[derive(Debug, Clone)]
-pub struct Context {
-    /// Where results go.
-    pub out: Output,
-    /// What the command line and the environment say, for those that read the configuration again.
-    pub typed: Typed,
-    /// The resolvers that were named; empty means the system's.
-    pub resolver: Vec<SocketAddr>,
-    /// The file of trust anchors; none means the built-in root keys.
-    pub trust_anchor: Option<PathBuf>,
-    /// How long the command may take; of several hosts each.
-    pub timeout: Duration,
-    /// Proofs of earlier runs, for the commands that use them.
-    pub proofs: Option<cache::Cache>,
-    /// What is asked for besides a proof, by host.
-    pub policies: Policies,
-    /// This machine's names, and where their records are kept.
-    pub publishing: Vec<Publishing>,
-    /// The agent's settings.
-    pub agent: Agent,
-    /// How host keys are replaced.
-    pub rotate: Rotate,
-    /// Where verdicts are noted, for the commands by which somebody connects.
-    pub trail: Option<Arc<Trail>>,
-    /// What is wrong with the configuration, and yet no error. Where standard error is the user's these have been
-    /// told; `proxy` and `known-hosts` tell them in their own time.
-    pub warnings: Vec<String>,
-}
+    /// It tells warnings itself: in its own time, or for as long as they hold.
+    fn tells_warnings(&self) -> bool {
+        self.is_for_ssh() || matches!(self, Command::Agent(_))
+    }
 
-impl Context {
-    /// With the proofs of earlier runs, if `command` uses them, and with the trail, if its verdicts are noted there.
-    fn new(out: Output, typed: Typed, config: Config, command: &Command) -> Self {
-        let keeps_proofs = command.keeps_proofs();
-        let trails: Vec<_> = config.trails.into_iter().map(|trail| trail.value).collect();
-        let trail = command.noted().and_then(|command| Trail::new(command, &trails)).map(Arc::new);
-        let mut cx = Context {
-            out,
-            typed,
-            resolver: config.resolver.value,
-            trust_anchor: config.trust_anchor.value,
-            timeout: config.timeout.value,
-            proofs: None,
-            policies: config.policies,
-            publishing: config.publishing.value,
-            agent: config.agent.value,
-            rotate: config.rotate.value,
-            trail,
-            warnings: config.ignored.iter().map(warning).collect(),
+    /// It tells itself what is missing in the trail, while it may speak.
+    fn tells_trail_trouble(&self) -> bool {
+        matches!(self, Command::Proxy(_))
+    }
+
+    /// The exit status.
+    async fn run(self, cx: &Context) -> Result<u8, Error> {
+        let outcome = match self {
+            Command::Demo(args) => demo::run(*args.0, cx).await,
+            Command::Sshfp(args) => sshfp::run(*args.0, cx).await,
+            Command::Publish(args) => publish::run(*args.0, cx).await,
+            Command::Withdraw(args) => withdraw::run(*args.0, cx).await,
+            Command::Agent(args) => agent::run(*args.0, cx).await,
+            Command::Rotate(args) => rotate::run(*args.0, cx).await,
+            Command::Ca(args) => ca::run(*args.0, cx).await,
+            Command::Verify(args) => verify::run(*args.0, cx).await,
+            // That of a remote command, as a rule.
+            Command::Exec(args) => return exec::run(*args.0, cx).await,
+            Command::Audit(args) => audit::run(*args.0, cx).await,
+            Command::Doctor(args) => doctor::run(*args.0, cx).await,
+            Command::Tidy(args) => tidy::run(*args.0, cx).await,
+            Command::Lookup(args) => lookup::run(*args.0, cx).await,
+            Command::Export(args) => export::run(*args.0, cx).await,
+            Command::Bundle(args) => bundle::run(*args.0, cx).await,
+            Command::Proxy(args) => proxy::run(*args.0, cx).await,
+            Command::KnownHosts(args) => known_hosts::run(*args.0, cx).await,
         };
-        if let Cache::Folder(folder) = config.cache.value
-            && keeps_proofs
-        {
-            // Whatever is wrong with it costs time and nothing else.
-            match cache::Cache::open(&folder) {
-                Ok(proofs) => cx.proofs = Some(proofs),
-                Err(e @ CacheError::Untrusted(_)) => {
-                    cx.warnings.push(format!("{e} (hint: {})", e.hint()));
-                }
-                Err(e) => cx.out.detail(&e.to_string()),
-            }
-        }
-        cx
-    }
-
-    /// Lookups and verdicts with these settings.
-    pub fn verifier(&self) -> Result<Verifier, Error> {
-        self.verifier_with(None)
-    }
-
-    /// The same with the proofs of a bundle.
-    pub fn verifier_with(&self, bundle: Option<Arc<Bundle>>) -> Result<Verifier, Error> {
-        Verifier::new(&Options { bundle, ..self.options() })
-    }
-
-    /// What lookups and verdicts go by.
-    pub fn options(&self) -> Options {
-        Options {
-            resolver: self.resolver.clone(),
-            trust_anchor: self.trust_anchor.clone(),
-            timeout: self.timeout,
-            cache: self.proofs.clone(),
-            bundle: None,
-            policies: self.policies.clone(),
-            trail: self.trail.clone(),
-        }
-    }
-
-    /// Why a line of the trail is missing, if one is and it was not told yet.
-    fn trail_trouble(&self) -> Option<String> {
-        self.trail.as_ref().and_then(|trail| trail.trouble())
-    }
-}
-
-impl Global {
-    /// Each value with its source, which `matches` knows.
-    fn typed(self, matches: &ArgMatches) -> Typed {
-        fn sourced<T>(
-            matches: &ArgMatches,
-            (id, option, variable): (&str, &'static str, &'static str),
-            value: T,
-        ) -> Sourced<T> {
-            let source = match matches.value_source(id) {
-                Some(ValueSource::EnvVariable) => Source::Environment(variable),
-                _ => Source::Option(option),
-            };
-            Sourced { value, source }
-        }
-        let resolver = Some(self.resolver).filter(|servers| !servers.is_empty());
-        let of_resolver = ("resolver", "--resolver", "SSHANCHOR_RESOLVER");
-        let of_anchor = ("trust_anchor", "--trust-anchor", "SSHANCHOR_TRUST_ANCHOR");
-        Typed {
-            files: self.config.unwrap_or_default(),
-            resolver: resolver.map(|value| sourced(matches, of_resolver, value)),
-            trust_anchor: self.trust_anchor.map(|value| sourced(matches, of_anchor, value)),
-            cache: self.cache.map(|value| sourced(matches, ("cache", "--cache", "SSHANCHOR_CACHE"), value)),
-            timeout: self.timeout.map(|value| sourced(matches, ("timeout", "--timeout", ""), value)),
-        }
+        outcome.map(status)
     }
 }
 
@@ -321,6 +200,8 @@ pub fn main() -> ExitCode {
                 _ => e,
             };
             let text = e.render().to_string();
+            let hint = foreign::hint(&e, std::env::args_os().filter_map(|word| word.into_string().ok()));
+            let text = hint.map_or(text.clone(), |hint| foreign::with_hint(&text, hint));
             if e.use_stderr() {
                 Output { json: false, verbose: 0 }.note(text.trim_end());
             } else {
@@ -406,51 +287,16 @@ fn status(outcome: Option<Kind>) -> u8 {
 
 /// The exit status.
 async fn dispatch(command: Command, cx: &Context) -> Result<u8, Error> {
-    if !command.is_for_ssh() && !command.is_an_agent() {
+    if !command.tells_warnings() {
         cx.warnings.iter().for_each(|warning| cx.out.warn(warning));
     }
-    // It tells while it may.
-    let is_proxy = matches!(command, Command::Proxy(_));
-    let outcome = match command {
-        Command::Demo(args) => demo::run(*args.0, cx).await,
-        Command::Sshfp(args) => sshfp::run(*args.0, cx).await,
-        Command::Publish(args) => publish::run(*args.0, cx).await,
-        Command::Withdraw(args) => withdraw::run(*args.0, cx).await,
-        Command::Agent(args) => agent::run(*args.0, cx).await,
-        Command::Rotate(args) => rotate::run(*args.0, cx).await,
-        Command::Lookup(args) => lookup::run(*args.0, cx).await,
-        Command::Bundle(args) => bundle::run(*args.0, cx).await,
-        Command::Ca(args) => ca::run(*args.0, cx).await,
-        Command::Export(args) => export::run(*args.0, cx).await,
-        Command::Verify(args) => verify::run(*args.0, cx).await,
-        Command::Proxy(args) => proxy::run(*args.0, cx).await,
-        Command::KnownHosts(args) => known_hosts::run(*args.0, cx).await,
-        Command::Exec(args) => {
-            let status = exec::run(*args.0, cx).await;
-            tell_of_the_trail(cx);
-            return status;
-        }
-        Command::Audit(args) => audit::run(*args.0, cx).await,
-        Command::Doctor(args) => doctor::run(*args.0, cx).await,
-        Command::Tidy(args) => tidy::run(*args.0, cx).await,
-    };
-    if !is_proxy {
-        tell_of_the_trail(cx);
+    let tells_trouble = command.tells_trail_trouble();
+    let outcome = command.run(cx).await;
+    // What is missing in the trail is not missed in silence.
+    if !tells_trouble {
+        cx.trail_trouble().iter().for_each(|trouble| cx.out.warn(trouble));
     }
-    outcome.map(status)
-}
-
-/// What is missing in the trail is not missed in silence.
-fn tell_of_the_trail(cx: &Context) {
-    cx.trail_trouble().iter().for_each(|trouble| cx.out.warn(trouble));
-}
-
-fn cache(text: &str) -> Result<Cache, String> {
-    Cache::read(text, |folder| Ok(folder.into()))
-}
-
-fn files(text: &str) -> Result<Files, String> {
-    Files::read(text)
+    outcome
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

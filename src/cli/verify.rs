@@ -31,6 +31,9 @@ pub(super) struct Args {
     names: Vec<String>,
     #[command(flatten)]
     hosts: HostArgs,
+    /// Show only what is wrong: of hosts that are accepted nothing
+    #[arg(short, long)]
+    quiet: bool,
     /// How many hosts to verify at the same time
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     fanout: u16,
@@ -69,8 +72,19 @@ pub(super) struct Judged {
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     // Before anything is done: a mistyped name is not to stop a run half way.
     let hosts = args.hosts.places_as_typed(&args.names, cx).await?;
-    let width = hosts_at_once(usize::from(args.fanout));
     let verifier = cx.verifier_with(args.bundle.load()?)?;
+    verdicts(hosts, (args.fanout, args.quiet), &verifier, cx).await
+}
+
+/// A line for each of `hosts`, in their order and so many at a time (if it `is_quiet`, not for those that are accepted),
+/// and the gravest of what was told.
+pub(super) async fn verdicts(
+    hosts: Vec<Host>,
+    (fanout, is_quiet): (u16, bool),
+    verifier: &Verifier,
+    cx: &Context,
+) -> Result<Option<Kind>, Error> {
+    let width = hosts_at_once(usize::from(fanout));
     let mut kinds = Vec::new();
     let mut progress = Progress::new("verified", hosts.len());
     let work = |host: Host| {
@@ -83,7 +97,9 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         if let Some(age) = judged.age {
             cx.out.warn(&in_grace(&judged.host, age));
         }
-        cx.out.result(&judged)?;
+        if !(is_quiet && judged.kind.is_none()) {
+            cx.out.result(&judged)?;
+        }
         kinds.extend(judged.kind);
         progress.step();
         Ok::<_, Error>(())
@@ -113,7 +129,7 @@ fn room(limit: u64, wanted: usize) -> usize {
     usize::try_from(limit.saturating_sub(OTHERS) / EACH).unwrap_or(wanted).min(wanted).max(1)
 }
 
-pub(super) async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
+async fn judge(verifier: &Verifier, target: Target, port: u16) -> Result<Judged, Error> {
     let name = match checkable(verifier, target, port) {
         Ok(name) => name,
         Err(judged) => return Ok(*judged),

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod classify;
 pub mod lookup;
 pub mod resolver;
+pub mod servers;
 pub mod stored;
 pub mod transfer;
 pub mod transport;

@@ -13,13 +13,13 @@ use crate::agent::machine;
 use crate::agent::monitor::socket;
 use crate::agent::pass;
 use crate::agent::place::{self, Purpose};
-use crate::agent::readback;
 use crate::agent::rotation;
 use crate::agent::state::State;
 use crate::backend::site::{AnyBackend, Site};
 use crate::config::publishing::{Agent, Place, Publishing, Rotate};
 use crate::dns::authority::Authority;
 use crate::dns::lookup::Lookups;
+use crate::dns::servers::{NO_ADDRESS, ServerAddress, each_address};
 use crate::error::Error;
 use crate::fan_out::in_order;
 use crate::proto::chain::Answer;
@@ -255,29 +255,18 @@ impl One<'_> {
     async fn servers(&self, present: &Present, settings: &Settings<'_>) -> Vec<Server> {
         let named = &self.table.check_servers;
         let servers = pass::servers(self.site, self.zone, named, settings.resolver).await;
-        let mut all: Vec<(String, Option<SocketAddr>)> = Vec::new();
-        for readback::Server { label, addresses } in servers {
-            if addresses.is_empty() {
-                all.push((label.clone(), None));
-            }
-            let shown = |address: &SocketAddr| match label == address.to_string() {
-                true => label.clone(),
-                false => format!("{label} ({address})"),
-            };
-            all.extend(addresses.iter().map(|address| (shown(address), Some(*address))));
-        }
-        let look = |(label, address): (String, Option<SocketAddr>)| {
-            let authority = address.map(|address| self.authority(address));
+        let look = |server: ServerAddress| {
+            let authority = server.address.map(|address| self.authority(address));
             let (zone, owner, present) = (self.zone.clone(), self.owner.clone(), present.clone());
             async move {
                 let shows = match authority {
                     Some(authority) => shown_by(&authority, &zone, &owner, &present).await,
-                    None => Err("its name has no address".to_owned()),
+                    None => Err(NO_ADDRESS.to_owned()),
                 };
-                Server { label, shows }
+                Server { label: server.to_string(), shows }
             }
         };
-        in_order(all, AT_ONCE, look).await.unwrap_or_default()
+        in_order(each_address(servers), AT_ONCE, look).await.unwrap_or_default()
     }
 }
 

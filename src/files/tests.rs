@@ -136,3 +136,10 @@ fn what_is_no_file_is_none_and_what_is_too_long_is_an_error() {
     assert!(Original::read(&file, 3).is_err());
     assert_eq!(Original::read(&file, 4).unwrap().unwrap().octets(), b"long");
 }
+
+#[test]
+fn a_disk_that_is_full_is_told_from_other_trouble() {
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap().write_all(b"x").unwrap_err();
+    assert!(remedy(&full).is_some_and(|hint| hint.contains("make room")), "{full}");
+    assert_eq!(remedy(&fs::read("/nowhere/at/all").unwrap_err()), None);
+}

@@ -331,6 +331,15 @@ impl Stage {
             format!("{sshanchor} verify {targets}"),
         ];
         let config = quoted(&ssh_config.to_string_lossy());
+        let names = self.hosts.each_ref().map(ToyHost::name).join(",");
+        lines.push(format!("{sshanchor} exec --ssh-config {config} -H {names} -- hostname"));
+        let (known_hosts, page) = (known_hosts.to_string_lossy(), in_folder("audit.html"));
+        lines.push(format!(
+            "{sshanchor} audit --check-server {} --known-hosts {} -o {} {targets}",
+            self.zones.address(),
+            quoted(&known_hosts),
+            quoted(&page.to_string_lossy())
+        ));
         let proxy = quoted(&format!("ProxyCommand={sshanchor} proxy %h %p"));
         lines.extend(
             self.hosts.iter().map(|host| format!("ssh -F {config} -o {proxy} {} hostname", host.name())),

@@ -30,7 +30,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// A stable word for scripts and metrics: those of `sshanchor verify --json` (README, "JSON"), and `bad-host-key`.
+    /// A stable word for scripts and metrics: those of `sshanchor verify --json` (docs/json.md), and `bad-host-key`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Rejected(reason) | Self::Unproven(reason) => reason.code(),

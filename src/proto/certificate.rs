@@ -76,7 +76,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// A stable word for scripts; listed in the README.
+    /// A stable word for scripts; listed in docs/json.md.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotYetValid(_) => "certificate-not-yet-valid",

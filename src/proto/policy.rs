@@ -150,7 +150,7 @@ fn span(seconds: &u64) -> String {
 }
 
 impl Shortfall {
-    /// A stable word for scripts; listed in the README.
+    /// A stable word for scripts; listed in docs/json.md.
     pub fn code(&self) -> &'static str {
         match self {
             Self::OtherZone { .. } => "alias-leaves-zone",

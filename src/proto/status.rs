@@ -120,6 +120,9 @@ pub struct Owner {
     pub proof: Option<String>,
     /// Why they cannot.
     pub proof_message: Option<String>,
+    /// Until when caches may hold what was there before; none where that is no reason for clients not to prove it.
+    #[serde(default)]
+    pub caches_until: Option<Moment>,
     /// When the signatures over the records expire, if any are known.
     pub signatures_expire: Option<Moment>,
     /// When all was last as it should be.

@@ -60,6 +60,7 @@ mod linux {
     use std::time::Duration;
 
     use rustix::net::sockopt::socket_peercred;
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
     use rustix::process::{Pid, geteuid, getppid};
     use tokio::io::AsyncWriteExt;
     use tokio::time::timeout;
@@ -71,16 +72,16 @@ mod linux {
     /// How long the other one may take.
     const PATIENCE: Duration = Duration::from_secs(2);
 
-    fn address(ssh: Pid) -> io::Result<SocketAddr> {
-        let name = format!("sshanchor/handshake/{}/{ssh}", geteuid().as_raw());
-        SocketAddr::from_abstract_name(name)
+    /// Where the children of this ssh meet: a name in the abstract room.
+    fn name(ssh: Pid) -> String {
+        format!("sshanchor/handshake/{}/{ssh}", geteuid().as_raw())
     }
 
     /// Tells it to whoever asks, from now on, as long as this process and the one that started it run. To be called in a
     /// runtime.
     pub fn tell(report: &Report) -> io::Result<()> {
         let ssh = getppid().ok_or(io::ErrorKind::NotFound)?;
-        let listener = UnixListener::bind_addr(&address(ssh)?)?;
+        let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name(ssh))?)?;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let octets = serde_json::to_vec(report)?;
@@ -99,15 +100,94 @@ mod linux {
         Ok(())
     }
 
-    /// What the proxy of the ssh that has started this process tells, if there is one. Waits two seconds at most.
+    /// What the proxy of the ssh that has started this process tells, if there is one. Waits for it for two seconds at
+    /// most, and for nobody else at all.
     pub fn ask() -> Option<Report> {
-        let stream = UnixStream::connect_addr(&address(getppid()?).ok()?).ok()?;
+        ask_at(&name(getppid()?), PATIENCE)
+    }
+
+    fn ask_at(name: &str, patience: Duration) -> Option<Report> {
+        let stream = connected(name).ok()?;
         if socket_peercred(&stream).ok()?.uid != geteuid() {
             return None;
         }
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.set_nonblocking(false).ok()?;
+        stream.set_read_timeout(Some(patience)).ok()?;
         let mut octets = Vec::new();
         stream.take(MAX_REPORT).read_to_end(&mut octets).ok()?;
         serde_json::from_slice(&octets).ok()
+    }
+
+    /// At once or not at all. Anybody may listen there, and whose queue is full would have a connect that blocks wait for
+    /// ever; a proxy's never is, for its ssh asks it a few times.
+    fn connected(name: &str) -> io::Result<UnixStream> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        connect(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
+        Ok(socket.into())
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use std::io::Write;
+        use std::os::fd::OwnedFd;
+        use std::thread;
+        use std::time::Instant;
+
+        use rustix::net::{bind, listen};
+
+        use super::*;
+        use crate::proto::policy::Seen;
+
+        /// A socket at `name` with room for one in its queue.
+        fn listener(name: &str) -> UnixListener {
+            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+            let socket: OwnedFd = socket.unwrap();
+            bind(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap()).unwrap();
+            listen(&socket, 0).unwrap();
+            socket.into()
+        }
+
+        fn own_name(test: &str) -> String {
+            format!("sshanchor/test/{}/{test}", std::process::id())
+        }
+
+        #[test]
+        fn whoever_does_not_take_calls_is_not_waited_for() {
+            let name = own_name("full");
+            let _listener = listener(&name);
+            let mut queued = Vec::new();
+            while let Ok(stream) = connected(&name) {
+                queued.push(stream);
+                assert!(queued.len() < 50, "the queue has no end");
+            }
+            let began = Instant::now();
+            assert_eq!(ask_at(&name, PATIENCE), None);
+            assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        }
+
+        #[test]
+        fn whoever_answers_is_heard() {
+            let name = own_name("answers");
+            let listener = listener(&name);
+            let seen = Seen {
+                kex: "mlkem768x25519-sha256".to_owned(),
+                strict_client: true,
+                strict_server: true,
+                server_version: "SSH-2.0-OpenSSH_10.0".to_owned(),
+            };
+            let report = Report { key_sha256: "00".repeat(32), seen };
+            let octets = serde_json::to_vec(&report).unwrap();
+            let answering = thread::spawn(move || listener.accept().unwrap().0.write_all(&octets).unwrap());
+            assert_eq!(ask_at(&name, PATIENCE), Some(report));
+            answering.join().unwrap();
+        }
+
+        #[test]
+        fn whoever_takes_the_call_and_says_nothing_is_given_up() {
+            let name = own_name("silent");
+            let _listener = listener(&name);
+            assert_eq!(ask_at(&name, Duration::from_millis(50)), None);
+        }
     }
 }

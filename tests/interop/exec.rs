@@ -5,6 +5,7 @@ mod fleet;
 mod keys;
 mod many;
 mod mixed;
+mod readme;
 
 use std::fs::{self, File};
 use std::io::Read;

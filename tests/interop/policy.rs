@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sshanchor::proto::pattern::PatternList;
 
+use crate::support::hello::{ASKED, is_stopped, works};
 use crate::support::peer::command;
 use crate::support::port::Port;
 use crate::support::sandbox::{Sandbox, clean};
@@ -75,18 +76,7 @@ fn ssh(tree: &Tree, sshd: &Sshd, config: &Path, options: &[&str], host: &str) ->
     ssh.env("SSHANCHOR_CONFIG", config).env("SSHANCHOR_CACHE", "off");
     let proxy = format!("ProxyCommand='{}' -v proxy %h %p", env!("CARGO_BIN_EXE_sshanchor"));
     ssh.args(options).args(["-o", "StrictHostKeyChecking=no", "-o", "VerifyHostKeyDNS=no", "-o", &proxy]);
-    run(ssh.args([host, "echo", "hello from $((6*7))"]), LIMIT)
-}
-
-#[track_caller]
-fn works(finished: &Finished) {
-    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "hello from 42\n"), "{finished:#?}");
-}
-
-#[track_caller]
-fn is_stopped(finished: &Finished, why: &str) {
-    assert_eq!((finished.code, finished.stdout.as_str()), (Some(255), ""), "{finished:#?}");
-    assert!(finished.stderr.contains(why), "{why:?} is not on the screen: {finished:#?}");
+    run(ssh.arg(host).args(ASKED), LIMIT)
 }
 
 #[test]

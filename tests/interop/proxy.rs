@@ -18,7 +18,7 @@ use crate::support::sandbox::clean;
 use crate::support::sshd::{KEY_TYPES, Sshd, keygen};
 use crate::support::unbound::Unbound;
 use crate::support::wire::{Dns, Rr, SSHFP};
-use crate::support::{Finished, Tree, run, run_ok};
+use crate::support::{Finished, Tree, hello, run, run_ok};
 
 const HOST: &str = "web1.example.test";
 const LIMIT: Duration = Duration::from_secs(30);
@@ -47,13 +47,13 @@ impl Route<'_> {
     }
 
     fn runs(&self, sshd: &Sshd, host: &str) -> Finished {
-        run(self.ssh(sshd).args([host, "echo", "hello from $((6*7))"]), LIMIT)
+        run(self.ssh(sshd).arg(host).args(hello::ASKED), LIMIT)
     }
 
     #[track_caller]
     fn works(&self, sshd: &Sshd, host: &str) {
         let finished = self.runs(sshd, host);
-        assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "hello from 42\n"), "{finished:#?}");
+        hello::works(&finished);
     }
 
     /// ssh ends with 255 and shows `reason`; the server never sees the client's NEWKEYS, let alone who
@@ -62,9 +62,7 @@ impl Route<'_> {
     fn is_stopped(&self, sshd: &Sshd, host: &str, reason: &str) {
         let mark = sshd.mark();
         let finished = self.runs(sshd, host);
-        assert_eq!(finished.code, Some(255), "{finished:#?}");
-        assert_eq!(finished.stdout, "", "{finished:#?}");
-        assert!(finished.stderr.contains(reason), "{reason:?} is not on the screen: {finished:#?}");
+        hello::is_stopped(&finished, reason);
         if sshd.process.log()[mark..].contains("Connection from") {
             sshd.wait_closed(mark);
         }

@@ -326,9 +326,10 @@ fn behind_ssh_mistakes_and_warnings_reach_the_user_and_never_the_stream() {
 }
 
 #[test]
-fn the_readme_shows_a_configuration_without_findings() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let chapter = &readme[readme.find("\n### Configuration\n").unwrap()..];
+fn the_docs_show_a_configuration_without_findings() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let docs = fs::read_to_string(docs).unwrap();
+    let chapter = &docs[docs.find("\n## The files\n").unwrap()..];
     let begin = chapter.find("    version = 1\n").unwrap();
     let lines = chapter[begin..].lines().take_while(|line| line.is_empty() || line.starts_with("    "));
     let home = Home::with(&lines.map(|line| line.trim_start().to_owned() + "\n").collect::<String>());
@@ -348,7 +349,7 @@ fn the_readme_shows_a_configuration_without_findings() {
     assert_eq!(home.run(&["config", "show", "10.0.0.1", "--json"]).row("mode")["value"], "pass");
     // Every setting that there is stands in the table below it.
     for key in sshanchor::proto::policy::Setting::KEYS {
-        assert!(readme.contains(&format!("| `{key}` |")), "{key}");
+        assert!(docs.contains(&format!("| `{key}` |")), "{key}");
     }
 }
 
@@ -380,6 +381,16 @@ fn tables_that_say_something_in_vain_are_found_with_their_lines() {
     let twice = publish.replace("[publish]", "[[publish]]");
     assert_eq!(found(&format!("{twice}{twice}")), one("contradiction", 2));
     assert_eq!(found("[[host]]\nmatch = \"*\"\nmode = \"pass\"\n"), one("too-wide", 4));
+}
+
+#[test]
+fn check_warns_of_a_kex_that_old_servers_have_not() {
+    let rule = |more: &str| format!("version = 1\n[[host]]\nmatch = \"*\"\nkex = \"post-quantum\"\n{more}");
+    let told = Home::with(&rule("")).run(&["config", "check"]);
+    assert_eq!(told.status, Some(0), "it is as it was meant: {}", told.out);
+    assert!(told.err.contains("line 4") && told.err.contains("mlkem768x25519-sha256"), "{}", told.err);
+    let new = Home::with(&rule("min_openssh = \"9.9\"\n")).run(&["config", "check"]);
+    assert_eq!((new.status, new.err.as_str()), (Some(0), ""));
 }
 
 #[test]

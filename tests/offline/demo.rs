@@ -96,7 +96,27 @@ fn what_is_kept_can_be_used_until_the_end() {
     let lookup = run(lines[0]);
     assert!(lookup.status.success(), "{lookup:?}");
     assert_eq!(run(lines[1]).status.code(), Some(3), "of two hosts the impostor decides");
-    assert!(lines[2..].iter().all(|line| line.starts_with("ssh -F ")), "{lines:?}");
+    // A command on both: it runs on the one, and nobody logs in to the other.
+    let exec = run(lines[2]);
+    let (out, err) = (String::from_utf8_lossy(&exec.stdout), String::from_utf8_lossy(&exec.stderr));
+    assert_eq!(
+        (exec.status.code(), out.as_ref()),
+        (Some(3), "web1.demo.example: web1.demo.example\n"),
+        "{err}"
+    );
+    assert!(err.contains("\n  rejected, key-mismatch: 1 host: web2.demo.example\n"), "{err}");
+    let audit = run(lines[3]);
+    let (out, err) = (String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
+    assert_eq!((audit.status.code(), err.as_ref()), (Some(5), ""), "{out}");
+    assert!(out.starts_with("2 hosts: 1 accept, 1 reject, 0 unproven, 0 unreachable; "), "{out}");
+    for told in
+        ["\nerror key-mismatch: web2.demo.example:", "\nwarning known-hosts-conflict: web2.demo.example:"]
+    {
+        assert!(out.contains(told), "{told}{out}");
+    }
+    let page = lines[3].split(" -o ").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(std::fs::read_to_string(page).unwrap().starts_with("<!DOCTYPE html>"));
+    assert!(lines[4..].len() == 2 && lines[4..].iter().all(|line| line.starts_with("ssh -F ")), "{lines:?}");
     assert!(run(&format!("kill {}", kept.id())).status.success());
     assert!(kept.wait().unwrap().success());
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);

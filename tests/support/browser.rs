@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::Sandbox;
@@ -123,6 +124,14 @@ impl Browser {
     pub fn prefer(&mut self, scheme: &str) {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.call("Emulation.setEmulatedMedia", json!({ "media": "screen", "features": features }));
+    }
+
+    /// The upper left of the page, in CSS pixels, as PNG.
+    pub fn picture(&mut self, width: u32, height: u32) -> Vec<u8> {
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
+        let params = json!({ "format": "png", "clip": clip, "captureBeyondViewport": true });
+        let told = self.call("Page.captureScreenshot", params);
+        BASE64.decode(told["data"].as_str().unwrap().as_bytes()).unwrap()
     }
 
     /// As wide as this many CSS pixels.

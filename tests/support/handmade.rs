@@ -12,6 +12,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use sshanchor::proto::wire::Reader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 /// How the reply departs from the truth; the default is honest.
 #[derive(Default, Clone)]
@@ -130,8 +131,17 @@ pub async fn start(lies: Lies) -> SocketAddr {
     address
 }
 
-/// The same for any number of clients, one after the other, in a thread that ends with the test's process.
+/// The same for any number of clients, in a thread that ends with the test's process.
 pub fn start_for_many(lies: Lies) -> SocketAddr {
+    in_thread(lies, usize::MAX)
+}
+
+/// The same for one client.
+pub fn start_in_thread(lies: Lies) -> SocketAddr {
+    in_thread(lies, 1)
+}
+
+fn in_thread(lies: Lies, clients: usize) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -139,25 +149,14 @@ pub fn start_for_many(lies: Lies) -> SocketAddr {
         runtime.block_on(async move {
             listener.set_nonblocking(true).unwrap();
             let listener = TcpListener::from_std(listener).unwrap();
-            while let Ok((stream, _)) = listener.accept().await {
+            let mut serving = JoinSet::new();
+            for _ in 0..clients {
+                let (stream, _) = listener.accept().await.unwrap();
                 let lies = lies.clone();
-                tokio::spawn(async move { serve(stream, keypair(1), lies).await });
+                serving.spawn(async move { serve(stream, keypair(1), lies).await });
             }
-        });
-    });
-    address
-}
-
-/// The same for one client.
-pub fn start_in_thread(lies: Lies) -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            listener.set_nonblocking(true).unwrap();
-            let (stream, _) = TcpListener::from_std(listener).unwrap().accept().await.unwrap();
-            let _ = serve(stream, keypair(1), lies).await;
+            drop(listener);
+            serving.join_all().await;
         });
     });
     address

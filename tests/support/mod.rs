@@ -12,6 +12,7 @@ pub mod dropbear;
 pub mod forge;
 pub mod forger;
 pub mod handmade;
+pub mod hello;
 pub mod inline;
 pub mod knot;
 pub mod libssh;

@@ -71,6 +71,11 @@ pub fn owner(done: &Done, set: &mut Set, now: u64) -> Owner {
     let since = set.failing.as_ref().map_or(now, |(_, since)| *since);
     let error = error.map(|error| Trouble { since: Moment(since), ..trouble(&error, None, now) });
     let proof = published.proof.as_ref();
+    let caches_until = proof.filter(|proof| proof.may_be_of_a_cache()).and_then(|_| {
+        // A resolver has had what was there before for no longer than that was there.
+        let until = set.since?.saturating_add(published.ttl?.into());
+        (until > now).then_some(Moment(until))
+    });
     Owner {
         name: published.name.clone(),
         owner: published.owner.clone(),
@@ -85,6 +90,7 @@ pub fn owner(done: &Done, set: &mut Set, now: u64) -> Owner {
         servers: published.read_back.iter().map(server).collect(),
         proof: proof.map(|p| if p.is_secure() { SECURE } else { p.reason.unwrap_or("unproven") }.to_owned()),
         proof_message: proof.filter(|p| !p.is_secure()).map(|p| Proof::message(p).to_owned()),
+        caches_until,
         signatures_expire: done.signatures_expire.map(Moment),
         last_success: set.last_success.map(Moment),
         error,

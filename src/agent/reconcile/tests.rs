@@ -3,6 +3,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::error::Kind;
+use crate::proto::sshfp::Sshfp;
 
 type Change = Box<dyn FnOnce(&mut BTreeMap<Name, Present>) + Send>;
 

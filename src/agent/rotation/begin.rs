@@ -170,28 +170,8 @@ impl Rotation {
         let lacks =
             |sight: &Sight| !sight.shown.as_ref().is_ok_and(|shown| others.is_subset(&shown.everywhere));
         let ground = (!sights.iter().any(lacks)).then_some(0);
-        let mut round = Round {
-            mode,
-            changes,
-            is_hiding,
-            is_explicit,
-            announce,
-            began: now,
-            ttl: 0,
-            ground,
-            touched: None,
-            announced: None,
-            hidden: None,
-            replaced: None,
-            spread: None,
-            proven: None,
-            shown: None,
-            withdrawn: None,
-            aborted: None,
-            silent: Default::default(),
-            lost: 0,
-            clock: None,
-        };
+        let round = Round::new(mode, changes, now);
+        let mut round = Round { is_hiding, is_explicit, announce, ground, ..round };
         round.see_ttl(&sights);
         Ok(round)
     }

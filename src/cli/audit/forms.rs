@@ -78,14 +78,14 @@ impl Written {
             text.push('\n');
         }
         files::write(&self.path, text.as_bytes())
-            .map_err(|e| Error::failure("io", format!("cannot write {}: {e}", self.path.display())))
+            .map_err(|e| Error::io(format!("cannot write {}: {e}", self.path.display()), &e))
     }
 }
 
 /// An audit in this form.
 pub(super) fn text(format: Format, audit: &Report) -> Result<String, Error> {
     Ok(match format {
-        Format::Table => sanitise_lines(&Table { report: audit, verbose: true }.text()),
+        Format::Table => sanitise_lines(&Table { report: audit, verbose: true, quiet: None }.text()),
         Format::Json => {
             let line = serde_json::to_string(audit)
                 .map_err(|e| Error::failure("internal", format!("cannot write JSON: {e}")))?;

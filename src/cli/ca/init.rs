@@ -7,10 +7,11 @@ use clap::ValueEnum;
 use zeroize::Zeroizing;
 
 use super::show::Shown;
-use super::{CaFolder, Keys, Passphrase, ca_error, name, span};
+use super::{CaFolder, Keys, Passphrase, ca_error, name};
 use crate::cli::terminal::Terminal;
 use crate::cli::{Context, sshfp};
 use crate::error::{Error, Kind};
+use crate::proto::duration;
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::{DEFAULT_MAX_VALIDITY, DEFAULT_VALIDITY};
 use crate::ssh::ca::{Ca, KeySource, NewKey};
@@ -50,10 +51,10 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase", "passphrase_file", "key_type"])]
     key_file: Option<PathBuf>,
     /// How long a certificate is good unless ca sign is told [default: 30d]
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
     validity: Option<Duration>,
     /// How long a certificate is good at most [default: 90d]
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
     max_validity: Option<Duration>,
 }
 

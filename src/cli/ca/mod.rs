@@ -17,7 +17,6 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::time::Duration;
 
 use clap::Subcommand;
 use zeroize::Zeroizing;
@@ -27,7 +26,6 @@ use super::terminal::Terminal;
 use super::{Context, agent_socket, host_name};
 use crate::agent::state::State;
 use crate::error::{Error, Kind};
-use crate::proto::duration;
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::KeyDigest;
 use crate::proto::name::HostName;
@@ -214,11 +212,6 @@ pub(super) fn ca_error(error: CaError) -> Error {
 /// A host or domain on the command line. Nothing is proven of it here: an address is a slip like any other.
 fn name(text: &str) -> Result<HostName, Error> {
     host_name(text).map_err(|error| Error { kind: Kind::Usage, ..error })
-}
-
-/// A span of time on the command line.
-fn span(text: &str) -> Result<Duration, String> {
-    duration::parse(text).map_err(|e| e.to_string())
 }
 
 /// A key as results have it.

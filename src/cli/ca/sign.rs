@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::init::one_key;
-use super::{CaFolder, Key, Keys, Passphrase, ca_error, name, span};
+use super::{CaFolder, Key, Keys, Passphrase, ca_error, name};
 use crate::cli::Context;
 use crate::error::{Error, Kind};
 use crate::files::{self, Original};
 use crate::output::{Report, rfc3339};
 use crate::proto::certificate::SUFFIX;
+use crate::proto::duration;
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::{Issued, Request};
 use crate::proto::moment;
@@ -43,7 +44,7 @@ pub(in crate::cli) struct Args {
     #[arg(long = "host-key", value_name = "PUBFILE", required = true)]
     host_keys: Vec<PathBuf>,
     /// How long it is good, from now [default: as the CA was made, 30d]
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
     validity: Option<Duration>,
     /// Its serial number [default: a random one]
     #[arg(long, value_name = "N")]
@@ -174,7 +175,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 
 /// Nothing but a certificate is replaced: least of all the private key, whose name is so near.
 fn spare(path: &Path) -> Result<(), Error> {
-    let io = |e: std::io::Error| Error::failure("io", format!("{}: {e}", path.display()));
+    let io = |e: std::io::Error| Error::io(format!("{}: {e}", path.display()), &e);
     let Some(there) = Original::read(path, MAX_REPLACED).map_err(io)? else { return Ok(()) };
     let first = there.octets().split(u8::is_ascii_whitespace).next().unwrap_or_default();
     match first.is_empty() || first.ends_with(SUFFIX.as_bytes()) {

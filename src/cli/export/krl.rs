@@ -98,7 +98,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     }
     let krl = Krl { version, generated: now, comment: comment(&origins), digests };
     refuse_worse(&krl, &origins, &args.output)?;
-    let io = |e: std::io::Error| Error::failure("io", format!("{}: {e}", args.output.display()));
+    let io = |e: std::io::Error| Error::io(format!("{}: {e}", args.output.display()), &e);
     files::write(&args.output, &krl.octets()).map_err(io)?;
     cx.out.result(&Done {
         format: "krl",
@@ -160,7 +160,7 @@ fn origins(sets: &str) -> impl Iterator<Item = (&str, u64)> {
 /// What is in the file is not replaced by less: a list that somebody else keeps there (ssh reads one key a line too), nor
 /// one of a later set; that a set is older is what a replay looks like, or a server that lags.
 fn refuse_worse(krl: &Krl, new: &[(String, u64)], file: &Path) -> Result<(), Error> {
-    let told = |e: std::io::Error| Error::failure("io", format!("{}: {e}", file.display()));
+    let told = |e: std::io::Error| Error::io(format!("{}: {e}", file.display()), &e);
     let Some(original) = Original::read(file, MAX_KRL).map_err(told)? else { return Ok(()) };
     if original.octets().is_empty() {
         return Ok(());

@@ -197,7 +197,7 @@ impl Destination {
         let text = render(exported)?;
         if let Some(file) = &self.output {
             files::write(file, text.as_bytes())
-                .map_err(|e| Error::failure("io", format!("{}: {e}", file.display())))?;
+                .map_err(|e| Error::io(format!("{}: {e}", file.display()), &e))?;
         }
         let now = crate::verifier::now();
         cx.out.result(&Done {

@@ -61,6 +61,17 @@ pub(super) struct Nsupdate {
     destination: Destination,
 }
 
+#[derive(Debug, clap::Args)]
+struct OfZone {
+    #[command(flatten)]
+    source: Source,
+    /// The zone in which all names are
+    #[arg(long, value_name = "ZONE", value_parser = zone_name)]
+    zone: Name,
+    #[command(flatten)]
+    destination: Destination,
+}
+
 /// A zone's YAML file for octoDNS.
 ///
 /// Prints a file for octoDNS's YAML provider with these records and nothing else. Give it a folder and a source of its
@@ -74,12 +85,7 @@ pub(super) struct Nsupdate {
 )]
 pub(super) struct Octodns {
     #[command(flatten)]
-    source: Source,
-    /// The zone in which all names are
-    #[arg(long, value_name = "ZONE", value_parser = zone_name)]
-    zone: Name,
-    #[command(flatten)]
-    destination: Destination,
+    of: OfZone,
 }
 
 /// SSHFP() calls for DNSControl.
@@ -92,12 +98,7 @@ pub(super) struct Octodns {
 )]
 pub(super) struct Dnscontrol {
     #[command(flatten)]
-    source: Source,
-    /// The zone in which all names are
-    #[arg(long, value_name = "ZONE", value_parser = zone_name)]
-    zone: Name,
-    #[command(flatten)]
-    destination: Destination,
+    of: OfZone,
 }
 
 /// A local value for Terraform (JSON syntax).
@@ -138,12 +139,13 @@ pub(super) async fn nsupdate(args: Nsupdate, cx: &Context) -> Result<Option<Kind
 }
 
 pub(super) async fn octodns(args: Octodns, cx: &Context) -> Result<Option<Kind>, Error> {
-    write(cx, "octodns", &args.source, &args.destination, |sets| tools::octodns(&sets, &args.zone)).await
+    let OfZone { source, zone, destination } = args.of;
+    write(cx, "octodns", &source, &destination, |sets| tools::octodns(&sets, &zone)).await
 }
 
 pub(super) async fn dnscontrol(args: Dnscontrol, cx: &Context) -> Result<Option<Kind>, Error> {
-    write(cx, "dnscontrol", &args.source, &args.destination, |sets| tools::dnscontrol(&sets, &args.zone))
-        .await
+    let OfZone { source, zone, destination } = args.of;
+    write(cx, "dnscontrol", &source, &destination, |sets| tools::dnscontrol(&sets, &zone)).await
 }
 
 pub(super) async fn terraform(args: Terraform, cx: &Context) -> Result<Option<Kind>, Error> {

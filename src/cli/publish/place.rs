@@ -38,7 +38,7 @@ pub(in crate::cli) struct PlaceArgs {
     /// file) and %z (the zone) are put in. If it fails, the file is put back
     #[arg(long, value_name = "COMMAND", requires = "zone_file", value_parser = reload)]
     reload: Option<Template>,
-    /// In place of --server, a program that reads and changes the records: JSON on its standard input, see README
+    /// In place of --server, a program that reads and changes the records: JSON on its standard input, see docs/publish.md
     #[arg(long, value_name = "COMMAND", requires = "zone", value_parser = command)]
     exec: Option<Template>,
 }

@@ -9,6 +9,7 @@ use self::told::Told;
 use super::publish::configured;
 use super::publish::primary::Primary;
 use super::sshd::{SshdArgs, command};
+use super::staying::{Leg, Next, go_on};
 use super::{Context, host_name};
 use crate::agent;
 use crate::agent::rotation::records::{Spot, let_all_keys};
@@ -17,13 +18,10 @@ use crate::error::{Error, Kind};
 use crate::proto::duration;
 use crate::proto::hostkey::KeyType;
 use crate::proto::name::HostName;
+use crate::proto::rollover::Lag;
 use crate::proto::rotation::{Mode, Wait, Wish};
 use crate::proto::template::Template;
 use crate::verifier;
-
-/// With --wait: how soon it is looked again, at the latest, and where no moment is known.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// Replace this machine's host keys, so that no client ever refuses it.
 ///
@@ -64,13 +62,13 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "compromised")]
     overlap: bool,
     /// Have sshd tell known_hosts users of the new key for so long before it is used (UpdateHostKeys), such as 7d
-    #[arg(long, value_name = "SPAN", value_parser = span, conflicts_with = "compromised")]
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse, conflicts_with = "compromised")]
     announce: Option<Duration>,
     /// The keys have leaked: replace them and take them out of DNS without waiting
     #[arg(long)]
     compromised: bool,
     /// Wait so much longer for caches: for clients that bridge outages of DNS (outage_grace); kept until it ends
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
     margin: Option<Duration>,
     /// How sshd is reloaded: a command [default: SIGHUP to the process in its PidFile]
     #[arg(long, value_name = "COMMAND", value_parser = command)]
@@ -92,10 +90,6 @@ fn family(text: &str) -> Result<Family, String> {
     static ALL: [KeyType; 5] = KeyType::ALL;
     let one = ALL.iter().position(|key_type| key_type.name() == text).and_then(|at| ALL.get(at..=at));
     KeyType::family(text).or(one).map(Family).ok_or_else(|| "want ed25519, ecdsa or rsa".to_owned())
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    duration::parse(text).map_err(|e| e.to_string())
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
@@ -124,7 +118,19 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
             notes.iter().for_each(|note| cx.out.warn(note));
         }
     }
-    go_on(&args, &rotation, looks_only, cx).await
+    let leg = async || {
+        let report = rotation.advance(looks_only).await?;
+        let next = next(&report.outcome, args.primary.is_dry_run());
+        let (status, has_steps) = (told::status(&report.outcome), !report.steps.is_empty());
+        Ok::<_, Error>(Leg { report, status, has_steps, next })
+    };
+    let tell = |progress: &Progress| {
+        progress.warnings.iter().for_each(|warning| cx.out.warn(warning));
+        cx.out.result(&Told::new(progress))?;
+        progress.notes.iter().for_each(|note| cx.out.note(note));
+        Ok::<_, Error>(())
+    };
+    go_on(args.wait && !looks_only, cx, leg, tell).await
 }
 
 fn types(args: &Args, cx: &Context) -> Vec<KeyType> {
@@ -171,61 +177,22 @@ async fn rotation(args: &Args, cx: &Context) -> Result<Rotation, Error> {
 
 /// With --dry-run, where nothing is under way.
 async fn would_begin(rotation: &Rotation, types: &[KeyType], cx: &Context) -> Result<Option<Kind>, Error> {
-    let (types, record) = (rotation.types(types).await?, rotation.record()?);
-    cx.out.result(&Told::would_begin(&types, record))?;
+    cx.out.result(&Told::would_begin(&rotation.types(types).await?))?;
     Ok(None)
 }
 
-async fn go_on(
-    args: &Args,
-    rotation: &Rotation,
-    looks_only: bool,
-    cx: &Context,
-) -> Result<Option<Kind>, Error> {
-    let (mut told, mut failure) = (None, None);
-    loop {
-        let progress = match rotation.advance(looks_only).await {
-            Ok(progress) => progress,
-            // Who stays is there when a server comes back.
-            Err(error) if args.wait && error.kind == Kind::Failure => {
-                if failure.as_ref() != Some(&error.message) {
-                    cx.out.error_text(&error);
-                    failure = Some(error.message);
-                }
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        failure = None;
-        let report = Told::new(&progress);
-        // While it stays, only news are told.
-        if !progress.steps.is_empty() || told != Some(report.status()) {
-            told = Some(report.status());
-            progress.warnings.iter().for_each(|warning| cx.out.warn(warning));
-            cx.out.result(&report)?;
-            progress.notes.iter().for_each(|note| cx.out.note(note));
+/// What comes after a leg.
+fn next(outcome: &Outcome, is_dry_run: bool) -> Next {
+    let pending = Some(Kind::Pending).filter(|_| !is_dry_run);
+    match outcome {
+        Outcome::Done => Next::End(None),
+        Outcome::Next(_) => Next::End(pending),
+        Outcome::Waiting(wait) => {
+            let outcome = match wait {
+                Wait::Servers(lagging) if lagging.iter().any(Lag::is_silent_primary) => Some(Kind::Failure),
+                _ => pending,
+            };
+            Next::Wait { until: wait.until(), outcome }
         }
-        match (&progress.outcome, args.wait && !looks_only) {
-            (Outcome::Done, _) => return Ok(None),
-            (Outcome::Waiting(wait), true) => tokio::time::sleep(pause(wait, &progress)).await,
-            (Outcome::Waiting(Wait::Servers(lagging)), _)
-                if lagging.iter().any(|lag| lag.is_primary && lag.silence.is_some()) =>
-            {
-                return Ok(Some(Kind::Failure));
-            }
-            _ if args.primary.is_dry_run() => return Ok(None),
-            _ => return Ok(Some(Kind::Pending)),
-        }
-    }
-}
-
-fn pause(wait: &Wait, progress: &Progress) -> Duration {
-    match wait.until() {
-        Some(until) => {
-            let left = until.saturating_sub(verifier::now().max(progress.now));
-            Duration::from_secs(left.max(1)).min(LONGEST_PAUSE)
-        }
-        None => PAUSE,
     }
 }

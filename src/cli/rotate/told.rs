@@ -7,7 +7,7 @@ use crate::output::{Report, rfc3339};
 use crate::proto::hostkey::KeyType;
 use crate::proto::moment;
 use crate::proto::rollover::Lag;
-use crate::proto::rotation::{Change, Digest, Mode, Record, Round, Wait};
+use crate::proto::rotation::{Change, Digest, Mode, Round, Wait};
 
 /// A line of JSON, and the same for people.
 #[derive(Debug, Serialize)]
@@ -124,10 +124,9 @@ impl Told {
     }
 
     /// With --dry-run, where nothing is under way.
-    pub(super) fn would_begin(types: &[KeyType], record: Record) -> Self {
+    pub(super) fn would_begin(types: &[KeyType]) -> Self {
         let queue: Vec<&str> = types.iter().map(|key_type| key_type.name()).collect();
         let text = format!("would replace the host keys of type {}", queue.join(", "));
-        let _ = record;
         Told {
             status: "next",
             steps: Vec::new(),
@@ -143,13 +142,10 @@ impl Told {
             text,
         }
     }
-
-    pub(super) fn status(&self) -> &'static str {
-        self.status
-    }
 }
 
-fn status(outcome: &Outcome) -> &'static str {
+/// The word for where it is.
+pub(super) fn status(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "done",
         Outcome::Next(_) => "next",

@@ -24,13 +24,7 @@ impl Auditor {
             Target::Host(ref name) => self.at(&host).host(now, name, host.port).await?,
             // Nothing that could be proven would be of use.
             Target::Address(address, error) => HostFacts {
-                outcome: Outcome {
-                    verdict: Some("unproven"),
-                    reason: Some(error.reason),
-                    key: None,
-                    message: error.message,
-                    hint: error.hint,
-                },
+                outcome: unproven(error.reason, error.message, error.hint),
                 ..nothing(address, host.port)
             },
         };
@@ -39,7 +33,7 @@ impl Auditor {
 
     /// The same for a host that says itself where it is to be reached.
     fn at(&self, host: &Host) -> Auditor {
-        Auditor { verifier: self.verifier.clone().at(host.address), ..self.clone() }
+        Auditor { verifier: self.verifier.clone().at(host.address.clone()), ..self.clone() }
     }
 
     async fn host(&self, now: u64, name: &HostName, port: u16) -> Result<HostFacts, Error> {
@@ -51,13 +45,7 @@ impl Auditor {
         let policy = self.verifier.policy(name);
         if policy.mode == Mode::Pass {
             let reason = Reason::Passed { host: name.clone() };
-            let outcome = Outcome {
-                verdict: Some("unproven"),
-                reason: Some(reason.code()),
-                key: None,
-                message: reason.to_string(),
-                hint: Some(reason.hint()),
-            };
+            let outcome = unproven(reason.code(), reason.to_string(), Some(reason.hint()));
             return Ok(HostFacts { outcome, ..facts });
         }
         let verification = self.verifier.for_one_host().verify(name, port).await?;
@@ -127,6 +115,11 @@ fn nothing(host: String, port: u16) -> HostFacts {
         remembered: Vec::new(),
         servers: Vec::new(),
     }
+}
+
+/// What is said of a host at which nothing was looked.
+fn unproven(reason: &'static str, message: String, hint: Option<String>) -> Outcome {
+    Outcome { verdict: Some("unproven"), reason: Some(reason), key: None, message, hint }
 }
 
 /// It answers, and has no key of a type that is published.

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
-use crate::agent::readback::{self, name_servers};
 use crate::dns::authority::{Authority, AuthorityError};
 use crate::dns::resolver::Resolver;
+use crate::dns::servers::{self, NO_ADDRESS, ServerAddress, each_address};
 use crate::dns::transport::Udp;
 use crate::fan_out::in_order;
 use crate::proto::audit::facts::{PublishedSet, ServerFact, ZoneFacts, ZoneServer};
@@ -142,42 +142,23 @@ impl Zones {
     async fn meet(&self, zone: &Name) -> Arc<Zone> {
         let limits = self.limits();
         let is_for = |named: &&Named| named.zone.as_ref().is_none_or(|of| of == zone);
-        let named: Vec<readback::Server> =
-            self.named.iter().filter(is_for).map(|n| n.server.into()).collect();
+        let named: Vec<servers::Server> = self.named.iter().filter(is_for).map(|n| n.server.into()).collect();
         let found = match named.is_empty() {
             false => named,
-            true => {
-                let names = readback::names_by_resolver(zone, self.resolver.as_ref(), limits.deadline).await;
-                name_servers(names, None, self.resolver.as_ref(), limits.deadline).await
-            }
+            true => servers::by_resolver(zone, self.resolver.as_ref(), limits.deadline).await,
         };
-        let mut all: Vec<(Option<String>, Option<SocketAddr>)> = Vec::new();
-        for readback::Server { label, addresses } in found {
-            let name =
-                |address: &SocketAddr| Some(label.clone()).filter(|label| *label != address.to_string());
-            if addresses.is_empty() {
-                all.push((Some(label.clone()), None));
-            }
-            all.extend(addresses.iter().map(|address| (name(address), Some(*address))));
-        }
+        let mut all = each_address(found);
         all.truncate(MAX_ADDRESSES);
-        let asked = in_order(all, AT_ONCE, |(name, address): (Option<String>, Option<SocketAddr>)| {
-            let (zone, limits) = (zone.clone(), limits);
+        let asked = in_order(all, AT_ONCE, |ServerAddress { name, address }| {
+            let zone = zone.clone();
             async move {
                 let serial = match address {
-                    Some(address) => limits.authority(address).soa(&zone).await.map(|soa| soa.serial),
-                    None => {
-                        return (
-                            ZoneServer {
-                                name,
-                                address: None,
-                                serial: Err("its name has no address".to_owned()),
-                            },
-                            None,
-                        );
+                    Some(address) => {
+                        let soa = limits.authority(address).soa(&zone).await;
+                        soa.map(|soa| soa.serial).map_err(|error| error.to_string())
                     }
+                    None => Err(NO_ADDRESS.to_owned()),
                 };
-                let serial = serial.map_err(|error| error.to_string());
                 (ZoneServer { name, address: address.map(|a| a.to_string()), serial }, address)
             }
         });

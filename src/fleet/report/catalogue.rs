@@ -2,7 +2,7 @@
 
 use crate::proto::audit::{RULES, Severity};
 
-/// Reasons of verdicts, which are codes of findings too; what README's chapter "JSON" has of them.
+/// Reasons of verdicts, which are codes of findings too; what docs/json.md has of them.
 const VERDICTS: &[(&str, Severity, &str)] = &[
     ("key-type-not-published", Severity::Error, "records are proven, none of them of the key's type"),
     ("bad-host-key", Severity::Error, "the server does not hold the key that it shows"),

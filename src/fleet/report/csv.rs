@@ -7,7 +7,7 @@ use crate::proto::moment::rfc3339;
 /// Characters of a cell at most: spreadsheets take 32,767.
 const CELL: usize = 4096;
 
-/// The columns; the README lists them.
+/// The columns; docs/fleet.md lists them.
 const COLUMNS: [&str; 18] = [
     "time",
     "host",

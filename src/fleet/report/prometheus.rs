@@ -4,125 +4,123 @@
 use std::collections::BTreeMap;
 
 use super::{catalogue, verdict};
-use crate::proto::audit::{HostReport, Report, Severity};
-use crate::proto::exposition::{Exposition, Family, Label};
+use crate::proto::audit::{Finding, HostReport, Report, Severity};
+use crate::proto::exposition::{self, Family, Sample, gauge};
 
-const INFO: Family = ("sshanchor_audit_info", "gauge", "The program that has audited; always 1.");
-const TIME: Family = ("sshanchor_audit_timestamp_seconds", "gauge", "When the audit was made.");
-const HOSTS: Family = ("sshanchor_audit_hosts", "gauge", "Audited hosts by their verdict.");
-const FINDINGS: Family =
-    ("sshanchor_audit_findings", "gauge", "Findings by severity and code, of hosts and of the fleet.");
-const CHANGES: Family = (
-    "sshanchor_audit_changes",
-    "gauge",
-    "Findings that are new, or gone, since the audit that this one was compared with.",
-);
-const VERDICT: Family = (
-    "sshanchor_audit_host_verdict",
-    "gauge",
-    "1 for the host's verdict: accept, reject, unproven or unreachable, and its reason.",
-);
-const OF_HOST: Family =
-    ("sshanchor_audit_host_findings", "gauge", "The host's findings by severity and code; absent if none.");
-const VALID: Family = (
-    "sshanchor_audit_host_proof_expiry_timestamp_seconds",
-    "gauge",
-    "Until when the proof of the host's records may be kept.",
-);
-const SIGNED: Family = (
-    "sshanchor_audit_host_signature_expiry_timestamp_seconds",
-    "gauge",
-    "When the first of the signatures over the host's records ends.",
-);
-const CERTIFIED: Family = (
-    "sshanchor_audit_host_certificate_expiry_timestamp_seconds",
-    "gauge",
-    "When the first of the host's certificates ends; absent without one that does.",
-);
+/// Everything that there may be, in its order.
+const FAMILIES: &[Family<Report>] = &[
+    gauge("sshanchor_audit_info", "The program that has audited; always 1.", |report| {
+        vec![Sample::new(1).label("version", &report.program)]
+    }),
+    gauge("sshanchor_audit_timestamp_seconds", "When the audit was made.", |report| {
+        vec![Sample::new(report.time)]
+    }),
+    gauge("sshanchor_audit_hosts", "Audited hosts by their verdict.", |report| {
+        let summary = &report.summary;
+        let verdicts = [
+            ("accept", summary.accept),
+            ("reject", summary.reject),
+            ("unproven", summary.unproven),
+            ("unreachable", summary.unreachable),
+        ];
+        verdicts.map(|(verdict, count)| Sample::new(count as u64).label("verdict", verdict)).to_vec()
+    }),
+    gauge(
+        "sshanchor_audit_findings",
+        "Findings by severity and code, of hosts and of the fleet.",
+        |report| {
+            // Zero for those that there may be: rules can tell 0 from unknown.
+            let none = catalogue::all().map(|(code, severity, _)| ((severity, code), 0));
+            let found = report.all_findings().map(|(_, finding)| finding);
+            counts(none.collect(), found).map(|(kind, count)| of_kind(Sample::new(count), kind)).collect()
+        },
+    ),
+    gauge(
+        "sshanchor_audit_changes",
+        "Findings that are new, or gone, since the audit that this one was compared with.",
+        |report| {
+            let Some(changes) = &report.changes else { return Vec::new() };
+            let counts = [("new", changes.new.len()), ("gone", changes.gone.len())];
+            counts.map(|(change, count)| Sample::new(count as u64).label("change", change)).to_vec()
+        },
+    ),
+    gauge(
+        "sshanchor_audit_host_verdict",
+        "1 for the host's verdict: accept, reject, unproven or unreachable, and its reason.",
+        |report| {
+            let hosts = report.hosts.iter().map(|host| {
+                let reason = host.reason.as_deref().unwrap_or_default();
+                of(host, 1).label("verdict", verdict(host)).label("reason", reason)
+            });
+            hosts.collect()
+        },
+    ),
+    gauge(
+        "sshanchor_audit_host_findings",
+        "The host's findings by severity and code; absent if none.",
+        |report| {
+            let each = report.hosts.iter().flat_map(|host| {
+                let counts = counts(BTreeMap::new(), &host.findings);
+                counts.map(move |(kind, count)| of_kind(of(host, count), kind))
+            });
+            each.collect()
+        },
+    ),
+    gauge(
+        "sshanchor_audit_host_proof_expiry_timestamp_seconds",
+        "Until when the proof of the host's records may be kept.",
+        |report| each(report, |host| host.valid_until),
+    ),
+    gauge(
+        "sshanchor_audit_host_signature_expiry_timestamp_seconds",
+        "When the first of the signatures over the host's records ends.",
+        |report| each(report, |host| host.signed_until),
+    ),
+    gauge(
+        "sshanchor_audit_host_certificate_expiry_timestamp_seconds",
+        "When the first of the host's certificates ends; absent without one that does.",
+        |report| each(report, |host| host.certificates.iter().filter_map(|one| one.valid_until).min()),
+    ),
+];
 
 /// The exposition (version 0.0.4) for a file of the textfile collector; with its final line feed. Of a host that was
 /// named twice the first counts.
 pub fn prometheus(report: &Report) -> String {
-    let mut text = Exposition::default();
-    text.family(INFO, [(vec![("version", report.program.as_str())], 1)]);
-    text.family(TIME, [(vec![], report.time)]);
-    let summary = &report.summary;
-    let verdicts = [
-        ("accept", summary.accept),
-        ("reject", summary.reject),
-        ("unproven", summary.unproven),
-        ("unreachable", summary.unreachable),
-    ];
-    text.family(HOSTS, verdicts.map(|(verdict, count)| (vec![("verdict", verdict)], count as u64)));
-    text.family(FINDINGS, counts(report));
-    if let Some(changes) = &report.changes {
-        let counts = [("new", changes.new.len()), ("gone", changes.gone.len())];
-        text.family(CHANGES, counts.map(|(change, count)| (vec![("change", change)], count as u64)));
-    }
-    of_hosts(&mut text, &report.hosts);
-    text.text()
+    exposition::text(FAMILIES, report)
 }
 
-/// A count for each code that there is, and zero for those that there may be: rules can tell 0 from unknown.
-fn counts(report: &Report) -> Vec<(Vec<Label<'_>>, u64)> {
-    let mut counts: BTreeMap<(Severity, &str), u64> = BTreeMap::new();
-    for (code, severity, _) in catalogue::all() {
-        counts.insert((severity, code), 0);
-    }
-    for (_, finding) in report.all_findings() {
+/// What kind of finding: its severity and code.
+type Kind<'a> = (Severity, &'a str);
+
+/// How many there are of each kind, the gravest first; `counts` are there already.
+fn counts<'a>(
+    mut counts: BTreeMap<Kind<'a>, u64>,
+    findings: impl IntoIterator<Item = &'a Finding>,
+) -> impl Iterator<Item = (Kind<'a>, u64)> {
+    for finding in findings {
         *counts.entry((finding.severity, &finding.code)).or_default() += 1;
     }
-    let labels = |(severity, code): (Severity, _)| vec![("severity", severity.text()), ("code", code)];
-    counts.into_iter().rev().map(|(key, count)| (labels(key), count)).collect()
+    counts.into_iter().rev()
 }
 
-fn of_hosts(text: &mut Exposition, hosts: &[HostReport]) {
-    let ports: Vec<String> = hosts.iter().map(|host| host.port.to_string()).collect();
-    let each = || hosts.iter().zip(&ports).map(|(host, port)| (host, labels(host, port)));
-    text.family(
-        VERDICT,
-        each().map(|(host, mut labels)| {
-            labels.push(("verdict", verdict(host)));
-            labels.push(("reason", host.reason.as_deref().unwrap_or_default()));
-            (labels, 1)
-        }),
-    );
-    let mut found = Vec::new();
-    for (host, of_host) in each() {
-        let mut counts: BTreeMap<(Severity, &str), u64> = BTreeMap::new();
-        for finding in &host.findings {
-            *counts.entry((finding.severity, &finding.code)).or_default() += 1;
-        }
-        for ((severity, code), count) in counts.into_iter().rev() {
-            let mut labels = of_host.clone();
-            labels.extend([("severity", severity.text()), ("code", code)]);
-            found.push((labels, count));
-        }
-    }
-    text.family(OF_HOST, found);
-    let mut moment = |family, get: &dyn Fn(&HostReport) -> Option<u64>| {
-        text.family(family, each().filter_map(|(host, labels)| Some((labels, get(host)?))));
-    };
-    moment(VALID, &|host| host.valid_until);
-    moment(SIGNED, &|host| host.signed_until);
-    moment(CERTIFIED, &|host| host.certificates.iter().filter_map(|one| one.valid_until).min());
+fn of_kind<'a>(sample: Sample<'a>, (severity, code): Kind<'a>) -> Sample<'a> {
+    sample.label("severity", severity.text()).label("code", code)
 }
 
-fn labels<'a>(host: &'a HostReport, port: &'a str) -> Vec<Label<'a>> {
-    vec![("host", host.host.as_str()), ("port", port)]
+fn of(host: &HostReport, value: u64) -> Sample<'_> {
+    Sample::new(value).label("host", &host.host).label("port", host.port.to_string())
+}
+
+/// Of each host that has the value.
+fn each(report: &Report, value: fn(&HostReport) -> Option<u64>) -> Vec<Sample<'_>> {
+    report.hosts.iter().filter_map(|host| Some(of(host, value(host)?))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::samples::{TIME as NOW, fleet, hostile};
     use super::*;
-
-    /// The value of a series.
-    #[track_caller]
-    fn value(text: &str, series: &str) -> u64 {
-        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("{series} in\n{text}")).parse().unwrap()
-    }
+    use crate::proto::exposition::tests::value;
 
     #[test]
     fn what_an_audit_found_is_there() {

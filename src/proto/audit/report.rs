@@ -35,7 +35,7 @@ impl Severity {
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Finding {
-    /// What kind: a stable word, listed in the README ("stale-record").
+    /// What kind: a stable word, listed in docs/json.md ("stale-record").
     pub code: String,
     /// How grave.
     pub severity: Severity,

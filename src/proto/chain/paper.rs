@@ -219,6 +219,16 @@ impl Paper {
         paper
     }
 
+    /// A tree down to `zone`, in which these names have these SSHFP records.
+    pub(crate) fn of_records(zone: &str, published: &[(&str, &[Vec<u8>])]) -> Self {
+        let mut paper = Paper::tree(&[".", "test", zone]);
+        for (owner, rdatas) in published {
+            let rdatas: Vec<&[u8]> = rdatas.iter().map(Vec::as_slice).collect();
+            paper.publish(zone, owner, RrType::SSHFP, &rdatas);
+        }
+        paper
+    }
+
     pub(crate) fn zone(&self, zone: &str) -> &Zone {
         self.zones.iter().find(|z| z.name == name(zone)).unwrap()
     }

@@ -56,7 +56,7 @@ impl fmt::Display for Severity {
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
-    /// What was checked: a stable word, listed in the README.
+    /// What was checked: a stable word, listed in docs/json.md.
     pub check: &'static str,
     /// How grave it is.
     pub severity: Severity,

@@ -1,12 +1,6 @@
+use super::super::exposition::tests::value;
 use super::super::status::samples::{NOW, unwell, well};
 use super::*;
-
-/// The value of a series.
-#[track_caller]
-fn value(text: &str, series: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("{series} in\n{text}")).parse().unwrap()
-}
 
 #[test]
 fn what_an_agent_knows_is_there() {

@@ -104,6 +104,13 @@ pub struct Lag {
     pub silence: Option<String>,
 }
 
+impl Lag {
+    /// Without a word from the server that takes updates nothing is known, and nothing can be done.
+    pub fn is_silent_primary(&self) -> bool {
+        self.is_primary && self.silence.is_some()
+    }
+}
+
 /// All that a step depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -176,6 +183,16 @@ pub enum Wait {
     },
     /// Servers that still show the old key, or do not yet show it revoked.
     Gone(Vec<Lag>),
+}
+
+impl Wait {
+    /// Until when, if that is known: seconds since 1970.
+    pub fn until(&self) -> Option<u64> {
+        match self {
+            Self::Caches { until } | Self::Settle { until } => Some(*until),
+            Self::Servers(_) | Self::Hosts(_) | Self::Gone(_) => None,
+        }
+    }
 }
 
 /// What to do next, and nothing that a client or host could suffer from, except in an emergency.

@@ -28,6 +28,7 @@
 mod clock;
 mod due;
 mod record;
+mod round;
 
 #[cfg(test)]
 mod tests;
@@ -39,7 +40,8 @@ pub use super::rollover::{Digest, SLACK, Shown};
 
 pub use self::clock::Clock;
 pub use self::due::{Held, due, next};
-pub use self::record::{BadRecord, Change, Mode, Past, Record, Round, TooLate, VERSION, Wish};
+pub use self::record::{BadRecord, Past, Record, VERSION, Wish};
+pub use self::round::{Change, Mode, Round, TooLate};
 
 /// One server, about the records at one owner.
 #[derive(Debug, Clone, PartialEq, Eq)]

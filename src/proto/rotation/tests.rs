@@ -13,28 +13,7 @@ const TTL: u32 = 300;
 
 fn round(mode: Mode) -> Round {
     let change = Change { key_type: KeyType::Ed25519, path: "/k".into(), old: Some(OLD), new: Some(NEW) };
-    Round {
-        mode,
-        changes: vec![change],
-        is_hiding: mode != Mode::Overlap,
-        is_explicit: false,
-        announce: 0,
-        began: NOW,
-        ttl: TTL,
-        ground: Some(0),
-        touched: None,
-        announced: None,
-        hidden: None,
-        replaced: None,
-        spread: None,
-        proven: None,
-        shown: None,
-        withdrawn: None,
-        aborted: None,
-        silent: BTreeMap::new(),
-        lost: 0,
-        clock: None,
-    }
+    Round { ttl: TTL, ground: Some(0), ..Round::new(mode, vec![change], NOW) }
 }
 
 fn sight(server: &str, keys: &[Digest]) -> Sight {

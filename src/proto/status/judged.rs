@@ -68,7 +68,9 @@ fn flaws_of(owner: &Owner) -> Vec<Flaw> {
         let why = server.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
         add(&server.status, format!("{} is not in step ({}){why}", server.server, server.status));
     }
-    if let Some(proof) = owner.proof.as_deref().filter(|_| !owner.is_proven()) {
+    // Caches forget by themselves.
+    let is_passing = owner.is_proven() || owner.caches_until.is_some();
+    if let Some(proof) = owner.proof.as_deref().filter(|_| !is_passing) {
         let why = owner.proof_message.as_deref().unwrap_or("no reason is known");
         add("unproven", format!("clients cannot prove the records ({proof}): {why}"));
     }
@@ -82,7 +84,8 @@ fn flaws_of(owner: &Owner) -> Vec<Flaw> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{unwell, well};
+    use super::super::Moment;
+    use super::super::samples::{NOW, unwell, well};
     use super::*;
 
     #[test]
@@ -94,6 +97,18 @@ mod tests {
         let reasons: Vec<String> = status.flaws().into_iter().map(|flaw| flaw.reason).collect();
         assert_eq!(reasons, ["clock", "timeout", "pending", "unreachable", "unproven", "foreign"]);
         assert!(!Status { last_pass: None, ..well() }.is_well(), "it has not looked yet");
+    }
+
+    #[test]
+    fn what_caches_still_hold_is_no_flaw_until_they_have_to_have_forgotten() {
+        let mut status = well();
+        let owner = &mut status.owners[0];
+        owner.proof = Some("old-records".to_owned());
+        owner.proof_message = Some("the resolver still has other records".to_owned());
+        assert_eq!(status.flaws().len(), 1);
+        let owner = &mut status.owners[0];
+        owner.caches_until = Some(Moment(NOW + 600));
+        assert!(!owner.is_proven() && status.is_well());
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub fn well() -> Status {
             servers: vec![server("192.0.2.53:53"), server("ns2.example.com")],
             proof: Some("secure".to_owned()),
             proof_message: None,
+            caches_until: None,
             signatures_expire: Some(Moment(NOW + 604_800)),
             last_success: Some(Moment(NOW - 60)),
             error: None,

@@ -257,7 +257,7 @@ impl Reason {
         matches!(self, Self::Handshake { .. })
     }
 
-    /// A stable word for scripts; listed in the README.
+    /// A stable word for scripts; listed in docs/json.md.
     pub fn code(&self) -> &'static str {
         match self {
             Self::KeyMismatch { .. } => "key-mismatch",

@@ -44,12 +44,7 @@ fn sha256(key: &HostKey) -> Vec<u8> {
 
 /// A tree in which these owners have these SSHFP records.
 fn paper(published: &[(&str, &[Vec<u8>])]) -> Paper {
-    let mut paper = Paper::tree(&[".", "test", ZONE]);
-    for (owner, rdatas) in published {
-        let rdatas: Vec<&[u8]> = rdatas.iter().map(Vec::as_slice).collect();
-        paper.publish(ZONE, owner, RrType::SSHFP, &rdatas);
-    }
-    paper
+    Paper::of_records(ZONE, published)
 }
 
 fn evidence(paper: &Paper, port: u16) -> Evidence {

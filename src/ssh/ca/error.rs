@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files;
 use crate::ownership::{OpenError, Untrusted};
 use crate::proto::hostkey::{HostKey, HostKeyError};
 use crate::proto::issuance::{AuthorityError, NotIssued, Refusal};
@@ -157,8 +158,8 @@ impl CaError {
             Self::Journal { path, .. } => {
                 format!("nothing is signed on a journal that is spoilt: compare {} with a backup", path.display())
             }
-            Self::Io { .. }
-            | Self::Description(..)
+            Self::Io { error, .. } => return files::remedy(error).map(str::to_owned),
+            Self::Description(..)
             | Self::Sign(..)
             | Self::Make(_)
             | Self::NotIssued(_)

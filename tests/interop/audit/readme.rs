@@ -1,20 +1,24 @@
-//! What the README shows and lists is what is printed.
+//! What the README shows, and docs/json.md lists, is what is printed; and the picture in the README.
 
+use std::env;
 use std::fs;
+use std::path::Path;
 
 use super::{LIMIT, plan};
+use crate::support::browser::Browser;
 use crate::support::port::Port;
 use crate::support::run;
 use crate::support::sshd::{Sshd, sshfp_lines};
 use crate::support::zone::Zone;
 
 const README: &str = include_str!("../../../README.md");
+const JSON: &str = include_str!("../../../docs/json.md");
 
 #[test]
-fn the_readme_lists_every_code() {
+fn the_docs_list_every_code() {
     for (code, severity, means) in sshanchor::proto::audit::RULES {
         let line = format!("| {code} | {} | {means} |", severity.text());
-        assert!(README.contains(&line), "{line}");
+        assert!(JSON.contains(&line), "{line}");
     }
 }
 
@@ -42,15 +46,44 @@ fn the_readme_shows_a_real_audit() {
     let lines = block.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
     let shown: Vec<&str> = lines.map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
 
-    let json = tree.sandbox.join("audit.json");
+    let (json, page) = (tree.sandbox.join("audit.json"), tree.sandbox.join("audit.html"));
     let mut command = tree.sshanchor(tree.addr());
     command.args(["audit", "-H", "web[1-6].example.test", "-p", &port.to_string()]);
     command.args(["--check-server", &tree.addr().to_string(), "-o"]).arg(&json);
+    command.arg("-o").arg(&page);
     let finished = run(&mut command, LIMIT);
     assert_eq!(finished.code, Some(5), "{finished:#?}");
-    let text = finished.stdout.replace(&format!(":{port}"), "").replace("example.test", "example.com");
+    let server = tree.addr().to_string();
+    let as_elsewhere = |text: &str| {
+        let text = text.replace(&server, "192.0.2.53:53").replace(&format!(":{port}"), "");
+        text.replace("example.test", "example.com").replace("127.0.0.1", "192.0.2.1")
+    };
+    let text = as_elsewhere(&finished.stdout);
     assert_eq!(normal(&text), normal(&shown.join("\n")), "\n{text}");
     assert!(fs::read_to_string(json).unwrap().starts_with("{\"version\":1,"));
+    // The picture of it, where somebody wants it made again.
+    let html = as_elsewhere(&fs::read_to_string(page).unwrap());
+    assert!(html.starts_with("<!DOCTYPE html>") && html.contains("web5.example.com"), "{html}");
+    if let Some(file) = env::var_os("SSHANCHOR_PICTURE") {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        fs::write(file, picture(&tree.sandbox.write("shown.html", &html))).unwrap();
+    }
+}
+
+/// How wide it is.
+const WIDTH: u32 = 1100;
+
+/// The page as a browser shows it in the light, as PNG: down to what the words mean.
+fn picture(page: &Path) -> Vec<u8> {
+    let mut browser = Browser::open();
+    browser.prefer("light");
+    browser.width(WIDTH);
+    browser.load(page);
+    // So that it is not too high: warnings are closed, as by a click.
+    let script = "for (const group of document.querySelectorAll('details.group.warning')) group.open = false; \
+                  document.getElementById('legend').getBoundingClientRect().top";
+    let height = browser.evaluate(script);
+    browser.picture(WIDTH, height.as_f64().unwrap() as u32)
 }
 
 /// Without digests and moments, which differ from run to run.

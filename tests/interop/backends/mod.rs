@@ -1,6 +1,7 @@
 //! One table of transitions, and every backend goes down it: BIND and Knot by dynamic updates, PowerDNS by its API,
 //! BIND and NSD by an included file and a reload command, Route 53's program by an aws in front of BIND.
 
+mod agent;
 mod clock;
 mod crashes;
 mod places;

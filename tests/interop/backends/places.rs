@@ -103,6 +103,12 @@ impl Place {
     pub fn command(&self, command: &str, options: &[String], key: &str) -> Command {
         let mut sshanchor = self.sandbox().sshanchor();
         sshanchor.arg(command).args(options).args(["--check-server", &self.addr().to_string()]);
+        self.equip(&mut sshanchor, key);
+        sshanchor
+    }
+
+    /// Gives `command` what the program of [`Place::Exec`] finds in its environment.
+    pub fn equip(&self, command: &mut Command, key: &str) {
         if let Place::Exec(tree) = self {
             let addr = tree.addr();
             let (server, port) = (addr.ip().to_string(), addr.port().to_string());
@@ -110,10 +116,19 @@ impl Place {
                 "server": server, "port": port, "key": tree.tsig(key), "zone": format!("{ZONE}."),
             });
             // Should a real one ever run, it is not to ask anybody for credentials.
-            sshanchor.env("AWS_EC2_METADATA_DISABLED", "true");
-            sshanchor.env("AWS_TEST", test.to_string());
+            command.env("AWS_EC2_METADATA_DISABLED", "true");
+            command.env("AWS_TEST", test.to_string());
         }
-        sshanchor
+    }
+
+    /// The same place as the table `[publish]` of a configuration has it.
+    pub fn configuration(&self) -> String {
+        let options = self.options();
+        let line = |pair: &[String]| {
+            let key = pair[0].trim_start_matches('-').replace('-', "_");
+            format!("{key} = {:?}\n", pair[1])
+        };
+        options.chunks(2).map(line).collect()
     }
 
     /// Somebody else adds a record.
@@ -133,11 +148,34 @@ impl Place {
                     );
                 }
                 text += &format!("{owner}.\t{ttl}\tIN\tSSHFP\t{record}\n");
-                std::fs::write(inline.part(), text).unwrap();
-                let words = shlex::split(&inline.reload().replace("%z", ZONE)).unwrap();
-                run_ok(Command::new(&words[0]).args(&words[1..]));
+                load(inline, &text);
             }
         }
+    }
+
+    /// Somebody else takes all records away.
+    pub fn remove(&self, owner: &str) {
+        match self {
+            Place::Rfc2136(primary) => primary.update(&format!("update delete {owner} SSHFP")),
+            Place::Exec(tree) => tree.update(&format!("zone {ZONE}\nupdate delete {owner} SSHFP")),
+            Place::PowerDns(pdns) => {
+                let host = owner.strip_suffix(".example.test").unwrap();
+                run_ok(pdns.util().args(["delete-rrset", ZONE, host, "SSHFP"]));
+            }
+            Place::ZoneFile(inline) => {
+                let text = std::fs::read_to_string(inline.part()).unwrap();
+                let is_other = |line: &&str| !line.starts_with(&format!("{owner}."));
+                load(
+                    inline,
+                    &text.lines().filter(is_other).map(|line| format!("{line}\n")).collect::<String>(),
+                );
+            }
+        }
+    }
+
+    /// What clients ask.
+    pub fn resolver(&self) -> SocketAddr {
+        self.unbound().map_or_else(|| self.tree().addr(), Unbound::addr)
     }
 
     /// What stands at `owner`, once it is `expected`; a server that loads a file takes its time.
@@ -295,6 +333,13 @@ impl Place {
             }
         }
     }
+}
+
+/// Puts `text` into the included part, and has it loaded.
+fn load(inline: &InlineTree, text: &str) {
+    std::fs::write(inline.part(), text).unwrap();
+    let words = shlex::split(&inline.reload().replace("%z", ZONE)).unwrap();
+    run_ok(Command::new(&words[0]).args(&words[1..]));
 }
 
 fn options(words: &[&str], file: &std::path::Path) -> Vec<String> {

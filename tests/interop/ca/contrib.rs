@@ -1,4 +1,4 @@
-//! The snippets of `contrib` are what the other tests here run with, in the servers' own words; and the README's lines.
+//! The snippets of `contrib` are what the other tests here run with, in the servers' own words; and the lines of docs/ca.md.
 
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use crate::support::process::run_ok;
 use crate::support::{Tree, knot, run};
 
 const README: &str = include_str!("../../../README.md");
+const DOCS: &str = include_str!("../../../docs/ca.md");
 
 fn snippet(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(path);
@@ -38,9 +39,19 @@ fn the_acl_of_knot_is_the_one_under_test() {
     assert_eq!(lines(&snippet("knot/ca-acl.conf"), "#"), lines(&knot::acls(&keys).0, "#"));
 }
 
-/// Each line of the README about a CA in DNS, in its order, from nothing. A passphrase is for somebody at a terminal.
 #[test]
-fn the_lines_of_the_readme_run_as_they_stand() {
+fn the_lines_of_the_readme_are_among_those_of_the_docs() {
+    let chapter = README.split_once("\n## A CA for many hosts\n").unwrap().1.split("\n## ").next().unwrap();
+    let lines: Vec<&str> = chapter.lines().filter(|line| line.starts_with("    ")).collect();
+    assert!(lines.len() >= 4, "{chapter}");
+    for line in lines {
+        assert!(DOCS.lines().any(|other| other == line), "{line}");
+    }
+}
+
+/// Each line of docs/ca.md about a CA in DNS, in its order, from nothing. A passphrase is for somebody at a terminal.
+#[test]
+fn the_lines_of_the_docs_run_as_they_stand() {
     let primary = Primary::bind();
     let Primary::Bind(tree) = &primary else { panic!("not BIND") };
     let sandbox = primary.sandbox();
@@ -52,7 +63,7 @@ fn the_lines_of_the_readme_run_as_they_stand() {
     run_ok(peer("ssh-keygen").args(certify).arg(file("ssh_host_ed25519_key.pub")));
     let host_key = key(sandbox, "web7");
     primary.update(&format!("update add web7.example.test 60 SSHFP {}", record(&host_key)));
-    let lines: Vec<&str> = README
+    let lines: Vec<&str> = DOCS
         .lines()
         .filter_map(|line| line.strip_prefix("    sshanchor "))
         .filter(|line| {

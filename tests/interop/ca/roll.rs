@@ -20,15 +20,15 @@ on_bind_and_knot! {
     in_an_emergency_the_old_key_is_revoked_at_once
 }
 
-const README: &str = include_str!("../../../README.md");
+const DOCS: &str = include_str!("../../../docs/ca.md");
 
 #[test]
-fn the_lines_of_the_readme_run_as_they_stand() {
+fn the_lines_of_the_docs_run_as_they_stand() {
     let primary = Primary::bind();
     let world = World::new(&primary);
     world.sign("web7");
     let lines: Vec<&str> =
-        README.lines().filter_map(|line| line.strip_prefix("    sshanchor ca roll ")).collect();
+        DOCS.lines().filter_map(|line| line.strip_prefix("    sshanchor ca roll ")).collect();
     let codes = [5, 5, 5, 0, 0];
     assert_eq!(lines.len(), codes.len(), "{lines:#?}");
     for (line, code) in lines.into_iter().zip(codes) {

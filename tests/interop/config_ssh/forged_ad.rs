@@ -38,7 +38,7 @@ fn the_proxy_holds_where_ssh_believes_a_forged_ad_bit() {
     };
     let runs = |world: &World, options: &[&str]| {
         let mut ssh = world.ssh(options);
-        ssh.args([HOST, "echo", "hello from $((6*7))"]);
+        ssh.arg(HOST).args(hello::ASKED);
         run(&mut asking(world, &forger, &ssh), LIMIT)
     };
     let believing: &[&str] = &["-o", "VerifyHostKeyDNS=yes"];
@@ -48,7 +48,11 @@ fn the_proxy_holds_where_ssh_believes_a_forged_ad_bit() {
         forge(&world);
         for options in [&[][..], believing] {
             let good = runs(&world, options);
-            assert_eq!((good.code, good.stdout.as_str()), (Some(0), HELLO), "{mode} {options:?}: {good:#?}");
+            assert_eq!(
+                (good.code, good.stdout.as_str()),
+                (Some(0), hello::SAID),
+                "{mode} {options:?}: {good:#?}"
+            );
         }
         // The zone has the old key, and the forger vouches for the new one.
         world.sshd.rotate_host_keys();
@@ -57,7 +61,7 @@ fn the_proxy_holds_where_ssh_believes_a_forged_ad_bit() {
         assert_eq!((bad.code, bad.stdout.as_str()), (Some(255), ""), "{mode}: {bad:#?}");
         assert!(bad.stderr.contains("DNSSEC proves other keys"), "{mode}: {bad:#?}");
         let bad = runs(&world, believing);
-        let wanted = if holds { (Some(255), "") } else { (Some(0), HELLO) };
+        let wanted = if holds { (Some(255), "") } else { (Some(0), hello::SAID) };
         assert_eq!((bad.code, bad.stdout.as_str()), wanted, "{mode}: {bad:#?}");
         let was_asked =
             forger.asked().iter().any(|(_, question)| question.is_for("web1.example.test.", SSHFP));

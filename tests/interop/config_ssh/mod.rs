@@ -15,11 +15,10 @@ use std::time::Duration;
 use crate::support::peer::{command, peer};
 use crate::support::sandbox::clean;
 use crate::support::sshd::Sshd;
-use crate::support::{Finished, Sandbox, Tree, run};
+use crate::support::{Finished, Sandbox, Tree, hello, run};
 
 const HOST: &str = "web1.example.test";
 const LIMIT: Duration = Duration::from_secs(30);
-const HELLO: &str = "hello from 42\n";
 
 /// A host, its zone, and a user with a configuration for ssh.
 struct World {
@@ -124,13 +123,13 @@ impl World {
     }
 
     fn runs(&self, options: &[&str], host: &str) -> Finished {
-        run(self.ssh(options).args([host, "echo", "hello from $((6*7))"]), LIMIT)
+        run(self.ssh(options).arg(host).args(hello::ASKED), LIMIT)
     }
 
     #[track_caller]
     fn works(&self, options: &[&str], host: &str) {
         let finished = self.runs(options, host);
-        assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), HELLO), "{finished:#?}");
+        hello::works(&finished);
     }
 
     /// Ends before the client says who it is.

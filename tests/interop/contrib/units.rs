@@ -8,7 +8,7 @@ use crate::support::peer::command as peer;
 use crate::support::process::run_ok;
 use crate::support::{Sandbox, run};
 
-const README: &str = include_str!("../../../README.md");
+const AGENT: &str = include_str!("../../../docs/agent.md");
 const SERVICES: [&str; 4] = ["sshanchor-agent", "sshanchor-publish", "sshanchor-goodbye", "sshanchor-renew"];
 
 /// The units as they are installed, without those drop-ins that are for some.
@@ -71,23 +71,22 @@ fn exposure(sandbox: &Sandbox, unit: &str) -> f64 {
     line.split(": ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
 }
 
-/// `unit` and what the README says of its exposure.
-fn in_readme(unit: &str) -> f64 {
+/// `unit` and what docs/agent.md says of its exposure.
+fn in_docs(unit: &str) -> f64 {
     let cell = format!("| `{unit}` | ");
-    let line =
-        README.lines().find_map(|line| line.strip_prefix(&cell)).unwrap_or_else(|| panic!("no {unit}"));
+    let line = AGENT.lines().find_map(|line| line.strip_prefix(&cell)).unwrap_or_else(|| panic!("no {unit}"));
     line.split(" |").next().unwrap().parse().unwrap()
 }
 
 #[test]
-fn the_units_are_as_little_exposed_as_the_readme_says() {
+fn the_units_are_as_little_exposed_as_the_docs_say() {
     let sandbox = installed();
     for unit in SERVICES {
-        let (found, said) = (exposure(&sandbox, unit), in_readme(&format!("{unit}.service")));
+        let (found, said) = (exposure(&sandbox, unit), in_docs(&format!("{unit}.service")));
         assert!(found <= said, "{unit}: {found} is more than {said}");
     }
     with_rotate(&sandbox);
-    let (found, said) = (exposure(&sandbox, "sshanchor-agent"), in_readme("rotate.conf"));
+    let (found, said) = (exposure(&sandbox, "sshanchor-agent"), in_docs("rotate.conf"));
     assert!(found <= said, "rotate.conf: {found} is more than {said}");
 }
 

@@ -16,7 +16,7 @@ use crate::support::port::Port;
 use crate::support::sandbox::clean;
 use crate::support::sshd::Sshd;
 use crate::support::tree::Plan;
-use crate::support::{Finished, Tree, run};
+use crate::support::{Finished, Tree, hello, run};
 
 const HOST: &str = "web1.example.test";
 const OWNER: &str = "web1.example.test.";
@@ -104,13 +104,13 @@ impl World {
     }
 
     fn runs(&self, options: &[&[&str]], host: &str) -> Finished {
-        run(self.ssh(&options.concat()).args([host, "echo", "hello from $((6*7))"]), LIMIT)
+        run(self.ssh(&options.concat()).arg(host).args(hello::ASKED), LIMIT)
     }
 
     #[track_caller]
     fn works(&self, options: &[&[&str]], host: &str) -> Finished {
         let finished = self.runs(options, host);
-        assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "hello from 42\n"), "{finished:#?}");
+        hello::works(&finished);
         finished
     }
 
@@ -119,8 +119,7 @@ impl World {
     fn is_stopped(&self, options: &[&[&str]], host: &str, reason: &str) -> Finished {
         let mark = self.sshd.mark();
         let finished = self.runs(options, host);
-        assert_eq!((finished.code, finished.stdout.as_str()), (Some(255), ""), "{finished:#?}");
-        assert!(finished.stderr.contains(reason), "{reason:?} is not on the screen: {finished:#?}");
+        hello::is_stopped(&finished, reason);
         self.sshd.wait_closed(mark);
         assert!(!self.sshd.saw_newkeys(mark), "{}", &self.sshd.process.log()[mark..]);
         assert!(!self.sshd.saw_userauth(mark), "{}", &self.sshd.process.log()[mark..]);

@@ -1,4 +1,4 @@
-//! What people copy from contrib/ and from the README, run as it stands: with the host's own key it works; with an
+//! What people copy from contrib/ and from the docs, run as it stands: with the host's own key it works; with an
 //! impostor in the host's place, or without `sshanchor`, it fails before anybody is told a user's name.
 
 mod fleet;

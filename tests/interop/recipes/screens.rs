@@ -1,11 +1,11 @@
-//! What a user sees of a refusal: what the README shows is what is on the screen.
+//! What a user sees of a refusal: what docs/clients.md shows, and the README of it, is what is on the screen.
 
 use super::fleet::Fleet;
-use super::ssh::{README, configured};
+use super::ssh::{CLIENTS, configured};
 
-/// The README's lines from `heading` to the next one.
+/// The lines from `heading` to the next one.
 fn section(heading: &str) -> &'static str {
-    let (_, rest) = README.split_once(heading).unwrap();
+    let (_, rest) = CLIENTS.split_once(heading).unwrap();
     rest.split("\n#").next().unwrap()
 }
 
@@ -51,10 +51,10 @@ fn cut(text: &str, start: &str, belongs: impl Fn(char) -> bool) -> String {
 }
 
 #[test]
-fn the_readme_shows_what_is_on_the_screen() {
+fn the_docs_show_what_is_on_the_screen() {
     let mut fleet = configured();
     let (srv, port) = (fleet.srv(), fleet.port(1).to_string());
-    let blocks = blocks(section("### What you see on refusal\n"));
+    let blocks = blocks(section("\n## What you see on refusal\n"));
     assert!(blocks.len() >= 4, "{blocks:?}");
     fleet.with_impostor(1, |fleet| {
         for (typed, read) in &blocks {

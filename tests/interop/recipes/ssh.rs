@@ -1,17 +1,18 @@
-//! Whatever runs ssh: the lines of the README, typed as they stand there.
+//! Whatever runs ssh: the lines of docs/clients.md, typed as they stand there, the README's among them.
 
 use super::REASON;
 use super::fleet::Fleet;
 
 pub const README: &str = include_str!("../../../README.md");
+pub const CLIENTS: &str = include_str!("../../../docs/clients.md");
 
-/// The README's line that begins so.
+/// The line that begins so.
 fn line(start: &str) -> &'static str {
-    let mut lines = README.lines().filter_map(|line| line.strip_prefix("    "));
-    lines.find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("the README has no line {start:?}"))
+    let mut lines = CLIENTS.lines().filter_map(|line| line.strip_prefix("    "));
+    lines.find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("there is no line {start:?}"))
 }
 
-/// A user whose ssh is configured as the README has it.
+/// A user whose ssh is configured as these lines have it.
 pub fn configured() -> Fleet {
     let fleet = Fleet::start();
     install(&fleet, line("sshanchor config ssh --install"));
@@ -49,6 +50,17 @@ readme! {
     clush [1, 2] "clush";
     parallel_ssh [1, 2] "parallel-ssh";
     ansible [1, 2] "ansible";
+}
+
+#[test]
+fn the_lines_of_the_readme_are_among_them() {
+    let chapter =
+        README.split_once("\n## ssh, and whatever runs it\n").unwrap().1.split("\n## ").next().unwrap();
+    let lines: Vec<&str> = chapter.lines().filter(|line| line.starts_with("    ")).collect();
+    assert!(lines.len() > 5, "{chapter}");
+    for line in lines {
+        assert!(CLIENTS.lines().any(|other| other == line), "{line}");
+    }
 }
 
 #[test]

@@ -115,7 +115,13 @@ fn of_owner(owner: &Owner, now: u64) -> Vec<String> {
     if let Some(proof) = &owner.proof {
         let until = owner.signatures_expire.map(|at| format!("; signatures end {}", coming(at, now)));
         let why = owner.proof_message.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        let can = if owner.is_proven() { "clients can prove them" } else { "clients cannot prove them" };
+        let can = match (owner.is_proven(), owner.caches_until) {
+            (true, _) => "clients can prove them".to_owned(),
+            (false, Some(at)) => {
+                format!("all clients can prove them when caches have expired, {}", coming(at, now))
+            }
+            (false, None) => "clients cannot prove them".to_owned(),
+        };
         lines.push(format!("  proof: {can} ({proof}){why}{}", until.unwrap_or_default()));
     }
     if !owner.foreign.is_empty() {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::target::Target;
 use crate::cli::ca::Key;
-use crate::error::{Error, Kind};
+use crate::error::{self, Error, Kind};
 use crate::output::{Report, rfc3339};
 use crate::proto::certificate::{Certificate, FOREVER};
 use crate::proto::hostkey::HostKey;
@@ -52,25 +52,8 @@ pub(super) struct Renewed {
     due_at: Option<String>,
     /// Where a handshake showed it.
     served_at: Option<SocketAddr>,
-    #[serde(flatten, serialize_with = "failure")]
+    #[serde(flatten, serialize_with = "error::fields")]
     pub(super) error: Option<Error>,
-}
-
-/// The fields of an error, null where all is well.
-fn failure<S: serde::Serializer>(error: &Option<Error>, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Failure<'a> {
-        error: Option<&'a str>,
-        reason: Option<&'a str>,
-        hint: Option<&'a str>,
-    }
-    let of = error.as_ref();
-    Failure {
-        error: of.map(|e| e.message.as_str()),
-        reason: of.map(|e| e.reason),
-        hint: of.and_then(|e| e.hint.as_deref()),
-    }
-    .serialize(serializer)
 }
 
 impl Renewed {

@@ -11,27 +11,25 @@ use self::situation::{Situation, sights};
 use self::told::{Progress, Told};
 use super::init::{Type, new_passphrase, one_key};
 use super::set::Which;
-use super::{Keys, Passphrase, ca_error, span};
+use super::{Keys, Passphrase, ca_error};
 use crate::cli::publish::primary::Primary;
+use crate::cli::staying::{self, Next, go_on};
 use crate::cli::{Context, host_name};
 use crate::crash::may_crash;
 use crate::error::{Error, Kind};
+use crate::proto::duration;
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::journal::Event;
 use crate::proto::issuance::{KeyDigest, KeyState};
 use crate::proto::name::Name;
-use crate::proto::rollover::{Facts, Mark, Step, Wait, decide};
+use crate::proto::rollover::{Facts, Lag, Mark, Step, Wait, decide};
 use crate::ssh::ca::{Ca, KeySource};
-use crate::verifier;
 
 /// How long hosts have to load the certificate that was signed last, unless it is told: they renew daily, and one that
 /// fails to load it has another day.
 const SETTLE: Duration = Duration::from_secs(2 * 86_400);
 /// Most steps of one run: there are not half as many.
 const MOST_STEPS: usize = 32;
-/// With --wait: how soon it is looked again, at the latest and where no moment is known.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// Roll the CA over to a new key.
 ///
@@ -85,10 +83,10 @@ pub(super) struct Args {
     #[arg(long, conflicts_with_all = ["dry_run", "check"])]
     emergency: bool,
     /// Wait so much longer for caches: for clients that bridge outages of DNS (outage_grace)
-    #[arg(long, value_name = "SPAN", default_value = "0", value_parser = span)]
+    #[arg(long, value_name = "SPAN", default_value = "0", value_parser = duration::parse)]
     margin: Duration,
     /// How long hosts have to load the certificate that was signed last, before the old key is withdrawn [default: 2d]
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
     settle: Option<Duration>,
     #[command(flatten)]
     primary: Primary,
@@ -128,59 +126,42 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         let _lock = ca.lock_roll().map_err(ca_error)?;
         run.prepare(ca, &names).await?;
     }
-    let (mut told, mut failure) = (None, None);
-    loop {
+    let run = &run;
+    let leg = async || {
         let ca = run.open()?;
         let lock = ca.lock_roll().map_err(ca_error)?;
         let mut done = Vec::new();
         let leg = run.leg(&names, &mut done).await;
         drop(lock);
-        let (situation, leg) = match leg {
-            Ok(both) => both,
-            // Who stays is there when a server comes back.
-            Err(error) if args.wait && error.kind == Kind::Failure => {
-                if failure.as_ref() != Some(&error.message) {
-                    cx.out.error_text(&error);
-                    failure = Some(error.message);
-                }
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        failure = None;
-        let progress = Progress::of(&leg);
-        // While it stays, only news are told.
-        if !done.is_empty() || told != Some(progress.word()) {
-            told = Some(progress.word());
-            let report = Told::new(&run.folder, &situation, progress, done);
-            cx.out.result(&report)?;
-            report.notes(cx);
-        }
-        match leg {
-            Leg::Done => return Ok(None),
-            Leg::Failed(kind) => return Ok(Some(kind)),
-            Leg::Next(_) if args.primary.is_dry_run() => return Ok(None),
-            Leg::Next(_) => return Ok(Some(Kind::Pending)),
-            Leg::Waiting(wait) if args.wait => tokio::time::sleep(pause(&wait)).await,
-            Leg::Waiting(_) if args.primary.is_dry_run() => return Ok(None),
-            Leg::Waiting(Wait::Servers(lagging))
-                if lagging.iter().any(|lag| lag.is_primary && lag.silence.is_some()) =>
-            {
-                return Ok(Some(Kind::Failure));
-            }
-            Leg::Waiting(_) => return Ok(Some(Kind::Pending)),
-        }
-    }
+        let (situation, leg) = leg?;
+        let (has_steps, next) = (!done.is_empty(), next(&leg, args.primary.is_dry_run()));
+        let progress = Progress::of(leg);
+        let status = progress.word();
+        let report = Told::new(&run.folder, &situation, progress, done);
+        Ok::<_, Error>(staying::Leg { report, status, has_steps, next })
+    };
+    let tell = |report: &Told| {
+        cx.out.result(report)?;
+        report.notes(cx);
+        Ok::<_, Error>(())
+    };
+    go_on(args.wait, cx, leg, tell).await
 }
 
-fn pause(wait: &Wait) -> Duration {
-    match wait {
-        Wait::Caches { until } | Wait::Settle { until } => {
-            let left = until.saturating_sub(verifier::now());
-            Duration::from_secs(left.max(1)).min(LONGEST_PAUSE)
+/// What comes after `leg`.
+fn next(leg: &Leg, is_dry_run: bool) -> Next {
+    match leg {
+        Leg::Done => Next::End(None),
+        Leg::Failed(kind) => Next::End(Some(*kind)),
+        Leg::Next(_) => Next::End(Some(Kind::Pending).filter(|_| !is_dry_run)),
+        Leg::Waiting(wait) => {
+            let outcome = match wait {
+                _ if is_dry_run => None,
+                Wait::Servers(lagging) if lagging.iter().any(Lag::is_silent_primary) => Some(Kind::Failure),
+                _ => Some(Kind::Pending),
+            };
+            Next::Wait { until: wait.until(), outcome }
         }
-        Wait::Servers(_) | Wait::Hosts(_) | Wait::Gone(_) => PAUSE,
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a roll's next step depends on, as it is now: the CA's folder, its journal, and what every server shows.
 
-use crate::agent::readback::{self, Server};
+use crate::agent::readback;
 use crate::backend::rfc2136::explain_read;
 use crate::cli::Context;
 use crate::cli::ca::ca_error;
 use crate::cli::publish::primary::Primary;
 use crate::dns::authority::Authority;
+use crate::dns::servers::Server;
 use crate::error::Error;
 use crate::fan_out::in_order;
 use crate::proto::hostkey::HostKey;

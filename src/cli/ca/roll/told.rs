@@ -17,7 +17,7 @@ use crate::proto::rollover::{Lag, Step, Wait};
 const MOST: usize = 20;
 
 /// How far it is.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Progress {
     Done,
     Failed,
@@ -26,12 +26,12 @@ pub(super) enum Progress {
 }
 
 impl Progress {
-    pub(super) fn of(leg: &Leg) -> Self {
+    pub(super) fn of(leg: Leg) -> Self {
         match leg {
             Leg::Done => Progress::Done,
             Leg::Failed(_) => Progress::Failed,
-            Leg::Next(step) => Progress::Next(word(step)),
-            Leg::Waiting(wait) => Progress::Waiting(wait.clone()),
+            Leg::Next(step) => Progress::Next(word(&step)),
+            Leg::Waiting(wait) => Progress::Waiting(wait),
         }
     }
 

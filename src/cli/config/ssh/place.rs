@@ -171,6 +171,11 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 }
 
 fn failed(error: ConfigFileError, own: &Path) -> Error {
+    if let ConfigFileError::Io(_, io) = &error
+        && let Some(remedy) = crate::files::remedy(io)
+    {
+        return Error::failure("io", error).hint(remedy);
+    }
     let hint = match &error {
         ConfigFileError::Changed(_) => "try again".to_owned(),
         ConfigFileError::Dangling(path) => {

@@ -116,10 +116,12 @@ pub(super) fn hint(page: &mut String, hint: Option<&str>) -> std::fmt::Result {
     write!(page, "{}</p>", text(rest))
 }
 
-/// The first command in a hint, with what is before and after it: what follows a colon, up to where the sentence goes on.
+/// The first command in a hint, with what is before and after it: what follows a colon, or what leads to a command, up to
+/// where the sentence goes on.
 fn command(hint: &str) -> Option<(&str, &str, &str)> {
-    const BEFORE: &str = ": ";
-    let start = hint.find(": sshanchor ")? + BEFORE.len();
+    const BEFORE: [&str; 3] = [": ", "run on it ", "; then "];
+    let starts = |before: &str| Some(hint.find(&format!("{before}sshanchor "))? + before.len());
+    let start = BEFORE.into_iter().filter_map(starts).min()?;
     let (before, rest) = hint.split_at_checked(start)?;
     let ends = [";", ", ", " (", ": ", ". ", " - "].into_iter().filter_map(|end| rest.find(end));
     let (command, after) = rest.split_at_checked(ends.min().unwrap_or(rest.len()))?;
@@ -143,6 +145,10 @@ mod tests {
                 "if it is gone: sshanchor withdraw --name a --server PRIMARY; else audit it: sshanchor audit -H a (now)",
                 "if it is gone: <code>sshanchor withdraw --name a --server PRIMARY</code>; else audit it: \
                  <code>sshanchor audit -H a</code> (now)",
+            ),
+            (
+                "run on it sshanchor publish --name a; or withdraw",
+                "run on it <code>sshanchor publish --name a</code>; or withdraw",
             ),
             ("so; sshanchor config show HOST tells", "so; sshanchor config show HOST tells"),
             ("it: sshanchor <b>", "it: <code>sshanchor &lt;b&gt;</code>"),

@@ -57,12 +57,7 @@ fn record(key: &HostKey) -> Vec<u8> {
 
 /// A tree in which these names have these SSHFP records.
 fn paper(published: &[(&str, &[Vec<u8>])]) -> Paper {
-    let mut paper = Paper::tree(&[".", "test", ZONE]);
-    for (owner, rdatas) in published {
-        let rdatas: Vec<&[u8]> = rdatas.iter().map(Vec::as_slice).collect();
-        paper.publish(ZONE, owner, RrType::SSHFP, &rdatas);
-    }
-    paper
+    Paper::of_records(ZONE, published)
 }
 
 /// What DNS says of a host.
