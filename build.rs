@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 /// Packed, relocations take a tenth of their 24 octets, all of which are read at the start (glibc 2.36).
 const PACKED: &str = "-Wl,-z,pack-relative-relocs";
-/// What an idle agent has run lies together: the kernel maps 64 KiB around each function (benches/layout).
-const LAYOUT: &str = "contrib/linker/agent.ld";
+/// What an agent runs, or a relay, lies together: the kernel maps 64 KiB around each function (benches/layout).
+const LAYOUT: &str = "contrib/linker/layout.ld";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
