@@ -209,6 +209,8 @@ fn to_journal(path: &Path, entry: &Entry, asker: &Asker) -> io::Result<()> {
         ("key_sha256", sha256),
         ("ca_sha256", ca),
         ("owner", entry.owner.as_deref()),
+        // Of systemd's journal SSHANCHOR_USER is the one who asks.
+        ("login", entry.user.as_deref()),
         ("valid_until", entry.valid_until.as_deref()),
     ] {
         fields.extend(value.map(|value| (name, value)));

@@ -8,7 +8,7 @@ mod noted;
 mod reach;
 mod survey;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -94,7 +94,9 @@ pub struct Verifier {
     /// Where verdicts are noted.
     trail: Option<Arc<Trail>>,
     /// Where to connect in place of the addresses that a host's name has.
-    address: Option<IpAddr>,
+    address: Option<Place>,
+    /// Who is to log in, where that is known.
+    login: Option<Arc<str>>,
     timeout: Duration,
     deadline: Instant,
 }
@@ -185,6 +187,7 @@ impl Verifier {
             keys_alone: false,
             trail: options.trail.clone(),
             address: None,
+            login: None,
             timeout: *timeout,
             deadline,
         })
@@ -256,8 +259,14 @@ impl Verifier {
 
     /// The same for a host that is to be reached at `address`, if there is one: a hint, which vouches for nothing.
     #[must_use]
-    pub fn at(self, address: Option<IpAddr>) -> Self {
+    pub fn at(self, address: Option<Place>) -> Self {
         Verifier { address, ..self }
+    }
+
+    /// The same for somebody who is to log in there: the trail notes it. A server hears of it once it is accepted.
+    #[must_use]
+    pub fn for_login(self, user: &str) -> Self {
+        Verifier { login: Some(user.into()), ..self }
     }
 
     /// Evidence and a TCP connection, sought at the same time. There is no connection where nothing is

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -16,13 +17,21 @@ use crate::dns::tsig::Key;
 use crate::error::{Error, Kind};
 use crate::fleet::inventory::{Found, ansible, ssh_hosts, zone};
 use crate::fleet::{Host, Target};
+use crate::output;
+use crate::proto::cut::cut;
+use crate::proto::fold::fold;
 use crate::proto::inventory::MAX_HOSTS;
 use crate::proto::name::Name;
+use crate::proto::ssh_config::jump::Jump;
 use crate::ssh::config::tree::Which;
 use crate::verifier::now;
 
 /// The port of ssh.
 const SSH: u16 = 22;
+/// How much of a name that is none is shown, in characters.
+const SHOWN: usize = 255;
+/// Most words that hosts are named in, and most ways, in a warning.
+const NAMED: usize = 10;
 
 /// `-H HOSTS` and its kin, of the commands for many hosts.
 #[derive(Debug, Default, clap::Args)]
@@ -95,13 +104,13 @@ impl HostArgs {
     }
 
     async fn all(&self, more: &[String], cx: &Context) -> Result<Vec<Host>, Error> {
-        let mut hosts = self.typed(more)?;
+        let mut hosts = self.typed(more, cx.timeout)?;
         if hosts.is_empty() && !self.has_inventory() {
             return Err(no_host(more.is_empty() && self.hosts.is_empty()));
         }
-        for found in self.written(cx).await? {
-            hosts.push(self.found(found));
-        }
+        let written: Vec<Host> = self.written(cx).await?.into_iter().map(|found| self.found(found)).collect();
+        warn_of_jumps(written.iter().filter_map(|host| Some((&host.target, host.jump.as_ref()?))), cx);
+        hosts.extend(written);
         if hosts.is_empty() {
             return Err(Error::usage("hosts", "no host was found there").hint(
                 "do the inventories name hosts that ssh goes to? and what does --limit leave of them?",
@@ -110,7 +119,7 @@ impl HostArgs {
         if hosts.len() > MAX_HOSTS {
             return Err(Error::usage("hosts", format!("these are more than {MAX_HOSTS} hosts")));
         }
-        self.without_excluded(hosts)
+        self.without_excluded(hosts, cx.timeout)
     }
 
     fn has_inventory(&self) -> bool {
@@ -147,25 +156,27 @@ impl HostArgs {
         let target = checked(&found.name, port).unwrap_or_else(|error| {
             let error = Error { kind: Kind::Unproven, hint: None, ..error };
             let hint = "in an inventory, ansible_host (in ssh's configuration, HostName) tells the name that has records";
-            Target::Address(found.label.clone(), error.hint(hint))
+            Target::Address(cut(&found.label, SHOWN).into_owned(), error.hint(hint))
         });
-        let Found { address, user, identities, .. } = found;
-        Host { address, user, identities, has_named_port: named.is_some(), ..Host::new(target, port) }
+        let Found { address, user, identities, jump, .. } = found;
+        let host =
+            Host { address, user, identities, has_named_port: named.is_some(), ..Host::new(target, port) };
+        through(host, jump)
     }
 
-    /// Those that are named by host sets, in these and in `more`, which come first.
-    fn typed(&self, more: &[String]) -> Result<Vec<Host>, Error> {
+    /// Those that are named by host sets, in these and in `more`, which come first. `patience` is for files that are pipes.
+    fn typed(&self, more: &[String], patience: Duration) -> Result<Vec<Host>, Error> {
         let texts: Vec<String> = more.iter().chain(&self.hosts).cloned().collect();
         let mut hosts = Vec::new();
-        each(&texts, |text| {
+        each(&texts, patience, |text| {
             hosts.push(self.host(text)?);
             Ok(())
         })?;
         Ok(hosts)
     }
 
-    fn without_excluded(&self, mut hosts: Vec<Host>) -> Result<Vec<Host>, Error> {
-        let excluded = self.excluded()?;
+    fn without_excluded(&self, mut hosts: Vec<Host>, patience: Duration) -> Result<Vec<Host>, Error> {
+        let excluded = self.excluded(patience)?;
         hosts.retain(|host| {
             let ports = excluded.get(&name(&host.target));
             !ports.is_some_and(|ports| ports.iter().any(|port| port.is_none_or(|port| port == host.port)))
@@ -188,9 +199,9 @@ impl HostArgs {
     }
 
     /// Names that are not meant, and at which port; none is every port.
-    fn excluded(&self) -> Result<HashMap<String, Vec<Option<u16>>>, Error> {
+    fn excluded(&self, patience: Duration) -> Result<HashMap<String, Vec<Option<u16>>>, Error> {
         let mut excluded: HashMap<String, Vec<Option<u16>>> = HashMap::new();
-        each(&self.exclude, |text| {
+        each(&self.exclude, patience, |text| {
             let (host, port) = host_and_port(user_and_host(text).1)?;
             let target = checked(host, port.unwrap_or(SSH))?;
             excluded.entry(name(&target)).or_default().push(port);
@@ -198,6 +209,52 @@ impl HostArgs {
         })?;
         Ok(excluded)
     }
+}
+
+/// A host to which ssh goes through something else. Nothing here does: it is connected to directly, which is told. Where the
+/// address to connect to is one that whatever stands between knows, it may be another machine's from here, whose keys would
+/// be called those of an impostor: such a host is left alone.
+pub(super) fn through(host: Host, jump: Option<Jump>) -> Host {
+    let Some(jump) = jump else { return host };
+    match (&host.target, &host.address) {
+        (Target::Host(name), Some(address)) if jump.is_sure => {
+            let message = format!(
+                "ssh goes to {name} at {address} through something else ({}), and that address may be another machine's from here: \
+                 not connected to",
+                jump.by
+            );
+            let error = Error::new(Kind::Unproven, "jump", message).hint(JUMP_HINT);
+            Host { target: Target::Address(name.to_string(), error), jump: None, ..host }
+        }
+        _ => Host { jump: Some(jump), ..host },
+    }
+}
+
+/// What to do where ssh goes through something else.
+const JUMP_HINT: &str = "run sshanchor on the host between, or ssh with ProxyCommand sshanchor proxy --via 'ssh -W [%%h]:%%p BETWEEN' %h %p";
+
+/// Tells which hosts are connected to directly, though ssh would not.
+pub(super) fn warn_of_jumps<'a>(hosts: impl Iterator<Item = (&'a Target, &'a Jump)>, cx: &Context) {
+    let (mut names, mut ways) = (Vec::new(), Vec::new());
+    for (target, jump) in hosts.filter(|(target, _)| matches!(target, Target::Host(_))) {
+        names.push(target.to_string());
+        if ways.len() <= NAMED && !ways.contains(&jump.by) {
+            ways.push(jump.by.clone());
+        }
+    }
+    if names.is_empty() {
+        return;
+    }
+    let several = |mut words: Vec<String>, between: &str| {
+        let more = if words.len() > NAMED { " and more" } else { "" };
+        words.truncate(NAMED);
+        format!("{}{more}", words.join(between))
+    };
+    let hosts = output::hosts(names.len());
+    let (ways, names) = (several(ways, "; "), several(fold(names.iter().map(String::as_str)), ","));
+    cx.out.warn(&format!(
+        "{hosts} connected to directly, though ssh goes there through something else ({ways}): {names} ({JUMP_HINT})"
+    ));
 }
 
 fn no_host(is_missing: bool) -> Error {
@@ -240,7 +297,7 @@ fn user_and_host(text: &str) -> (Option<&str>, &str) {
 /// Each once: hosts differ by name, port, address and whatever `more` says of them.
 fn once(mut hosts: Vec<Host>, more: impl Fn(&Host) -> Option<String>) -> Vec<Host> {
     let mut seen = HashSet::new();
-    hosts.retain(|host| seen.insert((name(&host.target), host.port, host.address, more(host))));
+    hosts.retain(|host| seen.insert((name(&host.target), host.port, host.address.clone(), more(host))));
     hosts
 }
 
@@ -254,6 +311,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::proto::place::Place;
 
     #[derive(Parser)]
     struct Line {
@@ -264,7 +322,9 @@ mod tests {
     /// Each host as `USER@HOST:PORT`, or the error's message.
     fn read(arguments: &[&str]) -> Result<Vec<String>, String> {
         let line = Line::parse_from([&["x"], arguments].concat());
-        let hosts = line.hosts.typed(&[]).and_then(|hosts| line.hosts.without_excluded(hosts));
+        let patience = Duration::from_secs(1);
+        let hosts = line.hosts.typed(&[], patience);
+        let hosts = hosts.and_then(|hosts| line.hosts.without_excluded(hosts, patience));
         let hosts = hosts.map_err(|error| error.message)?;
         let hosts = once(hosts, |host| host.user.clone());
         let shown = |host: &Host| {
@@ -292,6 +352,34 @@ mod tests {
         assert_eq!(read(&["-H", "a:[1-3],b", "-x", "a:[1-2]"]).unwrap(), ["a:3", "b:22"]);
         assert_eq!(read(&["-H", "a:[1-3],b", "-x", "a:1,a"]).unwrap(), ["b:22"]);
         assert!(read(&["-H", "a,b", "-x", "a,b,c"]).unwrap_err().contains("no host is left"));
+    }
+
+    #[test]
+    fn hosts_behind_others_are_connected_to_by_their_names_alone() {
+        let way = |is_sure| Jump::host("gate", is_sure);
+        let host = |address: Option<&str>| {
+            let target = Target::Host("web1.example.com".parse().unwrap());
+            let address = address.map(|address| Place::parse(address).unwrap());
+            Host { address, ..Host::new(target, 22) }
+        };
+        for (address, jump, is_left_alone) in [
+            (None, None, false),
+            (None, way(true), false),
+            (Some("10.0.0.1"), None, false),
+            (Some("10.0.0.1"), way(false), false),
+            (Some("10.0.0.1"), way(true), true),
+            (Some("inner.example.com"), way(true), true),
+        ] {
+            let is_known = jump.is_some();
+            let host = through(host(address), jump);
+            match &host.target {
+                Target::Address(name, error) => {
+                    assert!(is_left_alone && name == "web1.example.com" && error.reason == "jump");
+                    assert!(error.message.contains("ProxyJump gate"), "{error}");
+                }
+                Target::Host(_) => assert!(!is_left_alone && host.jump.is_some() == is_known),
+            }
+        }
     }
 
     #[test]

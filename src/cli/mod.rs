@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod exec;
 mod export;
+mod foreign;
 mod global;
 mod handshake_hint;
 mod hosts;
@@ -199,6 +200,8 @@ pub fn main() -> ExitCode {
                 _ => e,
             };
             let text = e.render().to_string();
+            let hint = foreign::hint(&e, std::env::args_os().filter_map(|word| word.into_string().ok()));
+            let text = hint.map_or(text.clone(), |hint| foreign::with_hint(&text, hint));
             if e.use_stderr() {
                 Output { json: false, verbose: 0 }.note(text.trim_end());
             } else {

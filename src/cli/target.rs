@@ -1,10 +1,13 @@
 //! Whom a command line means: `HOST`, `HOST:PORT`; many of them: host sets, `@FILE`, `-`.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
 
 use super::host_name;
 use crate::error::{Error, Kind};
+use crate::files::pipe;
 use crate::fleet::Target;
 use crate::proto::inventory::MAX_HOSTS;
 use crate::proto::inventory::hostset::{self, HostSetError, Pattern, Word};
@@ -88,10 +91,10 @@ pub(super) fn hint_for(text: &str) -> Option<String> {
 }
 
 /// The hosts that were named, each once, in that order: host sets ([`hostset`]). `port` is that of hosts that name none.
-/// An address is an error: nothing vouches for it.
-pub(super) fn hosts(texts: &[String], port: u16) -> Result<Vec<(HostName, u16)>, Error> {
+/// An address is an error: nothing vouches for it. `patience` is how long a file that is a pipe is waited for.
+pub(super) fn hosts(texts: &[String], port: u16, patience: Duration) -> Result<Vec<(HostName, u16)>, Error> {
     let mut hosts = Vec::new();
-    each(texts, |text| match target(text, port)? {
+    each(texts, patience, |text| match target(text, port)? {
         (Target::Host(name), port) => {
             hosts.push((name, port));
             Ok(())
@@ -106,8 +109,13 @@ pub(super) fn hosts(texts: &[String], port: u16) -> Result<Vec<(HostName, u16)>,
     }
 }
 
-/// Calls `add` for each host of the host sets in `texts`, also by `@FILE` and `-`; its errors say where.
-pub(super) fn each(texts: &[String], mut add: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
+/// Calls `add` for each host of the host sets in `texts`, also by `@FILE` and `-`; its errors say where. `patience` is how
+/// long a file that is a pipe is waited for.
+pub(super) fn each(
+    texts: &[String],
+    patience: Duration,
+    mut add: impl FnMut(&str) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut count = 0;
     for text in texts {
         for word in hostset::parse(text).map_err(not_a_set)? {
@@ -117,13 +125,16 @@ pub(super) fn each(texts: &[String], mut add: impl FnMut(&str) -> Result<(), Err
                     continue;
                 }
                 Word::File(file) => {
-                    (file.as_str(), File::open(file).and_then(|file| read_whole(file, MAX_HOSTS_FILE)))
+                    let open = pipe::open(Path::new(file), patience);
+                    (file.as_str(), open.and_then(|file| read_whole(file, MAX_HOSTS_FILE)))
                 }
-                Word::Input => ("standard input", read_whole(std::io::stdin(), MAX_HOSTS_FILE)),
+                Word::Input => ("standard input", read_whole(io::stdin(), MAX_HOSTS_FILE)),
             };
             let content = content.map_err(|e| {
-                Error::usage("hosts-file", format!("cannot read {source}: {e}"))
-                    .hint("want a file of host names, a line each")
+                Error::usage("hosts-file", format!("cannot read {source}: {e}")).hint(match e.kind() {
+                    io::ErrorKind::TimedOut => pipe::HINT,
+                    _ => "want a file of host names, a line each",
+                })
             })?;
             for (at, line) in content.lines().enumerate() {
                 let Some(line) = hostset::line(line) else { continue };
@@ -142,7 +153,13 @@ fn each_of_line(
     count: &mut u64,
     add: &mut impl FnMut(&str) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    for word in hostset::parse(line).map_err(not_a_set)? {
+    // To some this is two hosts (clush), to others a host and its user (parallel-ssh).
+    let words = hostset::parse(line).map_err(|error| match error {
+        HostSetError::Space(_) => not_a_set(error)
+            .hint("a host a line, or commas between them: web1,web2; who logs in stands before: deploy@web1"),
+        error => not_a_set(error),
+    });
+    for word in words? {
         match word {
             Word::Hosts(pattern) => expand(&pattern, count, add)?,
             Word::File(_) | Word::Input => {
@@ -172,7 +189,10 @@ fn not_a_set(error: HostSetError) -> Error {
     let hint = error.hint();
     let reason = match error {
         HostSetError::Empty(_) | HostSetError::Space(_) | HostSetError::Long(_) => "host-name",
-        HostSetError::Bracket(_) | HostSetError::Range(..) | HostSetError::Operator(..) => "hosts",
+        HostSetError::Bracket(_)
+        | HostSetError::Range(..)
+        | HostSetError::Operator(..)
+        | HostSetError::Brace(_) => "hosts",
     };
     Error::usage(reason, error).hint(hint)
 }

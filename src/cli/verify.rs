@@ -31,6 +31,9 @@ pub(super) struct Args {
     names: Vec<String>,
     #[command(flatten)]
     hosts: HostArgs,
+    /// Show only what is wrong: of hosts that are accepted nothing
+    #[arg(short, long)]
+    quiet: bool,
     /// How many hosts to verify at the same time
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     fanout: u16,
@@ -70,13 +73,14 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     // Before anything is done: a mistyped name is not to stop a run half way.
     let hosts = args.hosts.places_as_typed(&args.names, cx).await?;
     let verifier = cx.verifier_with(args.bundle.load()?)?;
-    verdicts(hosts, args.fanout, &verifier, cx).await
+    verdicts(hosts, (args.fanout, args.quiet), &verifier, cx).await
 }
 
-/// A line for each of `hosts`, in their order, and the gravest of what was told.
+/// A line for each of `hosts`, in their order and so many at a time (if it `is_quiet`, not for those that are accepted),
+/// and the gravest of what was told.
 pub(super) async fn verdicts(
     hosts: Vec<Host>,
-    fanout: u16,
+    (fanout, is_quiet): (u16, bool),
     verifier: &Verifier,
     cx: &Context,
 ) -> Result<Option<Kind>, Error> {
@@ -93,7 +97,9 @@ pub(super) async fn verdicts(
         if let Some(age) = judged.age {
             cx.out.warn(&in_grace(&judged.host, age));
         }
-        cx.out.result(&judged)?;
+        if !(is_quiet && judged.kind.is_none()) {
+            cx.out.result(&judged)?;
+        }
         kinds.extend(judged.kind);
         progress.step();
         Ok::<_, Error>(())

@@ -3,7 +3,8 @@
 //!
 //! ssh's configuration is read once and evaluated for each host here ([`crate::proto::ssh_config::evaluate`]); `ssh -G`
 //! is started for a host only where nothing else can tell, as with `Match exec`. HostName is not followed: what is
-//! proven, and where is connected to, is the host that was named.
+//! proven, and where is connected to, is the host that was named. A way through something else (ProxyJump) is told, and
+//! not gone.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use nix::unistd::{User, getuid};
 use super::Host;
 use crate::error::Error;
 use crate::proto::doctor::ssh::Config;
-use crate::proto::ssh_config::evaluate::{Asked, Said, evaluate, expand_host};
+use crate::proto::ssh_config::evaluate::{Asked, Proxy, Said, evaluate, expand_host};
+use crate::proto::ssh_config::jump::Jump;
 use crate::proto::ssh_config::token::Tokens;
 use crate::ssh::config::tree::{self, SshConfig, Which};
 use crate::ssh::config::{AskSshError, of_user};
@@ -40,6 +42,8 @@ pub struct Login {
     pub agent: AgentSocket,
     /// No key is tried but those of the files, even if ssh-agent holds others.
     pub identities_only: bool,
+    /// ssh would go through something else.
+    pub jump: Option<Jump>,
 }
 
 /// Where ssh-agent listens (IdentityAgent).
@@ -190,6 +194,7 @@ impl Logins {
             certificates: files(&said.certificates),
             agent: said.agent.as_deref().map_or(AgentSocket::Environment, |agent| socket(agent, &tokens)),
             identities_only: said.identities_only.unwrap_or(false),
+            jump: said.jump().cloned(),
         }
     }
 
@@ -220,6 +225,8 @@ pub fn told(config: &Config) -> Said {
     let some = |keyword: &str| config.get(keyword).map(str::to_owned);
     let all = |keyword: &str| -> Vec<String> { config.all(keyword).map(str::to_owned).collect() };
     let identities = all("identityfile");
+    let jump = some("proxyjump").and_then(|hosts| Jump::host(&hosts, true));
+    let jump = jump.or_else(|| Jump::command(&some("proxycommand")?, true));
     let are_defaults = identities.len() > 2 && identities.iter().all(|file| file.starts_with(DEFAULTS));
     Said {
         host_name: some("hostname"),
@@ -230,6 +237,7 @@ pub fn told(config: &Config) -> Said {
         certificates: all("certificatefile"),
         agent: config.all("identityagent").next().map(str::to_owned),
         identities_only: some("identitiesonly").map(|value| value == "yes" || value == "true"),
+        proxy: jump.map(Proxy::Through),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod ca_keys;
 pub mod certificate;
 pub mod chain;
 pub mod course;
+pub mod cut;
 pub mod denial;
 pub mod doctor;
 pub mod duration;

@@ -9,7 +9,7 @@ use super::name::{HostName, HostNameError};
 const MAX_ZONE: usize = 15;
 
 /// A host's name or address, as it was typed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
     /// A name, whose addresses are to be found.
     Name(HostName),

@@ -70,6 +70,8 @@ pub struct Entry {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// Who is to log in there; null where nobody is, or ssh alone knows.
+    pub user: Option<String>,
     /// accept, reject or unproven; null where there was no key to judge.
     pub verdict: Option<&'static str>,
     /// A stable word; null of an accept.
@@ -106,6 +108,7 @@ impl Entry {
         Entry {
             host: cut(host, MAX_NAME),
             port,
+            user: None,
             verdict,
             reason: Some(reason),
             message: cut(message, MAX_MESSAGE),
@@ -162,6 +165,12 @@ impl Entry {
         }
     }
 
+    /// With the user who is to log in, where that is known.
+    #[must_use]
+    pub fn of_login(self, user: Option<&str>) -> Self {
+        Entry { user: user.map(|user| cut(user, MAX_NAME)), ..self }
+    }
+
     /// A JSON object on one line of at most [`MAX_LINE`] octets, printable ASCII, without its end; none if there is no
     /// such.
     pub fn line(&self, time: u64, asker: &Asker) -> Option<String> {
@@ -209,6 +218,9 @@ mod tests {
         assert_eq!((&value["host"], &value["reason"]), (&"web1.example.com".into(), &"unreachable".into()));
         assert_eq!((&value["verdict"], &value["key"]), (&serde_json::Value::Null, &serde_json::Value::Null));
         assert_eq!(value["message"], "no \x1b[2J\nw\u{e9}y");
+        assert_eq!(value["user"], serde_json::Value::Null);
+        let line = entry.of_login(Some("dep\nloy")).line(NOW, &ASKER).unwrap();
+        assert!(line.contains(r#""user":"dep\nloy""#), "{line}");
     }
 
     #[test]
@@ -225,6 +237,7 @@ mod tests {
             owner: Some("a".repeat(MAX_NAME)),
             ..Entry::failed(&"h".repeat(1000), 65535, Some("unproven"), "no-answer", &wild)
         };
+        let entry = entry.of_login(Some(&"u".repeat(1000)));
         let line = entry.line(u64::MAX, &ASKER).unwrap();
         assert!(line.len() <= MAX_LINE, "{}", line.len());
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -4,7 +4,6 @@
 //! for does no harm, and a key that is hidden while it changes needs one.
 
 mod pair;
-mod pipe;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,6 +17,7 @@ use rustix::process::geteuid;
 use super::host_key_file::NEXT;
 use super::sshd::{Effective, Sshd, SshdError};
 use crate::error::Error;
+use crate::files::pipe;
 use crate::proto::hostkey::{HostKey, HostKeyError};
 
 /// Largest file, or standard input, that is read, in octets.

@@ -47,7 +47,7 @@ impl Verifier {
             }
             (None, _) => return Ok(()),
         };
-        trail.write(&entry, now())
+        trail.write(&entry.of_login(self.login.as_deref()), now())
     }
 
     /// The same of a key that somebody else was shown.
@@ -60,7 +60,8 @@ impl Verifier {
     ) -> Result<(), Error> {
         match &self.trail {
             Some(trail) => {
-                trail.write(&Entry::judged(evidence, Some(presented), seen, verdict, now()), now())
+                let entry = Entry::judged(evidence, Some(presented), seen, verdict, now());
+                trail.write(&entry.of_login(self.login.as_deref()), now())
             }
             None => Ok(()),
         }
@@ -76,7 +77,10 @@ impl Verifier {
         message: &str,
     ) -> Result<(), Error> {
         match &self.trail {
-            Some(trail) => trail.write(&Entry::failed(host, port, verdict, reason, message), now()),
+            Some(trail) => {
+                let entry = Entry::failed(host, port, verdict, reason, message);
+                trail.write(&entry.of_login(self.login.as_deref()), now())
+            }
             None => Ok(()),
         }
     }

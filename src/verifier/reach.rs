@@ -37,8 +37,7 @@ impl Verifier {
     /// The same, and whether the connection goes to where DNS or the system say the host is now: what was stored of
     /// it may be another host's address by now.
     pub async fn reach(&self, place: &Place, port: u16) -> Result<(TcpStream, bool), ProbeFailure> {
-        let pinned = self.address.map(|ip| Place::Address { ip, zone: None });
-        let place = pinned.as_ref().unwrap_or(place);
+        let place = self.address.as_ref().unwrap_or(place);
         let (kept, reserve) = match place {
             Place::Name(host) => self.stored_addresses(host),
             Place::Address { .. } => Default::default(),
@@ -66,8 +65,14 @@ impl Verifier {
         (kept, reserve)
     }
 
-    /// Forgets the addresses of `host` that an earlier run found: another host may have them by now.
+    /// Forgets the addresses of `host`, or of where it is to be reached, that an earlier run found: another host may have
+    /// them by now.
     pub fn forget_addresses(&self, host: &HostName) {
+        let host = match &self.address {
+            Some(Place::Name(name)) => name,
+            Some(Place::Address { .. }) => return,
+            None => host,
+        };
         if let Some(cache) = &self.cache {
             cache.forget_addresses(host.name(), &self.scope());
         }

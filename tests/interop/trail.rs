@@ -106,6 +106,11 @@ fn expect(file: &Path, wanted: &[[&str; 4]]) {
     assert_eq!(taken, wanted.iter().map(|line| line.map(str::to_owned)).collect::<Vec<_>>());
 }
 
+fn user_name() -> String {
+    let name = Command::new("id").arg("-un").output().unwrap().stdout;
+    String::from_utf8(name).unwrap().trim().to_owned()
+}
+
 #[test]
 fn every_verdict_has_its_line() {
     let mut world = world();
@@ -122,11 +127,14 @@ fn every_verdict_has_its_line() {
     assert_eq!(line["handshake"]["strict_kex"], true, "{line}");
     assert!(line["handshake"]["server_version"].as_str().unwrap().starts_with("SSH-2.0-OpenSSH"), "{line}");
     assert_eq!(line["uid"], rustix::process::getuid().as_raw(), "{line}");
+    assert!(line["user"].is_null(), "nobody logs in: {line}");
     let accept = |command| [command, HOST, "accept", "-"];
     expect(&file, &[accept("verify")]);
     assert_eq!(world.exec(trail).stdout, HELLO);
     assert_eq!(world.ssh(trail, "proxy").stdout, HELLO);
     assert_eq!(world.ssh(trail, "known-hosts").stdout, HELLO);
+    let users: Vec<Value> = lines(&file)[1..].iter().map(|line| line["user"].clone()).collect();
+    assert_eq!(users, [user_name().into(), Value::Null, Value::Null], "exec alone knows who logs in");
     expect(&file, &[accept("exec"), accept("proxy"), accept("known-hosts")]);
     // An impostor.
     world.sshd.rotate_host_keys();

@@ -63,6 +63,103 @@ fn a_pipe_that_nobody_writes_to_is_not_waited_for_for_ever() {
     assert!(err.contains("is it a pipe that nobody writes to?"), "{err}");
 }
 
+/// Files of hosts, inventories, baselines: a pipe without a writer ends with what is wrong, and one with a writer is read.
+#[test]
+fn pipes_of_hosts_are_read_and_not_waited_for_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = pipe.to_str().unwrap();
+    let at_pipe = format!("@{pipe}");
+    let address = "192.0.2.1";
+    for arguments in [
+        &["verify", "-H", &at_pipe][..],
+        &["verify", &at_pipe],
+        &["verify", "-H", address, "-x", &at_pipe],
+        &["exec", "-H", &at_pipe, "--", "true"],
+        &["verify", "-I", pipe],
+        &["audit", "--no-servers", "-H", address, "--baseline", pipe],
+        &["bundle", "export", &at_pipe],
+    ] {
+        let (status, out, err) = run(&mut sshanchor(&[&["--timeout", "0.2"], arguments].concat()));
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{arguments:?}: {err}");
+        assert!(err.contains("in 0.2 s") && err.contains("does anybody write to this pipe"), "{err}");
+    }
+    let substituted = |line: &str| {
+        let mut command = Command::new("bash");
+        for (variable, _) in
+            std::env::vars_os().filter(|(v, _)| v.to_string_lossy().starts_with("SSHANCHOR_"))
+        {
+            command.env_remove(variable);
+        }
+        command.env("SSHANCHOR_CONFIG", "none").env("PROGRAM", env!("CARGO_BIN_EXE_sshanchor"));
+        run(command.current_dir(&folder).args(["-c", line]).stdin(Stdio::null()))
+    };
+    let audit = "\"$PROGRAM\" audit --no-servers --known-hosts none -H 192.0.2.1 --json";
+    for (line, wanted) in [
+        ("\"$PROGRAM\" verify -H @<(sleep 0.3; echo 192.0.2.1)".to_owned(), 4),
+        ("\"$PROGRAM\" verify -I <(echo 192.0.2.1)".to_owned(), 4),
+        ("\"$PROGRAM\" verify -I <(echo '{\"all\": {\"hosts\": {\"192.0.2.1\": null}}}')".to_owned(), 4),
+        (format!("{audit} >old.json; {audit} --baseline <(cat old.json)"), 0),
+    ] {
+        let (status, out, err) = substituted(&line);
+        assert_eq!(status, Some(wanted), "{line}: {out}{err}");
+        assert!(out.contains("192.0.2.1"), "{line}: {out}{err}");
+    }
+}
+
+#[test]
+fn names_of_absurd_length_are_cut_before_they_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hosts");
+    let long = |length: usize| "n".repeat(length);
+    for (text, status) in [
+        (format!("{}\n", long(1_000_000)), 2),
+        (format!("{}\n", long(1000)), 4),
+        (format!("web1 ansible_host={}\n", long(100_000)), 4),
+        (format!("web1 ansible_user={}\n", long(100_000)), 2),
+        (format!("web1 ansible_port={}\n", long(100_000)), 2),
+        (format!("[web:{}]\n", long(100_000)), 2),
+        (format!("[web]\nweb1 {}\n", long(100_000)), 2),
+    ] {
+        std::fs::write(&file, &text).unwrap();
+        let (told, out, err) = run(&mut sshanchor(&["verify", "-I", file.to_str().unwrap()]));
+        assert_eq!(told, Some(status), "{out}{err}");
+        assert!(out.len() + err.len() < 1500, "{out}{err}");
+    }
+    std::fs::write(&file, format!("{}\n", long(100_000))).unwrap();
+    let (told, out, err) = run(&mut sshanchor(&["verify", "-H", &format!("@{}", file.display())]));
+    assert!(told == Some(2) && out.len() + err.len() < 1500, "{out}{err}");
+    // Nothing of it does harm to a terminal, and what is no longer than others stays whole.
+    std::fs::write(&file, "web\u{1b}[31m1_x.example.com\n").unwrap();
+    let (_, out, err) = run(&mut sshanchor(&["verify", "-I", file.to_str().unwrap()]));
+    assert!(out.contains("web\\u{1b}[31m1_x.example.com:22 unproven") && !out.contains('\x1b'), "{out}{err}");
+}
+
+#[test]
+fn options_of_others_are_told_with_their_names_here() {
+    for (arguments, hint) in [
+        (&["exec", "-w", "web[1-3]", "--", "uptime"][..], "-H names the hosts"),
+        (&["verify", "-w", "web[1-3]"], "-H names the hosts"),
+        (&["exec", "-H", "web1", "-f", "64", "--", "uptime"], "--fanout N"),
+        (&["audit", "--forks=64", "web1"], "--fanout N"),
+        (&["exec", "-H", "web1", "-u", "deploy", "--", "uptime"], "-l USER"),
+        (&["verify", "-u", "deploy", "web1"], "nobody logs in here"),
+        (&["exec", "-J", "gate", "-H", "web1", "--", "uptime"], "connected to directly"),
+        (&["exec", "--jump", "gate", "-H", "web1", "--", "uptime"], "connected to directly"),
+        (&["verify", "-i", "hosts.ini"], "-I FILE"),
+    ] {
+        let (status, out, err) = run(&mut sshanchor(arguments));
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{arguments:?}: {err}");
+        assert!(err.contains("  hint: ") && err.contains(hint) && !err.contains("tip: to pass"), "{err}");
+    }
+    // Of others nothing is known but what clap says; behind -- they are the command's.
+    let (status, _, err) = run(&mut sshanchor(&["exec", "-H", "web1", "--wherever", "--", "uptime"]));
+    assert!(status == Some(2) && !err.contains("  hint: "), "{err}");
+    let (_, _, err) = run(&mut sshanchor(&["exec", "-H", "web_1", "--", "w", "-w", "-f"]));
+    assert!(err.contains("\"web_1\" is not a host name"), "{err}");
+}
+
 #[test]
 fn variables_do_not_stand_in_the_usage_as_if_they_had_to_be_typed() {
     let (status, _, err) = run(sshanchor(&["lookup"]).env("SSHANCHOR_RESOLVER", "192.0.2.53"));
@@ -146,11 +243,16 @@ fn verify_takes_host_sets() {
         verified(&["-H", &file, "-x", "192.0.2.2"]),
         ["192.0.2.1:22", "192.0.2.3:22", "192.0.2.8:2222"]
     );
+    std::fs::write(&file[1..], "192.0.2.1\nweb1 web2\n").unwrap();
+    let (status, out, err) = run(&mut sshanchor(&["verify", "-H", &file]));
+    assert_eq!((status, out.as_str()), (Some(2), ""), "{err}");
+    assert!(err.contains("line 2: ") && err.contains("a host a line"), "{err}");
     for (set, told) in [
         ("web[1-20", "bracket"),
         ("web[01-100]", "as many digits"),
         ("web1 web2", "commas stand between names"),
         ("web[1-9]!web2", "-x HOSTS"),
+        ("web{1..3}", "and for web{1..3} web[1-3]"),
         ("web[1-2000000]", "more than 1000000 hosts"),
         ("web_[1-2]", "\"web_1\" is not a host name"),
     ] {

@@ -384,6 +384,16 @@ fn tables_that_say_something_in_vain_are_found_with_their_lines() {
 }
 
 #[test]
+fn check_warns_of_a_kex_that_old_servers_have_not() {
+    let rule = |more: &str| format!("version = 1\n[[host]]\nmatch = \"*\"\nkex = \"post-quantum\"\n{more}");
+    let told = Home::with(&rule("")).run(&["config", "check"]);
+    assert_eq!(told.status, Some(0), "it is as it was meant: {}", told.out);
+    assert!(told.err.contains("line 4") && told.err.contains("mlkem768x25519-sha256"), "{}", told.err);
+    let new = Home::with(&rule("min_openssh = \"9.9\"\n")).run(&["config", "check"]);
+    assert_eq!((new.status, new.err.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn each_key_of_a_table_is_shown_with_its_own_line() {
     let home = Home::with(
         "version = 1\n[publish]\nname = \"a.example\"\nserver = \"192.0.2.1\"\n[rotate]\nmargin = \"2h\"\n\

@@ -85,7 +85,7 @@ impl Written {
 /// An audit in this form.
 pub(super) fn text(format: Format, audit: &Report) -> Result<String, Error> {
     Ok(match format {
-        Format::Table => sanitise_lines(&Table { report: audit, verbose: true }.text()),
+        Format::Table => sanitise_lines(&Table { report: audit, verbose: true, quiet: None }.text()),
         Format::Json => {
             let line = serde_json::to_string(audit)
                 .map_err(|e| Error::failure("internal", format!("cannot write JSON: {e}")))?;

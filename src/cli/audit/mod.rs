@@ -3,10 +3,11 @@
 mod forms;
 mod table;
 
-use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
@@ -21,6 +22,7 @@ use crate::agent::state::State;
 use crate::dns::dns_server;
 use crate::dns::resolver::Resolver;
 use crate::error::{Error, Kind};
+use crate::files::pipe;
 use crate::fleet::audit::Auditor;
 use crate::fleet::audit::here::Here;
 use crate::fleet::audit::own::Own;
@@ -64,10 +66,14 @@ pub(super) struct Args {
     /// Write the audit to a file as well (repeatable); its ending says in which form, or FORM= before it
     #[arg(short, long, value_name = "[FORM=]FILE", value_parser = written, help_heading = "Results")]
     output: Vec<Written>,
+    /// Print only findings that count for the exit status, and where there are none nothing (of a table)
+    #[arg(short, long, help_heading = "Results")]
+    quiet: bool,
     /// Exit with 5 where there is a finding that is so grave, or graver
     #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = FailOn::Error, help_heading = "Results")]
     fail_on: FailOn,
-    /// Tell what changed since this earlier audit (as --json prints it); --fail-on counts new findings alone
+    /// Tell what changed since this earlier audit (as --json prints it): new findings in full, older ones as a count (-v: in
+    /// full too). --fail-on counts new findings alone
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     baseline: Option<PathBuf>,
     /// Ask this name server in place of those that the NS records of a zone name (repeatable); with ZONE= for that zone
@@ -128,7 +134,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     };
     // Before anything is done: what was mistyped is not to waste an audit.
     let hosts = args.hosts.places(&args.names, cx).await?;
-    let earlier = args.baseline.as_deref().map(baseline).transpose()?;
+    let earlier = args.baseline.as_deref().map(|path| baseline(path, cx.timeout)).transpose()?;
     let here = here(&args, cx, &hosts).await?;
     let own = own(&args, cx).await?;
     let resolver = match cx.resolver.is_empty() {
@@ -151,7 +157,11 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         file.write(&report)?;
     }
     match format {
-        Format::Table => cx.out.result(&Table { report: &report, verbose: cx.out.verbose > 0 })?,
+        Format::Table if args.quiet && !has_failed(&report, args.fail_on) => {}
+        Format::Table => {
+            let quiet = args.quiet.then_some(args.fail_on);
+            cx.out.result(&Table { report: &report, verbose: cx.out.verbose > 0, quiet })?;
+        }
         format => Output::whole(&forms::text(format, &report)?)?,
     }
     Ok(has_failed(&report, args.fail_on).then_some(Kind::Pending))
@@ -188,11 +198,15 @@ fn server_addr(text: &str) -> Result<SocketAddr, String> {
     dns_server(text)
 }
 
-fn baseline(path: &Path) -> Result<Report, Error> {
+/// `patience` is for one that is a pipe.
+fn baseline(path: &Path, patience: Duration) -> Result<Report, Error> {
     let shown = path.display();
-    let text = File::open(path).and_then(|file| read_whole(file, MAX_BASELINE)).map_err(|e| {
-        Error::usage("baseline", format!("cannot read {shown}: {e}"))
-            .hint("sshanchor audit ... -o FILE.json writes one")
+    let open = pipe::open(path, patience);
+    let text = open.and_then(|file| read_whole(file, MAX_BASELINE)).map_err(|e| {
+        Error::usage("baseline", format!("cannot read {shown}: {e}")).hint(match e.kind() {
+            io::ErrorKind::TimedOut => pipe::HINT,
+            _ => "sshanchor audit ... -o FILE.json writes one",
+        })
     })?;
     compare::read(&text).map_err(|e| {
         Error::usage("baseline", format!("{shown}: {e}"))

@@ -1,10 +1,11 @@
 //! An audit for people: how it stands first, then what is to be done, the gravest first.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
 
+use super::FailOn;
 use crate::output;
 use crate::proto::audit::report::Summary;
 use crate::proto::audit::{Change, Changes, Finding, HostReport, Report, Severity};
@@ -23,6 +24,8 @@ type Placed<'a> = (Option<&'a HostReport>, &'a Finding);
 pub(super) struct Table<'a> {
     pub(super) report: &'a Report,
     pub(super) verbose: bool,
+    /// Nothing but the findings that count by this, where that is wanted.
+    pub(super) quiet: Option<FailOn>,
 }
 
 impl Serialize for Table<'_> {
@@ -33,21 +36,35 @@ impl Serialize for Table<'_> {
 
 impl output::Report for Table<'_> {
     fn text(&self) -> String {
-        let Table { report, verbose } = *self;
-        let mut lines = vec![summary(&report.summary)];
-        lines.extend(report.changes.as_ref().into_iter().flat_map(changes));
-        if verbose {
+        let Table { report, verbose, quiet } = *self;
+        let mut lines = Vec::new();
+        if quiet.is_none() {
+            lines.push(summary(&report.summary));
+            lines.extend(report.changes.iter().flat_map(|changed| changes(changed, verbose)));
+        }
+        if verbose && quiet.is_none() {
             lines.push(String::new());
             lines.extend(report.hosts.iter().map(host));
         }
+        // What is known already is counted, unless all is wanted.
+        let new = report.changes.as_ref().filter(|_| !verbose || quiet.is_some()).map(new_ones);
+        let mut old = 0;
         let mut groups: BTreeMap<(Reverse<Severity>, &str), Vec<Placed<'_>>> = BTreeMap::new();
         for (host, finding) in report.all_findings() {
-            let key = (Reverse(finding.severity), finding.code.as_str());
-            groups.entry(key).or_default().push((host, finding));
+            if new.as_ref().is_some_and(|new| !new.contains(&(host.map(HostReport::place), finding))) {
+                old += 1;
+            } else if quiet.is_none_or(|fail_on| fail_on.counts(finding.severity)) {
+                let key = (Reverse(finding.severity), finding.code.as_str());
+                groups.entry(key).or_default().push((host, finding));
+            }
         }
         for ((severity, code), found) in groups {
-            lines.push(String::new());
-            lines.extend(group(severity.0, code, &found, verbose));
+            lines.extend((!lines.is_empty()).then(String::new));
+            lines.extend(group(severity.0, code, &found, verbose || new.is_some()));
+        }
+        if old > 0 && quiet.is_none() {
+            let them = if old == 1 { "1 finding was" } else { &format!("{old} findings were") };
+            lines.extend([String::new(), format!("{them} there before (-v shows all)")]);
         }
         lines.join("\n")
     }
@@ -62,8 +79,13 @@ fn summary(summary: &Summary) -> String {
     )
 }
 
-/// What changed: new things in full, for they are to be looked at.
-fn changes(changes: &Changes) -> Vec<String> {
+/// New findings, each with its host.
+fn new_ones(changes: &Changes) -> BTreeSet<(Option<String>, &Finding)> {
+    changes.new.iter().map(|Change { host, finding }| (host.clone(), finding)).collect()
+}
+
+/// What changed; new findings too, unless they stand below by themselves.
+fn changes(changes: &Changes, verbose: bool) -> Vec<String> {
     let Changes { since, new, gone, hosts_new, hosts_gone } = changes;
     let mut lines = vec![format!(
         "since {}: {} new and {} gone findings, {} new and {} gone hosts",
@@ -82,7 +104,9 @@ fn changes(changes: &Changes) -> Vec<String> {
             one_line(&finding.message)
         )
     };
-    lines.extend(new.iter().map(|change| line('+', change)));
+    if verbose {
+        lines.extend(new.iter().map(|change| line('+', change)));
+    }
     lines.extend(gone.iter().map(|change| line('-', change)));
     for (sign, hosts) in [('+', hosts_new), ('-', hosts_gone)] {
         if !hosts.is_empty() {

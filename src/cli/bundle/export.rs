@@ -70,7 +70,7 @@ struct Missing {
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let hosts = hosts(&args.hosts, SSH)?;
+    let hosts = hosts(&args.hosts, SSH, cx.timeout)?;
     let verifier = cx.verifier()?;
     let made = now();
     let mut outcomes = Vec::new();

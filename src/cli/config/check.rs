@@ -8,7 +8,7 @@ use crate::error::{Error, Kind};
 use crate::output::{Output, Report};
 use crate::ownership::Untrusted;
 use crate::proto::policy::Place;
-use crate::proto::policy::findings::{self, findings};
+use crate::proto::policy::findings::{self, cautions, findings};
 
 /// Check the configuration: mistakes, dead rules, contradictions.
 ///
@@ -45,6 +45,10 @@ pub(super) fn run(_args: &Args, typed: &Typed, out: Output) -> Result<Option<Kin
         .extend(findings(&config.policies, has_cache).iter().map(|finding| Found::finding(&config, finding)));
     found.extend(tables::findings(&config).iter().map(Found::of_table));
     found.iter().try_for_each(|found| out.result(found))?;
+    for (place, caution) in cautions(&config.policies) {
+        let file = config.files.get(place.file).map(|path| path.display().to_string()).unwrap_or_default();
+        out.warn(&format!("{file} line {}: {caution}", place.line));
+    }
     let paths = config.files.iter().chain(malformed.iter().map(|file| &file.path));
     let checked = paths.map(|path| path.display().to_string()).collect();
     out.result(&Checked { checked, findings: found.len() })?;

@@ -49,6 +49,8 @@ struct Run {
     patience: Option<Duration>,
     form: Form,
     is_verbose: bool,
+    /// What went well is not shown.
+    is_quiet: bool,
     terminals: Terminals,
     input: Option<Input>,
     labels: Vec<String>,
@@ -91,6 +93,7 @@ pub(super) async fn run(
         patience: args.command_timeout,
         form,
         is_verbose: cx.out.verbose > 0,
+        is_quiet: args.quiet,
         terminals: Terminals::find(),
         input,
         labels: labels(&visits),
@@ -182,15 +185,15 @@ async fn finish(run: &Run, failures: Vec<Failure>, left: Vec<(usize, Visit)>) ->
     let groups = std::mem::take(&mut *run.groups.lock().unwrap_or_else(PoisonError::into_inner));
     let unread = |e: io::Error| Error::failure("io", format!("cannot read what was kept of the output: {e}"));
     let [stdout, stderr] = groups;
+    let told = |(places, octets): (Vec<usize>, Vec<u8>), is_terminal: bool| {
+        let heading = heading(&run.labels, &places, run.terminals.bold(is_terminal));
+        [heading.into_bytes(), text(octets, is_terminal)].concat()
+    };
     for group in stdout.each() {
-        let (places, octets) = group.map_err(unread)?;
-        let told = [heading(&run.labels, &places).into_bytes(), text(octets, run.terminals.stdout)].concat();
-        let _ = run.flow.stdout(told).await;
+        let _ = run.flow.stdout(told(group.map_err(unread)?, run.terminals.stdout)).await;
     }
     for group in stderr.each() {
-        let (places, octets) = group.map_err(unread)?;
-        let told = [heading(&run.labels, &places).into_bytes(), text(octets, run.terminals.stderr)].concat();
-        let _ = run.flow.stderr(told).await;
+        let _ = run.flow.stderr(told(group.map_err(unread)?, run.terminals.stderr)).await;
     }
     let truncated = std::mem::take(&mut *run.truncated.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Ended { failures, left: left.into_iter().map(|(place, _)| place).collect(), truncated })
@@ -200,9 +203,11 @@ impl Run {
     /// One host, and what failed there; an error ends everything.
     async fn visit(&self, place: usize, visit: Visit) -> Result<Option<Failure>, Error> {
         let label = self.labels.get(place).cloned().unwrap_or_default();
-        let outcome = match checkable(&self.verifier, visit.host.target.clone(), visit.host.port) {
+        let verifier = self.verifier.clone().for_login(&visit.user);
+        let outcome = match checkable(&verifier, visit.host.target.clone(), visit.host.port) {
             Err(judged) => Outcome::new(*judged, &visit.user),
             Ok(name) => match self.form {
+                Form::Lines if self.is_quiet => self.held_back(place, &label, &name, &visit).await?,
                 Form::Lines => {
                     let mut sink = Prefixed::new(&label, self.flow.clone(), self.terminals);
                     let came = self.came(&name, &visit, &mut sink).await;
@@ -217,6 +222,7 @@ impl Run {
         };
         let failure = Failure::of(place, &outcome);
         match self.form {
+            Form::Json if self.is_quiet && failure.is_none() => {}
             Form::Json => self.send(Output::json_text(&outcome)?.into_bytes()).await,
             Form::Lines => {
                 if let Some(failure) = &failure {
@@ -242,6 +248,9 @@ impl Run {
         if self.form == Form::Json {
             return Ok(outcome.with_outputs([&stdout, &stderr], is_truncated));
         }
+        if self.is_quiet && Failure::of(place, &outcome).is_none() {
+            return Ok(outcome);
+        }
         if is_truncated {
             self.truncated.lock().unwrap_or_else(PoisonError::into_inner).push(place);
         }
@@ -251,9 +260,35 @@ impl Run {
         Ok(outcome)
     }
 
+    /// With what it wrote shown if it failed, and only then.
+    async fn held_back(
+        &self,
+        place: usize,
+        label: &str,
+        name: &HostName,
+        visit: &Visit,
+    ) -> Result<Outcome, Error> {
+        let mut sink = Gathered::default();
+        let came = self.came(name, visit, &mut sink).await;
+        let outcome = Outcome::of(name, visit.host.port, &visit.user, came);
+        if Failure::of(place, &outcome).is_none() {
+            return Ok(outcome);
+        }
+        if sink.is_truncated {
+            self.truncated.lock().unwrap_or_else(PoisonError::into_inner).push(place);
+        }
+        let kept = |e: io::Error| Error::failure("io", format!("cannot keep what {name} wrote: {e}"));
+        let [stdout, stderr] = sink.read().map_err(kept)?;
+        let mut lines = Prefixed::new(label, self.flow.clone(), self.terminals);
+        self.heed(lines.stdout(&stdout).await);
+        self.heed(lines.stderr(&stderr).await);
+        self.heed(lines.end().await);
+        Ok(outcome)
+    }
+
     async fn came(&self, name: &HostName, visit: &Visit, sink: &mut impl Sink) -> Came {
         let Visit { host, user, identities } = visit;
-        let verifier = self.verifier.for_one_host().at(host.address);
+        let verifier = self.verifier.for_one_host().at(host.address.clone()).for_login(user);
         let input: Box<dyn AsyncRead + Unpin + Send> = match &self.input {
             Some(input) => Box::new(input.reader()),
             None => Box::new(empty()),

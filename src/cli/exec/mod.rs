@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use self::outcome::FAILED;
 use super::bundle::BundleFile;
-use super::hosts::HostArgs;
+use super::hosts::{HostArgs, through, warn_of_jumps};
 use super::verify::verdicts;
 use super::{Context, agent_socket, seconds, status};
 use crate::error::{Error, Kind};
@@ -79,9 +79,13 @@ pub(super) struct Args {
     /// Begin no other host once one has failed, a status other than 0 included; what runs goes on to its end
     #[arg(long)]
     fail_fast: bool,
-    /// At the end, each output once with the hosts that wrote it, as clush -b
+    /// At the end, each output once with the hosts that wrote it, as clush -b, in the order of the hosts. For scripts, --json
+    /// is the form that no output can imitate
     #[arg(short = 'b', long, conflicts_with = "json")]
     group: bool,
+    /// Show only what went wrong: of hosts on which the command ended with 0 nothing, not even what it wrote
+    #[arg(short, long)]
+    quiet: bool,
     /// Put the host in front of each line of one host's output as well, and count it as one of several
     #[arg(long, conflicts_with = "json")]
     prefix: bool,
@@ -162,11 +166,15 @@ async fn dry_run(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<u8, Erro
     let verifier = cx.verifier_with(args.bundle.load()?)?;
     let logins = args.logins(cx)?;
     let mut at_ports = Vec::with_capacity(hosts.len());
+    let mut is_new = Vec::with_capacity(hosts.len());
     for host in hosts {
-        let port = logins.settings(&host).await?.port;
-        at_ports.push(Host { port, ..host });
+        let login = logins.settings(&host).await?;
+        let (host, is_told) = by_configuration(host, &login);
+        is_new.push(is_told);
+        at_ports.push(host);
     }
-    verdicts(at_ports, args.fanout, &verifier, cx).await.map(status)
+    tell_of_jumps(at_ports.iter().zip(is_new), cx);
+    verdicts(at_ports, (args.fanout, args.quiet), &verifier, cx).await.map(status)
 }
 
 /// Who goes where. A key file that was named and is none is told of before anything is done.
@@ -175,12 +183,14 @@ async fn visits(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<Vec<Visit
     let folder = directories::BaseDirs::new().map(|dirs| dirs.home_dir().join(".ssh"));
     let (mut keyring, environment) = (Keyring::new(folder), agent_socket());
     let mut known: HashMap<Login, Arc<Identities>> = HashMap::new();
-    let mut visits = Vec::with_capacity(hosts.len());
+    let (mut visits, mut is_new) = (Vec::with_capacity(hosts.len()), Vec::with_capacity(hosts.len()));
     for host in hosts {
         let login = logins.settings(&host).await?;
-        let (user, port) = (login.user.clone(), login.port);
+        let user = login.user.clone();
+        let (host, is_told) = by_configuration(host, &login);
+        is_new.push(is_told);
         // Those that log in with the same keys share them.
-        let keys = Login { user: String::new(), port: 0, ..login };
+        let keys = Login { user: String::new(), port: 0, jump: None, ..login };
         let identities = match known.get(&keys) {
             Some(identities) => Arc::clone(identities),
             None => {
@@ -207,9 +217,23 @@ async fn visits(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<Vec<Visit
                 identities
             }
         };
-        visits.push(Visit { host: Host { port, ..host }, user, identities });
+        visits.push(Visit { host, user, identities });
     }
+    tell_of_jumps(visits.iter().map(|visit| &visit.host).zip(is_new), cx);
     Ok(visits)
+}
+
+/// The host at the port that ssh's configuration knows; and whether that has it lie behind something else, which an
+/// inventory did not say.
+fn by_configuration(host: Host, login: &Login) -> (Host, bool) {
+    let is_new = host.jump.is_none() && login.jump.is_some();
+    let host = Host { port: login.port, ..host };
+    (if is_new { through(host, login.jump.clone()) } else { host }, is_new)
+}
+
+fn tell_of_jumps<'a>(hosts: impl Iterator<Item = (&'a Host, bool)>, cx: &Context) {
+    let new = hosts.filter(|(_, is_new)| *is_new);
+    warn_of_jumps(new.filter_map(|(host, _)| Some((&host.target, host.jump.as_ref()?))), cx);
 }
 
 /// Has `control` heed the deadline for everything and the signals that end this process; done by the second signal.

@@ -24,13 +24,23 @@ pub(super) async fn run(
     verifier: &Verifier,
     cx: &Context,
 ) -> Result<u8, Error> {
-    let mut kept = Kept::default();
-    let outcome = match cx.out.json {
-        false => on_host(args, command, visit, verifier, &mut Raw::default(), cx).await,
+    let (mut kept, mut raw) = (Kept::default(), Raw::default());
+    let outcome = match cx.out.json || args.quiet {
+        false => on_host(args, command, visit, verifier, &mut raw, cx).await,
         true => on_host(args, command, visit, verifier, &mut kept, cx).await,
     };
+    let is_told = !args.quiet || outcome.exit_status() != 0;
+    if args.quiet && is_told && !cx.out.json {
+        // Whoever reads no more of it hears of the failure all the same.
+        let _ = raw.stdout(&kept.stdout).await;
+        let _ = raw.stderr(&kept.stderr).await;
+        if kept.is_truncated {
+            cx.out.note(&format!("sshanchor: the first MiB is kept of what {} wrote", visit.host.target));
+        }
+    }
     match cx.out.json {
         false => outcome.error().iter().for_each(|error| cx.out.error_text(error)),
+        true if !is_told => {}
         true => {
             let outcome = outcome.with_outputs([&kept.stdout, &kept.stderr], kept.is_truncated);
             cx.out.json_line(&outcome)?;
@@ -49,11 +59,11 @@ async fn on_host(
     cx: &Context,
 ) -> Outcome {
     let Visit { host, user, identities } = visit;
-    let name = match checkable(verifier, host.target.clone(), host.port) {
+    let verifier = verifier.clone().at(host.address.clone()).for_login(user);
+    let name = match checkable(&verifier, host.target.clone(), host.port) {
         Ok(name) => name,
         Err(judged) => return Outcome::new(*judged, user),
     };
-    let verifier = verifier.clone().at(host.address);
     let no_input = args.no_input || args.hosts.reads_stdin();
     let input: Box<dyn AsyncRead + Unpin> = if no_input { Box::new(empty()) } else { Box::new(stdin()) };
     let tell = |note: Note<'_>| match note {

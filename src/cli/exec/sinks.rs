@@ -12,11 +12,20 @@ use crate::ssh::client::Sink;
 pub(super) struct Terminals {
     pub(super) stdout: bool,
     pub(super) stderr: bool,
+    /// A terminal takes escape sequences, and nobody objects to them.
+    has_bold: bool,
 }
 
 impl Terminals {
     pub(super) fn find() -> Self {
-        Terminals { stdout: io::stdout().is_terminal(), stderr: io::stderr().is_terminal() }
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let has_bold = set("TERM").is_some_and(|term| term != "dumb") && set("NO_COLOR").is_none();
+        Terminals { stdout: io::stdout().is_terminal(), stderr: io::stderr().is_terminal(), has_bold }
+    }
+
+    /// Headings stand out where these outputs go to a terminal.
+    pub(super) fn bold(self, is_terminal: bool) -> bool {
+        is_terminal && self.has_bold
     }
 }
 

@@ -23,11 +23,17 @@ pub(super) fn folded(labels: &[String], places: &[usize], most: usize) -> String
     text
 }
 
-/// As the node sets of clush: the hosts, however many they are.
-pub(super) fn heading(labels: &[String], places: &[usize]) -> String {
+/// As the node sets of clush: the hosts, however many they are. On a terminal they stand out, as no output does there: of
+/// that no escape sequence is left.
+pub(super) fn heading(labels: &[String], places: &[usize], stands_out: bool) -> String {
     let rule = "-".repeat(15);
     let count = if places.len() > 1 { format!(" ({})", places.len()) } else { String::new() };
-    format!("{rule}\n{}{count}\n{rule}\n", folded(labels, places, usize::MAX))
+    let hosts = format!("{}{count}", folded(labels, places, usize::MAX));
+    let line = |text: &str| match stands_out {
+        true => format!("\x1b[1m{text}\x1b[0m\n"),
+        false => format!("{text}\n"),
+    };
+    [line(&rule), line(&hosts), line(&rule)].concat()
 }
 
 /// What failed, the gravest first; `not_run` were not begun, for the reason beside them. Nothing where nothing failed.
@@ -126,6 +132,9 @@ mod tests {
         let all: Vec<usize> = (0..26).collect();
         let text = folded(&labels, &all, 20);
         assert!(text.starts_with("a.example.com,b.") && text.ends_with("t.example.com and 6 more"), "{text}");
-        assert_eq!(heading(&labels[..1], &[0]), "---------------\na.example.com\n---------------\n");
+        let plain = "---------------\na.example.com\n---------------\n";
+        assert_eq!(heading(&labels[..1], &[0], false), plain);
+        let bold = plain.lines().map(|line| format!("\x1b[1m{line}\x1b[0m\n")).collect::<String>();
+        assert_eq!(heading(&labels[..1], &[0], true), bold);
     }
 }

@@ -68,7 +68,7 @@ pub(super) struct Ansible {
 }
 
 pub(super) async fn known_hosts(args: KnownHosts, cx: &Context) -> Result<Option<Kind>, Error> {
-    let outcome = args.hosts.prove(cx, args.hosts.named()?, of_handshakes).await?;
+    let outcome = args.hosts.prove(cx, args.hosts.named(cx)?, of_handshakes).await?;
     args.destination.write(cx, "known-hosts", &outcome, |exported| {
         let mut text = String::new();
         for Exported { host, port, keys, .. } in exported {
@@ -86,7 +86,7 @@ pub(super) async fn known_hosts(args: KnownHosts, cx: &Context) -> Result<Option
 }
 
 pub(super) async fn plink(args: Plink, cx: &Context) -> Result<Option<Kind>, Error> {
-    let named = args.hosts.named()?;
+    let named = args.hosts.named(cx)?;
     if named.len() > 1 && !cx.out.json {
         return Err(Error::usage("usage", "plink's arguments are for one host, and several were named")
             .hint("a run for each host, or --json for all of them"));

@@ -79,8 +79,8 @@ pub(super) type Proven = Result<(Vec<HostKey>, Vec<Published>, Evidence), NoKeys
 
 impl Hosts {
     /// The hosts that were named, each once.
-    pub(super) fn named(&self) -> Result<Vec<(HostName, u16)>, Error> {
-        hosts(&self.hosts, self.port)
+    pub(super) fn named(&self, cx: &Context) -> Result<Vec<(HostName, u16)>, Error> {
+        hosts(&self.hosts, self.port, cx.timeout)
     }
 
     pub(super) async fn prove<W, F>(
@@ -114,7 +114,7 @@ impl Source {
                 hosts.map(|(host, keys)| self.of_keys(host, keys)).collect::<Result<_, _>>()?
             }
             (None, None) => {
-                let named = hosts(&self.hosts, self.port.unwrap_or(SSH))?;
+                let named = hosts(&self.hosts, self.port.unwrap_or(SSH), cx.timeout)?;
                 return prove(cx, named, self.ttl, &self.proving, work).await;
             }
         };

@@ -69,7 +69,7 @@ const SSH_AT_ONCE: usize = 8;
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let named = match args.hosts.is_empty() {
         true => None,
-        false => Some(hosts(&args.hosts, SSH)?),
+        false => Some(hosts(&args.hosts, SSH, cx.timeout)?),
     };
     let files = args.open(cx).await?;
     if files.is_empty() {

@@ -33,7 +33,7 @@ impl Auditor {
 
     /// The same for a host that says itself where it is to be reached.
     fn at(&self, host: &Host) -> Auditor {
-        Auditor { verifier: self.verifier.clone().at(host.address), ..self.clone() }
+        Auditor { verifier: self.verifier.clone().at(host.address.clone()), ..self.clone() }
     }
 
     async fn host(&self, now: u64, name: &HostName, port: u16) -> Result<HostFacts, Error> {

@@ -1,7 +1,6 @@
 //! What commands wrote on many hosts, in bounded memory: what one host writes while its command runs, and the same
 //! text of many hosts once.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
@@ -79,7 +78,7 @@ pub struct Groups {
 #[derive(Debug)]
 struct Group {
     text: Text,
-    /// The hosts' places, in the order in which they came.
+    /// The hosts' places, in the order in which they came, until all are there.
     hosts: Vec<usize>,
 }
 
@@ -122,9 +121,10 @@ impl Groups {
         Ok(Text::Filed(at, text.len()))
     }
 
-    /// Each text and its hosts' places: those of most hosts first.
+    /// Each text and its hosts' places, in the order of the hosts, whichever came first: of texts the first host's counts.
     pub fn each(mut self) -> impl Iterator<Item = io::Result<(Vec<usize>, Vec<u8>)>> {
-        self.groups.sort_by_key(|group| Reverse(group.hosts.len()));
+        self.groups.iter_mut().for_each(|group| group.hosts.sort_unstable());
+        self.groups.sort_by_key(|group| group.hosts.first().copied());
         let file = self.file;
         self.groups.into_iter().map(move |Group { text, hosts }| {
             let text = match (text, &file) {
@@ -158,6 +158,21 @@ mod tests {
             let [stdout, stderr] = gathered.read().unwrap();
             assert!(stdout == text[..size.min(MAX_OUTPUT)] && stderr == b"e", "{size}");
         }
+    }
+
+    #[test]
+    fn groups_are_in_the_order_of_the_hosts_whoever_was_first() {
+        let told = |came: &[usize]| -> Vec<(Vec<usize>, Vec<u8>)> {
+            let mut groups = Groups::default();
+            for host in came {
+                groups.add(*host, vec![b'a' + (host % 3) as u8]).unwrap();
+            }
+            groups.each().map(Result::unwrap).collect()
+        };
+        let wanted =
+            vec![(vec![0, 3, 6], b"a".to_vec()), (vec![1, 4], b"b".to_vec()), (vec![2, 5], b"c".to_vec())];
+        assert_eq!(told(&[0, 1, 2, 3, 4, 5, 6]), wanted);
+        assert_eq!(told(&[5, 6, 4, 2, 0, 3, 1]), wanted);
     }
 
     #[test]

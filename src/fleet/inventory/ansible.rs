@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,9 @@ use std::time::Duration;
 use super::Found;
 use crate::error::Error;
 use crate::fan_out::in_order;
+use crate::files::pipe;
 use crate::output::hosts;
+use crate::proto::cut::cut;
 use crate::proto::inventory::ansible::node::Node;
 use crate::proto::inventory::ansible::tree::Hosts;
 use crate::proto::inventory::ansible::{Entry, Inventory, InventoryError, LET_ANSIBLE};
@@ -22,6 +24,10 @@ use crate::run::{Ran, run};
 const MAX_SOURCE: usize = 64 * 1024 * 1024;
 /// Most that a program may say of one host.
 const MAX_HOST: usize = 1024 * 1024;
+/// How much of an error of an inventory is shown, in characters: it may repeat what stands there.
+const SHOWN: usize = 400;
+/// How much of one host's name is.
+const NAME: usize = 255;
 /// Most hosts that are named in a warning.
 const MOST_NAMED: usize = 10;
 /// How many hosts a program is asked about at the same time.
@@ -44,7 +50,7 @@ fn left_out(inventory: &Inventory, wanted: &BTreeSet<usize>, entries: &[Entry]) 
     let names =
         inventory.hosts().enumerate().filter(|(place, _)| wanted.contains(place)).map(|(_, name)| name);
     let left: Vec<&str> = names.filter(|name| !kept.contains(name)).collect();
-    let shown = left.iter().take(MOST_NAMED).copied().collect::<Vec<_>>().join(", ");
+    let shown = left.iter().take(MOST_NAMED).map(|name| cut(name, NAME)).collect::<Vec<_>>().join(", ");
     let more = if left.len() > MOST_NAMED { ", ..." } else { "" };
     (!left.is_empty()).then(|| {
         format!(
@@ -55,7 +61,7 @@ fn left_out(inventory: &Inventory, wanted: &BTreeSet<usize>, entries: &[Entry]) 
 }
 
 /// Reads `sources`: paths, or `-` for JSON on standard input. `limit` leaves hosts out as Ansible's `--limit` does;
-/// `patience` is how long a program may take for one answer.
+/// `patience` is how long a program may take for one answer, and a pipe until it is at its end.
 pub async fn read(sources: &[PathBuf], limit: &[String], patience: Duration) -> Result<Inventories, Error> {
     let (mut inventory, mut warnings) = (Inventory::default(), Vec::new());
     for source in sources {
@@ -75,9 +81,9 @@ pub async fn read(sources: &[PathBuf], limit: &[String], patience: Duration) -> 
             )
             .hint(LET_ANSIBLE));
         }
-        let octets = File::open(source).and_then(bounded).map_err(|e| cannot_read(&path, &e))?;
+        let octets = pipe::open(source, patience).and_then(bounded).map_err(|e| cannot_read(&path, &e))?;
         let is_program = octets.starts_with(b"#!") || octets.starts_with(b"\x7fELF");
-        if is_program && metadata.permissions().mode() & 0o111 != 0 {
+        if is_program && metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
             ask(&mut inventory, source, patience).await?;
         } else {
             let text = String::from_utf8(octets)
@@ -99,6 +105,7 @@ pub async fn read(sources: &[PathBuf], limit: &[String], patience: Duration) -> 
         port: entry.port,
         user: entry.user,
         identities: entry.key.iter().map(|key| at_home(key)).collect(),
+        jump: entry.jump,
         ..Found::new(entry.name, entry.host)
     });
     Ok(Inventories { hosts: hosts.collect(), warnings })
@@ -122,12 +129,14 @@ fn bounded(from: impl io::Read) -> io::Result<Vec<u8>> {
 }
 
 fn cannot_read(source: &str, error: &io::Error) -> Error {
-    Error::usage("inventory", format!("cannot read {source}: {error}"))
-        .hint("want an inventory as Ansible has it: INI, YAML, JSON, or a program that prints one")
+    Error::usage("inventory", format!("cannot read {source}: {error}")).hint(match error.kind() {
+        io::ErrorKind::TimedOut => pipe::HINT,
+        _ => "want an inventory as Ansible has it: INI, YAML, JSON, or a program that prints one",
+    })
 }
 
 fn wrong(source: &str, error: &InventoryError) -> Error {
-    Error::usage("inventory", format!("{source}: {error}")).hint(error.hint())
+    Error::usage("inventory", format!("{source}: {}", cut(&error.to_string(), SHOWN))).hint(error.hint())
 }
 
 /// A file in one of the static forms. Without a name that tells, it is YAML if it can be.

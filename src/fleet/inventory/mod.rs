@@ -11,8 +11,10 @@ pub mod ansible;
 pub mod ssh_hosts;
 pub mod zone;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
+
+use crate::proto::place::Place;
+use crate::proto::ssh_config::jump::Jump;
 
 /// A host that is written down somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub struct Found {
     /// The name that is proven, or an address, as it stands there.
     pub name: String,
     /// Where to connect, if not to the addresses of that name.
-    pub address: Option<IpAddr>,
+    pub address: Option<Place>,
     /// The port, if one is named.
     pub port: Option<u16>,
     /// The records are good on that port alone: no option names another.
@@ -31,19 +33,30 @@ pub struct Found {
     pub user: Option<String>,
     /// Files of keys.
     pub identities: Vec<PathBuf>,
+    /// ssh, or Ansible, goes there through something else.
+    pub jump: Option<Jump>,
 }
 
 impl Found {
     /// The name that is proven, and where to connect: `host` is what ssh is told to go to, which is the identity too
     /// unless it is an address. Of an address nothing is proven, so that the host goes by its `label` then.
     pub fn new(label: String, host: Option<String>) -> Self {
-        let address: Option<IpAddr> =
-            host.as_ref().and_then(|host| host.trim_matches(['[', ']']).parse().ok());
-        let name = match (host, address) {
+        let place = host.as_deref().and_then(|host| Place::parse(host).ok());
+        let address = place.filter(|place| matches!(place, Place::Address { .. }));
+        let name = match (host, &address) {
             (Some(host), None) => host,
             (_, Some(_)) | (None, _) => label.clone(),
         };
-        Found { label, name, address, port: None, is_port_fixed: false, user: None, identities: Vec::new() }
+        Found {
+            label,
+            name,
+            address,
+            port: None,
+            is_port_fixed: false,
+            user: None,
+            identities: Vec::new(),
+            jump: None,
+        }
     }
 }
 

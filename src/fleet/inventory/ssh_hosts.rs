@@ -1,18 +1,19 @@
 //! The hosts of ssh's configuration: names on Host lines that are no patterns, and not negated.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Found;
 use crate::error::Error;
 use crate::fleet::login::{Logins, Typed};
 use crate::proto::inventory::MAX_HOSTS;
+use crate::proto::place::Place;
 use crate::proto::ssh_config::tree::Directive;
 use crate::ssh::config::tree::Which;
 
 /// What the configuration says of each host that it names. What is proven goes by the name by which ssh looks
-/// known_hosts up, as for `config ssh`: HostKeyAlias, else the host after HostName. `patience` is how long `ssh -G` may
+/// known_hosts up, as for `config ssh`: HostKeyAlias, else the host after HostName; where is connected to is the host after
+/// HostName in either case. `patience` is how long `ssh -G` may
 /// take for one host, where it has to be asked.
 pub async fn read(which: Which, patience: Duration) -> Result<Vec<Found>, Error> {
     let logins = Logins::load(Typed::default(), which, patience)?;
@@ -30,14 +31,20 @@ pub async fn read(which: Which, patience: Duration) -> Result<Vec<Found>, Error>
         let mut found = Found {
             port: known.named_port,
             user: known.named_user,
+            jump: known.login.jump,
             identities: known.login.identities,
             ..Found::new(name.clone(), connect.clone())
         };
         // Of an address ssh has no other name; with an alias it has.
         match (known.alias, connect) {
             (Some(alias), connect) => {
-                found.address = connect.as_deref().unwrap_or(&name).parse::<IpAddr>().ok();
-                found.name = alias;
+                let there = connect.unwrap_or(name);
+                (found.name, found.address) = match Place::parse(&there) {
+                    _ if there.eq_ignore_ascii_case(&alias) => (alias, None),
+                    Ok(place) => (alias, Some(place)),
+                    // What is no host name is told as such, and connected to by nobody.
+                    Err(_) => (there, None),
+                };
             }
             (None, Some(host)) => {
                 found.name = host;

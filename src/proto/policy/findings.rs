@@ -5,13 +5,17 @@ use std::fmt;
 
 use std::time::Duration;
 
-use super::{Mode, Place, Policies, PortLabels, Require, Rule, Setting};
+use super::{Kex, Mode, Place, Policies, PortLabels, Require, Rule, Setting};
 use crate::proto::duration;
 use crate::proto::hostkey::KeyType;
 use crate::proto::pattern::PatternList;
+use crate::proto::ssh_config::Version;
 
 /// Signatures of zones are seldom good for longer (BIND's 14 days, Knot's 14, and some that are signed by hand for 30).
 const LONG_GRACE: Duration = Duration::from_secs(30 * 86_400);
+
+/// The first OpenSSH with mlkem768x25519-sha256.
+const WITH_MLKEM: Version = Version { major: 9, minor: 9 };
 
 /// Something that a configuration says and that has no effect, or not the one that it seems to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +114,27 @@ pub fn findings(policies: &Policies, has_cache: bool) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// What is as it was meant, and yet is better known beforehand: where it is written, and a sentence.
+pub fn cautions(policies: &Policies) -> Vec<(Place, &'static str)> {
+    let rules = policies.rules();
+    let caution = |rule: &Rule| -> Option<(Place, &'static str)> {
+        let (Setting::Kex(Kex::PostQuantum), place) = rule.get("kex")? else { return None };
+        let covering: Vec<&Rule> =
+            rules.iter().filter(|other| rule.hosts.is_covered_by(&[&other.hosts])).collect();
+        // Versions that have it, or are refused anyway.
+        let is_new = matches!(
+            common(&covering, "min_openssh"),
+            Some((Setting::MinOpenSsh(Some(least)), _)) if *least >= WITH_MLKEM
+        );
+        (!is_new).then_some((
+            *place,
+            "kex = \"post-quantum\" shuts out of verify, exec and audit every server without mlkem768x25519-sha256 (OpenSSH before \
+             9.9 has sntrup761x25519-sha512 alone, which russh has not); ssh through sshanchor proxy takes both",
+        ))
+    };
+    rules.iter().filter_map(caution).collect()
 }
 
 /// Where the setting of this key is decided for every host of `rule`: the last of the rules of the same file
@@ -264,6 +289,20 @@ mod tests {
             "*: outage_grace=2h max_signature_age=14d mode=verify",
         ];
         assert_eq!(found(&lines), []);
+    }
+
+    #[test]
+    fn a_kex_that_shuts_old_servers_out_is_told_beforehand() {
+        let cautions = |lines: &[&str]| -> Vec<usize> {
+            let rules = rules(lines);
+            assert_eq!(findings(&rules, true), []);
+            cautions(&rules).into_iter().map(|(place, _)| place.line).collect()
+        };
+        assert_eq!(cautions(&["a.example: kex=any", "*: kex=post-quantum"]), [2]);
+        assert_eq!(cautions(&["*: kex=post-quantum min_openssh=9.6"]), [1]);
+        assert_eq!(cautions(&["*: kex=post-quantum min_openssh=9.9"]), [0; 0]);
+        assert_eq!(cautions(&["a.example: kex=post-quantum", "*: min_openssh=10.0"]), [0; 0]);
+        assert_eq!(cautions(&["*: kex=any"]), [0; 0]);
     }
 
     #[test]

@@ -97,10 +97,7 @@ pub enum Fault {
     )]
     WeakKex { kex: String },
     /// `kex`: the server offers none that this program knows.
-    #[error(
-        "the server offers no post-quantum key exchange that is known here (it offers {}; policy wants one: kex)",
-        server_offers.join(", ")
-    )]
+    #[error("{}", not_offered(server_offers))]
     NoPostQuantumOffered { server_offers: Vec<String> },
     /// `strict_kex`.
     #[error("{} not offer the strict key exchange (policy wants it of both: strict_kex)", who(*client, *server))]
@@ -114,6 +111,28 @@ pub enum Fault {
     /// Nobody here has seen it.
     #[error("policy asks for more than a key ({}), and the handshake is not seen here", asked.join(", "))]
     NotSeen { asked: Vec<&'static str> },
+}
+
+/// The one of [`POST_QUANTUM`] that this program's own handshakes have.
+const OWN: &str = "mlkem768x25519-sha256";
+
+/// Those of [`POST_QUANTUM`] among these.
+fn post_quantum(offers: &[String]) -> Vec<&str> {
+    offers.iter().map(String::as_str).filter(|name| POST_QUANTUM.contains(name)).collect()
+}
+
+fn not_offered(offers: &[String]) -> String {
+    match post_quantum(offers).as_slice() {
+        [] => format!(
+            "the server offers no post-quantum key exchange that is known here (it offers {}; policy wants one: kex)",
+            offers.join(", ")
+        ),
+        theirs => format!(
+            "of post-quantum key exchanges the server has {} alone, and this program {OWN} alone: its SSH library, russh, has no \
+             other (policy wants one: kex)",
+            theirs.join(", ")
+        ),
+    }
 }
 
 fn who(client: bool, server: bool) -> &'static str {
@@ -143,12 +162,10 @@ impl Fault {
                 "have client and server offer mlkem768x25519-sha256 or sntrup761x25519-sha512@openssh.com, as OpenSSH does from \
                  9.0 on unless KexAlgorithms says otherwise; {told}"
             ),
-            Self::NoPostQuantumOffered { server_offers }
-                if server_offers.iter().any(|name| POST_QUANTUM.contains(&name.as_str())) =>
-            {
+            Self::NoPostQuantumOffered { server_offers } if !post_quantum(server_offers).is_empty() => {
                 format!(
-                    "of these verify and exec know mlkem768x25519-sha256 alone, which OpenSSH offers from 9.9 on; ssh knows the \
-                     others too, through sshanchor proxy; {told}"
+                    "OpenSSH's server has {OWN} from 9.9 on; until it is updated connect by ssh, which knows the others too, \
+                     through sshanchor proxy, or set kex = \"any\" for this host; {told}"
                 )
             }
             Self::NoPostQuantumOffered { .. } => format!(

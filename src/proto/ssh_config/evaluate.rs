@@ -3,6 +3,7 @@
 //! Where that cannot be told without running something (`Match exec`, CanonicalizeHostname) or reading what another
 //! version of ssh may read otherwise, the outcome is [`AskSsh`]: `ssh -G` knows.
 
+use super::jump::Jump;
 use super::tree::{Criterion, Directive, Keyword, Of};
 use crate::proto::pattern::spans;
 
@@ -39,6 +40,17 @@ pub struct Said {
     pub agent: Option<String>,
     /// IdentitiesOnly.
     pub identities_only: Option<bool>,
+    /// The first ProxyJump or ProxyCommand: where it leads through.
+    pub proxy: Option<Proxy>,
+}
+
+/// What one ProxyJump or ProxyCommand comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proxy {
+    /// The host is connected to directly, whatever else is said.
+    Direct,
+    /// It leads through something else.
+    Through(Jump),
 }
 
 /// ssh alone can tell.
@@ -80,6 +92,10 @@ fn walk(file: &[Directive], asked: &Asked<'_>, outer: Active, said: &mut Said) -
             Directive::Unread => return Err(AskSsh),
             Directive::Option(..) if active == Active::No => {}
             Directive::Option(keyword, words) => {
+                if let Keyword::ProxyJump | Keyword::ProxyCommand = keyword {
+                    said.take_proxy(*keyword, words, active == Active::Yes);
+                    continue;
+                }
                 let value = words.first().map(String::as_str).unwrap_or_default();
                 let mut new = said.clone();
                 new.take(*keyword, value)?;
@@ -202,8 +218,41 @@ impl Said {
             Keyword::CanonicalizeHostname => return Err(AskSsh),
             Keyword::IdentityFile => add(&mut self.identities, value)?,
             Keyword::CertificateFile => add(&mut self.certificates, value)?,
+            // They are taken with all of their words.
+            Keyword::ProxyJump | Keyword::ProxyCommand => {}
         }
         Ok(())
+    }
+
+    /// The first of both counts. Where ssh alone can tell whether it counts (`Match exec`), ssh is not asked: what comes
+    /// later may count as well.
+    fn take_proxy(&mut self, keyword: Keyword, words: &[String], is_sure: bool) {
+        let is_open = match &self.proxy {
+            None => true,
+            Some(Proxy::Through(jump)) => !jump.is_sure && is_sure,
+            Some(Proxy::Direct) => false,
+        };
+        if !is_open {
+            return;
+        }
+        let jump = match keyword {
+            Keyword::ProxyJump => Jump::host(words.first().map(String::as_str).unwrap_or_default(), is_sure),
+            _ => Jump::command_of(words, is_sure),
+        };
+        match jump {
+            Some(jump) => self.proxy = Some(Proxy::Through(jump)),
+            // What went before may count still.
+            None if is_sure && self.proxy.is_none() => self.proxy = Some(Proxy::Direct),
+            None => {}
+        }
+    }
+
+    /// Where ssh goes through, if it does.
+    pub fn jump(&self) -> Option<&Jump> {
+        match &self.proxy {
+            Some(Proxy::Through(jump)) => Some(jump),
+            Some(Proxy::Direct) | None => None,
+        }
     }
 }
 
@@ -269,6 +318,29 @@ mod tests {
             "CanonicalizeHostname no\nLocalForward 1 2\n",
         ] {
             assert!(said(text, "a").is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_way_through_something_else_counts() {
+        let through = |text: &str| {
+            let said = said(text, "a").unwrap();
+            said.jump().map(|jump| format!("{}{}", jump.by, if jump.is_sure { "" } else { "?" }))
+        };
+        for (text, jump) in [
+            ("ProxyJump b\nProxyCommand nc %h %p\n", Some("ProxyJump b")),
+            ("ProxyCommand nc %h %p # x\nProxyJump b\n", Some("ProxyCommand nc %h %p")),
+            ("Host a\nProxyJump none\nHost *\nProxyJump b\n", None),
+            ("Host b\nProxyJump c\n", None),
+            ("ProxyCommand \"/usr/bin/sshanchor\" proxy %h %p\nProxyJump b\n", None),
+            // Nobody is asked whether it does.
+            ("Match exec true\nProxyJump b\n", Some("ProxyJump b?")),
+            ("Match exec true\nProxyJump b\nMatch all\nProxyJump c\n", Some("ProxyJump c")),
+            ("Match exec true\nProxyJump none\nMatch all\nProxyJump c\n", Some("ProxyJump c")),
+            ("Match exec true\nProxyJump b\nMatch all\nProxyJump none\n", Some("ProxyJump b?")),
+            ("User x\n", None),
+        ] {
+            assert_eq!(through(text).as_deref(), jump, "{text}");
         }
     }
 

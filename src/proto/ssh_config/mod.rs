@@ -11,6 +11,7 @@
 //! | [`accepted`] | the private known_hosts file of an ssh that has no KnownHostsCommand |
 //! | [`line`], [`tree`] | what the lines of a configuration say, with the files that they include |
 //! | [`evaluate`], [`token`] | what it says for a host: user, port, files of keys, agent |
+//! | [`jump`] | ways to a host that lead through something else |
 
 pub mod accepted;
 pub mod change;
@@ -18,6 +19,7 @@ pub mod evaluate;
 pub mod hosts;
 pub mod include;
 pub mod installed;
+pub mod jump;
 pub mod line;
 pub mod quote;
 pub mod token;

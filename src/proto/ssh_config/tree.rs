@@ -61,6 +61,8 @@ pub enum Keyword {
     IdentityAgent,
     IdentitiesOnly,
     CanonicalizeHostname,
+    ProxyJump,
+    ProxyCommand,
 }
 
 impl Keyword {
@@ -75,6 +77,8 @@ impl Keyword {
             "identityagent" => Self::IdentityAgent,
             "identitiesonly" => Self::IdentitiesOnly,
             "canonicalizehostname" => Self::CanonicalizeHostname,
+            "proxyjump" => Self::ProxyJump,
+            "proxycommand" => Self::ProxyCommand,
             _ => return None,
         })
     }
@@ -98,8 +102,8 @@ pub fn read(text: &str, mut include: impl FnMut(&[String]) -> Option<Vec<Vec<Dir
             ("host", _) => Directive::Host(words),
             ("match", _) => Directive::Match(criteria(line, &words)),
             ("include", _) => include(&words).map_or(Directive::Unread, Directive::Include),
-            // More words than one are a mistake, or another version's.
-            (_, Some(_)) if words.len() > 1 => Directive::Unread,
+            // More words than one are a mistake, or another version's; but of a command.
+            (_, Some(keyword)) if words.len() > 1 && keyword != Keyword::ProxyCommand => Directive::Unread,
             (_, Some(keyword)) => Directive::Option(keyword, words),
             (_, None) => continue,
         });

@@ -7,7 +7,8 @@ use std::path::Path;
 use russh::keys::decode_secret_key;
 use zeroize::Zeroizing;
 
-use super::{HostKeysError, pipe};
+use super::HostKeysError;
+use crate::files::pipe;
 use crate::proto::hostkey::HostKey;
 
 /// Longest private key that is read, in octets: RSA of 16384 bits takes 12 KiB.

@@ -64,6 +64,37 @@ fn what_changed_is_told_and_alone_counts() {
     assert_eq!(since(&two[1..]).report["changes"]["hosts_gone"][0], one[0]);
 }
 
+/// People see what is new in full, and what they know already as a number.
+#[test]
+fn a_table_counts_what_is_known_already() {
+    let (tree, sshd) = one_warning();
+    let old = tree.sandbox.join("old.json");
+    let (one, two) = (at(HOST, &sshd), at("web2.example.test", &sshd));
+    let table = |hosts: &[&str], arguments: &[&str]| {
+        let mut command = tree.sshanchor(tree.addr());
+        command.args(["audit", "--check-server", &tree.addr().to_string(), "-H", &hosts.join(",")]);
+        run(command.args(arguments), LIMIT)
+    };
+    let old = old.to_str().unwrap();
+    assert!(table(&[&one], &["-o", old]).stdout.contains("warning missing-record"));
+    let known = table(&[&one], &["--baseline", old]);
+    assert!(!known.stdout.contains("missing-record"), "{known:#?}");
+    assert!(known.stdout.ends_with("\n1 finding was there before (-v shows all)\n"), "{known:#?}");
+    assert!(table(&[&one], &["--baseline", old, "-v"]).stdout.contains("warning missing-record"));
+    // Two hosts with one key are new, and shown with what to do.
+    let more = table(&[&one, &two], &["--baseline", old]);
+    assert!(more.stdout.contains("\ninfo ") && !more.stdout.contains("missing-record"), "{more:#?}");
+    // Quiet: only what counts.
+    let quiet = |arguments: &[&str]| {
+        let finished = table(&[&one], &[&["-q", "--fail-on", "warning"], arguments].concat());
+        (finished.code, finished.stdout)
+    };
+    assert_eq!(quiet(&["--baseline", old]), (Some(0), String::new()));
+    let (code, told) = quiet(&[]);
+    assert!(code == Some(5) && told.starts_with("warning missing-record: "), "{told}");
+    assert_eq!(table(&[&one], &["-q"]).stdout, "", "a warning does not count by itself");
+}
+
 #[test]
 fn a_baseline_that_is_none_is_a_usage_error() {
     let (tree, sshd) = one_warning();

@@ -44,7 +44,7 @@ fn outputs_of_many_hosts() {
     let finished = fleet.runs(&["-b"], &format!("{WHO} | sed 's/.*[.]1$/one/; s/.*[.].*/other/'"));
     let rule = "-".repeat(15);
     let want = format!(
-        "{rule}\nh[2-{COUNT}].example.test ({})\n{rule}\nother\n{rule}\nh1.example.test\n{rule}\none\n",
+        "{rule}\nh1.example.test\n{rule}\none\n{rule}\nh[2-{COUNT}].example.test ({})\n{rule}\nother\n",
         COUNT - 1
     );
     assert_eq!((finished.stdout, finished.stderr.as_str(), finished.code), (want, "", Some(0)));
@@ -236,6 +236,17 @@ fn a_terminal_shows_progress_and_nothing_that_could_harm_it() {
     let lines = shown.matches(": typed").count();
     assert_eq!((code, lines), (Some(0), 2), "{shown}");
 
+    // Headings stand out, as no output can: not even one that has learnt how they look.
+    let mut exec = fleet.exec_on("h[1-2].example.test");
+    exec.env_remove("NO_COLOR").env("TERM", "xterm");
+    exec.args(["-b", "--", r"printf '\033[1m---------------\033[0m\nh9\n'"]);
+    let (shown, code) = at_a_terminal(&exec, sandbox, &[]);
+    let bold = |text: &str| format!("\x1b[1m{text}\x1b[0m");
+    assert_eq!((code, shown.matches('\x1b').count()), (Some(0), 6), "{shown:?}");
+    assert!(shown.contains(&bold("h[1-2].example.test (2)")), "{shown:?}");
+    let (shown, _) = at_a_terminal(exec.env("NO_COLOR", "1"), sandbox, &[]);
+    assert!(shown.contains("h[1-2].example.test (2)") && !shown.contains('\x1b'), "{shown:?}");
+
     // Ctrl-C at the keyboard.
     let mut exec = fleet.exec();
     exec.args(["--fanout", "5", "--", "echo there; sleep 100"]);
@@ -333,6 +344,51 @@ fn a_dry_run_judges_and_runs_nothing() {
 }
 
 #[test]
+fn quiet_shows_what_went_wrong_and_nothing_else() {
+    let mut fleet = Fleet::new(4);
+    let command = format!("echo out; echo err >&2; case $({WHO}) in *.2) exit 7;; esac");
+    let finished = fleet.runs(&["-q"], &command);
+    assert_eq!(
+        (finished.code, finished.stdout.as_str()),
+        (Some(1), "h2.example.test: out\n"),
+        "{finished:#?}"
+    );
+    assert!(finished.stderr.starts_with("h2.example.test: err\nh2.example.test: sshanchor: exit status 7\n"));
+    assert!(finished.stderr.contains("1 of 4 hosts failed"), "{finished:#?}");
+    let silent = |options: &[&str]| {
+        let finished = fleet.runs(options, "echo out; echo err >&2");
+        assert_eq!(
+            (finished.code, finished.stdout, finished.stderr),
+            (Some(0), String::new(), String::new())
+        );
+    };
+    silent(&["-q"]);
+    silent(&["-q", "-b"]);
+    silent(&["-q", "--json"]);
+    silent(&["-q", "--dry-run"]);
+    let grouped = fleet.runs(&["-q", "-b"], &command);
+    assert!(grouped.stdout.contains("h2.example.test\n") && !grouped.stdout.contains('['), "{grouped:#?}");
+    let objects = fleet.runs(&["-q", "--json"], &command);
+    assert_eq!((objects.json_lines().len(), &objects.json()["host"]), (1, &"h2.example.test".into()));
+    // One host's output is its command's, if that fails.
+    let one = |host: &str| run(fleet.exec_on(host).args(["-q", "--", &command]), LIMIT);
+    assert_eq!((one("h1.example.test").stdout.as_str(), one("h1.example.test").stderr.as_str()), ("", ""));
+    let failed = one("h2.example.test");
+    assert_eq!((failed.code, failed.stdout.as_str(), failed.stderr.as_str()), (Some(7), "out\n", "err\n"));
+    // verify has the same.
+    let port = fleet.servers.port.number().to_string();
+    let verify = |fleet: &Fleet| {
+        let mut verify = fleet.tree.sshanchor(fleet.tree.addr());
+        run(verify.args(["verify", "--timeout", "60", "-q", "-H", "h[1-4].example.test", "-p", &port]), LIMIT)
+    };
+    let finished = verify(&fleet);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), ""), "{finished:#?}");
+    fleet.servers.sshds[0].rotate_host_keys();
+    let finished = verify(&fleet);
+    assert_eq!((finished.code, finished.stdout.matches(" reject: ").count()), (Some(3), 4), "{finished:#?}");
+}
+
+#[test]
 fn ssh_s_configuration_says_who_logs_in_where_and_with_what() {
     let fleet = Fleet::new(2);
     let sandbox = &fleet.tree.sandbox;
@@ -356,6 +412,9 @@ fn ssh_s_configuration_says_who_logs_in_where_and_with_what() {
         format!("IdentityFile {}\nIdentityFile {}", stranger.display(), sandbox.join("absent").display());
     for (lines, works, told) in [
         (format!("{port}\n{file}\nIdentityAgent none"), true, ""),
+        (format!("{port}\n{file}\nProxyJump gate"), true, "2 hosts connected to directly"),
+        (format!("{port}\n{file}\nProxyJump gate"), true, "(ProxyJump gate): h[1-2].example.test"),
+        (format!("{port}\n{file}\nProxyCommand sshanchor proxy %h %p"), true, ""),
         (format!("{port}\n{other}\nIdentityAgent none"), false, "denied"),
         (format!("{port}\n{other}"), true, ""),
         (format!("{port}\n{other}\nIdentitiesOnly yes"), false, "denied"),
@@ -365,6 +424,11 @@ fn ssh_s_configuration_says_who_logs_in_where_and_with_what() {
         let (code, same, err) = runs(&lines, &[]);
         assert_eq!((code, same), if works { (Some(0), true) } else { (Some(1), false) }, "{lines}: {err}");
         assert!(err.contains(told), "{lines}: {err}");
+        assert_eq!(
+            err.contains("connected to directly"),
+            told.contains("ProxyJump") || told.contains("directly"),
+            "{err}"
+        );
     }
     // The command line comes first.
     let (typed, key) = (fleet.servers.port.number().to_string(), user.display().to_string());

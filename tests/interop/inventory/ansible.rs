@@ -97,7 +97,8 @@ async fn every_form_says_what_ansible_makes_of_it() {
             };
             assert_eq!(host.port.map(|port| port.to_string()), says(["ansible_ssh_port", "ansible_port"]));
             assert_eq!(host.user, says(["ansible_ssh_user", "ansible_user"]), "{}", host.label);
-            let goes_to = host.address.map(|address| address.to_string()).unwrap_or(host.name.clone());
+            let goes_to =
+                host.address.as_ref().map(|address| address.to_string()).unwrap_or(host.name.clone());
             let theirs = says(["ansible_ssh_host", "ansible_host"]).unwrap_or(host.label.clone());
             assert_eq!(goes_to, theirs, "{}", host.label);
         }
@@ -130,6 +131,12 @@ async fn limits_leave_whom_ansible_leaves() {
         "w*:!web0?.*",
         "web01.example.com",
         "above:!web",
+        "a*",
+        "~web0[12]",
+        "~(lone|db-.x)",
+        "all:!~web",
+        "web:&~.*[13]\\.example",
+        "~special$",
     ] {
         let mut command = ansible("ansible", &sandbox, &source);
         let listed = run(command.args([limit, "--list-hosts"]), Duration::from_secs(60));

@@ -7,7 +7,7 @@ use sshanchor::fleet::login::{AgentSocket, Logins, Typed, told};
 use sshanchor::fleet::{Host, Target};
 use sshanchor::proto::doctor::ssh::Config;
 use sshanchor::proto::name::HostName;
-use sshanchor::proto::ssh_config::evaluate::{Asked, Said, evaluate, expand_host};
+use sshanchor::proto::ssh_config::evaluate::{Asked, Proxy, Said, evaluate, expand_host};
 use sshanchor::ssh::config::tree::{Which, load};
 
 use crate::support::sandbox::Sandbox;
@@ -62,6 +62,11 @@ const CONFIGS: &[(&str, bool)] = &[
     ("Match final host web1\n  IdentityFile DIR/final\nIdentityFile DIR/first\n", true),
     ("Match canonical all\n  User canonical\nUser deploy\n", true),
     ("Port ssh\n", true),
+    ("Host web?\n  ProxyJump me@gate:2222\nHost *\n  ProxyCommand nc %h %p\n", false),
+    ("Host web1\n  ProxyCommand none\nHost *\n  ProxyJump gate\n", false),
+    ("Host web1\n  ProxyJump none\nHost *\n  ProxyCommand nc %h %p\n", false),
+    ("Host web1\n  ProxyCommand ssh -W '[%h]:%p' gate # x\n", false),
+    ("ProxyCommand sshanchor proxy %h %p\n", false),
     ("CanonicalizeHostname false\nHostName other.example.com\nHostKeyAlias alias\n", false),
 ];
 
@@ -83,12 +88,15 @@ fn local_user() -> String {
 /// The same form for both: what ssh fills in by default is filled in, and what it expands is left out.
 fn comparable(said: Said, host: &str, user: Option<&str>) -> Said {
     let host_name = said.host_name.as_deref().map_or(Some(host.to_owned()), |name| expand_host(name, host));
+    // By what is another matter: ssh writes it otherwise.
+    let proxy = said.jump().map(|_| Proxy::Direct);
     Said {
         host_name: host_name.map(|name| name.to_ascii_lowercase()),
         user: Some(user.map(str::to_owned).or(said.user).unwrap_or_else(local_user)),
         port: Some(said.port.unwrap_or(22)),
         identities_only: Some(said.identities_only.unwrap_or(false)),
         agent: None,
+        proxy,
         ..said
     }
 }

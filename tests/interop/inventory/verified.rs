@@ -139,6 +139,80 @@ fn hosts_of_ssh_go_by_the_name_that_ssh_looks_up() {
     assert_eq!((finished.stdout.lines().count(), finished.code), (4, Some(4)), "{finished:#?}");
 }
 
+/// As ssh has it: there the connection goes, and by the alias the host is known.
+#[test]
+fn an_alias_is_proven_where_host_name_leads_to() {
+    let sshd = Sshd::start(&["ed25519"]);
+    // Nothing listens at the address that DNS has for the alias.
+    let plan = sshd.sshfp("far.example.test.").iter().fold(plan(&sshd), |plan, line| plan.record(line));
+    let tree =
+        plan.record("far.example.test. A 127.80.9.9").record("there.example.test. A 127.0.0.1").start();
+    let port = sshd.port();
+    let verified = |lines: &str| {
+        let config = tree.sandbox.write("ssh_config", &format!("Host one\n  Port {port}\n{lines}"));
+        let mut command = tree.sshanchor(tree.addr());
+        command
+            .args(["verify", "--json", "--timeout", "10"])
+            .arg(format!("--ssh-hosts={}", config.display()));
+        run(&mut command, LIMIT)
+    };
+    let alias = "  HostKeyAlias far.example.test\n";
+    let there = verified(&format!("  HostName there.example.test\n{alias}"));
+    assert_eq!(verdicts(&there), is(&[format!("far.example.test {port} accept")]), "{there:#?}");
+    let itself = verified(&format!("  HostName far.example.test\n{alias}"));
+    assert_eq!(itself.json()["reason"], "unreachable", "{itself:#?}");
+    // The name that it is connected to vouches for nothing.
+    let other = verified("  HostName there.example.test\n  HostKeyAlias other.example.test\n");
+    assert_eq!(other.json()["verdict"], "unproven", "{other:#?}");
+    let none = verified(&format!("  HostName no_name\n{alias}"));
+    assert_eq!((none.code, none.json()["verdict"].as_str()), (Some(4), Some("unproven")), "{none:#?}");
+}
+
+/// Nothing here goes through other hosts: that is told, and where it could lead elsewhere it is not done.
+#[test]
+fn ways_through_other_hosts_are_told_and_not_gone() {
+    let sshd = Sshd::start(&["ed25519"]);
+    let tree = plan(&sshd).start();
+    let port = sshd.port();
+    let verify = |lines: &str| {
+        let inventory = tree.sandbox.write("hosts", lines);
+        let mut command = tree.sshanchor(tree.addr());
+        run(command.args(["verify", "--json", "--timeout", "10", "-I"]).arg(&inventory), LIMIT)
+    };
+    let mark = sshd.mark();
+    let host =
+        |address: &str, more: &str| format!("web1.example.test ansible_port={port} {address} {more}\n");
+    let (here, jump) = ("ansible_host=127.0.0.1", "ansible_ssh_common_args='-o ProxyJump=me@gate -C'");
+    let refused = verify(&host(here, jump));
+    assert_eq!((refused.code, refused.json()["reason"].as_str()), (Some(4), Some("jump")), "{refused:#?}");
+    assert!(refused.stdout.contains("ProxyJump me@gate") && refused.stdout.contains("--via"), "{refused:#?}");
+    assert!(!sshd.process.log()[mark..].contains("Connection from"), "nobody is connected to");
+    let direct = verify(&host(here, "ansible_ssh_common_args='-C -o ProxyJump=none'"));
+    assert_eq!((direct.code, direct.stderr.as_str()), (Some(0), ""), "{direct:#?}");
+    // By its own name it is proven whatever is between.
+    let named = verify(&host("", jump));
+    assert_eq!(named.code, Some(0), "{named:#?}");
+    for told in ["1 host connected to directly", "(ProxyJump me@gate): web1.example.test", "proxy --via"] {
+        assert!(named.stderr.contains(told), "{told}: {named:#?}");
+    }
+    let config = format!(
+        "Host web1.example.test\n  HostName 127.0.0.1\n  HostKeyAlias web1.example.test\n  Port {port}\n"
+    );
+    let of_ssh = |more: &str| {
+        let config = tree.sandbox.write("ssh_config", &format!("{config}{more}"));
+        let mut command = tree.sshanchor(tree.addr());
+        command
+            .args(["verify", "--json", "--timeout", "10"])
+            .arg(format!("--ssh-hosts={}", config.display()));
+        run(&mut command, LIMIT)
+    };
+    let jumped = of_ssh("  ProxyCommand ssh -W %h:%p gate\n");
+    assert_eq!((jumped.code, jumped.json()["reason"].as_str()), (Some(4), Some("jump")), "{jumped:#?}");
+    // Our own proxy connects directly.
+    let own = of_ssh("  ProxyCommand /usr/bin/sshanchor proxy %h %p\n");
+    assert_eq!((own.code, own.stderr.as_str()), (Some(0), ""), "{own:#?}");
+}
+
 #[test]
 fn an_inventory_says_where_and_the_name_is_proven() {
     let sshd = Sshd::start(&["ed25519"]);

@@ -156,6 +156,23 @@ fn a_key_exchange_that_a_quantum_computer_undoes_may_be_refused() {
     assert!(finished.stderr.contains("the key exchange is curve25519-sha256"), "{finished:#?}");
 }
 
+/// OpenSSH before 9.9 has a post-quantum key exchange that this program has not; ssh may have it.
+#[test]
+fn a_server_that_has_sntrup761_alone_is_told_of_exactly() {
+    let rule = "kex = \"post-quantum\"";
+    let sntrup = "sntrup761x25519-sha512@openssh.com";
+    let sshd = Sshd::start_with(&["ed25519"], &format!("KexAlgorithms {sntrup},curve25519-sha256"));
+    let world = World::of(&sshd);
+    let finished = world.verify(rule, "reject", "weak-kex");
+    let message = finished.json()["message"].as_str().unwrap().to_owned();
+    for told in [sntrup, "mlkem768x25519-sha256 alone", "russh"] {
+        assert!(message.contains(told), "{told}: {message}");
+    }
+    assert!(world.exec(rule).stderr.contains("hint: OpenSSH's server has mlkem768x25519-sha256 from 9.9 on"));
+    let by_ssh = world.ssh(rule, &[]);
+    assert_eq!((by_ssh.code, by_ssh.stdout.as_str()), (Some(0), HELLO), "{by_ssh:#?}");
+}
+
 #[test]
 fn a_post_quantum_key_exchange_is_asked_for_and_taken() {
     let rule = "kex = \"post-quantum\"";

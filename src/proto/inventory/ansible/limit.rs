@@ -1,9 +1,18 @@
-//! `--limit` as Ansible has it: `web:&prod:!web7`, by names and globs of groups and hosts.
+//! `--limit` as Ansible has it: `web:&prod:!web7`, by names, globs and regular expressions (`~web[0-9]+`) of groups and
+//! hosts.
 
 use std::collections::BTreeSet;
 
+use regex_lite::RegexBuilder;
+
 use super::{ALL, Inventory, InventoryError, UNGROUPED};
+use crate::proto::cut::cut;
 use crate::proto::pattern::spans;
+
+/// How much of a word an error shows, in characters.
+const SHOWN: usize = 255;
+/// Largest regular expression once it is compiled, in octets; what it takes to match is at most that by the name's length.
+const MAX_REGEX: usize = 64 * 1024;
 
 impl Inventory {
     /// The places of the hosts that `patterns` leave; all, where there are none. A pattern that names what is wanted and
@@ -22,6 +31,7 @@ impl Inventory {
         for word in wanted {
             let found = self.matching(word)?;
             if found.is_empty() {
+                let word = cut(word, SHOWN);
                 return Err(InventoryError::Limit(format!("no group and no host is called {word:?}")));
             }
             hosts.extend(found);
@@ -39,9 +49,16 @@ impl Inventory {
 
     /// Whom one word means: a group, groups and hosts by a glob, a host; perhaps some of them, by their places.
     fn matching(&self, word: &str) -> Result<BTreeSet<usize>, InventoryError> {
-        let unknown = |why: &str| Err(InventoryError::Limit(format!("{word:?} in --limit: {why}")));
-        if word.starts_with('~') {
-            return unknown("regular expressions are Ansible's alone");
+        let unknown =
+            |why: &str| Err(InventoryError::Limit(format!("{:?} in --limit: {why}", cut(word, SHOWN))));
+        if let Some(expression) = word.strip_prefix('~') {
+            let built = |text: &str| RegexBuilder::new(text).size_limit(MAX_REGEX).build();
+            // As Python's `match` has it: from the beginning, and not to the end.
+            let regex = built(expression).and_then(|_| built(&format!("^(?:{expression})")));
+            return match regex {
+                Ok(regex) => Ok(self.named(&|name: &str| regex.is_match(name), true)),
+                Err(error) => unknown(&format!("as a regular expression: {error}")),
+            };
         }
         if word.starts_with('@') {
             return unknown("name the hosts of a file by -H @FILE");
@@ -55,22 +72,10 @@ impl Inventory {
             None => (word, None),
         };
         let is_match = |name: &str| spans(pattern.as_bytes(), name.as_bytes());
-        let mut found = BTreeSet::new();
-        if [ALL, "*"].contains(&pattern) {
-            found.extend(0..self.len());
-        } else {
-            let mut has_group = false;
-            for name in
-                self.groups.keys().map(String::as_str).chain([UNGROUPED]).filter(|name| is_match(name))
-            {
-                has_group = true;
-                found.extend(self.below(name));
-            }
-            if !has_group || pattern.contains(['.', '?', '*']) {
-                let hosts = self.hosts.iter().enumerate();
-                found.extend(hosts.filter(|(_, host)| is_match(host)).map(|(place, _)| place));
-            }
-        }
+        let found = match [ALL, "*"].contains(&pattern) {
+            true => (0..self.len()).collect(),
+            false => self.named(&is_match, pattern.contains(['.', '?', '*'])),
+        };
         Ok(match places {
             None => found,
             Some((first, last)) => {
@@ -87,6 +92,24 @@ impl Inventory {
                     .collect()
             }
         })
+    }
+
+    /// The hosts of groups whose name matches; where no group does, or `are_hosts_meant` as well, those whose own does.
+    fn named(&self, is_match: &dyn Fn(&str) -> bool, are_hosts_meant: bool) -> BTreeSet<usize> {
+        let (mut found, mut has_group) = (BTreeSet::new(), false);
+        let groups = self.groups.keys().map(String::as_str).filter(|name| ![ALL, UNGROUPED].contains(name));
+        for name in groups.chain([ALL, UNGROUPED]).filter(|name| is_match(name)) {
+            has_group = true;
+            match name {
+                ALL => found.extend(0..self.len()),
+                name => found.extend(self.below(name)),
+            }
+        }
+        if !has_group || are_hosts_meant {
+            let hosts = self.hosts.iter().enumerate();
+            found.extend(hosts.filter(|(_, host)| is_match(host)).map(|(place, _)| place));
+        }
+        found
     }
 
     /// The hosts of a group and of those below it.

@@ -21,11 +21,17 @@ pub mod yaml;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::MAX_HOSTS;
+use crate::proto::cut::cut;
+use crate::proto::ssh_config::jump::Jump;
 
 /// Most groups, and most memberships of hosts in groups.
 const MAX_GROUPS: usize = 100_000;
 /// See [`MAX_GROUPS`].
 const MAX_MEMBERSHIPS: usize = 4 * MAX_HOSTS;
+/// Longest name of a host, a group or a user, in octets: no host's is as long.
+const MAX_NAME: usize = 1024;
+/// How much of a text of the inventory an error shows, in characters.
+const SHOWN: usize = 120;
 /// The group of every host.
 pub const ALL: &str = "all";
 /// The group of those that are in no other.
@@ -46,6 +52,12 @@ pub enum Variable {
     Connection,
     /// `ansible_group_priority`, of groups.
     Priority,
+    /// `ansible_ssh_args`, with which ssh is started; these and the two that follow in the order in which it gets them.
+    SshArgs,
+    /// `ansible_ssh_common_args`.
+    CommonArgs,
+    /// `ansible_ssh_extra_args`.
+    ExtraArgs,
 }
 
 impl Variable {
@@ -62,6 +74,9 @@ impl Variable {
             "ansible_ssh_private_key_file" => (Self::Key, true),
             "ansible_connection" => (Self::Connection, false),
             "ansible_group_priority" => (Self::Priority, false),
+            "ansible_ssh_args" => (Self::SshArgs, true),
+            "ansible_ssh_common_args" => (Self::CommonArgs, true),
+            "ansible_ssh_extra_args" => (Self::ExtraArgs, true),
             _ => return None,
         })
     }
@@ -75,6 +90,9 @@ impl Variable {
             Self::Key => "ansible_ssh_private_key_file",
             Self::Connection => "ansible_connection",
             Self::Priority => "ansible_group_priority",
+            Self::SshArgs => "ansible_ssh_args",
+            Self::CommonArgs => "ansible_ssh_common_args",
+            Self::ExtraArgs => "ansible_ssh_extra_args",
         }
     }
 }
@@ -111,6 +129,8 @@ pub struct Entry {
     pub user: Option<String>,
     /// The file of the key to log in with.
     pub key: Option<String>,
+    /// Ansible has ssh go there through something else.
+    pub jump: Option<Jump>,
 }
 
 /// Why a text is no inventory, or one that is not understood.
@@ -158,7 +178,10 @@ impl InventoryError {
                     .to_owned()
             }
             Self::Plugin(_) => LET_ANSIBLE.to_owned(),
-            Self::Limit(_) => "as in Ansible: --limit 'web:&prod:!web7', with names and globs of groups and hosts".to_owned(),
+            Self::Limit(_) => {
+                "as in Ansible: --limit 'web:&prod:!web7', with names, globs and (~REGEX) regular expressions of groups and hosts"
+                    .to_owned()
+            }
             _ => "ansible-inventory -i SOURCE --list tells what Ansible makes of it; its output can be piped: --inventory -"
                 .to_owned(),
         }
@@ -186,6 +209,7 @@ impl Inventory {
     }
 
     fn add_group(&mut self, name: &str) -> Result<&mut Group, InventoryError> {
+        check_length("a group", name)?;
         if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(name) {
             return Err(InventoryError::TooMany);
         }
@@ -196,6 +220,7 @@ impl Inventory {
         if let Some(place) = self.places.get(name) {
             return Ok(*place);
         }
+        check_length("a host", name)?;
         if self.hosts.len() >= MAX_HOSTS {
             return Err(InventoryError::TooMany);
         }
@@ -365,16 +390,30 @@ fn entry(name: &str, variables: &Variables) -> Result<Option<Entry>, InventoryEr
     let port = value(Variable::Port)?.filter(|port| !port.trim().is_empty());
     let port = port.map(|port| match port.trim().parse() {
         Ok(number) if number > 0 => Ok(number),
-        _ => Err(InventoryError::Port(name.to_owned(), port)),
+        _ => Err(InventoryError::Port(name.to_owned(), cut(&port, SHOWN).into_owned())),
     });
     let text = |variable| value(variable).map(|value| value.filter(|value| !value.is_empty()));
+    let user = text(Variable::User)?;
+    user.as_deref().map_or(Ok(()), |user| check_length("a user", user))?;
+    let arguments = [Variable::SshArgs, Variable::CommonArgs, Variable::ExtraArgs];
+    let arguments = arguments.iter().filter_map(|variable| variables.get(&(*variable, true)));
     Ok(Some(Entry {
         name: name.to_owned(),
         host: text(Variable::Host)?.filter(|host| host != name),
         port: port.transpose()?,
-        user: text(Variable::User)?,
+        user,
         key: text(Variable::Key)?,
+        jump: Jump::arguments(arguments.map(String::as_str)),
     }))
+}
+
+fn check_length(what: &str, name: &str) -> Result<(), InventoryError> {
+    match name.len() > MAX_NAME {
+        true => {
+            Err(InventoryError::Form(format!("{what} of more than {MAX_NAME} octets: {}", cut(name, SHOWN))))
+        }
+        false => Ok(()),
+    }
 }
 
 fn is_ssh(connection: &str) -> bool {
@@ -387,7 +426,7 @@ fn filled_in(value: &str, host: &str, variable: Variable) -> Result<String, Inve
     let template = || InventoryError::Template {
         host: host.to_owned(),
         variable: variable.name(),
-        value: value.chars().take(120).collect(),
+        value: cut(value, SHOWN).into_owned(),
     };
     let mut out = String::new();
     let mut rest = value;

@@ -79,12 +79,54 @@ fn limits_are_those_of_ansible() {
         (&["web[1:]"], "w2.x w3.x"),
         (&["d*"], "w1.x d1 d2"),
         (&["*.x"], "w1.x w2.x w3.x"),
+        (&["a*"], "lone w1.x w2.x w3.x d1 d2"),
+        // Regular expressions mean groups and hosts, from the beginning of the name.
+        (&["~w"], "w1.x w2.x w3.x"),
+        (&["~w[12]"], "w1.x w2.x"),
+        (&["~(lone|d\\d)$"], "lone d1 d2"),
+        (&["all:!~.*[.]x"], "lone d1 d2"),
+        (&["web:&~w1"], "w1.x"),
     ] {
         assert_eq!(names(limit).unwrap().join(" "), hosts, "{limit:?}");
     }
-    for bad in ["wed", "~w.*", "w[ab]", "@file", "web:wed"] {
+    for bad in ["wed", "~x", "~w(", "~a)|(b", "~(w{1000}){1000}", "w[ab]", "@file", "web:wed"] {
         assert!(matches!(names(&[bad]), Err(InventoryError::Limit(_))), "{bad}");
     }
+}
+
+#[test]
+fn ways_through_other_hosts_are_known() {
+    let inventory = of_ini(
+        "[web]\nw1\nw2 ansible_ssh_extra_args='-J other'\nw3 ansible_ssh_common_args=\nw4 ansible_ssh_args='-o ProxyJump=none'\n\
+         [web:vars]\nansible_ssh_common_args='-o ProxyCommand=\"ssh -W %h:%p -q gate\"'\n[db]\nd1 ansible_ssh_args='-C'\n",
+    )
+    .unwrap();
+    let entries = inventory.entries(&inventory.limited(&[]).unwrap()).unwrap();
+    let jumps: Vec<_> = entries.into_iter().map(|entry| entry.jump.map(|jump| jump.by)).collect();
+    let gate = || Some("ProxyCommand ssh -W %h:%p -q gate".to_owned());
+    // ssh gets common arguments before extra ones, and takes the first.
+    assert_eq!(jumps, [gate(), gate(), None, None, None]);
+    let template = of_ini("w1 ansible_ssh_common_args='{{ gate }}'\n").unwrap();
+    let entries = template.entries(&template.limited(&[]).unwrap()).unwrap();
+    assert!(entries[0].jump.as_ref().is_some_and(|jump| !jump.is_sure));
+}
+
+#[test]
+fn names_that_nobody_has_are_refused_without_being_repeated() {
+    let long = "n".repeat(1025);
+    for text in [
+        format!("{long}\n"),
+        format!("[{long}]\nw1\n"),
+        format!("[a:children]\n{long}\n"),
+        format!("w1 ansible_user={long}\n"),
+        format!("w1 ansible_port={long}\n"),
+        format!("w1 ansible_host='{{{{ {long} }}}}'\n"),
+    ] {
+        let inventory = of_ini(&text);
+        let told = inventory.and_then(|inventory| lines(&inventory, &[])).unwrap_err().to_string();
+        assert!(told.len() < 300, "{told}");
+    }
+    assert_eq!(of_ini(&format!("{}\n", "n".repeat(1024))).unwrap().len(), 1);
 }
 
 #[test]

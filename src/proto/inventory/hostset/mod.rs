@@ -61,6 +61,9 @@ pub enum HostSetError {
     /// `!`, `&`, `^`, which ClusterShell has between sets.
     #[error("{0:?} has {1:?}, by which clush computes with sets")]
     Operator(String, char),
+    /// `{` or `}`, which a shell has.
+    #[error("{0:?} has braces, which a shell alone fills in, and only outside of quotes")]
+    Brace(String),
     /// No host name is as long.
     #[error("a name of more than {MAX_WORD} octets: {0}...")]
     Long(String),
@@ -75,6 +78,9 @@ impl HostSetError {
             }
             Self::Bracket(_) | Self::Range(..) => {
                 "ranges are written web[1-20], web[001-100], web[1,3,5-7], web[0-10/2]"
+            }
+            Self::Brace(_) => {
+                "ranges of numbers stand in brackets, and for web{1..3} web[1-3]; other names stand each by itself, weba,webb"
             }
             Self::Operator(..) => "name the hosts that are not meant with -x HOSTS",
             Self::Long(_) => "is this a list? commas stand between names",
@@ -216,6 +222,9 @@ fn plain(text: &str, word: &str) -> Result<(), HostSetError> {
     }
     if text.contains(char::is_whitespace) {
         return Err(HostSetError::Space(shown(word)));
+    }
+    if text.contains(['{', '}']) {
+        return Err(HostSetError::Brace(shown(word)));
     }
     match text.chars().find(|c| matches!(c, '!' | '&' | '^')) {
         Some(operator) => Err(HostSetError::Operator(shown(word), operator)),

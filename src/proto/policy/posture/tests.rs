@@ -60,6 +60,21 @@ fn a_post_quantum_kex_is_known_by_its_name() {
 }
 
 #[test]
+fn a_server_that_has_only_what_russh_has_not_is_told_as_such() {
+    let fault = |offers: &[&str]| {
+        let server_offers = offers.iter().map(|name| (*name).to_owned()).collect();
+        let fault = Fault::NoPostQuantumOffered { server_offers };
+        (fault.to_string(), fault.hint(&"web1"))
+    };
+    let (told, hint) = fault(&["curve25519-sha256", "sntrup761x25519-sha512@openssh.com"]);
+    assert!(told.contains("the server has sntrup761x25519-sha512@openssh.com alone"), "{told}");
+    assert!(told.contains("russh") && told.contains(OWN), "{told}");
+    assert!(hint.contains("sshanchor proxy") && hint.contains("9.9"), "{hint}");
+    let (told, hint) = fault(&["curve25519-sha256"]);
+    assert!(told.contains("no post-quantum key exchange") && !hint.contains("proxy"), "{told} {hint}");
+}
+
+#[test]
 fn the_strict_kex_takes_both() {
     let posture = Posture { strict_kex: StrictKex::Required, ..Posture::default() };
     for (strict_client, strict_server, says) in [

@@ -1,4 +1,5 @@
-//! Files that may be none: a pipe that nobody writes to, or a device, must not hold the process.
+//! Files that may be none: a pipe that nobody writes to, or a device, must not hold the process. A pipe that somebody
+//! does write to, as `<(COMMAND)` of a shell is, is read to its end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -8,9 +9,15 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
-/// An open file. What is no plain file has `patience` to give all that it has.
-pub(super) fn open(path: &Path, patience: Duration) -> io::Result<impl Read> {
+/// What to do about a pipe that was waited for in vain, where `--timeout` is the patience.
+pub const HINT: &str =
+    "does anybody write to this pipe, and close it in the end? --timeout SECONDS has it waited for longer";
+
+/// An open file. What is no plain file has `patience` to give all that it has; reading is an error of the kind `TimedOut`
+/// then.
+pub fn open(path: &Path, patience: Duration) -> io::Result<impl Read> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
     let waits = !file.metadata()?.is_file();
@@ -29,13 +36,15 @@ impl Read for Bounded {
         let Some(end) = self.end else { return self.file.read(buffer) };
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            let nothing = || format!("nothing came in {} s", self.patience.as_secs_f64());
+            let nothing = || format!("it did not come to its end in {} s", self.patience.as_secs_f64());
             let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
             // A pipe that nobody has opened for writing yet would look as if it were at its end.
-            let ready = poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&timeout))?;
-            if ready == 0 {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, nothing()));
-            }
+            match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&timeout)) {
+                Ok(0) => return Err(io::Error::new(io::ErrorKind::TimedOut, nothing())),
+                // Whoever was stopped and goes on again has waited for nothing.
+                Err(Errno::INTR) => continue,
+                ready => ready?,
+            };
             match self.file.read(buffer) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock && !left.is_zero() => {}
                 read => return read,
