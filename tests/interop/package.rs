@@ -205,13 +205,14 @@ fn lintian_finds_nothing_wrong_with_it(package: &Path, folder: &Sandbox) {
     let lintian = run(command("lintian").args(["--fail-on", "error,warning"]).arg(package), LIMIT);
     assert_eq!((lintian.code, lintian.stdout.as_str()), (Some(0), ""), "{lintian:#?}");
     // It would tell.
-    let unpacked = folder.join("unpacked");
-    fs::remove_file(unpacked.join("usr/share/man/man1/sshanchor.1.gz")).unwrap();
-    run_ok(command("dpkg-deb").arg("--control").arg(package).arg(unpacked.join("DEBIAN")));
+    let spoilt = folder.join("spoilt");
+    fs::create_dir_all(spoilt.join(DOC)).unwrap();
+    fs::copy(root().join("SECURITY.md"), spoilt.join(DOC).join("SECURITY.md")).unwrap();
+    run_ok(command("dpkg-deb").arg("--control").arg(package).arg(spoilt.join("DEBIAN")));
     let again = folder.join("sshanchor_0_all.deb");
-    run_ok(command("dpkg-deb").args(["--build", "-Znone"]).arg(&unpacked).arg(&again));
+    run_ok(command("dpkg-deb").args(["--build", "-Znone"]).arg(&spoilt).arg(&again));
     let lintian = run(command("lintian").args(["--fail-on", "error,warning"]).arg(&again), LIMIT);
-    assert!(lintian.code == Some(2) && lintian.stdout.contains("sshanchor"), "{lintian:#?}");
+    assert!(lintian.code == Some(2) && lintian.stdout.contains("no-copyright-file"), "{lintian:#?}");
 }
 
 fn it_starts_nothing_and_leaves_what_is_not_its_own(package: &Path, folder: &Sandbox) {
