@@ -1,9 +1,10 @@
 //! Many SSH hosts behind one listener: the address that is connected to says which host it is. Each speaks SSH up to the
-//! reply that its own Ed25519 key signs, and ends the connection when the client has said NEWKEYS or gone. `benches/fleet`
-//! builds and starts it.
+//! reply that its own Ed25519 key signs, and ends the connection when the client has said NEWKEYS or gone; or it goes on to
+//! a command. `benches/fleet` builds and starts it.
 //!
-//!     simulator records COUNT        a line a host: name, address, SHA-256 of its key
-//!     simulator serve PORT[:EVERY]...    of every EVERY hosts, one shows a key that is not its own; until standard input ends
+//!     simulator records COUNT            a line a host: name, address, SHA-256 of its key, the key in base64
+//!     simulator serve PORT[:MANNER]...   until standard input ends; MANNER is a number, of which many hosts one shows a key
+//!                                        that is not its own, or shell: everybody may log in, and each command ends with 0
 #![allow(missing_docs)]
 #![allow(
     clippy::unwrap_used,
@@ -14,11 +15,13 @@
     clippy::print_stderr
 )]
 
+mod shell;
+
 use std::io::{Error, Read, Result, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread;
 
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE64, HEXLOWER};
 use ring::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
 use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
@@ -40,13 +43,14 @@ fn main() {
         ["records", count] => {
             let mut out = std::io::stdout().lock();
             for number in 1..=count.parse().unwrap() {
-                let digest = HEXLOWER.encode(digest(&SHA256, &blob(&keypair(number, false))).as_ref());
-                writeln!(out, "h{number:05}.fleet.example {} {digest}", address(number)).unwrap();
+                let blob = blob(&keypair(number, false));
+                let (digest, key) = (HEXLOWER.encode(digest(&SHA256, &blob).as_ref()), BASE64.encode(&blob));
+                writeln!(out, "h{number:05}.fleet.example {} {digest} {key}", address(number)).unwrap();
             }
         }
         ["serve", places @ ..] if !places.is_empty() => serve_all(places),
         // What `cargo bench` runs.
-        _ => println!("want: records COUNT, or: serve PORT[:EVERY]...; see benches/fleet"),
+        _ => println!("want: records COUNT, or: serve PORT[:MANNER]...; see benches/fleet"),
     }
 }
 
@@ -60,9 +64,13 @@ fn number(address: IpAddr) -> u32 {
     u32::from(address).wrapping_sub(u32::from(Ipv4Addr::new(127, 100, 0, 0)))
 }
 
-fn keypair(number: u32, impostor: bool) -> Ed25519KeyPair {
+fn seed(number: u32, impostor: bool) -> [u8; 32] {
     let seed = digest(&SHA256, format!("simulated host {number} {impostor}").as_bytes());
-    Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).unwrap()
+    seed.as_ref().try_into().unwrap()
+}
+
+fn keypair(number: u32, impostor: bool) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&seed(number, impostor)).unwrap()
 }
 
 fn blob(key: &Ed25519KeyPair) -> Vec<u8> {
@@ -72,12 +80,25 @@ fn blob(key: &Ed25519KeyPair) -> Vec<u8> {
     blob
 }
 
+/// How the hosts of a port behave.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// Up to the key exchange; of so many hosts one shows a key that is not its own, of 0 none does.
+    Shows(u32),
+    /// They let everybody in.
+    Shell,
+}
+
 fn serve_all(places: &[&str]) {
-    let places: Vec<(u16, u32)> = places
+    let places: Vec<(u16, Manner)> = places
         .iter()
         .map(|place| {
-            let (port, every) = place.split_once(':').unwrap_or((place, "0"));
-            (port.parse().unwrap(), every.parse().unwrap())
+            let (port, manner) = place.split_once(':').unwrap_or((place, "0"));
+            let manner = match manner {
+                "shell" => Manner::Shell,
+                every => Manner::Shows(every.parse().unwrap()),
+            };
+            (port.parse().unwrap(), manner)
         })
         .collect();
     for _ in 0..THREADS {
@@ -85,7 +106,7 @@ fn serve_all(places: &[&str]) {
         let (ready, is_ready) = std::sync::mpsc::channel();
         thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-                for (port, every) in places {
+                for (port, manner) in places {
                     let socket = TcpSocket::new_v4().unwrap();
                     socket.set_reuseaddr(true).unwrap();
                     socket.set_reuseport(true).unwrap();
@@ -94,7 +115,16 @@ fn serve_all(places: &[&str]) {
                     tokio::spawn(async move {
                         loop {
                             let (stream, _) = listener.accept().await.unwrap();
-                            tokio::spawn(async move { serve(stream, every).await });
+                            tokio::spawn(async move {
+                                match manner {
+                                    Manner::Shows(every) => serve(stream, every).await,
+                                    Manner::Shell => {
+                                        let number = number(stream.local_addr()?.ip());
+                                        shell::serve(stream, &seed(number, false)).await;
+                                        Ok(())
+                                    }
+                                }
+                            });
                         }
                     });
                 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use super::namespace::needs_root;
 use super::port::Port;
 use super::wire::{Dns, TC};
 
@@ -82,7 +83,9 @@ impl Forger {
     }
 
     /// The same on port 53 of a loopback address of its own, where a resolv.conf can send a client. Takes root.
+    #[track_caller]
     pub fn start_on_port_53(upstream: SocketAddr) -> Forger {
+        needs_root();
         let first = std::process::id();
         let bound = (0..50).find_map(|next| {
             let [.., a, b] = (first + next * 257).to_be_bytes();

@@ -17,6 +17,7 @@ pub mod inline;
 pub mod knot;
 pub mod libssh;
 pub mod named;
+pub mod namespace;
 pub mod pdns;
 pub mod peer;
 pub mod port;

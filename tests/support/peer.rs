@@ -49,6 +49,12 @@ const PACKAGES: &[(&str, &str)] = &[
     ("systemd-analyze", "systemd"),
     ("promtool", "prometheus"),
     ("dash", "dash"),
+    ("dpkg", "dpkg"),
+    ("dpkg-deb", "dpkg"),
+    ("systemctl", "systemd"),
+    ("lintian", "lintian"),
+    ("strip", "binutils"),
+    ("find", "findutils"),
     ("chromium-headless-shell", "chromium-headless-shell"),
 ];
 

@@ -39,7 +39,8 @@ impl Own {
         width: usize,
     ) -> Result<Vec<OwnRecords>, Error> {
         let held: HashSet<[u8; 32]> = judged.iter().flat_map(Judged::keys).chain(self.keys.clone()).collect();
-        let is_held = |record: &Sshfp| held.iter().any(|key| record.fingerprint() == key);
+        let is_held =
+            |record: &Sshfp| record.fingerprint().try_into().is_ok_and(|key: [u8; 32]| held.contains(&key));
         let mut suspects: Vec<OwnRecords> = orphans(&self.entries, &self.named)
             .into_iter()
             .map(|orphan| OwnRecords {
@@ -48,7 +49,8 @@ impl Own {
                 records: orphan.records,
             })
             .collect();
-        let is_open = |owner: &Name| !audited.contains(owner) && suspects.iter().all(|s| s.owner != *owner);
+        let lost: HashSet<Name> = suspects.iter().map(|own| own.owner.clone()).collect();
+        let is_open = |owner: &Name| !audited.contains(owner) && !lost.contains(owner);
         let others: Vec<OwnRecords> = self
             .entries
             .iter()

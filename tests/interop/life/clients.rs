@@ -8,8 +8,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::machine::Machine;
-use super::world::{World, with_files};
+use super::world::World;
 use super::{HOST, LOGIN_GRACE, SOON};
+use crate::support::namespace::with_files;
 use crate::support::peer::peer;
 use crate::support::process::{run, wait_until};
 use crate::support::sandbox::clean;
@@ -82,7 +83,7 @@ impl Client {
     }
 
     fn command(&self, program: &Path) -> Command {
-        let mut command = with_files(program, &[(&self.resolv_conf, "/etc/resolv.conf")]);
+        let mut command = with_files(&Command::new(program), &[(&self.resolv_conf, "/etc/resolv.conf")]);
         clean(&mut command, self.home.path());
         command.env_remove("SSH_AUTH_SOCK");
         command

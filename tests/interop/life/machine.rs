@@ -9,9 +9,10 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::world::{World, with_files};
+use super::world::World;
 use super::{HOST, LOGIN_GRACE, SOON, TTL};
 use crate::interop::primary::{private, record};
+use crate::support::namespace::with_files;
 use crate::support::peer::{command, peer};
 use crate::support::port::Port;
 use crate::support::process::{run, wait_until};
@@ -123,7 +124,8 @@ impl Machine {
     /// `program` on this machine.
     fn command(&self, program: &Path) -> Command {
         let (ssh, resolv) = (self.home.join("ssh"), self.home.join("resolv.conf"));
-        let mut command = with_files(program, &[(&ssh, "/etc/ssh"), (&resolv, "/etc/resolv.conf")]);
+        let mut command =
+            with_files(&Command::new(program), &[(&ssh, "/etc/ssh"), (&resolv, "/etc/resolv.conf")]);
         clean(&mut command, self.home.path());
         command
     }

@@ -2,7 +2,8 @@
 //! and clients that connect all the time, stock ssh with `VerifyHostKeyDNS yes` among them, of which none may be refused.
 //!
 //! Each machine sees its own /etc/ssh and its own /etc/resolv.conf, in a mount namespace: so sshd, the agent and `rotate`
-//! have them where they have them in earnest, and ssh asks a resolver that sets the AD bit. That takes root.
+//! have them where they have them in earnest, and ssh asks a resolver that sets the AD bit. That takes root
+//! (`support/namespace.rs`).
 
 mod beginning;
 mod clients;

@@ -8,7 +8,7 @@ use crate::support::process::wait_until;
 
 #[test]
 fn all_keys_are_replaced_and_nobody_is_refused() {
-    let Some(world) = World::new() else { return };
+    let world = World::new();
     let machine = Machine::with(&world, &["ed25519", "ecdsa256"]);
     let agent = machine.agent();
     let before = machine.records();
@@ -32,7 +32,7 @@ fn all_keys_are_replaced_and_nobody_is_refused() {
 
 #[test]
 fn a_machine_with_one_key_gets_another_that_serves_meanwhile() {
-    let Some(world) = World::new() else { return };
+    let world = World::new();
     let machine = Machine::with(&world, &["ed25519"]);
     let agent = machine.agent();
     let before = machine.record("ed25519");
@@ -51,7 +51,7 @@ fn a_machine_with_one_key_gets_another_that_serves_meanwhile() {
 
 #[test]
 fn an_agent_replaces_keys_by_its_policy_again_and_again() {
-    let Some(world) = World::new() else { return };
+    let world = World::new();
     let machine = Machine::with(&world, &["ed25519", "ecdsa256"]);
     let agent = machine.agent();
     let before = machine.records();
@@ -79,7 +79,7 @@ fn an_agent_replaces_keys_by_its_policy_again_and_again() {
 /// What all this is against: the same key changed by hand, and each of the clients notices.
 #[test]
 fn a_key_changed_by_hand_keeps_everybody_out_until_the_agent_has_published_it() {
-    let Some(world) = World::new() else { return };
+    let world = World::new();
     let mut machine = Machine::with(&world, &["ed25519"]);
     let published = machine.runs(&["publish"]);
     assert_eq!(published.code, Some(0), "{published:#?}");

@@ -1,8 +1,7 @@
 //! DNS as it is in earnest: a primary that signs, a secondary, a recursor that validates.
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use super::secondary::{Secondary, serial};
 use super::{HOST, SOON, TTL};
 use crate::interop::primary::{records_at, sorted};
-use crate::support::peer::command;
+use crate::support::namespace::needs_root;
 use crate::support::process::wait_until;
 use crate::support::unbound::Unbound;
 use crate::support::{Sandbox, Tree};
@@ -26,12 +25,8 @@ pub struct World {
 }
 
 impl World {
-    /// None where this user may not make namespaces and bind port 53.
-    pub fn new() -> Option<World> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("not run: another resolv.conf for ssh takes root");
-            return None;
-        }
+    pub fn new() -> World {
+        needs_root();
         let mut plan = Tree::plan();
         plan.zones.retain(|zone| ZONES.contains(&zone.name.as_str()));
         let tree = plan.start();
@@ -45,7 +40,7 @@ impl World {
             more += &format!("stub-zone:\n  name: \"{zone}\"\n  stub-addr: {one}\n  stub-addr: {other}\n");
         }
         let resolver = Unbound::start_with(&[], Some(&tree.anchor()), &more);
-        Some(World { _resolver: resolver, secondary, tree, resolver_ip })
+        World { _resolver: resolver, secondary, tree, resolver_ip }
     }
 
     /// A resolv.conf in `home` by which glibc asks the recursor, and believes its AD bit.
@@ -86,14 +81,4 @@ fn own_address() -> Ipv4Addr {
     let number = std::process::id() + CALLS.fetch_add(257, Ordering::Relaxed);
     let [_, _, a, b] = number.to_be_bytes();
     Ipv4Addr::new(127, 54, a, b.clamp(1, 254))
-}
-
-/// `program` where other files stand in the place of these: in a mount namespace of its own.
-pub fn with_files(program: &Path, files: &[(&Path, &str)]) -> Command {
-    let mut unshare = command("unshare");
-    let mounts: String =
-        (0..files.len()).map(|n| format!("mount --bind \"${n}\" {} && ", files[n].1)).collect();
-    unshare.args(["-m", "sh", "-c"]).arg(format!("{mounts}shift {} && exec \"$@\"", files.len() - 1));
-    unshare.args(files.iter().map(|(file, _)| file)).arg(program);
-    unshare
 }
