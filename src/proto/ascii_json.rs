@@ -2,9 +2,10 @@
 
 /// The same JSON value with everything outside printable ASCII as `\\u` escapes. That is in strings alone, whose own
 /// controls (below U+0020) are escaped already (RFC 8259 section 7).
-pub fn ascii(json: &str) -> String {
+pub fn ascii(json: impl Into<String>) -> String {
+    let json = json.into();
     if json.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-        return json.to_owned();
+        return json;
     }
     let mut text = String::with_capacity(json.len());
     let mut units = [0; 2];
