@@ -30,7 +30,7 @@ mod tests {
     fn no_terminal_finds_a_control_in_it_and_readers_the_same_value() {
         // CSI of C1 and DEL are none that JSON asks to be escaped.
         for text in ["\u{9b}31m", "\u{7f}", "\u{202e}evil", "\u{1f512}", "\x1b[31m", "plain \\u0041 \"x\""] {
-            let json = ascii(&serde_json::to_string(text).unwrap());
+            let json = ascii(serde_json::to_string(text).unwrap());
             assert!(json.bytes().all(|b| (b' '..=b'~').contains(&b)), "{json}");
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
         }
