@@ -88,7 +88,7 @@
 //! | [`doctor`] | gathers what weakens verification on this machine; judged in [`proto::doctor`] |
 //! | [`agent`] | this machine's part in publishing: its names and keys, own records, one pass (guarded, reconciled, read back, proven); the daemon that goes on with it, what it shows, and the rotation of host keys |
 //! | [`backend`] | where a plan goes: RFC 2136 updates, the API of PowerDNS, a file that the zone includes, a program |
-//! | [`dns`] | DNS I/O: resolvers, the fetching that proofs ask for, authorities, updates, TSIG |
+//! | [`dns`] | DNS I/O: resolvers, the fetching that proofs ask for, a zone's servers, authorities, updates, TSIG |
 //! | [`ssh`] | SSH I/O: host keys on disk, the probe, the relay, sessions, users' keys, ssh's own configuration, a CA's folder |
 //! | [`proto`] | every decision, pure: names, keys, records, proofs, verdict, plan, handshake gate, what a CA signs and how it rolls over, how host keys rotate |
 //! | [`lab`] | an embedded signed zone and toy SSH hosts, behind `sshanchor demo` and the tests |

@@ -275,7 +275,7 @@ pub async fn servers(site: &Site, zone: &Name, named: &[SocketAddr], resolver: &
 }
 
 /// Every server of `zone`, the primary first: those that were `named`, else those of its NS records. Unlike
-/// [`servers`] it fails where they cannot be had.
+/// [`servers()`] it fails where they cannot be had.
 pub async fn every_server(
     primary: &Authority,
     zone: &Name,

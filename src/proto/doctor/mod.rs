@@ -28,7 +28,8 @@ use std::fmt;
 
 use super::name::HostName;
 
-/// How grave a finding is.
+/// How grave a finding is. Unlike an audit's ([`crate::proto::audit::Severity`]), which tells what is wrong alone, one may
+/// say that all is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {

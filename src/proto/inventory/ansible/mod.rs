@@ -3,7 +3,7 @@
 //! | file | decides |
 //! |---|---|
 //! | this one | hosts, groups, and which variable counts |
-//! | [`entry`] | what variables say of one host |
+//! | [`mod@entry`] | what variables say of one host |
 //! | [`ini`] | the INI form |
 //! | [`node`], [`yaml`] | a tree of texts, from JSON and from YAML |
 //! | [`tree`] | groups in such a tree: the static form, and what a dynamic inventory prints |
