@@ -26,7 +26,7 @@ EVERY = 1000
 def build(verb, target):
     """The program as it is shipped, or the simulator with the same profile."""
     what = ["--bench", target, "--no-run"] if verb == "bench" else ["--bin", target]
-    command = ["cargo", verb, "--locked", "--profile", "dist", *what, "--message-format=json-render-diagnostics"]
+    command = ["cargo", verb, "--locked", "--profile", "release", *what, "--message-format=json-render-diagnostics"]
     root = Path(__file__).resolve().parent.parent
     said = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
     messages = [json.loads(line) for line in said.splitlines()]

@@ -130,7 +130,7 @@ impl Output {
 fn json(value: &impl Serialize) -> Result<String, Error> {
     let line = serde_json::to_string(value)
         .map_err(|e| Error::failure("internal", format!("cannot write JSON: {e}")))?;
-    Ok(ascii(&line))
+    Ok(ascii(line))
 }
 
 /// Results of many things, to stdout. Where no terminal shows each as it comes, they are written many at a time: the
@@ -167,11 +167,9 @@ impl Results {
     }
 
     fn write(&mut self) -> Result<(), Error> {
-        let text = std::mem::take(&mut self.text);
-        match text.strip_suffix('\n') {
-            Some(text) => write_out(text),
-            None => Ok(()),
-        }
+        let written = self.text.strip_suffix('\n').map_or(Ok(()), write_out);
+        self.text.clear();
+        written
     }
 }
 

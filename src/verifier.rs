@@ -5,11 +5,10 @@ mod gather;
 mod keys;
 mod meet;
 mod noted;
+mod options;
 mod reach;
 mod survey;
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,14 +16,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::dns::anchors::{self, AnchorFileError};
 use crate::dns::cache::Cache;
 use crate::dns::lookup::Lookups;
 use crate::dns::resolver::Resolver;
 use crate::dns::stored::Stored;
 use crate::error::{Error, Kind};
-use crate::proto::bundle::Bundle;
-use crate::proto::chain::Anchors;
 use crate::proto::evidence::{self, Evidence, Offer};
 use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::message::Question;
@@ -39,42 +35,9 @@ use crate::trail::Trail;
 use self::gather::Sought;
 pub use self::keys::{NoKeys, ProvenKeys};
 pub use self::meet::Opened;
+pub use self::options::{Options, trust_anchors};
 pub use self::reach::{Attempt, Unreachable, connect_passed};
 pub use self::survey::Survey;
-
-/// Whom to ask, whom to trust, how long to wait.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Resolvers; empty means the system's.
-    pub resolver: Vec<SocketAddr>,
-    /// A file of trust anchors; none means the built-in root keys.
-    pub trust_anchor: Option<PathBuf>,
-    /// For everything together.
-    pub timeout: Duration,
-    /// Proofs of earlier runs.
-    pub cache: Option<Cache>,
-    /// Proofs that the user named.
-    pub bundle: Option<Arc<Bundle>>,
-    /// What is asked for besides a proof, by host.
-    pub policies: Policies,
-    /// Where the verdicts of sessions are noted, and those that somebody asks for.
-    pub trail: Option<Arc<Trail>>,
-}
-
-impl Default for Options {
-    /// The system's resolvers, the root keys that are built in, ten seconds, nothing stored.
-    fn default() -> Self {
-        Options {
-            resolver: Vec::new(),
-            trust_anchor: None,
-            timeout: Duration::from_secs(10),
-            cache: None,
-            bundle: None,
-            policies: Policies::default(),
-            trail: None,
-        }
-    }
-}
 
 /// Seconds since 1970, by the wall clock. A clock before 1970 reads as 0, which proves nothing.
 pub fn now() -> u64 {
@@ -126,22 +89,6 @@ pub enum ProbeFailure {
 fn deadlines(timeout: Duration) -> (Instant, Instant) {
     let deadline = Instant::now() + timeout;
     (deadline, deadline - (timeout / 10).min(Duration::from_millis(500)))
-}
-
-/// The trust anchors in `file`, without one the root keys that are built in; the error ends a command.
-pub fn trust_anchors(file: Option<&Path>) -> Result<Anchors, Error> {
-    anchors::load(file).map_err(|e| {
-        let hint = match &e {
-            AnchorFileError::Content(..) => {
-                "dig ZONE DNSKEY prints such lines; compare them with what the zone's owner says before you trust them"
-            }
-            AnchorFileError::Io(..) | AnchorFileError::TooLarge(_) => {
-                "want a file of DNSKEY or DS lines that this user can read; without --trust-anchor and SSHANCHOR_TRUST_ANCHOR \
-                 the root keys that are built in count"
-            }
-        };
-        Error::usage("trust-anchor", e).hint(hint)
-    })
 }
 
 /// What to ask for a host's keys; the error ends a command.
@@ -261,12 +208,6 @@ impl Verifier {
     #[must_use]
     pub fn at(self, address: Option<Place>) -> Self {
         Verifier { address, ..self }
-    }
-
-    /// The same for somebody who is to log in there: the trail notes it. A server hears of it once it is accepted.
-    #[must_use]
-    pub fn for_login(self, user: &str) -> Self {
-        Verifier { login: Some(user.into()), ..self }
     }
 
     /// Evidence and a TCP connection, sought at the same time. There is no connection where nothing is

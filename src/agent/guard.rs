@@ -1,7 +1,5 @@
 //! Nothing is published when it must not be: what is looked at before anything is sent.
 
-use std::collections::BTreeSet;
-
 use super::pass::{Pass, Target};
 use super::published::Role;
 use crate::backend::site::Site;
@@ -131,11 +129,14 @@ impl Pass<'_> {
         // What was published before has done its harm, or none.
         let Ok(own) = self.state.read() else { return };
         let is_new = |t: &&Target| is_guarded(t) && t.role == Role::Host && !own.contains_key(&t.wish.owner);
-        let hosts: BTreeSet<Name> = targets.iter().filter(is_new).map(|t| t.name.clone()).collect();
+        let hosts: Vec<&Name> = targets.iter().filter(is_new).map(|t| &t.name).collect();
         if hosts.is_empty() {
             return;
         }
         let shadowed = wildcard::shadowed(&self.site, zone, &hosts).await;
+        if shadowed.is_empty() {
+            return;
+        }
         for (target, objection) in targets.iter().zip(objections).filter(|(t, _)| is_new(t)) {
             let host = &target.name;
             *objection = shadowed.get(host).map(|wildcard| {

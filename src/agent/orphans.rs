@@ -3,6 +3,7 @@
 //! are told of, and removed when somebody says so: a host name can change by accident.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::state::{Entries, Origin};
 use crate::proto::moment;
@@ -15,7 +16,7 @@ pub struct Orphan {
     /// Where they stand.
     pub owner: Name,
     /// Where they were published last, if that is known.
-    pub origin: Option<Origin>,
+    pub origin: Option<Arc<Origin>>,
     /// The records.
     pub records: BTreeSet<Sshfp>,
     /// Since when, in seconds since 1970, if that is known.

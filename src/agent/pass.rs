@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::guard::Guard;
 use super::proof::{self, Proof};
-use super::published::{Published, Role};
+use super::published::{Place, Published, Role};
 use super::readback::{self, Seen};
 use super::reconcile::{Outcome, Reconciliation, Watch, Wish};
 use super::state::{Noted, Origin, State};
@@ -108,13 +108,13 @@ impl Pass<'_> {
         }
         let owners: Vec<Name> = targets.iter().map(|target| target.wish.owner.clone()).collect();
         let found = self.site.zones_of(&owners, given).await?;
-        let mut zones = Zones::default();
+        let (mut zones, place) = (Zones::default(), Place::of(&self.site));
         for (target, zone) in targets.into_iter().zip(found) {
             match zone {
                 Ok(zone) => zones.found.entry(zone).or_default().push(target),
                 Err(error) => {
                     let Target { name, wish, .. } = target;
-                    zones.lost.push(Published::failed(&name, &wish.owner, &self.site, error));
+                    zones.lost.push(Published::failed(&name, &wish.owner, &place, error));
                 }
             }
         }
@@ -154,13 +154,13 @@ impl Pass<'_> {
             }?;
             done = self.look_again(zone, &allowed, outcomes).await;
         }
-        let mut done = done.into_iter();
+        let (mut done, place) = (done.into_iter(), Place::of(&self.site));
         let results = targets.iter().zip(objections).filter_map(|(target, objection)| {
             let mut published = match objection {
                 None => done.next()?,
                 error => {
                     let refused = Outcome { error, ..Outcome::open(&target.wish.owner) };
-                    Published::new(&target.name, zone, &self.site, refused, self.looks_only)
+                    Published::new(&target.name, zone, &place, refused, self.looks_only)
                 }
             };
             let is_proven = published.proof.as_ref().is_some_and(Proof::is_secure);
@@ -172,8 +172,8 @@ impl Pass<'_> {
 
     /// The state, in which is noted where these sets are published.
     fn noting(&self, zone: &Name, targets: &[Target]) -> State {
-        let origin =
-            Origin { zone: zone.clone(), backend: self.site.kind().to_owned(), server: self.site.label() };
+        let (backend, server) = (self.site.kind().to_owned(), self.site.label());
+        let origin = Arc::new(Origin { zone: zone.clone(), backend, server });
         let published = targets.iter().filter(|target| target.wish.intent.publishes());
         let owners = published.map(|target| target.wish.owner.clone()).collect();
         self.state.noting(Noted { owners, origin, configured: self.configured, now: verifier::now() })
@@ -182,8 +182,8 @@ impl Pass<'_> {
     /// What would be changed there now: one look at the place of the records.
     pub async fn look(&self, zone: &Name, targets: &[Target]) -> Result<Vec<Published>, Error> {
         let run = self.reconciliation(zone, targets).await?;
-        let outcomes = run.plan(targets).await?.into_iter().zip(targets);
-        Ok(outcomes.map(|(o, target)| Published::new(&target.name, zone, &self.site, o, true)).collect())
+        let (outcomes, place) = (run.plan(targets).await?.into_iter().zip(targets), Place::of(&self.site));
+        Ok(outcomes.map(|(o, target)| Published::new(&target.name, zone, &place, o, true)).collect())
     }
 
     async fn reconciliation(
@@ -224,17 +224,16 @@ impl Pass<'_> {
             };
             (seen, proofs) = tokio::join!(self.seen(zone, &done, waits), proving);
         }
-        let (mut seen, mut proofs) = (seen.into_iter(), proofs.into_iter());
-        let results = targets.iter().zip(outcomes).map(|(target, outcome)| {
-            let (done, proven) = (is_done(&outcome), is_proven(target, &outcome));
-            let mut published = Published::new(&target.name, zone, &self.site, outcome, self.looks_only);
-            if done {
-                published.read_back = seen.next().unwrap_or_default();
-            }
-            if proven {
-                published.proof = proofs.next().flatten();
-            }
-            published
+        let (mut seen, mut proofs, place) = (seen.into_iter(), proofs.into_iter(), Place::of(&self.site));
+        let known = targets.iter().zip(outcomes).map(|(target, outcome)| {
+            let read_back = if is_done(&outcome) { seen.next().unwrap_or_default() } else { Vec::new() };
+            let proof = if is_proven(target, &outcome) { proofs.next().flatten() } else { None };
+            (target, outcome, read_back, proof)
+        });
+        let results = known.map(|(target, outcome, read_back, proof)| Published {
+            read_back,
+            proof,
+            ..Published::new(&target.name, zone, &place, outcome, self.looks_only)
         });
         results.collect()
     }

@@ -1,6 +1,7 @@
 //! What became of one set of records: of a host, of a CA, of what is revoked.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use super::reconcile::Outcome;
 use crate::backend::site::Site;
 use crate::error::{self, Error};
 use crate::proto::name::Name;
-use crate::proto::plan::{Intent, texts};
+use crate::proto::plan::{Intent, text, text_if_known, texts};
 use crate::proto::publication::Signing;
 use crate::proto::sshfp::{self, Sshfp};
 
@@ -26,19 +27,39 @@ pub enum Role {
     Revoked,
 }
 
+/// What holds the records, for the results that tell of it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// See [`Site::kind`].
+    pub kind: &'static str,
+    /// See [`Site::label`].
+    pub label: Arc<str>,
+}
+
+impl Place {
+    /// That place.
+    pub fn of(site: &Site) -> Self {
+        Place { kind: site.kind(), label: site.label().into() }
+    }
+}
+
 /// What became of one set.
 #[derive(Debug, Serialize)]
 pub struct Published {
     /// The host, or the domain of the CA.
-    pub name: String,
+    #[serde(serialize_with = "text")]
+    pub name: Name,
     /// Where its records stand.
-    pub owner: String,
+    #[serde(serialize_with = "text")]
+    pub owner: Name,
     /// The zone, if it is known.
-    pub zone: Option<String>,
+    #[serde(serialize_with = "text_if_known")]
+    pub zone: Option<Name>,
     /// The kind of place that holds the records.
     pub backend: &'static str,
     /// Its address, file or program.
-    pub server: String,
+    #[serde(serialize_with = "text")]
+    pub server: Arc<str>,
     /// The records were changed.
     pub changed: bool,
     /// There is something to change; with --dry-run and --check the lists say what.
@@ -73,7 +94,7 @@ pub struct Published {
 
 impl Published {
     /// What became of the records of `name`. `looks_only`: nothing was meant to change.
-    pub fn new(name: &Name, zone: &Name, site: &Site, outcome: Outcome, looks_only: bool) -> Self {
+    pub fn new(name: &Name, zone: &Name, place: &Place, outcome: Outcome, looks_only: bool) -> Self {
         let Outcome { owner, plan, mut added, mut removed, changed, error } = outcome;
         let pending = plan.as_ref().is_some_and(|plan| !plan.is_empty());
         let (mut kept, mut foreign, mut ttl, mut ttl_before) = (BTreeSet::new(), BTreeSet::new(), None, None);
@@ -88,11 +109,11 @@ impl Published {
             ttl = stays.then_some(plan.ttl);
         }
         Published {
-            name: name.to_string(),
-            owner: owner.to_string(),
-            zone: Some(zone.to_string()),
-            backend: site.kind(),
-            server: site.label(),
+            name: name.clone(),
+            owner,
+            zone: Some(zone.clone()),
+            backend: place.kind,
+            server: place.label.clone(),
             changed,
             pending,
             added,
@@ -109,9 +130,9 @@ impl Published {
     }
 
     /// A host for which not even the zone is known.
-    pub fn failed(name: &Name, owner: &Name, site: &Site, error: Error) -> Self {
+    pub fn failed(name: &Name, owner: &Name, place: &Place, error: Error) -> Self {
         let outcome = Outcome { error: Some(error), ..Outcome::open(owner) };
-        Published { zone: None, ..Published::new(name, &Name::root(), site, outcome, false) }
+        Published { zone: None, ..Published::new(name, &Name::root(), place, outcome, false) }
     }
 
     /// What is to be said of the zone of these results, once for all of them. Where it was tried to prove them, that tells
@@ -124,7 +145,7 @@ impl Published {
             "zone {} is not signed at {}: until it is signed and its DS record stands above it, these records prove nothing \
              (if a signer behind that server does it, have it proven: --resolver ADDR; --require-signed refuses what cannot be \
              proven)",
-            unsigned.zone.as_deref().unwrap_or("unknown"),
+            unsigned.zone.as_ref().map_or_else(|| "unknown".to_owned(), Name::to_string),
             unsigned.server
         ))
     }

@@ -1,6 +1,7 @@
 //! What a zone's other servers show once the primary has taken a change. They lag, by seconds as a rule,
 //! and one that is dead must not hold anybody up: whatever is not there in time is told as pending.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,7 +11,7 @@ use crate::dns::authority::Authority;
 use crate::dns::servers::{NO_ADDRESS, Server};
 use crate::fan_out::in_order;
 use crate::proto::name::Name;
-use crate::proto::plan::Present;
+use crate::proto::plan::{Present, text};
 
 /// How many questions are open at a time.
 const WIDTH: usize = 64;
@@ -33,7 +34,8 @@ pub enum Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Seen {
     /// The server.
-    pub server: String,
+    #[serde(serialize_with = "text")]
+    pub server: Arc<str>,
     /// What it shows.
     pub status: Status,
     /// Why it is not current.
@@ -42,8 +44,8 @@ pub struct Seen {
 
 impl Seen {
     /// A server that shows what it should.
-    pub fn current(server: impl ToString) -> Self {
-        Seen { server: server.to_string(), status: Status::Current, detail: None }
+    pub fn current(server: impl Into<Arc<str>>) -> Self {
+        Seen { server: server.into(), status: Status::Current, detail: None }
     }
 }
 
@@ -86,7 +88,8 @@ async fn watch(
     patience: Duration,
     deadline: Instant,
 ) -> Seen {
-    let seen = |status, detail: String| Seen { server: server.label.clone(), status, detail: Some(detail) };
+    let seen =
+        |status, detail: String| Seen { server: server.label.as_str().into(), status, detail: Some(detail) };
     if server.addresses.is_empty() {
         return seen(Status::Unreachable, NO_ADDRESS.to_owned());
     }
@@ -96,7 +99,7 @@ async fn watch(
         let mut answered = false;
         for &address in &server.addresses {
             match (Authority { server: address, patience, deadline }).sshfp(owner).await {
-                Ok(found) if found == *expected => return Seen::current(&server.label),
+                Ok(found) if found == *expected => return Seen::current(server.label.as_str()),
                 Ok(found) => {
                     answered = true;
                     last = seen(Status::Pending, describe(&found));

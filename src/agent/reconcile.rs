@@ -16,7 +16,7 @@ pub use self::outcome::{Outcome, Wish};
 use super::state::{Own, State, StateError};
 use crate::backend::{ApplyError, Backend, Capabilities};
 use crate::error::Error;
-use crate::fan_out::in_order;
+use crate::fan_out::{in_order, in_parallel};
 use crate::proto::name::Name;
 use crate::proto::plan::{DEFAULT_TTL, Intent, Plan, Present};
 
@@ -30,6 +30,8 @@ const LONGEST: u32 = 5;
 /// Without compare-and-swap another publisher may undo a change that was seen to be there. That happens between its own
 /// look and its own change, milliseconds apart: after this long it is looked at again.
 const SETTLE: Duration = Duration::from_millis(400);
+/// So many owners are worth a thread that plans.
+const OWNERS_A_THREAD: usize = 1000;
 /// After that many refusals of single owners and no success, the rest of a batch is not tried one by one.
 const REFUSALS: usize = 64;
 
@@ -95,10 +97,18 @@ impl<B: Backend> Reconciliation<B> {
             }
         }
         // Recorded first: after a crash in the middle these are known as own, whether they got there or not.
-        let recorded = self.state.update(|own| {
+        let mut is_settled = true;
+        self.state.update(|own| {
             let planned = wishes.iter().map(AsRef::as_ref).zip(&outcomes).filter(|(_, o)| o.error.is_none());
-            for (wish, _) in planned.filter(|(wish, _)| wish.intent.publishes()) {
-                own.entry(wish.owner.clone()).or_default().extend(wish.wanted.iter().cloned());
+            for (wish, _) in planned {
+                let Wish { owner, wanted, intent } = wish;
+                if intent.publishes() {
+                    let records = own.entry(owner.clone()).or_default();
+                    records.extend(wanted.iter().cloned());
+                    is_settled &= intent.is_settled(records, wanted);
+                } else {
+                    is_settled &= own.get(owner).is_none_or(|records| intent.is_settled(records, wanted));
+                }
             }
         })?;
         watch(outcomes.iter().filter(|outcome| !outcome.is_open()).count());
@@ -153,7 +163,7 @@ impl<B: Backend> Reconciliation<B> {
             ));
         }
         // As a rule what was recorded first is what stays.
-        if !is_settled(&recorded, wishes, &outcomes) {
+        if !is_settled {
             self.state.update(|own| settle(own, wishes, &outcomes))?;
         }
         Ok(outcomes)
@@ -174,18 +184,22 @@ impl<B: Backend> Reconciliation<B> {
             chosen.iter().filter_map(|at| wishes.get(*at)).map(|w| w.as_ref().owner.clone()).collect();
         let limits = self.backend.capabilities();
         let found = self.read(owners).await;
-        for (at, present) in chosen.into_iter().zip(found) {
-            let (Some(wish), Some(outcome)) = (wishes.get(at).map(AsRef::as_ref), outcomes.get_mut(at))
-            else {
-                continue;
-            };
-            let none = BTreeSet::new();
+        let none = BTreeSet::new();
+        let plan = |(at, present): &(usize, Result<Present, Error>)| {
+            let wish = wishes.get(*at)?.as_ref();
             let own = own.get(&wish.owner).unwrap_or(&none);
-            let planned = present.and_then(|present| {
-                let intent = within(wish.intent, &present, &limits)?;
-                Plan::of(&wish.owner, present, &wish.wanted, own, intent)
+            let planned = present.as_ref().map_err(Error::clone).and_then(|present| {
+                let intent = within(wish.intent, present, &limits)?;
+                Plan::new(&wish.owner, present, &wish.wanted, own, intent)
                     .map_err(|e| Error::usage("no-keys", e))
             });
+            Some((*at, planned))
+        };
+        let failed = |error: Error| chosen.iter().map(|at| Some((*at, Err(error.clone())))).collect();
+        let found: Vec<_> = chosen.iter().copied().zip(found).collect();
+        let planned = in_parallel(&found, OWNERS_A_THREAD, plan).unwrap_or_else(failed);
+        for (at, planned) in planned.into_iter().flatten() {
+            let Some(outcome) = outcomes.get_mut(at) else { continue };
             match planned {
                 Ok(plan) => outcome.plan = Some(plan),
                 Err(mut error) if outcome.changed => {
@@ -343,15 +357,6 @@ fn settle(own: &mut Own, wishes: &[impl AsRef<Wish> + Sync], outcomes: &[Outcome
         let records = own.entry(wish.owner.clone()).or_default();
         *records = wish.intent.settled(records, &wish.wanted);
     }
-}
-
-/// Nothing is left for [`settle`] to do.
-fn is_settled(own: &Own, wishes: &[impl AsRef<Wish> + Sync], outcomes: &[Outcome]) -> bool {
-    let none = BTreeSet::new();
-    wishes.iter().map(AsRef::as_ref).zip(outcomes).filter(|(_, o)| o.error.is_none()).all(|(wish, _)| {
-        let records = own.get(&wish.owner).unwrap_or(&none);
-        wish.intent.settled(records, &wish.wanted) == *records
-    })
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub struct Noted {
     /// These owners.
     pub owners: HashSet<Name>,
     /// Where they are published.
-    pub origin: Origin,
+    pub origin: Arc<Origin>,
     /// The configuration names them.
     pub configured: bool,
     /// The moment, in seconds since 1970.
@@ -210,7 +210,7 @@ impl State {
 
     fn write(&self, entries: &Entries) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(&form::text(entries)?)?;
+        file.write_all(&form::text(entries).map_err(|e| io::Error::other(e.message))?)?;
         file.as_file().sync_all()?;
         file.persist(self.folder.join(FILE))?;
         // The rename itself lasts only once the folder is written.
@@ -310,8 +310,9 @@ mod tests {
         let state = State::at(folder.path());
         let old = r#"{"version":1,"owners":{"a.example":["4 2 aa"],"b.example":["4 2 aa"]}}"#;
         fs::write(folder.path().join(FILE), old).unwrap();
-        let origin =
-            |server: &str| Origin { zone: name("example"), backend: "rfc2136".into(), server: server.into() };
+        let origin = |server: &str| {
+            Arc::new(Origin { zone: name("example"), backend: "rfc2136".into(), server: server.into() })
+        };
         let noting = |owner: &str, server: &str, configured, now| {
             let owners = [name(owner)].into();
             state.noting(Noted { owners, origin: origin(server), configured, now })

@@ -293,8 +293,13 @@ pub(super) async fn zones_of_many(
     transferred: &Transferred,
 ) -> Result<Vec<Option<Name>>, Unfinished> {
     let mut beside: HashMap<Option<Name>, Vec<usize>> = HashMap::new();
+    let mut parent = None;
     for (at, owner) in owners.iter().enumerate() {
-        beside.entry(owner.parent()).or_default().push(at);
+        // As a rule it is that of the one before.
+        if !parent.as_ref().is_some_and(|parent| owner.is_right_below(parent)) {
+            parent = owner.parent();
+        }
+        beside.entry(parent.clone()).or_default().push(at);
     }
     let firsts: Vec<Name> =
         beside.values().filter_map(|places| owners.get(*places.first()?)).cloned().collect();

@@ -1,7 +1,7 @@
 //! Names that get their address from a wildcard. As soon as any record stands at or below such a name, the wildcard is no
 //! longer asked about it (RFC 4592 section 2.2): its keys would be published, and it could not be reached any more.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::site::Site;
 use crate::fan_out::in_order;
@@ -13,12 +13,17 @@ const WIDTH: usize = 32;
 
 /// Those of `hosts`, all in `zone`, that have their address from a wildcard, and from which. What cannot be asked, or gives
 /// no answer, is none: what comes next tells of it.
-pub async fn shadowed(site: &Site, zone: &Name, hosts: &BTreeSet<Name>) -> BTreeMap<Name, Name> {
+pub async fn shadowed(site: &Site, zone: &Name, hosts: &[&Name]) -> BTreeMap<Name, Name> {
     if !matches!(site, Site::Rfc2136 { .. } | Site::PowerDns(_)) {
         return BTreeMap::new();
     }
     // Of hosts that stand side by side one stands for all.
-    let parents: HashSet<Name> = hosts.iter().filter_map(Name::parent).collect();
+    let mut parents: Vec<Name> = Vec::new();
+    for host in hosts {
+        if parents.last().is_none_or(|last| !host.is_right_below(last)) {
+            parents.extend(host.parent());
+        }
+    }
     let candidates: BTreeSet<Name> = parents.iter().flat_map(|parent| at_or_above(parent, zone)).collect();
     let candidates: Vec<Name> = candidates.into_iter().collect();
     let asked = in_order(candidates.clone(), WIDTH, |wildcard: Name| {
@@ -33,7 +38,7 @@ pub async fn shadowed(site: &Site, zone: &Name, hosts: &BTreeSet<Name>) -> BTree
     }
     // The closest one is the one that answers, if any does.
     let pairs: Vec<(Name, Name)> = (hosts.iter())
-        .filter_map(|host| Some((host.clone(), above(host, zone).find(|name| wildcards.contains(name))?)))
+        .filter_map(|host| Some(((*host).clone(), above(host, zone).find(|name| wildcards.contains(name))?)))
         .collect();
     let found = in_order(pairs, WIDTH, |(host, wildcard): (Name, Name)| {
         let (site, zone) = (site.clone(), zone.clone());

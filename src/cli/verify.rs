@@ -73,14 +73,14 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     // Before anything is done: a mistyped name is not to stop a run half way.
     let hosts = args.hosts.places_as_typed(&args.names, cx).await?;
     let verifier = cx.verifier_with(args.bundle.load()?)?;
-    verdicts(hosts, (args.fanout, args.quiet), &verifier, cx).await
+    verdicts(hosts, args.fanout, args.quiet, &verifier, cx).await
 }
 
-/// A line for each of `hosts`, in their order and so many at a time (if it `is_quiet`, not for those that are accepted),
-/// and the gravest of what was told.
+/// A line for each of `hosts`, as they come, of accepts none if it is to be `quiet`; and the gravest of what was told.
 pub(super) async fn verdicts(
     hosts: Vec<Host>,
-    (fanout, is_quiet): (u16, bool),
+    fanout: u16,
+    quiet: bool,
     verifier: &Verifier,
     cx: &Context,
 ) -> Result<Option<Kind>, Error> {
@@ -97,7 +97,7 @@ pub(super) async fn verdicts(
         if let Some(age) = judged.age {
             cx.out.warn(&in_grace(&judged.host, age));
         }
-        if !(is_quiet && judged.kind.is_none()) {
+        if !(quiet && judged.kind.is_none()) {
             cx.out.result(&judged)?;
         }
         kinds.extend(judged.kind);

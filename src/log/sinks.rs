@@ -92,7 +92,7 @@ impl Json {
         object.insert("level".to_owned(), event.level.word().into());
         object.insert("message".to_owned(), event.message.into());
         object.extend(event.fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())));
-        crate::proto::ascii_json::ascii(&serde_json::Value::Object(object).to_string())
+        crate::proto::ascii_json::ascii(serde_json::Value::Object(object).to_string())
     }
 }
 

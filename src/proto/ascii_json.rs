@@ -2,9 +2,10 @@
 
 /// The same JSON value with everything outside printable ASCII as `\\u` escapes. That is in strings alone, whose own
 /// controls (below U+0020) are escaped already (RFC 8259 section 7).
-pub fn ascii(json: &str) -> String {
+pub fn ascii(json: impl Into<String>) -> String {
+    let json = json.into();
     if json.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-        return json.to_owned();
+        return json;
     }
     let mut text = String::with_capacity(json.len());
     let mut units = [0; 2];
@@ -29,7 +30,7 @@ mod tests {
     fn no_terminal_finds_a_control_in_it_and_readers_the_same_value() {
         // CSI of C1 and DEL are none that JSON asks to be escaped.
         for text in ["\u{9b}31m", "\u{7f}", "\u{202e}evil", "\u{1f512}", "\x1b[31m", "plain \\u0041 \"x\""] {
-            let json = ascii(&serde_json::to_string(text).unwrap());
+            let json = ascii(serde_json::to_string(text).unwrap());
             assert!(json.bytes().all(|b| (b' '..=b'~').contains(&b)), "{json}");
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
         }

@@ -199,6 +199,11 @@ impl Name {
         self.0.get(first + 1..).map(|rest| Name(rest.into()))
     }
 
+    /// True if `parent` is this name without its first label.
+    pub fn is_right_below(&self, parent: &Name) -> bool {
+        self.split_first().is_some_and(|(_, above)| above == parent.wire())
+    }
+
     /// This name with one more label in front.
     pub fn child(&self, label: &[u8]) -> Result<Name, NameError> {
         Self::from_labels(std::iter::once(label).chain(self.labels()))

@@ -67,6 +67,16 @@ impl Intent {
         matches!(self, Intent::Publish { .. } | Intent::Add { .. })
     }
 
+    /// What is own is what [`Intent::settled`] makes of it already.
+    pub fn is_settled(self, own: &BTreeSet<Sshfp>, wanted: &BTreeSet<Sshfp>) -> bool {
+        match self {
+            Intent::Publish { .. } => own == wanted,
+            Intent::Withdraw => own.is_empty(),
+            Intent::Add { .. } => wanted.is_subset(own),
+            Intent::Remove { .. } => own.is_disjoint(wanted),
+        }
+    }
+
     /// What is own at an owner once this has succeeded with `wanted`, where it was `own` before.
     pub fn settled(self, own: &BTreeSet<Sshfp>, wanted: &BTreeSet<Sshfp>) -> BTreeSet<Sshfp> {
         match self {
@@ -201,7 +211,22 @@ where
     S: Serializer,
     &'a T: IntoIterator<Item: Display>,
 {
-    serializer.collect_seq(values.into_iter().map(|v| v.to_string()))
+    serializer.collect_seq(values.into_iter().map(Shown))
+}
+
+/// For `serde`: the presentation form of what may be unknown.
+pub fn text_if_known<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.as_ref().map(Shown).serialize(serializer)
+}
+
+/// Something that is written in presentation form, right to where it goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<T>(pub T);
+
+impl<T: Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 #[cfg(test)]
@@ -270,6 +295,8 @@ mod tests {
                 assert!(!after.records.is_empty(), "{case}: publishing emptied a set");
             }
             let settled = intent.settled(&set(own), &set(wanted));
+            assert!(intent.is_settled(&settled, &set(wanted)), "{case}");
+            assert_eq!(intent.is_settled(&set(own), &set(wanted)), settled == set(own), "{case}");
             let again = Plan::new(&name(), &after, &set(wanted), &settled, intent).unwrap();
             assert!(again.is_empty(), "{case}: with the state after it: {again:?}");
         }

@@ -160,7 +160,13 @@ pub fn owner(host: &super::name::HostName, port: Option<u16>) -> Result<Name, su
 /// Presentation form: `ALGORITHM TYPE hex`.
 impl fmt::Display for Sshfp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.algorithm, self.fingerprint_type, HEXLOWER.encode(&self.fingerprint))
+        write!(
+            f,
+            "{} {} {}",
+            self.algorithm,
+            self.fingerprint_type,
+            HEXLOWER.encode_display(&self.fingerprint)
+        )
     }
 }
 

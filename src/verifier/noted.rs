@@ -24,6 +24,12 @@ impl ProbeFailure {
 }
 
 impl Verifier {
+    /// The same for somebody who is to log in there: the trail notes it. A server hears of it once it is accepted.
+    #[must_use]
+    pub fn for_login(self, user: &str) -> Self {
+        Verifier { login: Some(user.into()), ..self }
+    }
+
     /// Notes the verdict on a host that was looked at, or that it showed no key to judge. The error, of a trail that is
     /// required and cannot be written, takes the verdict back.
     pub fn note<H: Handshake>(

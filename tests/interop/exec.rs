@@ -3,108 +3,29 @@
 
 mod fleet;
 mod keys;
+mod logins;
 mod many;
 mod mixed;
 mod readme;
+mod stage;
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use self::stage::{FakeAgent, Stage};
 use crate::support::dropbear::Dropbear;
 use crate::support::port::Port;
 use crate::support::process::wait_until;
-use crate::support::sshd::{KEY_TYPES, Sshd, keygen, sshfp_lines};
-use crate::support::{Finished, Sandbox, Tree, run, run_ok};
+use crate::support::sshd::{KEY_TYPES, keygen, sshfp_lines};
+use crate::support::{Sandbox, Tree, run, run_ok};
 
 const HOST: &str = "web1.example.test";
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// A published host.
-struct Stage {
-    tree: Tree,
-    sshd: Sshd,
-}
-
-impl Stage {
-    fn new(types: &[&str]) -> Stage {
-        Stage::with(types, "")
-    }
-
-    /// Whose sshd does not write its debugging to the command's standard error.
-    fn quiet(extra: &str) -> Stage {
-        Stage::with(&["ed25519"], &format!("LogLevel VERBOSE\n{extra}"))
-    }
-
-    fn with(types: &[&str], extra: &str) -> Stage {
-        let sshd = Sshd::start_with(types, extra);
-        let tree = sshd.sshfp("web1.example.test.").iter().fold(Tree::plan(), |plan, line| plan.record(line));
-        Stage { tree: tree.start(), sshd }
-    }
-
-    /// exec on the host, without keys.
-    fn keyless(&self) -> Command {
-        let mut exec = self.tree.sshanchor(self.tree.addr());
-        exec.args(["exec", "-H", HOST, "-p", &self.sshd.port().to_string()]).env_remove("SSH_AUTH_SOCK");
-        exec
-    }
-
-    /// exec on the host with the key that is let in.
-    fn exec(&self) -> Command {
-        let mut exec = self.keyless();
-        exec.arg("-i").arg(self.sshd.sandbox.join("user"));
-        exec
-    }
-
-    fn runs(&self, words: &[&str]) -> Finished {
-        run(self.exec().arg("--").args(words), LIMIT)
-    }
-
-    fn json(&self, words: &[&str]) -> (Value, Option<i32>) {
-        let finished = run(self.exec().args(["--json", "--"]).args(words), LIMIT);
-        (finished.json(), finished.code)
-    }
-
-    /// The good case after a bad one: `exec` as it was set up runs a command now.
-    #[track_caller]
-    fn works(exec: &mut Command) {
-        let finished = run(exec.args(["--", "echo", "hello"]), LIMIT);
-        assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "hello\n"), "{finished:#?}");
-    }
-
-    /// No outcome but 255, with `text` on standard error and nothing on standard output.
-    #[track_caller]
-    fn fails(exec: &mut Command, text: &str) {
-        let finished = run(exec.args(["--", "echo", "hello"]), LIMIT);
-        assert_eq!((finished.code, finished.stdout.as_str()), (Some(255), ""), "{finished:#?}");
-        assert!(finished.stderr.contains(text), "{text:?} is not told: {finished:#?}");
-    }
-}
-
-/// Where an agent would be: it counts who comes.
-struct FakeAgent {
-    socket: PathBuf,
-    listener: UnixListener,
-}
-
-impl FakeAgent {
-    fn new(sandbox: &Sandbox) -> FakeAgent {
-        let socket = sandbox.join("fake-agent");
-        let listener = UnixListener::bind(&socket).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        FakeAgent { socket, listener }
-    }
-
-    fn visitors(&self) -> usize {
-        std::iter::from_fn(|| self.listener.accept().ok()).count()
-    }
-}
 
 #[test]
 fn the_command_s_outputs_and_status_are_its_own() {

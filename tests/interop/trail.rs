@@ -133,7 +133,7 @@ fn every_verdict_has_its_line() {
     assert_eq!(world.exec(trail).stdout, HELLO);
     assert_eq!(world.ssh(trail, "proxy").stdout, HELLO);
     assert_eq!(world.ssh(trail, "known-hosts").stdout, HELLO);
-    let users: Vec<Value> = lines(&file)[1..].iter().map(|line| line["user"].clone()).collect();
+    let users: Vec<Value> = lines(&file).iter().map(|line| line["user"].clone()).collect();
     assert_eq!(users, [user_name().into(), Value::Null, Value::Null], "exec alone knows who logs in");
     expect(&file, &[accept("exec"), accept("proxy"), accept("known-hosts")]);
     // An impostor.

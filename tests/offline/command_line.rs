@@ -79,7 +79,7 @@ fn pipes_of_hosts_are_read_and_not_waited_for_for_ever() {
         &["exec", "-H", &at_pipe, "--", "true"],
         &["verify", "-I", pipe],
         &["audit", "--no-servers", "-H", address, "--baseline", pipe],
-        &["bundle", "export", &at_pipe],
+        &["bundle", "export", "-o", "none", &at_pipe],
     ] {
         let (status, out, err) = run(&mut sshanchor(&[&["--timeout", "0.2"], arguments].concat()));
         assert_eq!((status, out.as_str()), (Some(2), ""), "{arguments:?}: {err}");
@@ -131,9 +131,9 @@ fn names_of_absurd_length_are_cut_before_they_are_shown() {
     let (told, out, err) = run(&mut sshanchor(&["verify", "-H", &format!("@{}", file.display())]));
     assert!(told == Some(2) && out.len() + err.len() < 1500, "{out}{err}");
     // Nothing of it does harm to a terminal, and what is no longer than others stays whole.
-    std::fs::write(&file, "web\u{1b}[31m1_x.example.com\n").unwrap();
+    std::fs::write(&file, "web\u{7}1_x.example.com\n").unwrap();
     let (_, out, err) = run(&mut sshanchor(&["verify", "-I", file.to_str().unwrap()]));
-    assert!(out.contains("web\\u{1b}[31m1_x.example.com:22 unproven") && !out.contains('\x1b'), "{out}{err}");
+    assert!(out.contains("web\\u{7}1_x.example.com:22 unproven") && !out.contains('\x07'), "{out}{err}");
 }
 
 #[test]

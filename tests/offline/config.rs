@@ -1,94 +1,16 @@
 //! The configuration file as the program sees it: which files count, what they may say, what is shown of it.
 
+mod home;
+
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// A home with a configuration in it.
-struct Home(TempDir);
-
-impl Home {
-    fn new() -> Home {
-        Home(tempfile::tempdir().unwrap())
-    }
-
-    fn with(text: &str) -> Home {
-        let home = Home::new();
-        home.write(".config/sshanchor/config.toml", text);
-        home
-    }
-
-    fn join(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn config(&self) -> PathBuf {
-        self.join(".config/sshanchor/config.toml")
-    }
-
-    /// Whatever this machine's umask is, nobody else may write it.
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let file = self.join(name);
-        let folder = file.parent().unwrap();
-        fs::create_dir_all(folder).unwrap();
-        fs::write(&file, text).unwrap();
-        mode(folder, 0o755);
-        mode(&file, 0o644);
-        file
-    }
-
-    fn sshanchor(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sshanchor"));
-        for (variable, _) in
-            std::env::vars_os().filter(|(v, _)| v.to_string_lossy().starts_with("SSHANCHOR_"))
-        {
-            command.env_remove(variable);
-        }
-        command.env("HOME", self.0.path()).env("XDG_CONFIG_HOME", self.join(".config"));
-        command.env("XDG_CACHE_HOME", self.join(".cache"));
-        command.current_dir(self.0.path()).args(arguments).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        ran(&mut self.sshanchor(arguments))
-    }
-}
-
-struct Ran {
-    status: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn json(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// The row of `config show --json` about this setting.
-    fn row(&self, setting: &str) -> Value {
-        self.json()
-            .into_iter()
-            .find(|row| row["setting"] == setting)
-            .unwrap_or_else(|| panic!("{}", self.out))
-    }
-}
-
-fn ran(command: &mut Command) -> Ran {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |octets| String::from_utf8(octets).unwrap();
-    Ran { status: status.code(), out: text(stdout), err: text(stderr) }
-}
-
-fn mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
+use self::home::{Home, Ran, mode, ran};
 
 const SIMPLE: &str = "version = 1\nresolver = \"192.0.2.1\"\ntimeout = \"3s\"\n[[host]]\nmatch = \"a.example\"\nmode = \"pass\"\n";
 

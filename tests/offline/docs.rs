@@ -84,6 +84,12 @@ fn the_readme_leads_to_every_chapter_and_lists_every_command() {
     }
 }
 
+#[test]
+fn pictures_are_small_enough_for_a_page() {
+    let picture = fs::read(root().join("docs/audit.png")).unwrap();
+    assert!(picture.starts_with(b"\x89PNG\r\n") && picture.len() < 200_000, "{} octets", picture.len());
+}
+
 /// The lines to type that begin with this program's name, without what a shell does with them.
 fn typed(text: &str) -> Vec<String> {
     let text = text.replace("\\\n", " ");

@@ -24,7 +24,7 @@ impl Daemon {
         let mut known: BTreeSet<(Name, String)> = BTreeSet::new();
         let mut owners: Vec<Owner> = Vec::new();
         for done in results {
-            let key = (done.target.wish.owner.clone(), done.published.server.clone());
+            let key = (done.target.wish.owner.clone(), done.published.server.to_string());
             let owner = news::owner(done, self.store.sets.entry(key.clone()).or_default(), now);
             news::tell(self.log.as_ref(), Some(done), find(&before.owners, &owner), &owner);
             known.insert(key);

@@ -8,6 +8,7 @@ use crate::agent::readback;
 use crate::error::Error;
 use crate::log::{Event, Level, Sink};
 use crate::proto::failing;
+use crate::proto::name::Name;
 use crate::proto::schedule::Ended;
 use crate::proto::sshfp::Sshfp;
 use crate::proto::status::{Moment, Owner, Server, Trouble};
@@ -77,11 +78,11 @@ pub fn owner(done: &Done, set: &mut Set, now: u64) -> Owner {
         (until > now).then_some(Moment(until))
     });
     Owner {
-        name: published.name.clone(),
-        owner: published.owner.clone(),
-        zone: published.zone.clone(),
+        name: published.name.to_string(),
+        owner: published.owner.to_string(),
+        zone: published.zone.as_ref().map(Name::to_string),
         backend: published.backend.to_owned(),
-        server: published.server.clone(),
+        server: published.server.to_string(),
         published: set.memory.standing.iter().map(Sshfp::to_string).collect(),
         since: set.since.map(Moment),
         foreign: published.foreign.iter().map(Sshfp::to_string).collect(),
@@ -108,7 +109,8 @@ pub fn gone(log: &dyn Sink, done: &Published) {
             (Level::Notice, message, "")
         }
     };
-    let fields = [("owner", done.owner.as_str()), ("reason", reason)];
+    let owner = done.owner.to_string();
+    let fields = [("owner", owner.as_str()), ("reason", reason)];
     let fields: Vec<_> = fields.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     log.say(&Event { level, message: &message, fields: &fields });
 }
@@ -119,7 +121,7 @@ fn server(seen: &readback::Seen) -> Server {
         readback::Status::Pending => "pending",
         readback::Status::Unreachable => "unreachable",
     };
-    Server { server: seen.server.clone(), status: status.to_owned(), detail: seen.detail.clone() }
+    Server { server: seen.server.to_string(), status: status.to_owned(), detail: seen.detail.clone() }
 }
 
 /// Says what was done to a set, and what is new of it.

@@ -16,7 +16,7 @@ use crate::agent::machine::{self, Keys};
 use crate::agent::orphans::{self, Orphan};
 use crate::agent::pass::{self, Pass, Target};
 use crate::agent::place::{self, Purpose};
-use crate::agent::published::Published;
+use crate::agent::published::{self, Published};
 use crate::agent::rotation;
 use crate::agent::state::State;
 use crate::config::publishing::Publishing;
@@ -139,7 +139,7 @@ pub async fn table(
     let zones = pass.zones(targets.clone()).await?;
     let mut done = Vec::new();
     for lost in zones.lost {
-        if let Some(target) = targets.iter().find(|target| target.wish.owner.to_string() == lost.owner) {
+        if let Some(target) = targets.iter().find(|target| target.wish.owner == lost.owner) {
             done.push(Done::new(target, lost));
         }
     }
@@ -147,8 +147,8 @@ pub async fn table(
         match of_zone(&pass, &zone, &part, table, store, now).await {
             Ok(more) => done.extend(more),
             Err(error) => done.extend(part.iter().map(|target| {
-                let published =
-                    Published::failed(&target.name, &target.wish.owner, &pass.site, error.clone());
+                let place = published::Place::of(&pass.site);
+                let published = Published::failed(&target.name, &target.wish.owner, &place, error.clone());
                 Done::new(target, published)
             })),
         }
@@ -236,7 +236,7 @@ fn serial(moment: u32, now: u64) -> u64 {
     now.saturating_add_signed(i64::from(difference))
 }
 
-fn given_up(owner: &str) -> Error {
+fn given_up(owner: &Name) -> Error {
     Error::failure(
         "vanished",
         format!("own records at {owner} were removed {LIMIT} times within a day: they are not put back any more"),

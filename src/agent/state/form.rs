@@ -1,19 +1,24 @@
 //! What the file of own records says, and how. Version 1 knew owners and records alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::Own;
+use crate::error::Error;
+use crate::fan_out::in_parallel;
 use crate::proto::moment;
 use crate::proto::name::Name;
+use crate::proto::plan::Shown;
 use crate::proto::sshfp::Sshfp;
 
 /// The version that is written.
 pub const VERSION: u32 = 2;
 /// What an owner with one record takes, more or less.
-const OCTETS_AN_OWNER: usize = 384;
+const OCTETS_AN_OWNER: usize = 288;
+/// So many owners are worth a thread that writes them as text.
+const OWNERS_A_THREAD: usize = 1000;
 
 /// Own records by owner, and all that is known of them.
 pub type Entries = BTreeMap<Name, Entry>;
@@ -22,7 +27,7 @@ pub type Entries = BTreeMap<Name, Entry>;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Entry {
     /// Where the records were last published; none where an older version of this program did it.
-    pub origin: Option<Origin>,
+    pub origin: Option<Arc<Origin>>,
     /// The configuration named the owner.
     pub configured: bool,
     /// The records, and since when each is own, in seconds since 1970: the moment right before it was first sent.
@@ -128,13 +133,18 @@ fn entries(owners: impl IntoIterator<Item = (String, Owner)>) -> Result<Entries,
             Ok::<u64, &str>(moment)
         }
     };
+    // So it is with the place.
+    let mut place: Option<Arc<Origin>> = None;
     for (text, owner) in owners {
         let wrong = |what: &str, e: &dyn std::fmt::Display| FormError::Malformed(format!("{what}: {e}"));
         let name = Name::from_text(&text).map_err(|e| wrong(&format!("{text:?}"), &e))?;
         let origin = match (owner.zone, owner.backend, owner.server) {
             (Some(zone), Some(backend), Some(server)) => {
                 let zone = Name::from_text(&zone).map_err(|e| wrong(&text, &e))?;
-                Some(Origin { zone, backend, server })
+                let origin = Origin { zone, backend, server };
+                let known = place.take().filter(|known| **known == origin);
+                place = Some(known.unwrap_or_else(|| Arc::new(origin)));
+                place.clone()
             }
             (None, None, None) => None,
             _ => return Err(wrong(&text, &"zone, backend and server come together")),
@@ -154,17 +164,10 @@ fn entries(owners: impl IntoIterator<Item = (String, Owner)>) -> Result<Entries,
     Ok(entries)
 }
 
-/// The same as [`Version2`], of what is there: of a large batch it is written while others wait.
-#[derive(Serialize)]
-struct Text<'a> {
-    version: u32,
-    #[serde(serialize_with = "owners")]
-    owners: &'a Entries,
-}
-
+/// An owner of [`Version2`], of what is there: of a large batch it is written while others wait.
 #[derive(Serialize)]
 struct OwnerText<'a> {
-    zone: Option<Shown<'a, Name>>,
+    zone: Option<Shown<&'a Name>>,
     backend: Option<&'a str>,
     server: Option<&'a str>,
     configured: bool,
@@ -172,19 +175,16 @@ struct OwnerText<'a> {
     records: &'a BTreeMap<Sshfp, Option<u64>>,
 }
 
-/// In presentation form.
-struct Shown<'a, T>(&'a T);
-
-impl<T: Display> Serialize for Shown<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self.0)
-    }
+fn records<S: Serializer>(records: &BTreeMap<Sshfp, Option<u64>>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer
+        .collect_map(records.iter().map(|(record, since)| (Shown(record), since.and_then(moment::rfc3339))))
 }
 
-fn owners<S: Serializer>(entries: &Entries, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(entries.iter().map(|(name, entry)| {
-        let Entry { origin, configured, records } = entry;
-        let origin = origin.as_ref();
+/// `"OWNER":{...},` and the end of the line, of each.
+fn lines(entries: &[(&Name, &Entry)]) -> serde_json::Result<Vec<u8>> {
+    let mut lines = Vec::with_capacity(entries.len() * OCTETS_AN_OWNER);
+    for (name, Entry { origin, configured, records }) in entries {
+        let origin = origin.as_deref();
         let owner = OwnerText {
             zone: origin.map(|origin| Shown(&origin.zone)),
             backend: origin.map(|origin| origin.backend.as_str()),
@@ -192,20 +192,28 @@ fn owners<S: Serializer>(entries: &Entries, serializer: S) -> Result<S::Ok, S::E
             configured: *configured,
             records,
         };
-        (Shown(name), owner)
-    }))
+        serde_json::to_writer(&mut lines, &Shown(name))?;
+        lines.push(b':');
+        serde_json::to_writer(&mut lines, &owner)?;
+        lines.extend(b",\n");
+    }
+    Ok(lines)
 }
 
-fn records<S: Serializer>(records: &BTreeMap<Sshfp, Option<u64>>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer
-        .collect_map(records.iter().map(|(record, since)| (Shown(record), since.and_then(moment::rfc3339))))
-}
-
-/// The file's text.
-pub fn text(entries: &Entries) -> serde_json::Result<Vec<u8>> {
-    let mut text = Vec::with_capacity(entries.len() * OCTETS_AN_OWNER);
-    serde_json::to_writer_pretty(&mut text, &Text { version: VERSION, owners: entries })?;
-    text.push(b'\n');
+/// The file's text: a line an owner.
+pub fn text(entries: &Entries) -> Result<Vec<u8>, Error> {
+    let owners: Vec<(&Name, &Entry)> = entries.iter().collect();
+    let parts: Vec<&[(&Name, &Entry)]> = owners.chunks(OWNERS_A_THREAD).collect();
+    let mut text = format!("{{\"version\":{VERSION},\"owners\":{{\n").into_bytes();
+    for part in in_parallel(&parts, 1, |part| lines(part))? {
+        text.extend(part.map_err(|e| Error::failure("internal", e))?);
+    }
+    // No comma behind the last.
+    if text.ends_with(b",\n") {
+        text.truncate(text.len() - 2);
+        text.push(b'\n');
+    }
+    text.extend(b"}}\n");
     Ok(text)
 }
 
@@ -225,12 +233,13 @@ mod tests {
     fn what_is_written_is_read_again() {
         let origin = Origin { zone: name("example"), backend: "rfc2136".into(), server: "[::1]:53".into() };
         let records = [(record(1), Some(1_900_000_000)), (record(2), None)].into();
-        let known = Entry { origin: Some(origin), configured: true, records };
+        let known = Entry { origin: Some(origin.into()), configured: true, records };
         let unknown = Entry { records: [(record(3), None)].into(), ..Entry::default() };
         assert_eq!((known.since(), unknown.records()), (None, [record(3)].into()));
         let entries: Entries = [(name("a.example"), known), (name("b.example"), unknown)].into();
         let text = String::from_utf8(text(&entries).unwrap()).unwrap();
-        assert!(text.contains("\"4 2 01\": \"2030-03-17T17:46:40Z\""), "{text}");
+        assert!(text.contains("\"4 2 01\":\"2030-03-17T17:46:40Z\""), "{text}");
+        assert_eq!(text.lines().count(), entries.len() + 2, "a line an owner: {text}");
         assert_eq!(parse(&text), Ok(entries));
     }
 

@@ -174,7 +174,7 @@ async fn dry_run(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<u8, Erro
         at_ports.push(host);
     }
     tell_of_jumps(at_ports.iter().zip(is_new), cx);
-    verdicts(at_ports, (args.fanout, args.quiet), &verifier, cx).await.map(status)
+    verdicts(at_ports, args.fanout, args.quiet, &verifier, cx).await.map(status)
 }
 
 /// Who goes where. A key file that was named and is none is told of before anything is done.

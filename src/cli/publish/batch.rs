@@ -17,52 +17,49 @@ const MAX_BATCH: u64 = 64 * 1024 * 1024;
 /// So many hosts are worth a thread: key files are small, and what they take is to be opened.
 const HOSTS_A_THREAD: usize = 500;
 
-/// What a line says.
-struct Line {
-    /// From 1.
-    number: usize,
-    name: HostName,
-    files: Vec<PathBuf>,
-}
+/// A host and its keys.
+pub(in crate::cli) type Host = (HostName, Vec<HostKey>);
 
 /// Hosts and their keys, a line a host: `HOST PUBFILE...`. One bad line and nothing is done.
-pub(in crate::cli) fn read(path: &Path) -> Result<Vec<(HostName, Vec<HostKey>)>, Error> {
-    let lines = lines(path)?;
-    // After an error nothing is done: what follows need not be read.
-    let has_failed = AtomicBool::new(false);
-    let found = in_parallel(&lines, HOSTS_A_THREAD, |line| match has_failed.load(Relaxed) {
-        true => Ok(Vec::new()),
-        false => hostkeys::of_files(&line.files).map_err(|error| {
-            has_failed.store(true, Relaxed);
-            at_line(error.into(), path, line.number)
-        }),
-    })?;
-    lines.into_iter().zip(found).map(|(line, keys)| Ok((line.name, keys?))).collect()
-}
-
-fn lines(path: &Path) -> Result<Vec<Line>, Error> {
+pub(in crate::cli) fn read(path: &Path) -> Result<Vec<Host>, Error> {
     let text = read_bounded(path)
         .map_err(|e| Error::usage("batch-file", format!("cannot read {}: {e}", path.display())))?;
-    let (mut lines, mut names) = (Vec::new(), HashSet::new());
-    for (number, line) in (1..).zip(text.lines()) {
-        let mut words = line.split('#').next().unwrap_or("").split_ascii_whitespace();
-        let Some(host) = words.next() else { continue };
-        let name = host_name(host).map_err(|error| at_line(error, path, number))?;
-        let files: Vec<PathBuf> = words.map(PathBuf::from).collect();
-        if files.is_empty() {
-            let error = Error::usage("batch-file", format!("{host} has no public key file"));
-            return Err(at_line(error.hint("a line is HOST PUBFILE..."), path, number));
-        }
-        if !names.insert(name.clone()) {
-            let error = Error::usage("batch-file", format!("{host} a second time"));
+    // After an error nothing is done: what follows need not be read.
+    let has_failed = AtomicBool::new(false);
+    let lines: Vec<(usize, &str)> = (1..).zip(text.lines()).collect();
+    let found = in_parallel(&lines, HOSTS_A_THREAD, |&(number, text)| match has_failed.load(Relaxed) {
+        true => Ok(None),
+        false => line(text).map(|host| host.map(|host| (number, host))).map_err(|error| {
+            has_failed.store(true, Relaxed);
+            at_line(error, path, number)
+        }),
+    })?;
+    let (mut hosts, mut names) = (Vec::with_capacity(found.len()), HashSet::with_capacity(found.len()));
+    for line in found {
+        let Some((number, host)) = line? else { continue };
+        if !names.insert(host.0.clone()) {
+            let error = Error::usage("batch-file", format!("{} a second time", host.0));
             return Err(at_line(error, path, number));
         }
-        lines.push(Line { number, name, files });
+        hosts.push(host);
     }
-    match lines.is_empty() {
+    match hosts.is_empty() {
         true => Err(Error::usage("batch-file", format!("{} names no host", path.display()))),
-        false => Ok(lines),
+        false => Ok(hosts),
     }
+}
+
+/// The host of a line and the keys in its files; none of a line that names none.
+fn line(text: &str) -> Result<Option<Host>, Error> {
+    let mut words = text.split('#').next().unwrap_or("").split_ascii_whitespace();
+    let Some(host) = words.next() else { return Ok(None) };
+    let name = host_name(host)?;
+    let files: Vec<PathBuf> = words.map(PathBuf::from).collect();
+    if files.is_empty() {
+        let error = Error::usage("batch-file", format!("{host} has no public key file"));
+        return Err(error.hint("a line is HOST PUBFILE..."));
+    }
+    Ok(Some((name, hostkeys::of_files(&files)?)))
 }
 
 fn at_line(mut error: Error, path: &Path, number: usize) -> Error {

@@ -20,10 +20,14 @@ use crate::agent::pass::Target;
 use crate::agent::rotation;
 use crate::backend::rfc2136;
 use crate::error::{Error, Kind};
+use crate::fan_out::in_parallel;
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
 use crate::proto::plan::{DEFAULT_TTL, Intent, MAX_TTL};
 use crate::proto::sshfp::Sshfp;
+
+/// So many hosts are worth a thread that makes records of their keys, or writes results as text.
+const HOSTS_A_THREAD: usize = 1000;
 
 /// Publish this machine's host keys as SSHFP records.
 ///
@@ -89,11 +93,10 @@ pub(super) async fn run(mut args: Args, cx: &Context) -> Result<Option<Kind>, Er
     let names: Vec<HostName> = args.name.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
     if let Some(batch) = &args.batch {
         let hosts = batch::read(batch)?;
-        shared::warnings(&hosts).iter().for_each(|warning| cx.out.warn(warning));
-        let target = |(name, keys): (HostName, Vec<HostKey>)| {
-            Target::host(&name, args.port.port, records(&keys), intent)
-        };
-        let targets = hosts.into_iter().map(target).collect::<Result<_, _>>()?;
+        let target = |(name, keys): &batch::Host| Target::host(name, args.port.port, records(keys), intent);
+        let targets =
+            in_parallel(&hosts, HOSTS_A_THREAD, target)?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        shared::warnings(&targets).iter().for_each(|warning| cx.out.warn(warning));
         let run = Run { primary: &args.primary, batch: true, together: false };
         return run.carry_out(targets, cx).await;
     }

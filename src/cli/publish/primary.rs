@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::place::{self, PlaceArgs};
-use super::published;
+use super::{HOSTS_A_THREAD, published};
 use crate::agent::pass::{self, Pass, Target};
 use crate::agent::place::Purpose;
 use crate::agent::proof::Proof;
@@ -30,8 +30,6 @@ use crate::output::{Progress, Results, hosts};
 use crate::proto::name::{HostName, Name};
 use crate::proto::rr::Rrsig;
 
-/// So many results are worth a thread that writes them as text.
-const HOSTS_A_THREAD: usize = 1000;
 /// A batch gets this much longer for every hundred of its hosts: the whole of `--timeout`.
 const HOSTS_A_TIMEOUT: usize = 100;
 
@@ -279,7 +277,7 @@ impl Run<'_> {
     ) -> Result<Vec<Kind>, Error> {
         let (mut kinds, mut advice) = (Vec::new(), None);
         Published::warning_of_zone(&all).iter().for_each(|warning| cx.out.warn(warning));
-        let mut pending: BTreeMap<String, Vec<(String, Option<String>)>> = BTreeMap::new();
+        let mut pending: BTreeMap<Arc<str>, Vec<(Name, Option<String>)>> = BTreeMap::new();
         let forms = in_parallel(&all, HOSTS_A_THREAD, |published| published::form(published, &cx.out))?;
         for ((target, mut published), form) in targets.iter().zip(all).zip(forms) {
             published.warnings(target).iter().for_each(|warning| cx.out.warn(warning));

@@ -7,6 +7,7 @@ use crate::agent::published::Published;
 use crate::agent::readback::Status;
 use crate::error::Error;
 use crate::output::{Output, Report, Results};
+use crate::proto::name::Name;
 use crate::proto::sshfp::Sshfp;
 
 /// A line of JSON in any case; for people the result, or the error.
@@ -37,7 +38,8 @@ pub(super) fn print_form(
 }
 
 fn heading(published: &Published) -> String {
-    let place = format!("zone {} at {}", published.zone.as_deref().unwrap_or("unknown"), published.server);
+    let zone = published.zone.as_ref().map_or_else(|| "unknown".to_owned(), Name::to_string);
+    let place = format!("zone {zone} at {}", published.server);
     let counts: Vec<String> = [(&published.added, "add"), (&published.removed, "remove")]
         .into_iter()
         .filter(|(records, _)| !records.is_empty())
@@ -67,8 +69,9 @@ fn past(what: &str) -> &'static str {
 /// `ssh-keygen -r` prints it.
 impl Report for Published {
     fn text(&self) -> String {
+        let owner = self.owner.to_string();
         let lines = |mark: &'static str, records: &BTreeSet<Sshfp>| {
-            records.iter().map(|r| format!("{mark} {}", r.line(&self.owner))).collect::<Vec<_>>()
+            records.iter().map(|r| format!("{mark} {}", r.line(&owner))).collect::<Vec<_>>()
         };
         let mut text = vec![heading(self)];
         text.extend(lines("-", &self.removed));
@@ -78,7 +81,7 @@ impl Report for Published {
             text.push("; proven as clients will prove it".to_owned());
         }
         let current = self.read_back.iter().filter(|seen| seen.status == Status::Current);
-        let servers: Vec<&str> = current.map(|seen| seen.server.as_str()).collect();
+        let servers: Vec<&str> = current.map(|seen| &*seen.server).collect();
         if self.changed && !servers.is_empty() {
             text.push(format!("; read back from {}", servers.join(", ")));
         }

@@ -2,28 +2,29 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::proto::hostkey::HostKey;
-use crate::proto::name::HostName;
+use crate::agent::pass::Target;
+use crate::proto::name::Name;
+use crate::proto::sshfp::Sshfp;
 
 /// Names that one warning tells, and warnings that there are at most.
 const MOST_NAMES: usize = 3;
 const MOST_WARNINGS: usize = 5;
 
 /// A warning for each group of hosts that have a key in common.
-pub(super) fn warnings(hosts: &[(HostName, Vec<HostKey>)]) -> Vec<String> {
+pub(super) fn warnings(targets: &[Target]) -> Vec<String> {
     // As a rule nobody shares.
-    let mut first: HashMap<[u8; 32], &HostName> = HashMap::with_capacity(hosts.len());
-    let mut names: HashMap<[u8; 32], BTreeSet<&HostName>> = HashMap::new();
-    for (host, keys) in hosts {
-        for digest in keys.iter().map(HostKey::sha256) {
-            let first = *first.entry(digest).or_insert(host);
+    let mut first: HashMap<&Sshfp, &Name> = HashMap::with_capacity(targets.len());
+    let mut names: HashMap<&Sshfp, BTreeSet<&Name>> = HashMap::new();
+    for Target { name: host, wish, .. } in targets {
+        for record in &wish.wanted {
+            let first = *first.entry(record).or_insert(host);
             if first != host {
-                names.entry(digest).or_default().extend([first, host]);
+                names.entry(record).or_default().extend([first, host]);
             }
         }
     }
     // Of hosts that share all of their keys it is said once.
-    let groups: BTreeSet<BTreeSet<&HostName>> = names.into_values().collect();
+    let groups: BTreeSet<BTreeSet<&Name>> = names.into_values().collect();
     let mut warnings: Vec<String> = groups.iter().take(MOST_WARNINGS).map(warning).collect();
     if groups.len() > MOST_WARNINGS {
         let more = groups.len() - MOST_WARNINGS;
@@ -32,7 +33,7 @@ pub(super) fn warnings(hosts: &[(HostName, Vec<HostKey>)]) -> Vec<String> {
     warnings
 }
 
-fn warning(names: &BTreeSet<&HostName>) -> String {
+fn warning(names: &BTreeSet<&Name>) -> String {
     let shown: Vec<String> = names.iter().take(MOST_NAMES).map(|name| name.to_string()).collect();
     let others = match names.len().saturating_sub(MOST_NAMES) {
         0 => String::new(),
@@ -48,13 +49,13 @@ fn warning(names: &BTreeSet<&HostName>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::name::HostName;
+    use crate::proto::plan::Intent;
 
-    fn host(name: &str, keys: &[u8]) -> (HostName, Vec<HostKey>) {
-        let key = |letter: &u8| {
-            let blob = [&[0, 0, 0, 11], b"ssh-ed25519".as_slice(), &[0, 0, 0, 32], &[*letter; 32]].concat();
-            HostKey::from_blob(&blob).unwrap()
-        };
-        (HostName::parse(name).unwrap(), keys.iter().map(key).collect())
+    fn host(name: &str, keys: &[u8]) -> Target {
+        let records = keys.iter().map(|letter| Sshfp::sha256_of(4, &[*letter; 32])).collect();
+        let intent = Intent::Publish { ttl: None, prune: false };
+        Target::host(&HostName::parse(name).unwrap(), None, records, intent).unwrap()
     }
 
     #[test]

@@ -238,7 +238,13 @@ impl Reader {
         let mut stream = BufReader::new(stream);
         let error = loop {
             match message(&mut stream).await {
-                Ok(message) => self.0.deliver(message),
+                Ok(message) => {
+                    // A server that gathers small segments (BIND) holds the next reply back until this one is
+                    // acknowledged, which Linux puts off for 40 ms where nothing goes the other way.
+                    #[cfg(target_os = "linux")]
+                    let _ = rustix::net::sockopt::set_tcp_quickack(stream.get_ref().as_ref(), true);
+                    self.0.deliver(message);
+                }
                 Err(error) => break error,
             }
         };

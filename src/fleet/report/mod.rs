@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `csv` | a line a finding, for spreadsheets |
 //! | `sarif` | for tools that gather findings from run to run |
-//! | `prometheus` | for the textfile collector of Prometheus's node exporter |
+//! | [`mod@prometheus`] | for the textfile collector of Prometheus's node exporter |
 //! | `html` | a page that people can look at |
 //! | `catalogue` | what the codes of findings mean |
 
@@ -20,7 +20,7 @@ use crate::proto::audit::{Finding, HostReport, Report};
 mod catalogue;
 mod csv;
 mod html;
-mod prometheus;
+pub mod prometheus;
 #[cfg(test)]
 mod samples;
 mod sarif;

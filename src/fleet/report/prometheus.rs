@@ -89,6 +89,11 @@ pub fn prometheus(report: &Report) -> String {
     exposition::text(FAMILIES, report)
 }
 
+/// Every name of a metric that there may be, for whoever writes rules.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().map(|family| family.name)
+}
+
 /// What kind of finding: its severity and code.
 type Kind<'a> = (Severity, &'a str);
 

@@ -128,7 +128,7 @@ impl Entry {
         fields.insert("event".to_owned(), self.event.name().into());
         // Escapes keep it within one line; what is not ASCII in it is escaped too, so that a cut is never within a
         // character.
-        ascii(&Value::Object(fields).to_string()) + "\n"
+        ascii(Value::Object(fields).to_string()) + "\n"
     }
 
     fn read(value: Value) -> Result<Self, String> {

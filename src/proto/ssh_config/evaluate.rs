@@ -49,6 +49,8 @@ pub struct Said {
 pub enum Proxy {
     /// The host is connected to directly, whatever else is said.
     Direct,
+    /// No later ProxyJump counts; a ProxyCommand does (OpenSSH 9.2).
+    NoJump,
     /// It leads through something else.
     Through(Jump),
 }
@@ -230,6 +232,7 @@ impl Said {
         let is_open = match &self.proxy {
             None => true,
             Some(Proxy::Through(jump)) => !jump.is_sure && is_sure,
+            Some(Proxy::NoJump) => keyword == Keyword::ProxyCommand,
             Some(Proxy::Direct) => false,
         };
         if !is_open {
@@ -242,8 +245,9 @@ impl Said {
         match jump {
             Some(jump) => self.proxy = Some(Proxy::Through(jump)),
             // What went before may count still.
-            None if is_sure && self.proxy.is_none() => self.proxy = Some(Proxy::Direct),
-            None => {}
+            None if !is_sure || matches!(self.proxy, Some(Proxy::Through(_))) => {}
+            None if keyword == Keyword::ProxyJump => self.proxy = Some(Proxy::NoJump),
+            None => self.proxy = Some(Proxy::Direct),
         }
     }
 
@@ -251,7 +255,7 @@ impl Said {
     pub fn jump(&self) -> Option<&Jump> {
         match &self.proxy {
             Some(Proxy::Through(jump)) => Some(jump),
-            Some(Proxy::Direct) | None => None,
+            Some(Proxy::Direct | Proxy::NoJump) | None => None,
         }
     }
 }
@@ -331,6 +335,8 @@ mod tests {
             ("ProxyJump b\nProxyCommand nc %h %p\n", Some("ProxyJump b")),
             ("ProxyCommand nc %h %p # x\nProxyJump b\n", Some("ProxyCommand nc %h %p")),
             ("Host a\nProxyJump none\nHost *\nProxyJump b\n", None),
+            ("ProxyJump none\nProxyCommand nc %h %p\n", Some("ProxyCommand nc %h %p")),
+            ("ProxyCommand none\nProxyCommand nc %h %p\nProxyJump b\n", None),
             ("Host b\nProxyJump c\n", None),
             ("ProxyCommand \"/usr/bin/sshanchor\" proxy %h %p\nProxyJump b\n", None),
             // Nobody is asked whether it does.

@@ -47,7 +47,7 @@ impl Jump {
     /// which the first word counts. What a template may hold is not known.
     pub fn arguments<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let mut words = texts.into_iter().flat_map(words);
-        let mut is_template = false;
+        let (mut is_template, mut no_jump) = (false, false);
         while let Some(word) = words.next() {
             is_template |= word.contains("{{") || word.contains("{%");
             let Some(letters) = word.strip_prefix('-') else { continue };
@@ -57,6 +57,7 @@ impl Jump {
             let attached = letters.get(at + letter.len_utf8()..).unwrap_or_default().to_owned();
             let argument = if attached.is_empty() { words.next().unwrap_or_default() } else { attached };
             match letter {
+                'J' if no_jump => {}
                 'J' => return Self::host(&argument, true),
                 'o' => {
                     let argument = argument.trim_start();
@@ -65,7 +66,12 @@ impl Jump {
                         .unwrap_or((argument, ""));
                     let value = value.trim_start_matches(|c: char| c == '=' || c.is_whitespace());
                     match keyword.to_ascii_lowercase().as_str() {
-                        "proxyjump" => return Self::host(value, true),
+                        "proxyjump" if no_jump => {}
+                        "proxyjump" => match Self::host(value, true) {
+                            // Of a ProxyCommand that says nothing (OpenSSH 9.2).
+                            None => no_jump = true,
+                            jump => return jump,
+                        },
                         "proxycommand" => return Self::command(value, true),
                         _ => is_template |= argument.contains("{{") || argument.contains("{%"),
                     }
@@ -109,6 +115,7 @@ mod tests {
             ("{{ common }}", Some("a template?")),
             // The first one counts, and none is none.
             ("-o ProxyJump=none -J bastion", None),
+            ("-o ProxyJump=none -o 'ProxyCommand=nc %h %p'", Some("ProxyCommand nc %h %p")),
             ("-o ProxyCommand=none", None),
             ("-o ProxyCommand='sshanchor proxy %h %p'", None),
             ("-C -o ControlMaster=auto -o ControlPersist=60s", None),
