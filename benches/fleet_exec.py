@@ -14,16 +14,15 @@ FIRST, MEMORY = 1.0, 64
 def execute(world, rounds):
     key = world.folder / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    ways = {}
-    for what, port in {"--dry-run": world.port, "true": world.shells}.items():
-        sources = {"@names": ["-H", f"@{world.folder}/names", "-p", str(port)]}
-        for form, write in {"INI": ini, "YAML": yaml, "JSON": dynamic}.items():
-            file = world.folder / f"{what}.{form.lower()}"
-            file.write_text(write(world, port))
-            sources[form] = ["-I", file]
-        end = ["--dry-run"] if what == "--dry-run" else ["-l", "ann", "-i", key, "--", "true"]
-        for source, options in sources.items():
-            ways[f"{what}, {source}"] = ["exec", *options, "--json", *end]
+    dry = {"@names": ["-H", f"@{world.folder}/names", "-p", str(world.port)]}
+    for form, write in {"INI": ini, "YAML": yaml, "JSON": dynamic}.items():
+        file = world.folder / f"fleet.{form.lower()}"
+        file.write_text(write(world, world.port))
+        dry[form] = ["-I", file]
+    ways = {f"--dry-run, {source}": ["exec", *words, "--json", "--dry-run"] for source, words in dry.items()}
+    (world.folder / "shells.yaml").write_text(yaml(world, world.shells))
+    run = ["-I", world.folder / "shells.yaml", "-l", "ann", "-i", key, "--json", "--", "true"]
+    ways["true, YAML"] = ["exec", *run]
     figures = {way: [] for way in ways}
     for _ in range(rounds):
         for way, words in ways.items():
