@@ -97,7 +97,7 @@ fn limits_are_those_of_ansible() {
 #[test]
 fn ways_through_other_hosts_are_known() {
     let inventory = of_ini(
-        "[web]\nw1\nw2 ansible_ssh_extra_args='-J other'\nw3 ansible_ssh_common_args=\nw4 ansible_ssh_args='-o ProxyJump=none'\n\
+        "[web]\nw1\nw2 ansible_ssh_extra_args='-J other'\nw3 ansible_ssh_common_args=\nw4 ansible_ssh_args='-o ProxyCommand=none'\n\
          [web:vars]\nansible_ssh_common_args='-o ProxyCommand=\"ssh -W %h:%p -q gate\"'\n[db]\nd1 ansible_ssh_args='-C'\n",
     )
     .unwrap();
