@@ -79,8 +79,8 @@ pub(super) struct Args {
     /// Begin no other host once one has failed, a status other than 0 included; what runs goes on to its end
     #[arg(long)]
     fail_fast: bool,
-    /// At the end, each output once with the hosts that wrote it, as clush -b, in the order of the hosts. For scripts, --json
-    /// is the form that no output can imitate
+    /// At the end, each output once with the hosts that wrote it, as clush -b: that of most hosts first. For scripts, --json is
+    /// the form that no output can imitate
     #[arg(short = 'b', long, conflicts_with = "json")]
     group: bool,
     /// Show only what went wrong: of hosts on which the command ended with 0 nothing, not even what it wrote

@@ -1,6 +1,7 @@
 //! What commands wrote on many hosts, in bounded memory: what one host writes while its command runs, and the same
 //! text of many hosts once.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
@@ -121,10 +122,11 @@ impl Groups {
         Ok(Text::Filed(at, text.len()))
     }
 
-    /// Each text and its hosts' places, in the order of the hosts, whichever came first: of texts the first host's counts.
+    /// Each text and its hosts' places, as clush has them, whichever came first: the text of most hosts first, of as many the
+    /// one with the first host.
     pub fn each(mut self) -> impl Iterator<Item = io::Result<(Vec<usize>, Vec<u8>)>> {
         self.groups.iter_mut().for_each(|group| group.hosts.sort_unstable());
-        self.groups.sort_by_key(|group| group.hosts.first().copied());
+        self.groups.sort_by_key(|group| (Reverse(group.hosts.len()), group.hosts.first().copied()));
         let file = self.file;
         self.groups.into_iter().map(move |Group { text, hosts }| {
             let text = match (text, &file) {
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_in_the_order_of_the_hosts_whoever_was_first() {
+    fn the_largest_group_is_first_then_that_of_the_first_host_whoever_came_first() {
         let told = |came: &[usize]| -> Vec<(Vec<usize>, Vec<u8>)> {
             let mut groups = Groups::default();
             for host in came {
@@ -173,6 +175,7 @@ mod tests {
             vec![(vec![0, 3, 6], b"a".to_vec()), (vec![1, 4], b"b".to_vec()), (vec![2, 5], b"c".to_vec())];
         assert_eq!(told(&[0, 1, 2, 3, 4, 5, 6]), wanted);
         assert_eq!(told(&[5, 6, 4, 2, 0, 3, 1]), wanted);
+        assert_eq!(told(&[0, 4, 1]), [(vec![1, 4], b"b".to_vec()), (vec![0], b"a".to_vec())]);
     }
 
     #[test]
