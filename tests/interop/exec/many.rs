@@ -41,7 +41,7 @@ fn outputs_of_many_hosts() {
     let finished = fleet.runs(&["-b"], &format!("{WHO} | sed 's/.*[.]1$/one/; s/.*[.].*/other/'"));
     let rule = "-".repeat(15);
     let want = format!(
-        "{rule}\nh1.example.test\n{rule}\none\n{rule}\nh[2-{COUNT}].example.test ({})\n{rule}\nother\n",
+        "{rule}\nh[2-{COUNT}].example.test ({})\n{rule}\nother\n{rule}\nh1.example.test\n{rule}\none\n",
         COUNT - 1
     );
     assert_eq!((finished.stdout, finished.stderr.as_str(), finished.code), (want, "", Some(0)));
