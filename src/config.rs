@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::ownership::{self, OpenError, Untrusted};
-use crate::proto::policy::{Place, Policies};
+use crate::proto::policy::{Location, Policies};
 
 mod environment;
 mod file;
@@ -131,7 +131,7 @@ pub struct Typed {
 /// What is in force.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The files that were read, in their order; [`Place::file`] counts in them.
+    /// The files that were read, in their order; [`Location::file`] counts in them.
     pub files: Vec<PathBuf>,
     /// Files that are there and do not count, because somebody else may have written them.
     pub ignored: Vec<Untrusted>,
@@ -347,7 +347,7 @@ impl Config {
     }
 
     /// A place as a source.
-    pub fn source(&self, place: Place) -> Source {
+    pub fn source(&self, place: Location) -> Source {
         match self.files.get(place.file) {
             Some(path) => Source::File { path: path.clone(), line: place.line },
             None => Source::Default,

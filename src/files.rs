@@ -55,6 +55,18 @@ pub fn lock(path: &Path) -> io::Result<File> {
     }
 }
 
+/// All of `source` as text. More than `limit` octets are an error: a part must not pass for the whole.
+pub fn read_whole(source: impl Read, limit: u64) -> io::Result<String> {
+    // Room for a key beforehand: less would be read in several pieces.
+    let mut octets = Vec::with_capacity(1024);
+    source.take(limit.saturating_add(1)).read_to_end(&mut octets)?;
+    if octets.len() as u64 > limit {
+        let why = format!("it is longer than {limit} octets");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(String::from_utf8(octets).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+}
+
 /// Writes `octets` to `path`, for all to read. A link stays, and the file that it leads to is replaced; a pipe or a
 /// device is written to, for in its place a file would be no use, and as root a disaster.
 pub fn write(path: &Path, octets: &[u8]) -> io::Result<()> {
@@ -102,6 +114,19 @@ pub fn staged(
     }
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+/// Puts a file of these `parts` for this user alone at `path`, whole and for good, under a lock that keeps others from doing so; what runs
+/// that were killed in the middle of it have left goes.
+pub fn put_state(path: &Path, parts: &[impl AsRef<[u8]>]) -> io::Result<()> {
+    let folder = folder(path);
+    sweep(folder);
+    let mut file = NamedTempFile::with_prefix_in(temporary(), folder)?;
+    parts.iter().try_for_each(|part| file.write_all(part.as_ref()))?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    // The rename itself lasts only once the folder is written.
+    File::open(folder)?.sync_all()
 }
 
 /// What the name of a temporary file or folder of this process begins with.

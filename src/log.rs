@@ -1,10 +1,12 @@
 //! What is said of work that goes on: a level, a sentence, and fields. Where it goes is another's matter ([`Sink`]).
 
 mod sinks;
+mod telling;
 
 use std::fmt;
 
-pub use sinks::{AtLeast, JOURNAL, Journal, Json, Text, sink};
+pub use sinks::{AtLeast, JOURNAL, Journal, Json, Lines, Text, sink};
+pub use telling::Telling;
 
 /// How much it matters; the numbers are those of syslog(3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,11 +11,14 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::proto::ascii_json::ascii;
+use crate::proto::text::sanitise;
 
 pub use crate::proto::moment::rfc3339;
 
 /// Octets of results that are gathered before they are written.
 const GATHERED: usize = 64 * 1024;
+/// Room for a result on one line, in octets, as most are.
+const A_LINE: usize = 512;
 
 /// Where results go and in which form.
 #[derive(Debug, Clone, Copy)]
@@ -128,9 +131,10 @@ impl Output {
 }
 
 fn json(value: &impl Serialize) -> Result<String, Error> {
-    let line = serde_json::to_string(value)
-        .map_err(|e| Error::failure("internal", format!("cannot write JSON: {e}")))?;
-    Ok(ascii(line))
+    let internal = |e: &dyn std::fmt::Display| Error::failure("internal", format!("cannot write JSON: {e}"));
+    let mut line = Vec::with_capacity(A_LINE);
+    serde_json::to_writer(&mut line, value).map_err(|e| internal(&e))?;
+    Ok(ascii(String::from_utf8(line).map_err(|e| internal(&e))?))
 }
 
 /// Results of many things, to stdout. Where no terminal shows each as it comes, they are written many at a time: the
@@ -245,20 +249,6 @@ impl Drop for Progress {
     }
 }
 
-/// Text as a single line of printable ASCII: control characters, escapes and everything outside
-/// ASCII become `\u{..}` or `\n` and the like.
-pub fn sanitise(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c == ' ' || c.is_ascii_graphic() {
-            clean.push(c);
-        } else {
-            clean.extend(c.escape_default());
-        }
-    }
-    clean
-}
-
 /// A line of a command's output, for a terminal: what is to be read in it, be it ASCII or not, and tabs. Control characters,
 /// and what is not seen or has text run the other way, become `\u{..}`, octets that are no UTF-8 `\xNN`. A carriage return at
 /// its end is a part of the line's end.
@@ -317,10 +307,6 @@ mod tests {
 
     #[test]
     fn control_characters_never_reach_a_terminal() {
-        assert_eq!(
-            sanitise("a\x1b[31mb\r\n\u{202e}\u{7f}é\0"),
-            "a\\u{1b}[31mb\\r\\n\\u{202e}\\u{7f}\\u{e9}\\u{0}"
-        );
         assert_eq!(sanitise_lines("one\ntwo\x07"), "one\ntwo\\u{7}");
         for (line, clean) in [
             ("\u{25cf} nginx\tactive \u{e9}\r".as_bytes(), "\u{25cf} nginx\tactive \u{e9}"),

@@ -157,6 +157,33 @@ pub fn open(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
+/// Opens a file of this program's own for reading, where its folder may be a link, as of systemd's DynamicUser: a plain
+/// file, which is to be trusted like its folder. None if it, or the folder, is not there.
+pub fn open_own(path: &Path) -> Result<Option<File>, OpenError> {
+    let folder = crate::files::folder(path);
+    match std::fs::metadata(folder) {
+        Ok(metadata) => check(folder, &metadata)?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+        Ok(fd) => File::from(fd),
+        // A link that leads nowhere is none of ours: to take it for no file would be to begin anew.
+        Err(Errno::NOENT) if path.symlink_metadata().is_ok() => {
+            return Err(Untrusted::Link(path.to_owned()).into());
+        }
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(io::Error::from(errno).into()),
+    };
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(Untrusted::Kind { path: path.to_owned(), wanted: "a plain file" }.into());
+    }
+    check(path, &metadata)?;
+    Ok(Some(file))
+}
+
 /// Opens `name` in `at`, never through a link. `path` is for the error alone.
 fn open_at(at: impl std::os::fd::AsFd, name: &Path, path: &Path, kind: OFlags) -> Result<File, OpenError> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | kind;
@@ -239,6 +266,31 @@ mod tests {
         assert!(matches!(error, Err(OpenError::Untrusted(Untrusted::Link(path))) if path == linked));
         symlink(folder.path().join("nothing"), folder.path().join("dangling")).unwrap();
         assert!(!open(&folder.path().join("dangling")).unwrap_err().is_absent(), "a link is there");
+    }
+
+    #[test]
+    fn files_of_our_own_may_stand_behind_a_link_and_are_plain_or_absent() {
+        let (folder, file) = place();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let linked = elsewhere.path().join("linked");
+        symlink(folder.path(), &linked).unwrap();
+        assert!(open_own(&file).unwrap().is_some() && open_own(&linked.join("file")).unwrap().is_some());
+        for absent in [folder.path().join("nothing"), folder.path().join("no/file")] {
+            assert!(open_own(&absent).unwrap().is_none());
+        }
+        let (pipe, dangling) = (folder.path().join("pipe"), folder.path().join("dangling"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        mode(&pipe, 0o600);
+        symlink("nowhere", &dangling).unwrap();
+        for bad in [pipe, dangling, folder.path().to_owned()] {
+            assert!(matches!(open_own(&bad), Err(OpenError::Untrusted(_))), "{bad:?}");
+        }
+        assert!(open_own(&file.join("below")).is_err(), "a file where the folder should be");
+        for (path, bad, good) in [(file.as_path(), 0o664, 0o644), (folder.path(), 0o757, 0o755)] {
+            mode(path, bad);
+            assert!(matches!(open_own(&file), Err(OpenError::Untrusted(_))), "{path:?}");
+            mode(path, good);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::output::sanitise;
+use crate::proto::text::shorten;
 
 /// Longest line of standard error that is told, in characters.
 const MAX_LINE: usize = 300;
@@ -89,7 +89,7 @@ pub async fn run(
     limit: usize,
     patience: Duration,
 ) -> Result<Ran, RunError> {
-    let name: String = sanitise(&program.to_string_lossy()).chars().take(MAX_LINE).collect();
+    let name = shorten(&program.to_string_lossy(), MAX_LINE).into_owned();
     let told = |error| RunError::Io { program: name.clone(), error };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -180,9 +180,7 @@ async fn read_end(mut from: impl AsyncRead + Unpin, into: &mut Vec<u8>) {
 fn last_line(errors: &[u8]) -> String {
     let text = String::from_utf8_lossy(errors);
     let line = text.lines().map(str::trim).rfind(|line| !line.is_empty());
-    line.map_or(String::new(), |line| {
-        format!(": {}", sanitise(line).chars().take(MAX_LINE).collect::<String>())
-    })
+    line.map_or(String::new(), |line| format!(": {}", shorten(line, MAX_LINE)))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::proto::trail::{Asker, Entry};
 #[derive(Debug)]
 pub struct Trail {
     asker: Asker,
-    places: Vec<Place>,
+    places: Vec<Sink>,
     /// Why a line is missing, until it is told.
     trouble: Mutex<Trouble>,
 }
@@ -37,7 +37,7 @@ enum Trouble {
 }
 
 #[derive(Debug)]
-struct Place {
+struct Sink {
     way: Way,
     is_required: bool,
 }
@@ -57,7 +57,7 @@ impl Trail {
     }
 
     fn with_journal(command: &'static str, wanted: &[Wanted], journal: &Path) -> Option<Self> {
-        let mut places: Vec<Place> = Vec::new();
+        let mut places: Vec<Sink> = Vec::new();
         for Wanted { file, journald, required } in wanted {
             let file = file.iter().map(|file| Way::File(file.clone(), OnceLock::new()));
             let journal = journald.then(|| Way::Journal(journal.to_owned()));
@@ -65,7 +65,7 @@ impl Trail {
                 match places.iter_mut().find(|place| place.way.path() == way.path()) {
                     // Two files of the configuration name the same.
                     Some(place) => place.is_required |= required,
-                    None => places.push(Place { way, is_required: *required }),
+                    None => places.push(Sink { way, is_required: *required }),
                 }
             }
         }

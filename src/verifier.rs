@@ -21,11 +21,12 @@ use crate::dns::lookup::Lookups;
 use crate::dns::resolver::Resolver;
 use crate::dns::stored::Stored;
 use crate::error::{Error, Kind};
+use crate::log::Telling;
+use crate::proto::destination::Destination;
 use crate::proto::evidence::{self, Evidence, Offer};
 use crate::proto::hostkey::{KeyType, Presented};
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
-use crate::proto::place::Place;
 use crate::proto::policy::posture::Fault;
 use crate::proto::policy::{Kex, Policies, Policy, Seen};
 use crate::proto::verdict::{Anchored, Reason, Verdict, decide, nothing_offered, nothing_vouches};
@@ -57,11 +58,13 @@ pub struct Verifier {
     /// Where verdicts are noted.
     trail: Option<Arc<Trail>>,
     /// Where to connect in place of the addresses that a host's name has.
-    address: Option<Place>,
+    address: Option<Destination>,
     /// Who is to log in, where that is known.
     login: Option<Arc<str>>,
     timeout: Duration,
     deadline: Instant,
+    /// Who hears what goes on.
+    telling: Telling,
 }
 
 /// What came of one host.
@@ -110,7 +113,7 @@ pub fn accepted(verdict: Verdict) -> Result<Anchored, Error> {
 impl Verifier {
     /// Reads the trust anchors, the resolver settings and the clock.
     pub fn new(options: &Options) -> Result<Self, Error> {
-        let anchors = trust_anchors(options.trust_anchor.as_deref())?;
+        let anchors = trust_anchors(options.trust_anchor.as_deref(), options.timeout)?;
         let named = !options.resolver.is_empty();
         let found = if named { Resolver::new(options.resolver.clone()) } else { Resolver::system() };
         let resolver = match found {
@@ -121,10 +124,19 @@ impl Verifier {
                 return Err(Error::failure("no-resolver", why).hint("name one: --resolver ADDR[:PORT]"));
             }
         };
+        let telling = options.telling.clone();
+        telling.info(|| {
+            let servers: Vec<String> = resolver.servers().map(|server| server.to_string()).collect();
+            let (whose, servers) = (if named { "named" } else { "the system's" }, servers.join(", "));
+            let zones: Vec<String> = anchors.zones().iter().map(|zone| zone.to_string()).collect();
+            format!("resolvers ({whose}): {servers}; trust anchors of {}", zones.join(", "))
+        });
+        let resolver = resolver.telling(telling.clone());
         let (deadline, until) = deadlines(options.timeout);
         let (now, Options { cache, bundle, policies, timeout, .. }) = (now(), options);
         let stored = Stored::new(bundle.clone(), cache.clone(), anchors.clone(), now);
-        let lookups = Lookups::new(resolver.clone(), anchors, now, until).with(stored);
+        let lookups =
+            Lookups::new(resolver.clone(), anchors, now, until).with(stored).telling(telling.clone());
         let (resolver, cache, policies) = (named.then_some(resolver), cache.clone(), policies.clone());
         Ok(Verifier {
             lookups,
@@ -137,6 +149,7 @@ impl Verifier {
             login: None,
             timeout: *timeout,
             deadline,
+            telling,
         })
     }
 
@@ -198,6 +211,7 @@ impl Verifier {
     pub fn with_system_resolvers(self) -> Self {
         match Resolver::system() {
             Ok(found) if self.resolver.is_none() && !found.is_same(self.lookups.resolver()) => {
+                let found = found.telling(self.telling.clone());
                 Verifier { lookups: self.lookups.by(found), ..self }
             }
             _ => self,
@@ -206,7 +220,7 @@ impl Verifier {
 
     /// The same for a host that is to be reached at `address`, if there is one: a hint, which vouches for nothing.
     #[must_use]
-    pub fn at(self, address: Option<Place>) -> Self {
+    pub fn at(self, address: Option<Destination>) -> Self {
         Verifier { address, ..self }
     }
 
@@ -237,7 +251,7 @@ impl Verifier {
         port: u16,
         sought: Sought,
     ) -> Result<(Evidence, Option<Result<(TcpStream, bool), ProbeFailure>>), Error> {
-        let place = Place::Name(host.clone());
+        let place = Destination::Name(host.clone());
         let (mut proving, mut connecting) =
             (pin!(self.seek(host, port, sought)), pin!(self.reach(&place, port)));
         let mut stream = None;

@@ -48,6 +48,7 @@ mod interop {
     mod publish;
     mod publish_configured;
     mod publish_guard;
+    mod publish_hostile;
     mod publish_keys;
     mod publish_races;
     mod publish_refusals;

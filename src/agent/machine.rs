@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::{HostName, Name};
 use crate::proto::plan::Intent;
-use crate::proto::sshfp::{self, Sshfp};
+use crate::proto::sshfp::{self, Sshfp, SshfpSet};
 use crate::run::run;
 use crate::ssh::hostkeys::{self, HostKeysError};
 
@@ -44,7 +44,7 @@ pub struct Sources {
 
 impl Keys {
     /// Their records.
-    pub fn records(&self) -> BTreeSet<Sshfp> {
+    pub fn records(&self) -> SshfpSet {
         self.keys.iter().map(Sshfp::of_key).collect()
     }
 }
@@ -137,7 +137,7 @@ async fn own_name() -> Result<HostName, Error> {
 pub fn targets(
     names: &[HostName],
     port: Option<u16>,
-    wanted: &BTreeSet<Sshfp>,
+    wanted: &SshfpSet,
     intent: Intent,
 ) -> Result<Vec<Target>, Error> {
     names.iter().map(|name| Target::host(name, port, wanted.clone(), intent)).collect()

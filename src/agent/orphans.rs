@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::state::{Entries, Origin};
 use crate::proto::moment;
 use crate::proto::name::Name;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::SshfpSet;
 
 /// Records of this machine that it has no name for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Orphan {
     /// Where they were published last, if that is known.
     pub origin: Option<Arc<Origin>>,
     /// The records.
-    pub records: BTreeSet<Sshfp>,
+    pub records: SshfpSet,
     /// Since when, in seconds since 1970, if that is known.
     pub since: Option<u64>,
 }
@@ -56,6 +56,7 @@ pub fn orphans(entries: &Entries, named: &BTreeSet<Name>) -> Vec<Orphan> {
 mod tests {
     use super::*;
     use crate::agent::state::Entry;
+    use crate::proto::sshfp::Sshfp;
 
     #[test]
     fn only_what_the_configuration_named_is_missed() {

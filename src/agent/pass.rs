@@ -2,7 +2,7 @@
 //! printed here.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::guard::Guard;
 use super::proof::{self, Proof};
-use super::published::{Place, Published, Role};
+use super::published::{Published, Role, SiteName};
 use super::readback::{self, Seen};
 use super::reconcile::{Outcome, Reconciliation, Watch, Wish};
 use super::state::{Noted, Origin, State};
@@ -26,7 +26,7 @@ use crate::proto::name::{HostName, Name};
 use crate::proto::plan::{Intent, Plan};
 use crate::proto::publication::Signing;
 use crate::proto::rr::{RrType, Rrsig};
-use crate::proto::sshfp::{self, Sshfp};
+use crate::proto::sshfp::{self, SshfpSet};
 use crate::verifier::{self, Options};
 
 /// One set of records that is to be changed.
@@ -48,12 +48,7 @@ impl AsRef<Wish> for Target {
 
 impl Target {
     /// The keys of a host, on every port or on this one alone.
-    pub fn host(
-        name: &HostName,
-        port: Option<u16>,
-        wanted: BTreeSet<Sshfp>,
-        intent: Intent,
-    ) -> Result<Self, Error> {
+    pub fn host(name: &HostName, port: Option<u16>, wanted: SshfpSet, intent: Intent) -> Result<Self, Error> {
         let owner =
             sshfp::owner(name, port).map_err(|e| Error::usage("host-name", format!("{name}: {e}")))?;
         let wish = Wish { owner, wanted, intent };
@@ -108,7 +103,7 @@ impl Pass<'_> {
         }
         let owners: Vec<Name> = targets.iter().map(|target| target.wish.owner.clone()).collect();
         let found = self.site.zones_of(&owners, given).await?;
-        let (mut zones, place) = (Zones::default(), Place::of(&self.site));
+        let (mut zones, place) = (Zones::default(), SiteName::of(&self.site));
         for (target, zone) in targets.into_iter().zip(found) {
             match zone {
                 Ok(zone) => zones.found.entry(zone).or_default().push(target),
@@ -154,20 +149,23 @@ impl Pass<'_> {
             }?;
             done = self.look_again(zone, &allowed, outcomes).await;
         }
-        let (mut done, place) = (done.into_iter(), Place::of(&self.site));
-        let results = targets.iter().zip(objections).filter_map(|(target, objection)| {
-            let mut published = match objection {
-                None => done.next()?,
-                error => {
-                    let refused = Outcome { error, ..Outcome::open(&target.wish.owner) };
-                    Published::new(&target.name, zone, &place, refused, self.looks_only)
-                }
+        if let Cow::Owned(_) = allowed {
+            let (mut others, place) = (done.into_iter(), SiteName::of(&self.site));
+            let refused = |target: &Target, error| {
+                let refused = Outcome { error: Some(error), ..Outcome::open(&target.wish.owner) };
+                Published::new(&target.name, zone, &place, refused, self.looks_only)
             };
+            let results = targets.iter().zip(objections).filter_map(|(target, objection)| match objection {
+                None => others.next(),
+                Some(error) => Some(refused(target, error)),
+            });
+            done = results.collect();
+        }
+        for published in &mut done {
             let is_proven = published.proof.as_ref().is_some_and(Proof::is_secure);
             published.zone_signing = if is_proven { Some(Signing::Proven) } else { signing };
-            Some(published)
-        });
-        Ok(results.collect())
+        }
+        Ok(done)
     }
 
     /// The state, in which is noted where these sets are published.
@@ -182,7 +180,7 @@ impl Pass<'_> {
     /// What would be changed there now: one look at the place of the records.
     pub async fn look(&self, zone: &Name, targets: &[Target]) -> Result<Vec<Published>, Error> {
         let run = self.reconciliation(zone, targets).await?;
-        let (outcomes, place) = (run.plan(targets).await?.into_iter().zip(targets), Place::of(&self.site));
+        let (outcomes, place) = (run.plan(targets).await?.into_iter().zip(targets), SiteName::of(&self.site));
         Ok(outcomes.map(|(o, target)| Published::new(&target.name, zone, &place, o, true)).collect())
     }
 
@@ -224,7 +222,7 @@ impl Pass<'_> {
             };
             (seen, proofs) = tokio::join!(self.seen(zone, &done, waits), proving);
         }
-        let (mut seen, mut proofs, place) = (seen.into_iter(), proofs.into_iter(), Place::of(&self.site));
+        let (mut seen, mut proofs, place) = (seen.into_iter(), proofs.into_iter(), SiteName::of(&self.site));
         let known = targets.iter().zip(outcomes).map(|(target, outcome)| {
             let read_back = if is_done(&outcome) { seen.next().unwrap_or_default() } else { Vec::new() };
             let proof = if is_proven(target, &outcome) { proofs.next().flatten() } else { None };

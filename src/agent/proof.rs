@@ -1,6 +1,5 @@
 //! The last step of publishing: what clients will do, done here through the resolver that was given.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,7 +11,7 @@ use crate::proto::message::Question;
 use crate::proto::name::Name;
 use crate::proto::plan::Plan;
 use crate::proto::rr::RrType;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 use crate::proto::verdict::status_code;
 use crate::verifier::{Options, Verifier};
 
@@ -59,7 +58,7 @@ impl Proof {
 /// Proves what each plan left behind; if it `waits`, again and again until it is there or `deadline` comes. In the order
 /// of `plans`.
 pub async fn prove(plans: &[&Plan], deadline: Instant, waits: bool, options: &Options) -> Vec<Option<Proof>> {
-    let wanted: Vec<(Name, BTreeSet<Sshfp>)> = plans.iter().map(|p| (p.owner.clone(), p.outcome())).collect();
+    let wanted: Vec<(Name, SshfpSet)> = plans.iter().map(|p| (p.owner.clone(), p.outcome())).collect();
     let mut proofs: Vec<Option<Proof>> = plans.iter().map(|_| None).collect();
     loop {
         let open: Vec<usize> = (0..proofs.len())
@@ -90,11 +89,11 @@ fn may_come(proof: &Proof) -> bool {
     !proof.is_secure() && proof.status != Status::Insecure
 }
 
-async fn one(verifier: &Verifier, owner: Name, records: &BTreeSet<Sshfp>) -> Proof {
+async fn one(verifier: &Verifier, owner: Name, records: &SshfpSet) -> Proof {
     let asked = Question::new(owner, RrType::SSHFP);
     match verifier.lookups().prove_live(&asked).await {
         Ok(answer) => {
-            let shown: BTreeSet<Sshfp> =
+            let shown: SshfpSet =
                 answer.data().set().rdatas().filter_map(|rdata| Sshfp::from_rdata(rdata).ok()).collect();
             let same = shown == *records;
             Proof {

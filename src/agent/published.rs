@@ -1,6 +1,5 @@
 //! What became of one set of records: of a host, of a CA, of what is revoked.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -14,7 +13,7 @@ use crate::error::{self, Error};
 use crate::proto::name::Name;
 use crate::proto::plan::{Intent, text, text_if_known, texts};
 use crate::proto::publication::Signing;
-use crate::proto::sshfp::{self, Sshfp};
+use crate::proto::sshfp::{self, Sshfp, SshfpSet};
 
 /// What a set of records is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +28,17 @@ pub enum Role {
 
 /// What holds the records, for the results that tell of it.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct SiteName {
     /// See [`Site::kind`].
     pub kind: &'static str,
     /// See [`Site::label`].
     pub label: Arc<str>,
 }
 
-impl Place {
+impl SiteName {
     /// That place.
     pub fn of(site: &Site) -> Self {
-        Place { kind: site.kind(), label: site.label().into() }
+        SiteName { kind: site.kind(), label: site.label().into() }
     }
 }
 
@@ -66,16 +65,16 @@ pub struct Published {
     pub pending: bool,
     /// Records that were added, or would be.
     #[serde(serialize_with = "texts")]
-    pub added: BTreeSet<Sshfp>,
+    pub added: SshfpSet,
     /// Records that were removed, or would be.
     #[serde(serialize_with = "texts")]
-    pub removed: BTreeSet<Sshfp>,
+    pub removed: SshfpSet,
     /// Own records that stay.
     #[serde(serialize_with = "texts")]
-    pub kept: BTreeSet<Sshfp>,
+    pub kept: SshfpSet,
     /// Somebody else's records.
     #[serde(serialize_with = "texts")]
-    pub foreign: BTreeSet<Sshfp>,
+    pub foreign: SshfpSet,
     /// The TTL of the set, in seconds.
     pub ttl: Option<u32>,
     /// The TTL that is there before the change.
@@ -94,10 +93,10 @@ pub struct Published {
 
 impl Published {
     /// What became of the records of `name`. `looks_only`: nothing was meant to change.
-    pub fn new(name: &Name, zone: &Name, place: &Place, outcome: Outcome, looks_only: bool) -> Self {
+    pub fn new(name: &Name, zone: &Name, place: &SiteName, outcome: Outcome, looks_only: bool) -> Self {
         let Outcome { owner, plan, mut added, mut removed, changed, error } = outcome;
         let pending = plan.as_ref().is_some_and(|plan| !plan.is_empty());
-        let (mut kept, mut foreign, mut ttl, mut ttl_before) = (BTreeSet::new(), BTreeSet::new(), None, None);
+        let (mut kept, mut foreign, mut ttl, mut ttl_before) = (SshfpSet::new(), SshfpSet::new(), None, None);
         if let Some(plan) = plan {
             if looks_only {
                 (added, removed) = (plan.add, plan.remove);
@@ -130,7 +129,7 @@ impl Published {
     }
 
     /// A host for which not even the zone is known.
-    pub fn failed(name: &Name, owner: &Name, place: &Place, error: Error) -> Self {
+    pub fn failed(name: &Name, owner: &Name, place: &SiteName, error: Error) -> Self {
         let outcome = Outcome { error: Some(error), ..Outcome::open(owner) };
         Published { zone: None, ..Published::new(name, &Name::root(), place, outcome, false) }
     }

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::fan_out::{in_order, in_parallel};
 use crate::proto::name::Name;
 use crate::proto::plan::{DEFAULT_TTL, Intent, Plan, Present};
+use crate::proto::sshfp::SshfpSet;
 
 /// How often a lost race is run again.
 const ROUNDS: u32 = 12;
@@ -163,8 +164,10 @@ impl<B: Backend> Reconciliation<B> {
             ));
         }
         // As a rule what was recorded first is what stays.
-        if !is_settled {
-            self.state.update(|own| settle(own, wishes, &outcomes))?;
+        if !is_settled && let Err(error) = self.state.update(|own| settle(own, wishes, &outcomes)) {
+            // What was done was done, and more counts as own than is.
+            let error = Error::from(error);
+            outcomes.iter_mut().for_each(|outcome| outcome.is_not_noted(&error));
         }
         Ok(outcomes)
     }
@@ -184,7 +187,7 @@ impl<B: Backend> Reconciliation<B> {
             chosen.iter().filter_map(|at| wishes.get(*at)).map(|w| w.as_ref().owner.clone()).collect();
         let limits = self.backend.capabilities();
         let found = self.read(owners).await;
-        let none = BTreeSet::new();
+        let none = SshfpSet::new();
         let plan = |(at, present): &(usize, Result<Present, Error>)| {
             let wish = wishes.get(*at)?.as_ref();
             let own = own.get(&wish.owner).unwrap_or(&none);

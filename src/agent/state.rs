@@ -5,9 +5,9 @@
 
 mod form;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use self::form::FormError;
 pub use self::form::{Entries, Entry, Origin, VERSION};
 use crate::error::Error;
 use crate::files;
-use crate::ownership::{self, Untrusted};
+use crate::ownership::{self, OpenError, Untrusted};
 use crate::proto::name::Name;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 
 const FILE: &str = "published.json";
 const LOCK: &str = "published.lock";
@@ -27,7 +27,7 @@ const LOCK: &str = "published.lock";
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 /// Own records by owner.
-pub type Own = BTreeMap<Name, BTreeSet<Sshfp>>;
+pub type Own = BTreeMap<Name, SshfpSet>;
 
 /// The state folder.
 #[derive(Debug, Clone)]
@@ -153,18 +153,12 @@ impl State {
     /// The same, with where and since when.
     pub fn entries(&self) -> Result<Entries, StateError> {
         let path = self.folder.join(FILE);
-        if let Ok(metadata) = fs::metadata(&self.folder) {
-            ownership::check(&self.folder, &metadata)?;
-        }
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Entries::new()),
-            Err(error) => return Err(StateError::Io { path, error }),
+        let file = match ownership::open_own(&path) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(Entries::new()),
+            Err(OpenError::Untrusted(untrusted)) => return Err(untrusted.into()),
+            Err(OpenError::Io(error)) => return Err(StateError::Io { path, error }),
         };
-        match file.metadata() {
-            Ok(metadata) => ownership::check(&path, &metadata)?,
-            Err(error) => return Err(StateError::Io { path, error }),
-        }
         let mut text = String::new();
         let read = file.take(MAX_FILE + 1).read_to_string(&mut text);
         let malformed = |why: String| StateError::Malformed { path: path.clone(), why };
@@ -197,10 +191,10 @@ impl State {
     }
 
     /// What there is now to be known of `owner`.
-    fn entry(&self, owner: &Name, before: Option<&Entry>, records: &BTreeSet<Sshfp>) -> Entry {
+    fn entry(&self, owner: &Name, before: Option<&Entry>, records: &SshfpSet) -> Entry {
         let noted = self.noted.as_ref().filter(|noted| noted.owners.contains(owner));
         let now = noted.map(|noted| noted.now);
-        let since = |record: &Sshfp| before.and_then(|entry| entry.records.get(record).copied());
+        let since = |record: &Sshfp| before.and_then(|entry| entry.since_of(record));
         Entry {
             origin: noted.map(|n| n.origin.clone()).or_else(|| before.and_then(|entry| entry.origin.clone())),
             configured: noted.is_some_and(|n| n.configured) || before.is_some_and(|entry| entry.configured),
@@ -209,12 +203,8 @@ impl State {
     }
 
     fn write(&self, entries: &Entries) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(&form::text(entries).map_err(|e| io::Error::other(e.message))?)?;
-        file.as_file().sync_all()?;
-        file.persist(self.folder.join(FILE))?;
-        // The rename itself lasts only once the folder is written.
-        File::open(&self.folder)?.sync_all()
+        let parts = form::text(entries).map_err(|e| io::Error::other(e.message))?;
+        files::put_state(&self.folder.join(FILE), &parts)
     }
 
     fn lock(&self) -> Result<File, StateError> {
@@ -231,6 +221,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn name(text: &str) -> Name {
@@ -324,7 +316,7 @@ mod tests {
         let entries = state.entries().unwrap();
         let (a, b) = (&entries[&name("a.example")], &entries[&name("b.example")]);
         assert_eq!((&a.origin, a.configured), (&Some(origin("x")), true));
-        let since: Vec<_> = a.records.values().copied().collect();
+        let since: Vec<_> = a.records.iter().map(|(_, since)| *since).collect();
         assert_eq!(since, [Some(1_900_000_000), None], "by the order of records");
         assert_eq!((&b.origin, b.configured, b.since()), (&None, false, None), "nobody has touched it");
         // Somewhere else, by hand, later: the place is the new one, the rest stays.
@@ -332,7 +324,10 @@ mod tests {
         let entries = state.entries().unwrap();
         assert_eq!(entries[&name("a.example")].origin, Some(origin("y")));
         assert!(entries[&name("a.example")].configured);
-        assert_eq!(entries[&name("a.example")].records.values().copied().collect::<Vec<_>>(), since);
+        assert_eq!(
+            entries[&name("a.example")].records.iter().map(|(_, since)| *since).collect::<Vec<_>>(),
+            since
+        );
         // What goes and comes back is new.
         state.update(|own| drop(own.remove(&name("a.example")))).unwrap();
         noting("a.example", "x", false, 1_900_000_009).update(add).unwrap();

@@ -1,7 +1,6 @@
 //! A program that holds the records, or knows who does: JSON on its standard input, one reply on its standard output.
 //! It is started anew for each request, without a shell, and has to end in time.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +12,9 @@ use crate::backend::{ApplyError, Backend, Capabilities, check_zone, lost_race, t
 use crate::error::Error;
 use crate::proto::name::Name;
 use crate::proto::plan::{MAX_TTL, Plan, Present, texts};
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 use crate::proto::template::Template;
+use crate::proto::text::cut;
 use crate::run;
 
 /// The version of requests and replies.
@@ -89,7 +89,7 @@ struct Change<'a> {
     #[serde(flatten)]
     plan: &'a Plan,
     #[serde(serialize_with = "texts")]
-    records: BTreeSet<Sshfp>,
+    records: SshfpSet,
 }
 
 impl Program {
@@ -186,8 +186,7 @@ impl Backend for Exec {
         let done: Done = self.program.ask(&asked).await.map_err(failed)?;
         self.program.check_version(done.version).map_err(failed)?;
         let told = |reason| {
-            let said: String =
-                done.message.as_deref().unwrap_or("without a reason").chars().take(300).collect();
+            let said = cut(done.message.as_deref().unwrap_or("without a reason"), 300);
             let message = format!("{} says {reason}: {said}", self.program.name());
             Error::failure(reason, message).hint("see the program's own messages")
         };

@@ -347,7 +347,12 @@ pub fn explain_read(error: AuthorityError) -> Error {
             None => format!("publish at the name that {name} points to: clients follow the alias"),
         }),
         AuthorityError::Malformed { .. } => told("malformed-answer").hint("is that a name server?"),
-        AuthorityError::NoZone { .. } => told("no-zone").hint("give the zone: --zone ZONE"),
+        AuthorityError::NoZone { name, .. } if name.label_count() == 1 => {
+            told("no-zone").hint(format!("give the whole name: {name}.example.com, say"))
+        }
+        AuthorityError::NoZone { server, name } => told("no-zone").hint(format!(
+            "give the primary of the zone that {name} is in as --server, or the zone that {server} has: --zone ZONE"
+        )),
     }
 }
 

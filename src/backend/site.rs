@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::exec::{Exec, Program};
 use super::powerdns::{Access, PowerDns};
 use super::rfc2136::{self, MANY, Rfc2136, Transferred};
-use super::zonefile::{Place, ZoneFile};
+use super::zonefile::{self, ZoneFile};
 use super::{ApplyError, Backend, Capabilities};
 use crate::dns::authority::Authority;
 use crate::dns::transport::Udp;
@@ -41,7 +41,7 @@ pub enum Site {
     /// The HTTP API of PowerDNS.
     PowerDns(Access),
     /// A file that the zone's file includes.
-    ZoneFile(Place),
+    ZoneFile(zonefile::Access),
     /// A program.
     Exec(Program),
 }

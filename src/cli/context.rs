@@ -10,6 +10,7 @@ use crate::config::publishing::{Agent, Publishing, Rotate};
 use crate::config::{Cache, Config, Typed, warning};
 use crate::dns::cache::{self, CacheError};
 use crate::error::Error;
+use crate::log::{Lines, Telling};
 use crate::output::Output;
 use crate::proto::bundle::Bundle;
 use crate::proto::policy::Policies;
@@ -39,6 +40,8 @@ pub struct Context {
     pub agent: Agent,
     /// How host keys are replaced.
     pub rotate: Rotate,
+    /// Who hears what is asked, proven and shown on the way: with `-v` standard error, and nobody where that is ssh's.
+    pub telling: Telling,
     /// Where verdicts are noted, for the commands by which somebody connects.
     pub trail: Option<Arc<Trail>>,
     /// What is wrong with the configuration, and yet no error. Where standard error is the user's these have been
@@ -63,6 +66,12 @@ impl Context {
             publishing: config.publishing.value,
             agent: config.agent.value,
             rotate: config.rotate.value,
+            telling: match out.verbose {
+                0 => Telling::default(),
+                // Nothing stands there before the verdict: asyncssh takes it for the server's.
+                _ if command.tells_warnings() => Telling::default(),
+                _ => Telling::to(Arc::new(Lines { out, debug: 2 })),
+            },
             trail,
             warnings: config.ignored.iter().map(warning).collect(),
         };
@@ -101,6 +110,7 @@ impl Context {
             bundle: None,
             policies: self.policies.clone(),
             trail: self.trail.clone(),
+            telling: self.telling.clone(),
         }
     }
 

@@ -117,7 +117,7 @@ impl Report for Shown<'_> {
         let mut lines = vec![format!("{title}:")];
         for Finding { check, severity, about, message, remedy, .. } in findings {
             // What the title says already is not said again; of what is well the message is enough.
-            let is_said = *severity == Severity::Ok || title.ends_with(about.as_str());
+            let is_said = *severity == Severity::Ok || title.ends_with(about.as_str()) || about == check;
             let about = if is_said { String::new() } else { format!("{about}: ") };
             lines.push(format!(
                 "  {:<8} {check}: {}",

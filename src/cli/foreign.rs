@@ -1,4 +1,4 @@
-//! Options of clush, parallel-ssh, Ansible and ssh that people type here, and what they are called here.
+//! Options of clush, parallel-ssh, Ansible, ssh, nsupdate and hash-slinger that people type here, and what they are called here.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -7,6 +7,11 @@ const ALL: &[&str] = &["exec", "verify", "audit"];
 /// Those that log in nowhere.
 const LOOKING: &[&str] = &["verify", "audit"];
 const EXEC: &[&str] = &["exec"];
+/// Those that change this machine's records.
+const PUBLISHING: &[&str] = &["publish", "withdraw", "rotate"];
+
+/// All that the table knows.
+const COMMANDS: &[&[&str]] = &[ALL, PUBLISHING, &["sshfp"]];
 
 /// What is typed, where, and what to type in its place.
 const TABLE: &[(&[&str], &[&str], &str)] = &[
@@ -35,7 +40,7 @@ const TABLE: &[(&[&str], &[&str], &str)] = &[
         ALL,
         "hosts are connected to directly: run sshanchor on the host between, or ssh with ProxyCommand sshanchor proxy --via",
     ),
-    (&["-F"], EXEC, "--ssh-config FILE takes users, ports and keys from there"),
+    (&["-F"], ALL, "--ssh-config FILE goes by that one"),
     (
         &["-o", "--ssh-common-args", "--ssh-extra-args"],
         EXEC,
@@ -53,6 +58,43 @@ const TABLE: &[(&[&str], &[&str], &str)] = &[
         "passwords are never offered: -i FILE names a key, or ssh-add it",
     ),
     (&["-C", "--check"], EXEC, "--dry-run shows verdicts, and runs nothing"),
+    // nsupdate, and what is called so in scripts about it.
+    (&["-k", "--key", "--tsig-key", "--tsig", "--keyfile"], PUBLISHING, "--key-file FILE names the TSIG key"),
+    (
+        &["-y"],
+        PUBLISHING,
+        "--key-file FILE: the key stands in a file, for others can read a command line; ALGORITHM:NAME:SECRET in one line will do",
+    ),
+    (
+        &["-g", "-o", "--gss-tsig", "--gss"],
+        PUBLISHING,
+        "there is no GSS-TSIG: give this machine a TSIG key (--key-file FILE), or a program that calls nsupdate -g (--exec COMMAND)",
+    ),
+    (
+        &["-s", "--primary", "--dns-server", "--nameserver", "--ns"],
+        PUBLISHING,
+        "--server ADDR[:PORT] names the zone's primary",
+    ),
+    (&["--host", "--hostname", "-H", "--fqdn"], PUBLISHING, "--name HOST names the host"),
+    (&["-z"], PUBLISHING, "--zone ZONE names the zone; left out, the server does"),
+    (&["-t"], &["publish"], "--ttl SECONDS is the records' time to live"),
+    (
+        &["-n", "--noop", "--dryrun", "--no-act"],
+        PUBLISHING,
+        "--dry-run shows what would change, --check tells by its status",
+    ),
+    // hash-slinger's sshfp.
+    (
+        &["-s", "--scan", "-a", "--all", "-d", "--dns", "-t", "--type"],
+        &["sshfp"],
+        "keys come from files, which the host's administrator has, and not from the network, where anybody may answer: \
+         sshanchor sshfp --name HOST /etc/ssh/ssh_host_*_key.pub",
+    ),
+    (
+        &["-k", "--knownhosts", "--known-hosts"],
+        &["sshfp"],
+        "ssh-keygen -F HOST -f KNOWN_HOSTS prints a host's keys, and - reads them: sshanchor sshfp --name HOST -",
+    ),
     (&["-i", "--inventory-file"], LOOKING, "-I FILE takes the hosts of an inventory of Ansible's"),
 ];
 
@@ -63,8 +105,13 @@ pub(super) fn hint(error: &clap::Error, mut words: impl Iterator<Item = String>)
     else {
         return None;
     };
-    let command = words.find(|word| ALL.contains(&word.as_str()))?;
-    of_option(&command, unknown)
+    let command = words.find(|word| COMMANDS.iter().any(|commands| commands.contains(&word.as_str())))?;
+    match unknown.starts_with('-') {
+        true => of_option(&command, unknown),
+        false => PUBLISHING.contains(&command.as_str()).then_some(
+            "the host is given with --name HOST, files of keys with --host-key FILE... (publish alone)",
+        ),
+    }
 }
 
 fn of_option(command: &str, unknown: &str) -> Option<&'static str> {
@@ -95,6 +142,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_host_without_name_is_told_where_it_is_an_option() {
+        let told = |words: &[&str]| {
+            let error = crate::cli::command().try_get_matches_from(words).unwrap_err();
+            hint(&error, words.iter().map(ToString::to_string))
+        };
+        assert!(told(&["sshanchor", "publish", "web1.example.com"]).unwrap().contains("--name HOST"));
+        assert!(told(&["sshanchor", "-v", "rotate", "web1.example.com"]).unwrap().contains("--name HOST"));
+        assert_eq!(told(&["sshanchor", "agent", "--nonsense"]), None);
+    }
+
+    #[test]
     fn no_option_of_the_table_is_one_that_is_there() {
         let command = crate::cli::command();
         for (options, commands, _) in TABLE {
@@ -122,6 +180,9 @@ mod tests {
         assert!(of_option("exec", "--forks=5").unwrap().contains("--fanout"));
         assert!(of_option("exec", "-u").unwrap().contains("-l USER"));
         assert!(of_option("verify", "-u").unwrap().contains("nobody logs in"));
+        assert!(of_option("publish", "-k").unwrap().contains("--key-file"));
+        assert!(of_option("rotate", "-g").unwrap().contains("--exec"));
+        assert!(of_option("sshfp", "-s").unwrap().contains("from files"));
         assert_eq!(of_option("lookup", "-w"), None);
         assert_eq!(of_option("exec", "--whatever"), None);
         let told = with_hint("error: no\n\n  tip: to pass '-w' as a value, use '-- -w'\n\nUsage: x\n", "y");

@@ -32,7 +32,7 @@ pub(super) struct Global {
     /// Give up after this many seconds; of several hosts each has its own [default: 10]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// Say more about what is done, on standard error
+    /// Say more about what is done, on standard error: whom it asks, what is proven, what servers show (-vv: each question)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
 }

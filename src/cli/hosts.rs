@@ -8,30 +8,29 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Context;
+use super::jumps::{self, through, warn_of_jumps};
 use super::publish::primary::zone;
-use super::target::{checked, each, host_and_port};
+use super::target::{ONE_A_LINE, checked, each, host_and_port, no_host};
 use crate::dns::dns_server;
 use crate::dns::resolver::Resolver;
 use crate::dns::servers;
-use crate::dns::tsig::Key;
+use crate::dns::tsig::{Key, LoadError};
 use crate::error::{Error, Kind};
+use crate::files::pipe;
 use crate::fleet::inventory::{Found, ansible, ssh_hosts, zone};
 use crate::fleet::{Host, Target};
-use crate::output;
-use crate::proto::cut::cut;
-use crate::proto::fold::fold;
 use crate::proto::inventory::MAX_HOSTS;
 use crate::proto::name::Name;
-use crate::proto::ssh_config::jump::Jump;
+use crate::proto::text::cut;
 use crate::ssh::config::tree::Which;
 use crate::verifier::now;
 
 /// The port of ssh.
 const SSH: u16 = 22;
+/// What to do where no host is named at all.
+const NAME_THEM: &str = "name them: -H HOSTS, such as -H 'web[1-20].example.com' or -H @FILE; or by -I INVENTORY, --ssh-hosts, --zone ZONE";
 /// How much of a name that is none is shown, in characters.
 const SHOWN: usize = 255;
-/// Most words that hosts are named in, and most ways, in a warning.
-const NAMED: usize = 10;
 
 /// `-H HOSTS` and its kin, of the commands for many hosts.
 #[derive(Debug, Default, clap::Args)]
@@ -61,7 +60,14 @@ pub(super) struct HostArgs {
     /// The hosts that Host lines of ssh's configuration name, or of this file [default: those that ssh reads]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Which hosts")]
     ssh_hosts: Option<Option<PathBuf>>,
-    /// The names in this zone that have SSHFP records, by a zone transfer
+    /// Go by this configuration of ssh's, or none, instead of the user's and the system's: it tells which hosts ssh reaches
+    /// through something else, and exec takes users, ports and keys from it that nobody names
+    #[arg(long, value_name = "FILE|none", help_heading = "Which hosts")]
+    ssh_config: Option<PathBuf>,
+    /// Connect to every host from here, with no regard to ProxyJump and ProxyCommand in ssh's configuration or an inventory
+    #[arg(long, help_heading = "Which hosts")]
+    direct: bool,
+    /// The names in this zone that have SSHFP records, by a zone transfer: on the default port, or on N of _N._ssh.HOST
     #[arg(long, value_name = "ZONE", value_parser = zone, help_heading = "Which hosts")]
     zone: Option<Name>,
     /// The server to transfer the zone from [default: those that its NS records name]
@@ -83,30 +89,58 @@ impl HostArgs {
     /// The hosts that are meant, each once, in the order in which they were named; the same host for two users is two.
     pub(super) async fn hosts(&self, cx: &Context) -> Result<Vec<Host>, Error> {
         if self.hosts.is_empty() && !self.has_inventory() {
-            return Err(Error::usage("hosts", "no host was named: -H is missing")
-                .hint("name the hosts before the command: sshanchor exec -H HOST -- uptime"));
+            return Err(no_host(
+                "-H is missing: name the hosts before the command: sshanchor exec -H HOST -- uptime",
+            ));
         }
         self.all(&[], cx).await.map(|hosts| once(hosts, |host| host.user.clone()))
     }
 
     /// The same with those of `more`, for a command that logs in nowhere: users do not tell hosts apart.
     pub(super) async fn places(&self, more: &[String], cx: &Context) -> Result<Vec<Host>, Error> {
-        self.all(more, cx).await.map(|hosts| once(hosts, |_| None))
+        self.by_ssh_config(more, cx).await.map(|hosts| once(hosts, |_| None))
     }
 
     /// The same; but where there are no others than `more`, each is meant as often as it was typed: a script counts the
     /// lines.
     pub(super) async fn places_as_typed(&self, more: &[String], cx: &Context) -> Result<Vec<Host>, Error> {
         match self.hosts.is_empty() && !self.has_inventory() {
-            true => self.all(more, cx).await,
+            true => self.by_ssh_config(more, cx).await,
             false => self.places(more, cx).await,
+        }
+    }
+
+    /// Which configuration of ssh's is read.
+    pub(super) fn ssh_config(&self) -> Which {
+        match &self.ssh_config {
+            None => Which::Usual,
+            Some(file) if file.as_os_str() == "none" => Which::None,
+            Some(file) => Which::File(file.clone()),
+        }
+    }
+
+    /// Ways through something else do not count.
+    pub(super) fn is_direct(&self) -> bool {
+        self.direct
+    }
+
+    /// The hosts, with what ssh's configuration says of the way there.
+    async fn by_ssh_config(&self, more: &[String], cx: &Context) -> Result<Vec<Host>, Error> {
+        let hosts = self.all(more, cx).await?;
+        match self.direct {
+            true => Ok(hosts),
+            false => jumps::by_ssh_config(hosts, self.ssh_config(), cx),
         }
     }
 
     async fn all(&self, more: &[String], cx: &Context) -> Result<Vec<Host>, Error> {
         let mut hosts = self.typed(more, cx.timeout)?;
         if hosts.is_empty() && !self.has_inventory() {
-            return Err(no_host(more.is_empty() && self.hosts.is_empty()));
+            return Err(no_host(if more.is_empty() && self.hosts.is_empty() {
+                NAME_THEM
+            } else {
+                ONE_A_LINE
+            }));
         }
         let written: Vec<Host> = self.written(cx).await?.into_iter().map(|found| self.found(found)).collect();
         warn_of_jumps(written.iter().filter_map(|host| Some((&host.target, host.jump.as_ref()?))), cx);
@@ -161,7 +195,7 @@ impl HostArgs {
         let Found { address, user, identities, jump, .. } = found;
         let host =
             Host { address, user, identities, has_named_port: named.is_some(), ..Host::new(target, port) };
-        through(host, jump)
+        through(host, jump.filter(|_| !self.direct))
     }
 
     /// Those that are named by host sets, in these and in `more`, which come first. `patience` is for files that are pipes.
@@ -211,62 +245,6 @@ impl HostArgs {
     }
 }
 
-/// A host to which ssh goes through something else. Nothing here does: it is connected to directly, which is told. Where the
-/// address to connect to is one that whatever stands between knows, it may be another machine's from here, whose keys would
-/// be called those of an impostor: such a host is left alone.
-pub(super) fn through(host: Host, jump: Option<Jump>) -> Host {
-    let Some(jump) = jump else { return host };
-    match (&host.target, &host.address) {
-        (Target::Host(name), Some(address)) if jump.is_sure => {
-            let message = format!(
-                "ssh goes to {name} at {address} through something else ({}), and that address may be another machine's from here: \
-                 not connected to",
-                jump.by
-            );
-            let error = Error::new(Kind::Unproven, "jump", message).hint(JUMP_HINT);
-            Host { target: Target::Address(name.to_string(), error), jump: None, ..host }
-        }
-        _ => Host { jump: Some(jump), ..host },
-    }
-}
-
-/// What to do where ssh goes through something else.
-const JUMP_HINT: &str = "run sshanchor on the host between, or ssh with ProxyCommand sshanchor proxy --via 'ssh -W [%%h]:%%p BETWEEN' %h %p";
-
-/// Tells which hosts are connected to directly, though ssh would not.
-pub(super) fn warn_of_jumps<'a>(hosts: impl Iterator<Item = (&'a Target, &'a Jump)>, cx: &Context) {
-    let (mut names, mut ways) = (Vec::new(), Vec::new());
-    for (target, jump) in hosts.filter(|(target, _)| matches!(target, Target::Host(_))) {
-        names.push(target.to_string());
-        if ways.len() <= NAMED && !ways.contains(&jump.by) {
-            ways.push(jump.by.clone());
-        }
-    }
-    if names.is_empty() {
-        return;
-    }
-    let several = |mut words: Vec<String>, between: &str| {
-        let more = if words.len() > NAMED { " and more" } else { "" };
-        words.truncate(NAMED);
-        format!("{}{more}", words.join(between))
-    };
-    let hosts = output::hosts(names.len());
-    let (ways, names) = (several(ways, "; "), several(fold(names.iter().map(String::as_str)), ","));
-    cx.out.warn(&format!(
-        "{hosts} connected to directly, though ssh goes there through something else ({ways}): {names} ({JUMP_HINT})"
-    ));
-}
-
-fn no_host(is_missing: bool) -> Error {
-    match is_missing {
-        true => Error::usage("hosts", "no host was named").hint(
-            "name them: -H HOSTS, such as -H 'web[1-20].example.com' or -H @FILE; or by -I INVENTORY, --ssh-hosts, --zone ZONE",
-        ),
-        false => Error::usage("hosts", "no host was named")
-            .hint("a file of hosts has one a line, or a list like that behind -H"),
-    }
-}
-
 /// Where the servers are that the zone's NS records name, as the resolver tells it.
 async fn servers(zone: &Name, cx: &Context) -> Vec<SocketAddr> {
     let resolver = Resolver::new(cx.resolver.clone()).ok();
@@ -276,9 +254,10 @@ async fn servers(zone: &Name, cx: &Context) -> Vec<SocketAddr> {
 }
 
 fn key(path: &Path, cx: &Context) -> Result<Key, Error> {
-    let (key, weaknesses) = Key::load(path).map_err(|e| {
-        Error::usage("zone-key", format!("{}: {e}", path.display()))
-            .hint("want a TSIG key file: BIND's, Knot's, or a line algorithm:name:secret")
+    let (key, weaknesses) = Key::load(path, cx.timeout).map_err(|e| {
+        let usual = "want a TSIG key file: BIND's, Knot's, or a line algorithm:name:secret";
+        let hint = if let LoadError::Io(error) = &e { pipe::hint(error) } else { None };
+        Error::usage("zone-key", format!("{}: {e}", path.display())).hint(hint.unwrap_or(usual))
     })?;
     for weakness in weaknesses {
         cx.out.warn(&format!("{} {weakness}", path.display()));
@@ -311,7 +290,8 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::proto::place::Place;
+    use crate::proto::destination::Destination;
+    use crate::proto::ssh_config::jump::Jump;
 
     #[derive(Parser)]
     struct Line {
@@ -359,7 +339,7 @@ mod tests {
         let way = |is_sure| Jump::host("gate", is_sure);
         let host = |address: Option<&str>| {
             let target = Target::Host("web1.example.com".parse().unwrap());
-            let address = address.map(|address| Place::parse(address).unwrap());
+            let address = address.map(|address| Destination::parse(address).unwrap());
             Host { address, ..Host::new(target, 22) }
         };
         for (address, jump, is_left_alone) in [

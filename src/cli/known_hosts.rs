@@ -7,12 +7,12 @@ use super::bundle::BundleFile;
 use super::{BAD_KEY_HINT, Context, host_name, in_grace};
 use crate::error::{Error, Kind};
 use crate::output::Output;
+use crate::proto::destination::Destination;
 use crate::proto::hostkey::HostKeyError;
 use crate::proto::known_hosts::command::{
     ArgumentError, Beside, Call, Sought, accepting_line, identity, order_identities, order_lines, presented,
 };
 use crate::proto::name::HostName;
-use crate::proto::place::Place;
 use crate::proto::policy::Mode;
 use crate::proto::trail::Entry;
 use crate::proto::verdict::Anchored;
@@ -130,8 +130,8 @@ pub(super) fn refuse(args: &Args, out: Output, error: &Error) -> Option<Kind> {
 }
 
 /// The host, if policy passes it: a name, or an address.
-fn passed(host: &str, cx: &Context) -> Option<Place> {
-    let place = Place::parse(host).ok()?;
+fn passed(host: &str, cx: &Context) -> Option<Destination> {
+    let place = Destination::parse(host).ok()?;
     (cx.policies.of(&place.to_string()).mode == Mode::Pass).then_some(place)
 }
 
@@ -143,7 +143,7 @@ async fn order(args: &Args, cx: &Context) -> Result<(), Error> {
     }
     // HOSTNAME has all of the time, and must not keep the user waiting for twice that.
     let cx = Context { timeout: cx.timeout / 2, ..cx.clone() };
-    let verifier = cx.verifier_with(args.bundle.load()?)?;
+    let verifier = cx.verifier_with(args.bundle.load(cx.timeout)?)?;
     for (host, port) in order_identities(&sought, &beside) {
         let Ok(host) = HostName::parse(host) else { continue };
         let offer = verifier.offer(&verifier.evidence(&host, port).await?);
@@ -169,7 +169,7 @@ async fn decide(args: &Args, cx: &Context, noted: &Cell<bool>) -> Result<(), Err
     let (host, port) = identity(&sought, &beside).map_err(mixed_up)?;
     let host = host_name(host).map_err(|e| named_otherwise(e, &sought, &beside))?;
     let presented = presented(&args.key_type, &args.key).map_err(|e| bad_key(&host, e))?;
-    let verifier = cx.verifier_with(args.bundle.load()?)?;
+    let verifier = cx.verifier_with(args.bundle.load(cx.timeout)?)?;
     let evidence = verifier.evidence(&host, port).await?;
     // ssh shows the key alone. Where it has connected by the proxy, that has seen how.
     let posture = verifier.policy(&host).posture;

@@ -15,6 +15,7 @@ mod foreign;
 mod global;
 mod handshake_hint;
 mod hosts;
+mod jumps;
 mod known_hosts;
 mod lazily;
 mod lookup;

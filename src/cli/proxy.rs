@@ -17,10 +17,10 @@ use super::bundle::BundleFile;
 use super::private_file::PrivateFile;
 use super::{Context, in_grace};
 use crate::error::{Error, Kind};
+use crate::proto::destination::Destination;
 use crate::proto::evidence::Evidence;
 use crate::proto::hostkey::Presented;
 use crate::proto::known_hosts;
-use crate::proto::place::Place;
 use crate::proto::policy::Seen;
 use crate::proto::trail::Entry;
 use crate::ssh::relay::pass::pass;
@@ -100,7 +100,8 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
     if !args.no_pass && target.is_passed(&cx.policies) {
         return relay_unjudged(target, tunnel, cx).await;
     }
-    let prepared = target.host().and_then(|host| Ok((host, cx.verifier_with(args.bundle.load()?)?)));
+    let prepared =
+        target.host().and_then(|host| Ok((host, cx.verifier_with(args.bundle.load(cx.timeout)?)?)));
     let (host, verifier) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return Err(refuse_host(cx, target, error).await),
@@ -176,7 +177,7 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
             });
             accepted.map_err(|error| {
                 // Should another host have its address by now, the next connection finds it.
-                if let (Place::Name(place), None) = (&target.place, &target.via) {
+                if let (Destination::Name(place), None) = (&target.place, &target.via) {
                     verifier.forget_addresses(place);
                 }
                 let error = target.located(error);

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Context, host_name};
 use crate::error::{Error, Kind};
+use crate::files;
 use crate::output::Report;
 use crate::proto::hostkey::HostKey;
 use crate::proto::sshfp::Sshfp;
@@ -76,7 +77,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
 }
 
 fn from_stdin(cx: &Context) -> Result<Vec<HostKey>, Error> {
-    let text = hostkeys::read_whole(std::io::stdin(), hostkeys::MAX_FILE)
+    let text = files::read_whole(std::io::stdin(), hostkeys::MAX_FILE)
         .map_err(|e| Error::failure("io", format!("cannot read standard input: {e}")))?;
     let found = hostkeys::of_text(&text, Path::new("standard input"))?;
     found.skipped.iter().for_each(|skipped| cx.out.warn(&skipped.to_string()));

@@ -38,9 +38,10 @@ pub(super) enum Next {
     },
 }
 
-/// Leg after leg to the end, or one for who does not stay.
+/// Leg after leg to the end, or one for who does not stay: `again` is what to type then.
 pub(super) async fn go_on<R>(
     stays: bool,
+    again: &str,
     cx: &Context,
     leg: impl AsyncFn() -> Result<Leg<R>, Error>,
     tell: impl Fn(&R) -> Result<(), Error>,
@@ -68,7 +69,14 @@ pub(super) async fn go_on<R>(
         }
         match next {
             Next::End(outcome) => return Ok(outcome),
-            Next::Wait { outcome, .. } if !stays => return Ok(outcome),
+            Next::Wait { outcome, .. } if !stays => {
+                if outcome.is_some() {
+                    cx.out.note(&format!(
+                        "to go on, by hand or by a timer: {again}, where and as before; to stay: --wait"
+                    ));
+                }
+                return Ok(outcome);
+            }
             Next::Wait { until, .. } => sleep(pause(until)).await,
         }
     }

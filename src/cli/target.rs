@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use super::host_name;
 use crate::error::{Error, Kind};
-use crate::files::pipe;
+use crate::files::{pipe, read_whole};
 use crate::fleet::Target;
 use crate::proto::inventory::MAX_HOSTS;
 use crate::proto::inventory::hostset::{self, HostSetError, Pattern, Word};
 use crate::proto::name::HostName;
-use crate::ssh::hostkeys::read_whole;
 use crate::verifier::owners;
 
 /// Largest file of host names, in octets.
@@ -92,7 +91,11 @@ pub(super) fn hint_for(text: &str) -> Option<String> {
 
 /// The hosts that were named, each once, in that order: host sets ([`hostset`]). `port` is that of hosts that name none.
 /// An address is an error: nothing vouches for it. `patience` is how long a file that is a pipe is waited for.
-pub(super) fn hosts(texts: &[String], port: u16, patience: Duration) -> Result<Vec<(HostName, u16)>, Error> {
+pub(super) fn host_names(
+    texts: &[String],
+    port: u16,
+    patience: Duration,
+) -> Result<Vec<(HostName, u16)>, Error> {
     let mut hosts = Vec::new();
     each(texts, patience, |text| match target(text, port)? {
         (Target::Host(name), port) => {
@@ -104,9 +107,17 @@ pub(super) fn hosts(texts: &[String], port: u16, patience: Duration) -> Result<V
     let mut seen = HashSet::new();
     hosts.retain(|host| seen.insert(host.clone()));
     match hosts.is_empty() {
-        true => Err(Error::usage("host-name", "no host was named")),
+        true => Err(no_host(ONE_A_LINE)),
         false => Ok(hosts),
     }
+}
+
+/// What to do where a file of hosts names none.
+pub(super) const ONE_A_LINE: &str = "a file of hosts has one a line, or a list like that behind -H";
+
+/// Nobody is meant.
+pub(super) fn no_host(hint: &str) -> Error {
+    Error::usage("hosts", "no host was named").hint(hint)
 }
 
 /// Calls `add` for each host of the host sets in `texts`, also by `@FILE` and `-`; its errors say where. `patience` is how
@@ -124,17 +135,12 @@ pub(super) fn each(
                     expand(pattern, &mut count, &mut add)?;
                     continue;
                 }
-                Word::File(file) => {
-                    let open = pipe::open(Path::new(file), patience);
-                    (file.as_str(), open.and_then(|file| read_whole(file, MAX_HOSTS_FILE)))
-                }
+                Word::File(file) => (file.as_str(), pipe::read(Path::new(file), MAX_HOSTS_FILE, patience)),
                 Word::Input => ("standard input", read_whole(io::stdin(), MAX_HOSTS_FILE)),
             };
             let content = content.map_err(|e| {
-                Error::usage("hosts-file", format!("cannot read {source}: {e}")).hint(match e.kind() {
-                    io::ErrorKind::TimedOut => pipe::HINT,
-                    _ => "want a file of host names, a line each",
-                })
+                Error::usage("hosts-file", format!("cannot read {source}: {e}"))
+                    .hint(pipe::hint(&e).unwrap_or("want a file of host names, a line each"))
             })?;
             for (at, line) in content.lines().enumerate() {
                 let Some(line) = hostset::line(line) else { continue };

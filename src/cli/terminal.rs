@@ -10,7 +10,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use crate::output::sanitise;
+use crate::proto::text::sanitise;
 use crate::ssh::identity::Ask;
 
 /// Longest passphrase, in octets.

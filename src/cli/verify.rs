@@ -72,7 +72,7 @@ pub(super) struct Judged {
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     // Before anything is done: a mistyped name is not to stop a run half way.
     let hosts = args.hosts.places_as_typed(&args.names, cx).await?;
-    let verifier = cx.verifier_with(args.bundle.load()?)?;
+    let verifier = cx.verifier_with(args.bundle.load(cx.timeout)?)?;
     verdicts(hosts, args.fanout, args.quiet, &verifier, cx).await
 }
 

@@ -1,6 +1,5 @@
 //! `sshanchor withdraw`: takes this machine's SSHFP records away.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::publish::primary::{Primary, Run};
@@ -10,6 +9,7 @@ use crate::agent::machine;
 use crate::error::{Error, Kind};
 use crate::proto::name::HostName;
 use crate::proto::plan::Intent;
+use crate::proto::sshfp::SshfpSet;
 
 /// Remove this machine's SSHFP records.
 ///
@@ -48,7 +48,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         let files = if args.host_keys.is_empty() { &job.host_keys } else { &args.host_keys };
         let port = args.port.port.or(job.port);
         let own = job.primary.own()?;
-        let mut targets = machine::targets(&job.names, port, &BTreeSet::new(), Intent::Withdraw)?;
+        let mut targets = machine::targets(&job.names, port, &SshfpSet::new(), Intent::Withdraw)?;
         // This machine's keys need not be readable, or be here any more, where the state knows better.
         let is_known = targets.iter().all(|target| own.contains_key(&target.wish.owner));
         if !is_known || !args.host_keys.is_empty() {

@@ -16,7 +16,8 @@ use super::trail::Trail;
 use crate::dns::dns_server;
 use crate::proto::duration;
 use crate::proto::pattern::PatternList;
-use crate::proto::policy::{Place, Rule, Setting, Value};
+use crate::proto::policy::{Location, Rule, Setting, Value};
+use crate::proto::text::cut;
 
 mod publishing;
 mod trail;
@@ -132,16 +133,16 @@ impl Reader<'_> {
         self.ends.partition_point(|end| *end < offset) + 1
     }
 
-    fn place(&self, offset: usize) -> Place {
-        Place { file: self.at.index, line: self.line(offset) }
+    fn place(&self, offset: usize) -> Location {
+        Location { file: self.at.index, line: self.line(offset) }
     }
 
     fn mistake(&mut self, offset: usize, message: impl fmt::Display) {
         let line = self.line(offset);
         let begin = line.checked_sub(2).and_then(|before| self.ends.get(before)).map_or(0, |end| end + 1);
         let end = self.ends.get(line - 1).copied().unwrap_or(self.text.len());
-        let shown = self.text.get(begin..end).map(|text| text.trim().chars().take(MAX_SHOWN).collect());
-        let message = message.to_string().chars().take(MAX_MESSAGE).collect();
+        let shown = self.text.get(begin..end).map(|text| cut(text.trim(), MAX_SHOWN).into_owned());
+        let message = cut(&message.to_string(), MAX_MESSAGE).into_owned();
         self.mistakes.push(Mistake { line: Some(line), message, shown });
     }
 
@@ -198,7 +199,7 @@ impl Reader<'_> {
                     self.mistake(begin, message);
                 }
                 key => {
-                    let key: String = key.chars().take(40).collect();
+                    let key: String = cut(key, 40).into_owned();
                     self.mistake(begin, format!("there is no key {key:?} (there are: {})", KEYS.join(", ")))
                 }
             }

@@ -17,7 +17,7 @@ const DEAD_AFTER: Duration = Duration::from_secs(86_400);
 
 /// Where records are kept, and what it takes to change them there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Provider {
     /// A primary that takes dynamic updates (RFC 2136).
     Server {
         /// Where it listens.
@@ -53,7 +53,7 @@ pub struct Publishing {
     /// The names; none means this machine's fully qualified one.
     pub names: Vec<HostName>,
     /// Where the records are kept.
-    pub place: Place,
+    pub place: Provider,
     /// The zone, where it is not to be found out.
     pub zone: Option<Name>,
     /// For a server on another port.

@@ -1,7 +1,10 @@
 //! Trust anchor files.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use crate::files::pipe;
 use crate::proto::chain::{AnchorError, Anchors};
 
 /// Largest file that is read, in octets.
@@ -21,13 +24,12 @@ pub enum AnchorFileError {
     TooLarge(PathBuf),
 }
 
-/// Reads DNSKEY and DS lines from `path`; without one, the built-in root keys.
-pub fn load(path: Option<&Path>) -> Result<Anchors, AnchorFileError> {
-    use std::io::Read;
+/// Reads DNSKEY and DS lines from `path`; without one, the built-in root keys. `patience` is for one that is a pipe.
+pub fn load(path: Option<&Path>, patience: Duration) -> Result<Anchors, AnchorFileError> {
     let Some(path) = path else { return Ok(Anchors::built_in()) };
     let io = |e| AnchorFileError::Io(path.into(), e);
     let mut octets = Vec::new();
-    std::fs::File::open(path).map_err(io)?.take(MAX_FILE + 1).read_to_end(&mut octets).map_err(io)?;
+    pipe::open(path, patience).map_err(io)?.take(MAX_FILE + 1).read_to_end(&mut octets).map_err(io)?;
     if octets.len() as u64 > MAX_FILE {
         return Err(AnchorFileError::TooLarge(path.into()));
     }

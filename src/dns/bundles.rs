@@ -1,10 +1,10 @@
 //! Bundle files.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::files;
+use crate::files::{self, pipe};
 use crate::proto::bundle::{Bundle, BundleError, MAX_BUNDLE};
 
 /// Why a file gives no bundle.
@@ -18,12 +18,16 @@ pub enum BundleFileError {
     Content(PathBuf, BundleError),
 }
 
-/// Reads the bundle at `path`. Whoever wrote it: nothing in it is believed.
-pub fn load(path: &Path) -> Result<Bundle, BundleFileError> {
+/// Reads the bundle at `path`. Whoever wrote it: nothing in it is believed. `patience` is for one that is a pipe.
+pub fn load(path: &Path, patience: Duration) -> Result<Bundle, BundleFileError> {
     let io = |e| BundleFileError::Io(path.into(), e);
     let content = |e| BundleFileError::Content(path.into(), e);
     let mut octets = Vec::new();
-    File::open(path).map_err(io)?.take(MAX_BUNDLE as u64 + 1).read_to_end(&mut octets).map_err(io)?;
+    pipe::open(path, patience)
+        .map_err(io)?
+        .take(MAX_BUNDLE as u64 + 1)
+        .read_to_end(&mut octets)
+        .map_err(io)?;
     if octets.len() > MAX_BUNDLE {
         return Err(content(BundleError::TooLarge));
     }

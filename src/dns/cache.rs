@@ -86,22 +86,22 @@ impl CacheError {
 pub struct Cache(Arc<Inner>);
 
 struct Inner {
-    place: Place,
+    storage: Storage,
     /// The newest inception that was ever verified, in seconds since 1970.
     clock: AtomicU64,
 }
 
 /// Where it is kept.
-enum Place {
+enum Storage {
     Folder { folder: PathBuf, key: hmac::Key, index: Index },
     Memory(Memory),
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let folder = match &self.place {
-            Place::Folder { folder, .. } => Some(folder),
-            Place::Memory(_) => None,
+        let folder = match &self.storage {
+            Storage::Folder { folder, .. } => Some(folder),
+            Storage::Memory(_) => None,
         };
         f.debug_struct("Cache").field("folder", &folder).finish_non_exhaustive()
     }
@@ -155,8 +155,8 @@ impl Cache {
         }
         let secret = secret(&inside)?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
-        let place = Place::Folder { folder: inside, key, index: Index::default() };
-        let inner = Inner { place, clock: AtomicU64::new(0) };
+        let storage = Storage::Folder { folder: inside, key, index: Index::default() };
+        let inner = Inner { storage, clock: AtomicU64::new(0) };
         let cache = Cache(Arc::new(inner));
         if let Some(clock) = cache.read::<Clock>(Subject::Clock) {
             cache.0.clock.store(clock.inception, Ordering::Relaxed);
@@ -166,7 +166,7 @@ impl Cache {
 
     /// One in the memory of this process, for one that lives long: within bounds, and gone with it.
     pub fn in_memory() -> Self {
-        Cache(Arc::new(Inner { place: Place::Memory(Memory::default()), clock: AtomicU64::new(0) }))
+        Cache(Arc::new(Inner { storage: Storage::Memory(Memory::default()), clock: AtomicU64::new(0) }))
     }
 
     /// What is stored for `question`. It is proven by nobody yet.
@@ -192,9 +192,9 @@ impl Cache {
 
     /// The same for many: the files that are not there, as a rule most of them, are looked for once.
     pub fn forget_many(&self, questions: impl IntoIterator<Item = Question>) {
-        let files = match &self.0.place {
-            Place::Folder { folder, .. } => fs::read_dir(folder).map(|files| (folder, files)).ok(),
-            Place::Memory(_) => None,
+        let files = match &self.0.storage {
+            Storage::Folder { folder, .. } => fs::read_dir(folder).map(|files| (folder, files)).ok(),
+            Storage::Memory(_) => None,
         };
         let Some((folder, files)) = files else {
             return questions.into_iter().for_each(|question| self.forget(&question));
@@ -222,7 +222,7 @@ impl Cache {
     fn forget_all_of(&self, subject: Subject<'_>) {
         if self.read_text(subject).is_some()
             && !self.write(subject, "")
-            && let Place::Folder { folder, .. } = &self.0.place
+            && let Storage::Folder { folder, .. } = &self.0.storage
         {
             let _ = fs::remove_file(place_in(folder, subject).0);
         }
@@ -259,9 +259,9 @@ impl Cache {
 
     /// The last text about `subject`; from a folder the last whose seal is whole.
     fn read_text(&self, subject: Subject<'_>) -> Option<String> {
-        let (folder, key, index) = match &self.0.place {
-            Place::Folder { folder, key, index } => (folder, key, index),
-            Place::Memory(memory) => return memory.read(&subject.octets()).map(|text| text.to_string()),
+        let (folder, key, index) = match &self.0.storage {
+            Storage::Folder { folder, key, index } => (folder, key, index),
+            Storage::Memory(memory) => return memory.read(&subject.octets()).map(|text| text.to_string()),
         };
         let (path, tag) = place_in(folder, subject);
         match index.last(&path, &fs::symlink_metadata(&path).ok()?, &tag) {
@@ -298,9 +298,9 @@ impl Cache {
 
     /// False if that cannot be done: too long, a full disk, a folder that is gone.
     fn write(&self, subject: Subject<'_>, text: &str) -> bool {
-        let (folder, key, index) = match &self.0.place {
-            Place::Folder { folder, key, index } => (folder, key, index),
-            Place::Memory(memory) => {
+        let (folder, key, index) = match &self.0.storage {
+            Storage::Folder { folder, key, index } => (folder, key, index),
+            Storage::Memory(memory) => {
                 let fits = text.len() <= MAX_LINE;
                 memory.write(&subject.octets(), if fits { text } else { "" });
                 return fits;

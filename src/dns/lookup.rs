@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::classify::classify;
 use super::resolver::Resolver;
 use super::stored::Stored;
+use crate::log::Telling;
 use crate::proto::chain::{Anchors, Answer, Budget, ChainError, Fetched, Halt, Material, Prover};
 use crate::proto::denial::{Status, Unproven};
 use crate::proto::message::{NOERROR, Question};
@@ -39,6 +40,8 @@ pub struct Lookups {
     stored: Option<Stored>,
     /// CD: with it, a validating resolver hands out what it could not validate.
     checking_disabled: bool,
+    /// Who hears what is proven, and what is not.
+    telling: Telling,
 }
 
 #[derive(Debug)]
@@ -98,12 +101,18 @@ impl Lookups {
             state: Arc::new(Mutex::new(state)),
             stored: None,
             checking_disabled: true,
+            telling: Telling::default(),
         }
     }
 
     /// The same lookups, with these stored proofs: they are used, and what DNS proves is added to them.
     pub fn with(self, stored: Stored) -> Self {
         Lookups { stored: Some(stored), ..self }
+    }
+
+    /// The same lookups, telling what is proven, and why what is not.
+    pub fn telling(self, telling: Telling) -> Self {
+        Lookups { telling, ..self }
     }
 
     /// The same lookups with another deadline: what has been fetched and proven is shared.
@@ -147,7 +156,9 @@ impl Lookups {
 
     /// The proof for `asked` from what is stored, without a question.
     pub fn stored(&self, asked: &Question) -> Option<Answer> {
-        self.stored.as_ref()?.prove(asked)
+        let answer = self.stored.as_ref()?.prove(asked)?;
+        self.telling.info(|| answer.told());
+        Some(answer)
     }
 
     /// Something is stored that may serve as an answer to `asked`, up to `grace` seconds after its TTL. It is
@@ -158,7 +169,9 @@ impl Lookups {
 
     /// The proof for `asked` from the cache, up to `grace` seconds after its TTLs: for when DNS does not answer.
     pub fn in_grace(&self, asked: &Question, grace: u64) -> Option<Answer> {
-        self.stored.as_ref()?.prove_in_grace(asked, grace)
+        let answer = self.stored.as_ref()?.prove_in_grace(asked, grace)?;
+        self.telling.info(|| answer.told());
+        Some(answer)
     }
 
     /// Proves what was asked by DNS; of what is stored only keys of zones are used.
@@ -175,6 +188,9 @@ impl Lookups {
                 let mut again =
                     Self::new(self.resolver.another(began), self.anchors.clone(), self.now, self.deadline);
                 (again.checking_disabled, again.patience) = (false, self.patience);
+                self.telling.info(|| {
+                    format!("{} {}: asked once more, without CD: {unproven}", asked.name, asked.rtype)
+                });
                 again.lock().material = Material::piecemeal();
                 left += MAX_QUESTIONS - MAX_AT_FIRST;
                 let second = again.attempt(asked, &mut left).await;
@@ -189,6 +205,10 @@ impl Lookups {
             }
             other => other,
         };
+        self.telling.info(|| match &outcome {
+            Ok(answer) => answer.told(),
+            Err(unproven) => format!("{} {}: {}: {unproven}", asked.name, asked.rtype, unproven.status),
+        });
         if let Some(stored) = &self.stored {
             match &outcome {
                 Ok(answer) => stored.save(answer),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::transport::{TransportError, UDP_PAYLOAD, Udp, tcp_again};
+use crate::log::Telling;
 use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, rcode_name};
 
 /// How long the first attempt at a server waits; each round over all servers doubles it.
@@ -37,6 +38,8 @@ pub struct Resolver {
     better: Arc<AtomicUsize>,
     /// Why there is no server at all.
     absent: Option<Arc<str>>,
+    /// Who hears what is asked, and what comes of it.
+    telling: Telling,
 }
 
 /// Why there are no resolvers to ask.
@@ -71,7 +74,13 @@ impl Resolver {
 
     fn nobody() -> Self {
         let better = Arc::new(usize::MAX.into());
-        Resolver { servers: Arc::new([]), first: Arc::default(), better, absent: None }
+        Resolver {
+            servers: Arc::new([]),
+            first: Arc::default(),
+            better,
+            absent: None,
+            telling: Telling::default(),
+        }
     }
 
     /// The system's servers (on Unix those of resolv.conf(5)).
@@ -83,6 +92,12 @@ impl Resolver {
             SocketAddr::new(server.ip, port)
         });
         Self::new(servers.collect())
+    }
+
+    /// The same, telling what is asked and what comes of it.
+    #[must_use]
+    pub fn telling(self, telling: Telling) -> Self {
+        Resolver { telling, ..self }
     }
 
     /// The servers, in the order in which they are first asked.
@@ -139,8 +154,11 @@ impl Resolver {
             let first = self.place();
             let places = self.servers.iter().enumerate();
             for (place, server) in places.clone().skip(first).chain(places.take(first)) {
-                let until = deadline.min(Instant::now() + wait);
-                match ask_one(server, question, checking_disabled, until).await {
+                let began = Instant::now();
+                let until = deadline.min(began + wait);
+                let outcome = ask_one(server, question, checking_disabled, until).await;
+                self.tell(server.server(), question, &outcome, began.elapsed());
+                match outcome {
                     Ok(reply) if matches!(reply.rcode, NOERROR | NXDOMAIN) && reply.edns => {
                         // Unless somebody has found a better one meanwhile.
                         let _ =
@@ -176,6 +194,30 @@ impl Resolver {
             // one that is slow.
             tokio::time::sleep_until(deadline.min(Instant::now() + wait / 40)).await;
             wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// What came of one question: trouble sooner than an answer.
+    fn tell(
+        &self,
+        server: SocketAddr,
+        asked: &Question,
+        outcome: &Result<Response, TransportError>,
+        took: Duration,
+    ) {
+        let asked = || format!("{server}, asked for {} {}", asked.name, asked.rtype);
+        match outcome {
+            Ok(reply) if matches!(reply.rcode, NOERROR | NXDOMAIN) && reply.edns => {
+                self.telling.debug(|| {
+                    let (rcode, count) = (rcode_name(reply.rcode), reply.answer.len());
+                    format!("{}: {rcode}, {count} records, in {} ms", asked(), took.as_millis())
+                });
+            }
+            Ok(reply) => self.telling.info(|| {
+                let edns = if reply.edns { "" } else { ", without EDNS" };
+                format!("{}: {}{edns}", asked(), rcode_name(reply.rcode))
+            }),
+            Err(error) => self.telling.info(|| format!("{}: {error}", asked())),
         }
     }
 }

@@ -91,7 +91,6 @@ async fn exchange(
         query.finalize(&signer(key)?, now).map_err(encode)?;
     }
     let octets = query.to_vec().map_err(encode)?;
-    let mut transfer = begin(query.metadata.id);
     let (server, deadline) = (primary.server, primary.until());
     let io = |e| TransportError::Io(server, e);
     let length = u16::try_from(octets.len()).map_err(|_| TransportError::TooLong(octets.len()))?;
@@ -99,6 +98,8 @@ async fn exchange(
         let mut stream = TcpStream::connect(server).await.map_err(io)?;
         stream.set_nodelay(true).map_err(io)?;
         stream.write_all(&[&length.to_be_bytes(), octets.as_slice()].concat()).await.map_err(io)?;
+        // The server is at work meanwhile.
+        let mut transfer = begin(query.metadata.id);
         let mut stream = BufReader::with_capacity(MAX_MESSAGE, stream);
         let (mut message, mut received) = (Vec::new(), 0);
         loop {

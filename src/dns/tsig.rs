@@ -4,11 +4,13 @@
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
 use zeroize::Zeroizing;
 
+use crate::files::pipe;
 use crate::proto::name::Name;
 
 /// Largest key file that is read, in octets.
@@ -117,14 +119,14 @@ impl fmt::Display for Weakness {
 }
 
 impl Key {
-    /// Reads a key file; also says what is weak about it.
-    pub fn load(path: &Path) -> Result<(Self, Vec<Weakness>), LoadError> {
-        let file = std::fs::File::open(path)?;
+    /// Reads a key file; also says what is weak about it. `patience` is for one that is a pipe.
+    pub fn load(path: &Path, patience: Duration) -> Result<(Self, Vec<Weakness>), LoadError> {
+        let file = pipe::open(path, patience)?;
         let mut weaknesses = Vec::new();
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
-            let mode = file.metadata()?.mode() & 0o7777;
+            let mode = file.metadata().mode() & 0o7777;
             if mode & 0o066 != 0 {
                 weaknesses.push(Weakness::Exposed(mode));
             }
@@ -266,7 +268,7 @@ fn from_yaml(words: &[&str]) -> Result<Key, TsigKeyError> {
             ["id:", value] => set(&mut id, "id", value)?,
             ["algorithm:", value] => set(&mut algorithm, "algorithm", value)?,
             ["secret:", value] => set(&mut secret, "secret", value)?,
-            ["-", _] => return Err(TsigKeyError::Repeated("key")),
+            ["-" | "key:", _] => return Err(TsigKeyError::Repeated("key")),
             _ => return Err(TsigKeyError::Syntax("want id:, algorithm: and secret: below key:")),
         }
     }
@@ -355,6 +357,9 @@ mod tests {
         assert_eq!(Key::from_text(&format!("hmac-sha256:a..b:{SECRET}")).unwrap_err(), Name);
         let two = format!("key:\n- id: a\n  algorithm: hmac-sha256\n  secret: {SECRET}\n- id: b\n");
         assert!(matches!(Key::from_text(&two), Err(Repeated(_))));
+        // Two files of keymgr's, one behind the other.
+        let one = format!("key:\n- id: a\n  algorithm: hmac-sha256\n  secret: {SECRET}\n");
+        assert_eq!(Key::from_text(&format!("{one}{one}")).unwrap_err(), Repeated("key"));
     }
 
     #[test]
@@ -376,14 +381,14 @@ mod tests {
         std::fs::write(&path, format!("hmac-sha256:k:{SECRET}")).unwrap();
         let weaknesses = |mode| {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            Key::load(&path).unwrap().1
+            Key::load(&path, Duration::ZERO).unwrap().1
         };
         assert_eq!(weaknesses(0o640), [Weakness::Exposed(0o640)]);
         assert_eq!(weaknesses(0o604), [Weakness::Exposed(0o604)]);
         assert_eq!(weaknesses(0o620), [Weakness::Exposed(0o620)]);
         assert_eq!(weaknesses(0o600), []);
         std::fs::write(&path, "hmac-sha256:k:c2hvcnQ=").unwrap();
-        assert_eq!(Key::load(&path).unwrap().1, [Weakness::Short(5)]);
-        assert!(matches!(Key::load(&folder.path().join("none")), Err(LoadError::Io(_))));
+        assert_eq!(Key::load(&path, Duration::ZERO).unwrap().1, [Weakness::Short(5)]);
+        assert!(matches!(Key::load(&folder.path().join("none"), Duration::ZERO), Err(LoadError::Io(_))));
     }
 }

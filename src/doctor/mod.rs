@@ -79,7 +79,7 @@ impl Doctor {
         };
         Doctor {
             resolver,
-            anchors: anchors::load(options.trust_anchor.as_deref()),
+            anchors: anchors::load(options.trust_anchor.as_deref(), options.timeout),
             anchor_file: options.trust_anchor.clone(),
             ssh_config,
             client: OnceCell::new(),

@@ -1,7 +1,6 @@
 //! The publishing side: this machine's keys, the place of its records, what the key to it may do, the zone and its
 //! servers. Nothing is changed: rights are tried with an update that does nothing.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,11 +11,11 @@ use super::{Doctor, Group, files};
 use crate::agent::machine;
 use crate::agent::monitor::socket;
 use crate::agent::pass;
-use crate::agent::place::{self, Purpose};
 use crate::agent::rotation;
+use crate::agent::site::{self, Purpose};
 use crate::agent::state::State;
 use crate::backend::site::{AnyBackend, Site};
-use crate::config::publishing::{Agent, Place, Publishing, Rotate};
+use crate::config::publishing::{Agent, Provider, Publishing, Rotate};
 use crate::dns::authority::Authority;
 use crate::dns::lookup::Lookups;
 use crate::dns::servers::{NO_ADDRESS, ServerAddress, each_address};
@@ -30,7 +29,7 @@ use crate::proto::message::Question;
 use crate::proto::name::Name;
 use crate::proto::plan::{DEFAULT_TTL, Intent, Present};
 use crate::proto::rr::RrType;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::SshfpSet;
 
 /// Servers that are asked at the same time.
 const AT_ONCE: usize = 16;
@@ -115,7 +114,7 @@ impl Doctor {
         let types = keys.as_ref().map_or(1, |keys| keys.keys.len());
         let keys = keys.map(|keys| (keys.records(), keys.warnings)).map_err(Failure::from);
         findings.extend(judge::host_keys(&keys));
-        let opened = place::open(&table.place, Purpose::Change, self.timeout / 3, deadline);
+        let opened = site::open(&table.place, Purpose::Change, self.timeout / 3, deadline);
         let (site, label) = match opened {
             Ok(ready) => {
                 let label = ready.site.label();
@@ -167,11 +166,11 @@ impl Doctor {
 }
 
 /// The file of the key to the place, where one is named.
-fn key_file(place: &Place) -> Option<&Path> {
+fn key_file(place: &Provider) -> Option<&Path> {
     match place {
-        Place::Server { key_file, .. } => key_file.as_deref(),
-        Place::PowerDns { api_key_file, .. } => api_key_file.as_deref(),
-        Place::ZoneFile { .. } | Place::Exec(_) => None,
+        Provider::Server { key_file, .. } => key_file.as_deref(),
+        Provider::PowerDns { api_key_file, .. } => api_key_file.as_deref(),
+        Provider::ZoneFile { .. } | Provider::Exec(_) => None,
     }
 }
 
@@ -188,7 +187,7 @@ struct One<'a> {
 impl One<'_> {
     async fn look(
         &self,
-        wanted: &BTreeSet<Sshfp>,
+        wanted: &SshfpSet,
         types: usize,
         settings: &Settings<'_>,
         is_new_zone: bool,

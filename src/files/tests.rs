@@ -143,3 +143,9 @@ fn a_disk_that_is_full_is_told_from_other_trouble() {
     assert!(remedy(&full).is_some_and(|hint| hint.contains("make room")), "{full}");
     assert_eq!(remedy(&fs::read("/nowhere/at/all").unwrap_err()), None);
 }
+
+#[test]
+fn a_part_does_not_pass_for_the_whole() {
+    assert_eq!(read_whole(&b"12345"[..], 5).unwrap(), "12345");
+    assert!(read_whole(&b"123456"[..], 5).is_err());
+}

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::error::Error;
+use crate::proto::destination::Destination;
 use crate::proto::name::HostName;
-use crate::proto::place::Place;
 use crate::proto::ssh_config::jump::Jump;
 
 /// A host, or an address, which nothing can vouch for.
@@ -37,7 +37,7 @@ pub struct Host {
     /// Somebody named that port; else it is 22 for want of anything better, which ssh's configuration may know.
     pub has_named_port: bool,
     /// Where to connect in place of the addresses that the name has: a hint, which vouches for nothing.
-    pub address: Option<Place>,
+    pub address: Option<Destination>,
     /// Who to log in as; none: whoever the command line or ssh's configuration names, else this user.
     pub user: Option<String>,
     /// Keys to log in with, behind those that the command line names.

@@ -80,6 +80,8 @@ pub struct Typed {
     pub user: Option<String>,
     /// Files of keys, before all others.
     pub identities: Vec<PathBuf>,
+    /// Wherever ssh goes through something else, that does not count.
+    pub is_direct: bool,
 }
 
 /// All that is known of logging in, but for the hosts.
@@ -194,7 +196,7 @@ impl Logins {
             certificates: files(&said.certificates),
             agent: said.agent.as_deref().map_or(AgentSocket::Environment, |agent| socket(agent, &tokens)),
             identities_only: said.identities_only.unwrap_or(false),
-            jump: said.jump().cloned(),
+            jump: said.jump().filter(|_| !self.typed.is_direct).cloned(),
         }
     }
 

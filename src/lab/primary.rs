@@ -9,8 +9,8 @@ use hickory_server::dnssec::NxProofKind;
 use hickory_server::server::{Request, RequestInfo};
 use hickory_server::store::sqlite::SqliteZoneHandler;
 use hickory_server::zone_handler::{
-    AuthLookup, AxfrPolicy, DnssecZoneHandler, LookupControlFlow, LookupOptions, Nsec3QueryInfo,
-    UpdateRequest, ZoneHandler, ZoneType,
+    AuthLookup, AxfrPolicy, DnssecZoneHandler, LookupControlFlow, LookupError, LookupOptions, Nsec3QueryInfo,
+    UpdateRequest, ZoneHandler, ZoneTransfer, ZoneType,
 };
 use tokio::sync::Mutex;
 
@@ -117,6 +117,15 @@ impl ZoneHandler for Primary {
         options: LookupOptions,
     ) -> (LookupControlFlow<AuthLookup>, Option<TSigResponseContext>) {
         self.zone.search(request, options).await
+    }
+
+    async fn zone_transfer(
+        &self,
+        request: &Request,
+        options: LookupOptions,
+        now: u64,
+    ) -> Option<(Result<ZoneTransfer, LookupError>, Option<TSigResponseContext>)> {
+        self.zone.zone_transfer(request, options, now).await
     }
 
     async fn nsec_records(&self, name: &LowerName, options: LookupOptions) -> LookupControlFlow<AuthLookup> {

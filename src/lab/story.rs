@@ -1,7 +1,6 @@
 //! The story that `sshanchor demo` tells: a zone, two hosts, their keys published and proven, a command
 //! run, and somebody else at a host's address. Every step goes the way of the command of that name.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +19,11 @@ use crate::backend::rfc2136::Rfc2136;
 use crate::dns::authority::Authority;
 use crate::dns::tsig::Key;
 use crate::error::Error;
+use crate::files::pipe;
 use crate::output::Report;
 use crate::proto::name::{HostName, Name};
 use crate::proto::plan::Intent;
-use crate::proto::sshfp::{self, Sshfp};
+use crate::proto::sshfp::{self, Sshfp, SshfpSet};
 use crate::proto::verdict::Verdict;
 use crate::ssh::client::End;
 use crate::ssh::hostkeys;
@@ -223,7 +223,7 @@ impl Teller<'_> {
         let pub_file = zones.folder().join(format!("{}.pub", host.name()));
         fs::write(&pub_file, public_line(host)).map_err(trouble)?;
         let keys = hostkeys::of_files(&[pub_file]).map_err(trouble)?;
-        let (key, _) = Key::load(&zones.key_file(TSIG_KEY)).map_err(trouble)?;
+        let (key, _) = Key::load(&zones.key_file(TSIG_KEY), pipe::PATIENCE).map_err(trouble)?;
         let primary =
             Authority { server: zones.address(), patience: self.patience, deadline: self.deadline() };
         let zone = Name::from_text(ZONE).map_err(trouble)?;
@@ -233,11 +233,11 @@ impl Teller<'_> {
             together: false,
         };
         let owner = sshfp::owner(&host_name(host)?, None).map_err(trouble)?;
-        let wanted: BTreeSet<Sshfp> = keys.iter().map(Sshfp::of_key).collect();
+        let wanted: SshfpSet = keys.iter().map(Sshfp::of_key).collect();
         let intent = Intent::Publish { ttl: Some(TTL), prune: false };
         let outcomes =
             reconciliation.run(&[Wish { owner, wanted: wanted.clone(), intent }]).await.map_err(trouble)?;
-        let mut added = BTreeSet::new();
+        let mut added = SshfpSet::new();
         for outcome in outcomes {
             if let Some(error) = outcome.error {
                 return Err(error);

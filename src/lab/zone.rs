@@ -245,7 +245,7 @@ impl Prepared {
         let handler = SqliteZoneHandler::<BackDated>::try_from_config(
             self.name.clone(),
             ZoneType::Primary,
-            AxfrPolicy::Deny,
+            AxfrPolicy::AllowAll,
             self.key.is_some(),
             None,
             &config,

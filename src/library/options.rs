@@ -9,6 +9,7 @@ use crate::config::{self, Files, Typed};
 use crate::dns::bundles;
 use crate::dns::cache::Cache;
 use crate::error::Error;
+use crate::log::Telling;
 use crate::verifier;
 
 /// Whom to ask, whom to trust, how long to wait, what to ask for besides a proof.
@@ -78,6 +79,7 @@ impl Options {
             cache,
             bundle: None,
             policies: config.policies,
+            telling: Telling::default(),
         };
         Ok(Options { inner, warnings })
     }
@@ -126,7 +128,8 @@ impl Options {
     /// # Errors
     /// It cannot be read, or holds something else.
     pub fn bundle(mut self, file: impl AsRef<Path>) -> Result<Self, Error> {
-        let bundle = bundles::load(file.as_ref()).map_err(|e| Error::usage("bundle", e))?;
+        let bundle =
+            bundles::load(file.as_ref(), self.inner.timeout).map_err(|e| Error::usage("bundle", e))?;
         self.inner.bundle = Some(Arc::new(bundle));
         Ok(self)
     }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::{Event, Level, Sink};
 use crate::config::publishing::Log;
-use crate::output;
+use crate::output::{self, Output};
 use crate::proto::moment;
+use crate::proto::text;
 use crate::verifier;
 
 /// Where the journal takes messages of its own form (systemd.io/JOURNAL_NATIVE_PROTOCOL).
@@ -51,14 +52,14 @@ pub struct Text {
 
 impl Text {
     fn line(self, now: u64, event: &Event<'_>) -> String {
-        let (level, message) = (event.level, output::sanitise(event.message));
+        let (level, message) = (event.level, text::sanitise(event.message));
         let mut line = match self.to_journal {
             true => format!("<{}>{message}", level as u8),
             false => format!("{} {}: {message}", moment::text(now), level.word()),
         };
         for (name, value) in event.fields {
             match *name {
-                "hint" => line += &format!(" (hint: {})", output::sanitise(value)),
+                "hint" => line += &format!(" (hint: {})", text::sanitise(value)),
                 name => line += &format!(" {name}={}", word(value)),
             }
         }
@@ -68,7 +69,7 @@ impl Text {
 
 /// A value that is one word, or in quotes.
 fn word(value: &str) -> String {
-    let value = output::sanitise(value);
+    let value = text::sanitise(value);
     match value.is_empty() || value.contains([' ', '"', '=']) {
         true => format!("{value:?}"),
         false => value,
@@ -78,6 +79,31 @@ fn word(value: &str) -> String {
 impl Sink for Text {
     fn say(&self, event: &Event<'_>) {
         output::log_line(&self.line(verifier::now(), event));
+    }
+}
+
+/// Lines of a command that a person has typed: warnings, and with `-v` what goes on. Errors are the command's own to print.
+#[derive(Debug, Clone, Copy)]
+pub struct Lines {
+    /// Where they go.
+    pub out: Output,
+    /// How many `-v` have what goes on told in more detail.
+    pub debug: u8,
+}
+
+impl Sink for Lines {
+    fn say(&self, event: &Event<'_>) {
+        let hint = event.fields.iter().find(|(name, _)| *name == "hint").map(|(_, hint)| *hint);
+        let line = match hint {
+            Some(hint) => format!("{} (hint: {hint})", event.message),
+            None => event.message.to_owned(),
+        };
+        match event.level {
+            Level::Error => {}
+            Level::Warning => self.out.warn(&line),
+            Level::Debug if self.out.verbose < self.debug => {}
+            Level::Notice | Level::Info | Level::Debug => self.out.detail(&line),
+        }
     }
 }
 
@@ -138,7 +164,7 @@ impl Journal {
 /// A field: `NAME=VALUE`, or where the value has line ends its length as 64 bits, little-endian, between the two, so that
 /// no value can pose as another field.
 fn put(datagram: &mut Vec<u8>, name: &str, value: &str) {
-    let mut value: String = value.lines().map(output::sanitise).collect::<Vec<_>>().join("\n");
+    let mut value: String = value.lines().map(text::sanitise).collect::<Vec<_>>().join("\n");
     // It is ASCII by now.
     value.truncate(MAX_VALUE);
     datagram.extend_from_slice(name.as_bytes());

@@ -4,7 +4,8 @@
 /// controls (below U+0020) are escaped already (RFC 8259 section 7).
 pub fn ascii(json: impl Into<String>) -> String {
     let json = json.into();
-    if json.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+    // As most is. Without a way out in the middle many octets are looked at in one go.
+    if !json.bytes().fold(false, |is_other, b| is_other | !(b' '..=b'~').contains(&b)) {
         return json;
     }
     let mut text = String::with_capacity(json.len());

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::proto::text::cut;
 use ssh_key::certificate::CertType;
 
 use super::hostkey::{HostKey, HostKeyError, KeyType};
@@ -117,8 +118,8 @@ impl Certificate {
     pub fn from_blob(blob: &[u8], name: &str) -> Result<Self, HostKeyError> {
         let bad = |why| HostKeyError::Malformed(name.to_owned(), why);
         let plain = name.strip_suffix(SUFFIX).ok_or(bad("not a certificate"))?;
-        let key_type = KeyType::from_name(plain)
-            .ok_or_else(|| HostKeyError::Unsupported(name.chars().take(64).collect()))?;
+        let key_type =
+            KeyType::from_name(plain).ok_or_else(|| HostKeyError::Unsupported(cut(name, 64).into_owned()))?;
         let mut reader = Reader::new(blob);
         if reader.string() != Some(name.as_bytes()) {
             return Err(bad("another type inside"));
@@ -198,7 +199,7 @@ impl Certificate {
         }
         let algorithm = self.parsed.signature().algorithm().to_string();
         if !signs_as(ca.key_type(), &algorithm) {
-            return Err(Fault::SignatureAlgorithm(algorithm.chars().take(64).collect()));
+            return Err(Fault::SignatureAlgorithm(cut(&algorithm, 64).into_owned()));
         }
         self.parsed.verify_signature().map_err(|_| Fault::Signature)?;
         if now < self.valid_after() {
@@ -215,11 +216,11 @@ impl Certificate {
         }
         let name = host.to_string();
         if !self.principals().contains(&name) {
-            let shown = |text: &String| text.chars().take(80).collect();
+            let shown = |text: &String| cut(text, 80).into_owned();
             return Err(Fault::OtherName(self.principals().iter().take(4).map(shown).collect()));
         }
         match self.parsed.critical_options().keys().next() {
-            Some(option) => Err(Fault::CriticalOption(option.chars().take(64).collect())),
+            Some(option) => Err(Fault::CriticalOption(cut(option, 64).into_owned())),
             None => Ok(()),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::proto::text::cut;
+
 /// Letters and what they stand for, in seconds; the same as in ssh_config(5), TIME FORMATS.
 const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
 /// The longest span, in seconds: what the times in an RRSIG can count (136 years).
@@ -20,8 +22,8 @@ pub enum DurationError {
 
 /// From whole numbers with a unit each (`w`, `d`, `h`, `m`, `s`), which are added up; or `0`.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
-    let form = || DurationError::Form(text.chars().take(40).collect());
-    let long = || DurationError::Long(text.chars().take(40).collect());
+    let form = || DurationError::Form(cut(text, 40).into_owned());
+    let long = || DurationError::Long(cut(text, 40).into_owned());
     if text == "0" {
         return Ok(Duration::ZERO);
     }

@@ -2,7 +2,7 @@
 
 /// Reasons that only a person can mend. An agent goes on looking at its usual interval, for that person need not tell
 /// it.
-const HARD: [&str; 53] = [
+const HARD: [&str; 54] = [
     // What it was told, and what it finds on this machine.
     "config",
     "usage",
@@ -30,6 +30,7 @@ const HARD: [&str; 53] = [
     "no-include",
     "no-algorithm",
     "sha1-records",
+    "foreign-records",
     "under-way",
     "no-rotation",
     "too-late",

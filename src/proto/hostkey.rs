@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::proto::text::cut;
 use data_encoding::BASE64;
 use sha2::{Digest, Sha256};
 
@@ -310,7 +311,7 @@ fn unsupported(name: &str) -> HostKeyError {
     } else if name.starts_with("sk-") {
         HostKeyError::SecurityKey(name.into())
     } else {
-        HostKeyError::Unsupported(name.chars().take(64).collect())
+        HostKeyError::Unsupported(cut(name, 64).into_owned())
     }
 }
 

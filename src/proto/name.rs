@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
+use crate::proto::text::cut;
+
 /// Longest name on the wire, in octets, root label included (RFC 1035 section 3.1).
 const MAX_WIRE: usize = 255;
 /// Longest label in octets (RFC 1035 section 3.1).
@@ -183,6 +185,23 @@ impl Name {
         self.labels().count()
     }
 
+    /// The presentation form of a name in which nothing is to be escaped, made in `room`.
+    fn plain<'a>(&self, room: &'a mut [u8; MAX_WIRE]) -> Option<&'a str> {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let mut end = 0;
+        for label in self.labels() {
+            if !label.iter().all(is_plain) {
+                return None;
+            }
+            // The octet that says how long a label is gives way to the dot behind it.
+            let (place, dot) = room.get_mut(end..=end + label.len())?.split_at_mut(label.len());
+            place.copy_from_slice(label);
+            dot.fill(b'.');
+            end += label.len() + 1;
+        }
+        std::str::from_utf8(room.get(..end.checked_sub(1)?)?).ok()
+    }
+
     /// True for the root.
     pub fn is_root(&self) -> bool {
         self.0.len() == 1
@@ -286,16 +305,14 @@ impl fmt::Display for Name {
         if self.is_root() {
             return f.write_str(".");
         }
+        // As most are, and they are written by the ten thousand.
+        let mut room = [0; MAX_WIRE];
+        if let Some(plain) = self.plain(&mut room) {
+            return f.write_str(plain);
+        }
         for (at, label) in self.labels().enumerate() {
             if at > 0 {
                 f.write_str(".")?;
-            }
-            // As most are.
-            if label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-                && let Ok(plain) = std::str::from_utf8(label)
-            {
-                f.write_str(plain)?;
-                continue;
             }
             for &byte in label {
                 match byte {
@@ -342,7 +359,7 @@ impl HostName {
         if without_scope.parse::<std::net::IpAddr>().is_ok() {
             return Err(HostNameError::Address(bare.to_owned()));
         }
-        let grammar = || HostNameError::Grammar(text.chars().take(80).collect());
+        let grammar = || HostNameError::Grammar(cut(text, 80).into_owned());
         let trimmed = text.strip_suffix('.').unwrap_or(text);
         let good_label = |label: &str| {
             (1..=MAX_LABEL).contains(&label.len())

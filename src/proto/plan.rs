@@ -1,16 +1,17 @@
 //! What to change at one owner: present records, wanted records and own records in, a plan out. The
 //! plan is a value: it is printed, compared and applied as it stands.
 
-use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
 
 use super::name::Name;
-use super::sshfp::Sshfp;
+use super::sshfp::{Sshfp, SshfpSet};
 
 /// TTL of records that are new where nobody said otherwise, in seconds.
 pub const DEFAULT_TTL: u32 = 3600;
+/// From here on a TTL is warned of, in seconds: a week, which is as long as most resolvers keep anything (RFC 8767 section 4).
+pub const LONG_TTL: u32 = 7 * 86_400;
 /// Greatest TTL there is, in seconds (RFC 2181 section 8).
 pub const MAX_TTL: u32 = i32::MAX as u32;
 
@@ -21,13 +22,13 @@ pub struct Present {
     pub ttl: Option<u32>,
     /// Its records, each once.
     #[serde(serialize_with = "texts")]
-    pub records: BTreeSet<Sshfp>,
+    pub records: SshfpSet,
 }
 
 impl Present {
     /// A set with this TTL; an empty one has none.
     pub fn new(ttl: u32, records: impl IntoIterator<Item = Sshfp>) -> Self {
-        let records: BTreeSet<Sshfp> = records.into_iter().collect();
+        let records: SshfpSet = records.into_iter().collect();
         Present { ttl: (!records.is_empty()).then_some(ttl), records }
     }
 
@@ -68,7 +69,7 @@ impl Intent {
     }
 
     /// What is own is what [`Intent::settled`] makes of it already.
-    pub fn is_settled(self, own: &BTreeSet<Sshfp>, wanted: &BTreeSet<Sshfp>) -> bool {
+    pub fn is_settled(self, own: &SshfpSet, wanted: &SshfpSet) -> bool {
         match self {
             Intent::Publish { .. } => own == wanted,
             Intent::Withdraw => own.is_empty(),
@@ -78,10 +79,10 @@ impl Intent {
     }
 
     /// What is own at an owner once this has succeeded with `wanted`, where it was `own` before.
-    pub fn settled(self, own: &BTreeSet<Sshfp>, wanted: &BTreeSet<Sshfp>) -> BTreeSet<Sshfp> {
+    pub fn settled(self, own: &SshfpSet, wanted: &SshfpSet) -> SshfpSet {
         match self {
             Intent::Publish { .. } => wanted.clone(),
-            Intent::Withdraw => BTreeSet::new(),
+            Intent::Withdraw => SshfpSet::new(),
             Intent::Add { .. } => own.union(wanted).cloned().collect(),
             Intent::Remove { .. } => own.difference(wanted).cloned().collect(),
         }
@@ -120,16 +121,16 @@ pub struct Plan {
     pub ttl: u32,
     /// Records that are not there yet.
     #[serde(serialize_with = "texts")]
-    pub add: BTreeSet<Sshfp>,
+    pub add: SshfpSet,
     /// Records that have to go.
     #[serde(serialize_with = "texts")]
-    pub remove: BTreeSet<Sshfp>,
+    pub remove: SshfpSet,
     /// Own records that stay.
     #[serde(serialize_with = "texts")]
-    pub keep: BTreeSet<Sshfp>,
+    pub keep: SshfpSet,
     /// Somebody else's records, which stay.
     #[serde(serialize_with = "texts")]
-    pub foreign: BTreeSet<Sshfp>,
+    pub foreign: SshfpSet,
     /// What the plan was made for; it is applied only if this still stands.
     pub present: Present,
 }
@@ -140,8 +141,8 @@ impl Plan {
     pub fn new(
         owner: &Name,
         present: &Present,
-        wanted: &BTreeSet<Sshfp>,
-        own: &BTreeSet<Sshfp>,
+        wanted: &SshfpSet,
+        own: &SshfpSet,
         intent: Intent,
     ) -> Result<Self, PlanError> {
         Self::of(owner, present.clone(), wanted, own, intent)
@@ -151,8 +152,8 @@ impl Plan {
     pub fn of(
         owner: &Name,
         present: Present,
-        wanted: &BTreeSet<Sshfp>,
-        own: &BTreeSet<Sshfp>,
+        wanted: &SshfpSet,
+        own: &SshfpSet,
         intent: Intent,
     ) -> Result<Self, PlanError> {
         if intent.publishes() && wanted.is_empty() {
@@ -162,16 +163,16 @@ impl Plan {
             Intent::Publish { ttl, .. } | Intent::Add { ttl } => ttl,
             Intent::Withdraw | Intent::Remove { .. } => None,
         };
-        let stays = |record: &&Sshfp| match (intent, wanted.contains(*record), own.contains(*record)) {
+        let stays = |record: &&Sshfp| match (intent, wanted.contains(record), own.contains(record)) {
             (Intent::Publish { .. } | Intent::Add { .. }, true, _) | (Intent::Add { .. }, ..) => true,
             (Intent::Publish { prune, .. }, false, own) => !prune && !own,
             (Intent::Withdraw, wanted, own) => !wanted && !own,
             (Intent::Remove { foreign }, wanted, own) => !wanted || (!own && !foreign),
         };
         let is_own = |record: &&Sshfp| match intent {
-            Intent::Publish { .. } => wanted.contains(*record),
-            Intent::Add { .. } => wanted.contains(*record) || own.contains(*record),
-            Intent::Withdraw | Intent::Remove { .. } => own.contains(*record),
+            Intent::Publish { .. } => wanted.contains(record),
+            Intent::Add { .. } => wanted.contains(record) || own.contains(record),
+            Intent::Withdraw | Intent::Remove { .. } => own.contains(record),
         };
         let there = &present.records;
         let missing = || wanted.difference(there).filter(|_| intent.publishes());
@@ -195,7 +196,7 @@ impl Plan {
     }
 
     /// The records that are there once the plan is applied.
-    pub fn outcome(&self) -> BTreeSet<Sshfp> {
+    pub fn outcome(&self) -> SshfpSet {
         [&self.add, &self.keep, &self.foreign].into_iter().flatten().cloned().collect()
     }
 }
@@ -234,7 +235,7 @@ mod tests {
     use super::*;
 
     /// Records by letters: `a` is `4 2 6161..`.
-    fn set(letters: &str) -> BTreeSet<Sshfp> {
+    fn set(letters: &str) -> SshfpSet {
         letters.bytes().map(|b| Sshfp::from_rdata(&[&[4, 2], [b; 32].as_slice()].concat()).unwrap()).collect()
     }
 

@@ -17,7 +17,7 @@ mod rules;
 mod setting;
 
 pub use posture::{Kex, Posture, Seen, StrictKex, Versions};
-pub use rules::{Decided, Place, Policies, Rule};
+pub use rules::{Decided, Location, Policies, Rule};
 pub use setting::{Setting, SettingError, Value};
 
 /// The least size of an RSA key unless something else is configured, in bits: what certificates and CAs need in any case.
@@ -124,7 +124,7 @@ impl Default for Policy {
 
 /// Why a proof that holds does not suffice by policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // the fields are the operands of the message
+#[allow(missing_docs, reason = "the operands of the message")]
 pub enum Shortfall {
     /// `aliases = "same-zone"`.
     #[error("the alias {alias} is signed by {from}, and {data} by {to} (policy wants one zone: aliases)")]

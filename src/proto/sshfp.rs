@@ -1,12 +1,17 @@
 //! SSHFP records (RFC 4255): from keys, and in text, wire and RFC 3597 form.
 
+mod set;
+
+use std::cmp::Ordering;
 use std::fmt;
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
 
 use data_encoding::{BASE64_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 
+pub use self::set::SshfpSet;
 use super::hostkey::{HostKey, KeyType};
 use super::name::Name;
+use super::text::cut;
 
 /// The RR type number of SSHFP.
 pub const TYPE: u16 = 44;
@@ -14,13 +19,28 @@ pub const TYPE: u16 = 44;
 pub const SHA1: u8 = 1;
 /// Fingerprint type SHA-256 (RFC 6594): the only one that is published or believed.
 pub const SHA256: u8 = 2;
+/// Octets of a SHA-256 digest.
+const SHA256_LENGTH: usize = 32;
 
 /// One record's data as DNS has it; only those of [`Sshfp::is_usable`] can vouch for anything.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone)]
 pub struct Sshfp {
     algorithm: u8,
     fingerprint_type: u8,
-    fingerprint: Arc<[u8]>,
+    fingerprint: Fingerprint,
+}
+
+/// A digest: of SHA-256 as a rule, which wants no memory of its own, else of whatever length a peer likes.
+#[derive(Clone)]
+enum Fingerprint {
+    Inline([u8; SHA256_LENGTH]),
+    Boxed(Box<[u8]>),
+}
+
+impl Fingerprint {
+    fn of(digest: &[u8]) -> Self {
+        digest.try_into().map_or_else(|_| Self::Boxed(digest.into()), Self::Inline)
+    }
 }
 
 /// Why something is not an SSHFP record.
@@ -40,13 +60,13 @@ impl Sshfp {
         Sshfp {
             algorithm: key.key_type().sshfp_algorithm(),
             fingerprint_type: SHA256,
-            fingerprint: key.sha256().into(),
+            fingerprint: Fingerprint::Inline(key.sha256()),
         }
     }
 
     /// The record of this SHA-256 digest, for a key that is not at hand.
-    pub fn sha256_of(algorithm: u8, digest: &[u8; 32]) -> Self {
-        Sshfp { algorithm, fingerprint_type: SHA256, fingerprint: digest.as_slice().into() }
+    pub fn sha256_of(algorithm: u8, digest: &[u8; SHA256_LENGTH]) -> Self {
+        Sshfp { algorithm, fingerprint_type: SHA256, fingerprint: Fingerprint::Inline(*digest) }
     }
 
     /// From RDATA.
@@ -55,7 +75,7 @@ impl Sshfp {
             [algorithm, fingerprint_type, fingerprint @ ..] if !fingerprint.is_empty() => Ok(Sshfp {
                 algorithm: *algorithm,
                 fingerprint_type: *fingerprint_type,
-                fingerprint: fingerprint.into(),
+                fingerprint: Fingerprint::of(fingerprint),
             }),
             _ => Err(SshfpError::Short),
         }
@@ -64,7 +84,7 @@ impl Sshfp {
     /// From presentation form, either `4 2 HEX` or the generic `\# 34 HEX` (RFC 3597 section 5);
     /// the hex may hold blanks and either case.
     pub fn from_text(text: &str) -> Result<Self, SshfpError> {
-        let wrong = || SshfpError::Text(text.chars().take(100).collect());
+        let wrong = || SshfpError::Text(cut(text, 100).into_owned());
         let mut words = text.split_ascii_whitespace();
         let first = words.next().ok_or_else(wrong)?;
         let second = words.next().ok_or_else(wrong)?;
@@ -84,7 +104,7 @@ impl Sshfp {
 
     /// RDATA (RFC 4255 section 3.1).
     pub fn rdata(&self) -> Vec<u8> {
-        [&[self.algorithm, self.fingerprint_type], &*self.fingerprint].concat()
+        [&[self.algorithm, self.fingerprint_type], self.fingerprint()].concat()
     }
 
     /// The key algorithm's number.
@@ -99,13 +119,21 @@ impl Sshfp {
 
     /// The digest as it stands in the record, whatever its length.
     pub fn fingerprint(&self) -> &[u8] {
-        &self.fingerprint
+        match &self.fingerprint {
+            Fingerprint::Inline(digest) => digest,
+            Fingerprint::Boxed(digest) => digest,
+        }
+    }
+
+    /// RDATA, in parts: what records are compared by.
+    fn parts(&self) -> (u8, u8, &[u8]) {
+        (self.algorithm, self.fingerprint_type, self.fingerprint())
     }
 
     /// A SHA-256 digest of the right length for an algorithm we know: it can vouch for a key.
     pub fn is_usable(&self) -> bool {
         self.fingerprint_type == SHA256
-            && self.fingerprint.len() == 32
+            && self.fingerprint().len() == SHA256_LENGTH
             && KeyType::ALL.iter().any(|t| t.sshfp_algorithm() == self.algorithm)
     }
 
@@ -114,7 +142,7 @@ impl Sshfp {
     pub fn matches(&self, key: &HostKey) -> bool {
         self.is_usable()
             && self.algorithm == key.key_type().sshfp_algorithm()
-            && *self.fingerprint == key.sha256()
+            && self.fingerprint() == key.sha256()
     }
 
     /// Algorithm and digest as OpenSSH prints fingerprints: `ED25519 SHA256:` and unpadded base64.
@@ -126,8 +154,8 @@ impl Sshfp {
             other => format!("algorithm {other}"),
         };
         let digest = match self.fingerprint_type {
-            SHA256 => format!("SHA256:{}", BASE64_NOPAD.encode(&self.fingerprint)),
-            other => format!("digest {other} {}", HEXLOWER.encode(&self.fingerprint)),
+            SHA256 => format!("SHA256:{}", BASE64_NOPAD.encode(self.fingerprint())),
+            other => format!("digest {other} {}", HEXLOWER.encode(self.fingerprint())),
         };
         format!("{algorithm} {digest}")
     }
@@ -141,10 +169,10 @@ impl Sshfp {
     pub fn generic_line(&self, owner: &str) -> String {
         format!(
             "{owner} IN TYPE{TYPE} \\# {} {:02x} {:02x} {}",
-            self.fingerprint.len() + 2,
+            self.fingerprint().len() + 2,
             self.algorithm,
             self.fingerprint_type,
-            HEXLOWER.encode(&self.fingerprint)
+            HEXLOWER.encode(self.fingerprint())
         )
     }
 }
@@ -157,16 +185,45 @@ pub fn owner(host: &super::name::HostName, port: Option<u16>) -> Result<Name, su
     }
 }
 
+impl PartialEq for Sshfp {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Sshfp {}
+
+impl Hash for Sshfp {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
+/// That of the RDATA (RFC 4034 section 6.3).
+impl Ord for Sshfp {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl PartialOrd for Sshfp {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 /// Presentation form: `ALGORITHM TYPE hex`.
 impl fmt::Display for Sshfp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} {}",
-            self.algorithm,
-            self.fingerprint_type,
-            HEXLOWER.encode_display(&self.fingerprint)
-        )
+        write!(f, "{} {} ", self.algorithm, self.fingerprint_type)?;
+        match &self.fingerprint {
+            Fingerprint::Inline(digest) => {
+                let mut hex = [0; SHA256_LENGTH * 2];
+                HEXLOWER.encode_mut(digest, &mut hex);
+                f.write_str(std::str::from_utf8(&hex).map_err(|_| fmt::Error)?)
+            }
+            Fingerprint::Boxed(digest) => HEXLOWER.encode_display(digest).fmt(f),
+        }
     }
 }
 

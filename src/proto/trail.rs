@@ -1,5 +1,6 @@
 //! The trail: a line for each verdict by which somebody connects, or does not. Names are those of `verify --json`.
 
+use crate::proto::text::cut;
 use serde::Serialize;
 
 use super::ascii_json::ascii;
@@ -56,9 +57,9 @@ pub struct Handshake {
 impl From<&Seen> for Handshake {
     fn from(seen: &Seen) -> Self {
         Handshake {
-            kex: cut(&seen.kex, 64),
+            kex: part(&seen.kex, 64),
             strict_kex: seen.strict_client && seen.strict_server,
-            server_version: cut(&seen.server_version, MAX_NAME),
+            server_version: part(&seen.server_version, MAX_NAME),
         }
     }
 }
@@ -106,12 +107,12 @@ impl Entry {
         message: &str,
     ) -> Self {
         Entry {
-            host: cut(host, MAX_NAME),
+            host: part(host, MAX_NAME),
             port,
             user: None,
             verdict,
             reason: Some(reason),
-            message: cut(message, MAX_MESSAGE),
+            message: part(message, MAX_MESSAGE),
             key: None,
             ca: None,
             basis: None,
@@ -144,19 +145,19 @@ impl Entry {
         let refused = |word, reason: &super::verdict::Reason, blank| Entry {
             verdict: Some(word),
             reason: Some(reason.code()),
-            message: cut(&reason.to_string(), MAX_MESSAGE),
+            message: part(&reason.to_string(), MAX_MESSAGE),
             ..blank
         };
         match verdict {
             Verdict::Accept(anchored) => Entry {
                 verdict: Some("accept"),
-                message: cut(&anchored.basis().to_string(), MAX_MESSAGE),
+                message: part(&anchored.basis().to_string(), MAX_MESSAGE),
                 ca: anchored.ca().map(Key::from),
                 basis: Some(match anchored.basis() {
                     Basis::HostKey { .. } => "hostkey",
                     Basis::Ca { .. } => "ca",
                 }),
-                owner: Some(cut(&anchored.owner().to_string(), MAX_NAME)),
+                owner: Some(part(&anchored.owner().to_string(), MAX_NAME)),
                 valid_until: rfc3339(anchored.valid_until()),
                 ..blank
             },
@@ -168,7 +169,7 @@ impl Entry {
     /// With the user who is to log in, where that is known.
     #[must_use]
     pub fn of_login(self, user: Option<&str>) -> Self {
-        Entry { user: user.map(|user| cut(user, MAX_NAME)), ..self }
+        Entry { user: user.map(|user| part(user, MAX_NAME)), ..self }
     }
 
     /// A JSON object on one line of at most [`MAX_LINE`] octets, printable ASCII, without its end; none if there is no
@@ -193,8 +194,9 @@ impl Entry {
     }
 }
 
-fn cut(text: &str, longest: usize) -> String {
-    text.chars().take(longest).collect()
+/// As it is: JSON escapes what is no text.
+fn part(text: &str, longest: usize) -> String {
+    cut(text, longest).into_owned()
 }
 
 #[cfg(test)]

@@ -23,12 +23,21 @@ pub struct Transfer {
 #[derive(Debug)]
 pub struct Contents {
     zone: Name,
-    /// The SSHFP records at each name, with their lowest TTL; none where one of them is malformed.
-    sets: HashMap<Name, Option<Present>>,
+    /// The SSHFP records at each name; none where one of them is malformed.
+    sets: HashMap<Name, Option<Found>>,
     /// Every owner of SSHFP records, where these are asked for.
     owners: Option<BTreeSet<Name>>,
     /// Where another zone, another name or another branch takes over: owners of NS below the apex, CNAME, DNAME.
     leaves: HashSet<Name>,
+}
+
+/// What was found at one name: a set is made of it once it is whole, for a peer may send as much as it likes, in the worst
+/// of orders.
+#[derive(Debug, Default)]
+struct Found {
+    /// The lowest of their TTLs; 0 where there are none.
+    ttl: u32,
+    records: Vec<Sshfp>,
 }
 
 /// Why there is no transfer.
@@ -54,7 +63,7 @@ impl From<MessageError> for TransferError {
 impl Transfer {
     /// Of `zone`, in replies to the query `id`, as far as it concerns `names`.
     pub fn new(zone: &Name, id: u16, names: impl IntoIterator<Item = Name>) -> Self {
-        let sets = names.into_iter().map(|name| (name, Some(Present::absent()))).collect();
+        let sets = names.into_iter().map(|name| (name, Some(Found::default()))).collect();
         let contents = Contents { zone: zone.clone(), sets, owners: None, leaves: HashSet::new() };
         Transfer { zone: zone.clone(), id, soas: 0, contents }
     }
@@ -120,8 +129,12 @@ impl Transfer {
                     let ttl = if record.ttl > i32::MAX as u32 { 0 } else { record.ttl }; // RFC 2181 section 8
                     match (set.as_mut(), Sshfp::from_rdata(record.rdata)) {
                         (Some(set), Ok(sshfp)) => {
-                            set.records.insert(sshfp);
-                            set.ttl = Some(set.ttl.map_or(ttl, |other| other.min(ttl)));
+                            set.ttl = if set.records.is_empty() { ttl } else { set.ttl.min(ttl) };
+                            // Most have one, and a vector that grows begins with room for four.
+                            if set.records.is_empty() {
+                                set.records.reserve_exact(1);
+                            }
+                            set.records.push(sshfp);
                         }
                         _ => *set = None,
                     }
@@ -179,7 +192,11 @@ impl Contents {
     /// The SSHFP records at one of the names that were asked for, which are given away; none where a question tells
     /// more. Records that a wildcard makes up do not stand anywhere.
     pub fn take(&mut self, owner: &Name) -> Option<Present> {
-        if self.decides(owner) { self.sets.remove(owner)? } else { None }
+        if !self.decides(owner) {
+            return None;
+        }
+        let Found { ttl, records } = self.sets.remove(owner)??;
+        Some(Present::new(ttl, records))
     }
 }
 

@@ -1,9 +1,7 @@
 //! Own records that are gone although nobody here withdrew them. They are put back; but whoever removes them again and
 //! again may mean it, and is not to be fought.
 
-use std::collections::BTreeSet;
-
-use super::sshfp::Sshfp;
+use super::sshfp::SshfpSet;
 
 /// So often within [`WINDOW`], and they are not put back any more.
 pub const LIMIT: usize = 3;
@@ -14,11 +12,11 @@ pub const WINDOW: u64 = 86_400;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Memory {
     /// Own records that were seen to stand there.
-    pub standing: BTreeSet<Sshfp>,
+    pub standing: SshfpSet,
     /// When records of it were found gone, in seconds since 1970; at most [`LIMIT`].
     pub vanished: Vec<u64>,
     /// The records that were wanted when it was given up; none if it was not.
-    pub given_up: Option<BTreeSet<Sshfp>>,
+    pub given_up: Option<SshfpSet>,
 }
 
 /// What to do.
@@ -35,7 +33,7 @@ pub enum Judgement {
 impl Memory {
     /// A look at the set: of the `wanted` records these are `missing`. What is found gone counts once: it is no longer
     /// among those that stand.
-    pub fn look(&mut self, wanted: &BTreeSet<Sshfp>, missing: &BTreeSet<Sshfp>, now: u64) -> Judgement {
+    pub fn look(&mut self, wanted: &SshfpSet, missing: &SshfpSet, now: u64) -> Judgement {
         if let Some(then) = &self.given_up {
             // Somebody has put them there, or the keys are others now.
             if *then == *wanted && !missing.is_empty() {
@@ -43,7 +41,7 @@ impl Memory {
             }
             self.begin_anew();
         }
-        let gone: BTreeSet<Sshfp> = self.standing.intersection(missing).cloned().collect();
+        let gone: SshfpSet = self.standing.intersection(missing).cloned().collect();
         if gone.is_empty() {
             return Judgement::Publish;
         }
@@ -58,7 +56,7 @@ impl Memory {
     }
 
     /// These own records stand there.
-    pub fn stands(&mut self, records: &BTreeSet<Sshfp>) {
+    pub fn stands(&mut self, records: &SshfpSet) {
         self.standing.clone_from(records);
     }
 
@@ -77,8 +75,9 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::sshfp::Sshfp;
 
-    fn set(letters: &str) -> BTreeSet<Sshfp> {
+    fn set(letters: &str) -> SshfpSet {
         letters.bytes().map(|b| Sshfp::from_rdata(&[&[4, 2], [b; 32].as_slice()].concat()).unwrap()).collect()
     }
 

@@ -1,7 +1,7 @@
 //! A command by which a host is reached: `ssh -W [%h]:%p jump`. It is split into words first and filled in
 //! afterwards, and no shell ever sees it: nothing that stands in for `%h` can become another word.
 
-use super::place::Place;
+use super::destination::Destination;
 use super::template::{Template, TemplateError};
 
 /// A command with its gaps.
@@ -41,7 +41,7 @@ impl Via {
     }
 
     /// Its arguments, for this host (an IPv6 address without brackets) and port.
-    pub fn arguments(&self, place: &Place, port: u16) -> Vec<String> {
+    pub fn arguments(&self, place: &Destination, port: u16) -> Vec<String> {
         self.0.arguments(|gap| if gap == 'h' { place.to_string() } else { port.to_string() })
     }
 }
@@ -53,7 +53,7 @@ mod tests {
     fn argv(text: &str, host: &str) -> Result<Vec<String>, ViaError> {
         let via = Via::parse(text)?;
         let mut argv = vec![via.program().to_owned()];
-        argv.extend(via.arguments(&Place::parse(host).unwrap(), 2222));
+        argv.extend(via.arguments(&Destination::parse(host).unwrap(), 2222));
         Ok(argv)
     }
 

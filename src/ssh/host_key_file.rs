@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::hostkeys;
 use super::keygen::{self, MakeError};
 use crate::files;
+use crate::files::pipe;
 use crate::proto::hostkey::{HostKey, HostKeyError, KeyType};
 use crate::run::{RunError, run};
 
@@ -231,7 +232,7 @@ fn remove(path: &Path) -> Result<(), FileError> {
 
 fn text(path: &Path) -> Result<Option<Zeroizing<String>>, FileError> {
     let told = |error| FileError::Io { path: path.to_owned(), error };
-    let file = match File::open(path) {
+    let file = match pipe::open(path, pipe::PATIENCE) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(told)?,
     };
@@ -243,7 +244,7 @@ fn text(path: &Path) -> Result<Option<Zeroizing<String>>, FileError> {
 /// The private key at `path`; of formats that are not read here, the public half is that beside it.
 fn read(path: &Path) -> Result<Option<Pair>, FileError> {
     let Some(text) = text(path)? else { return Ok(None) };
-    let beside = fs::read_to_string(suffixed(path, ".pub")).unwrap_or_default();
+    let beside = pipe::read(&suffixed(path, ".pub"), MAX_FILE, pipe::PATIENCE).unwrap_or_default();
     let comment = beside.trim().splitn(3, ' ').nth(2).unwrap_or_default().to_owned();
     let public = public_of(&text, path).or_else(|error| match text.contains("PRIVATE KEY-----") {
         true => match hostkeys::of_files(&[suffixed(path, ".pub")]).unwrap_or_default().into_iter().next() {

@@ -8,7 +8,7 @@ mod pair;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,8 +22,6 @@ use crate::proto::hostkey::{HostKey, HostKeyError};
 
 /// Largest file, or standard input, that is read, in octets.
 pub const MAX_FILE: u64 = 1024 * 1024;
-/// How long a pipe, such as a shell makes for `<(...)`, may have nothing to give.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// What sshd says where it can load no host key.
 const NO_KEYS: &str = "no hostkeys available";
 /// Most files that includes may bring in, as OpenSSH bounds their depth.
@@ -371,19 +369,7 @@ fn read_keys(text: &str, path: &Path) -> Result<Vec<HostKey>, HostKeysError> {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    read_whole(pipe::open(path, PATIENCE)?, MAX_FILE)
-}
-
-/// All of `source` as text. More than `limit` octets are an error: a part must not pass for the whole.
-pub fn read_whole(source: impl Read, limit: u64) -> io::Result<String> {
-    // Room for a key beforehand: less would be read in several pieces.
-    let mut octets = Vec::with_capacity(1024);
-    source.take(limit.saturating_add(1)).read_to_end(&mut octets)?;
-    if octets.len() as u64 > limit {
-        let why = format!("it is longer than {limit} octets");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
-    }
-    Ok(String::from_utf8_lossy(&octets).into_owned())
+    pipe::read(path, MAX_FILE, pipe::PATIENCE)
 }
 
 fn add(keys: &mut Vec<HostKey>, more: Vec<HostKey>) {

@@ -15,10 +15,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::handler::{Agreed, Answers, Banner};
 use super::stream::{BeginningError, Tether, Tethered};
-use crate::output::sanitise;
 use crate::proto::certificate::SUFFIX;
 use crate::proto::hostkey::{HostKeyError, KeyType, Presented};
+use crate::proto::moment;
 use crate::proto::policy::{Kex, Seen};
+use crate::proto::text::shorten;
 use crate::proto::wire::Reader;
 
 /// Most names of a server's list that an error carries, and the longest of them.
@@ -47,6 +48,21 @@ pub struct Probed {
 }
 
 impl Probed {
+    /// What was shown, and how, in words; what a certificate says of itself is quoted.
+    pub fn told(&self) -> String {
+        let certified = self.presented.certificate().map_or_else(String::new, |certificate| {
+            let by = certificate.ca().map_or_else(|| "a CA of unknown type".to_owned(), ToString::to_string);
+            format!(
+                ", in a certificate by {by} for {:?} until {}",
+                certificate.principals(),
+                moment::text(certificate.valid_before())
+            )
+        });
+        let strict = if self.strict_kex { ", strict" } else { "" };
+        let (key, kex, server) = (self.presented.key(), &self.kex, &self.server_version);
+        format!("{key}{certified} ({kex}{strict}, {server})")
+    }
+
     /// What a policy may ask of the handshake. russh always offers the strict key exchange.
     pub fn seen(&self) -> Seen {
         Seen {
@@ -189,6 +205,13 @@ impl Ask {
         match self {
             Self::Keys(types) | Self::Certificates(types) => types,
         }
+    }
+
+    /// What is asked for, in words.
+    pub fn told(&self) -> String {
+        let types: Vec<String> = self.types().iter().map(ToString::to_string).collect();
+        let what = if matches!(self, Self::Keys(_)) { "plain keys" } else { "certificates" };
+        format!("{what} ({})", types.join(", "))
     }
 
     /// The name of the host key algorithm that was agreed upon, of which russh tells how the plain key signs.
@@ -371,7 +394,7 @@ fn algorithms(key_type: KeyType) -> &'static [Algorithm] {
 }
 
 pub(super) fn printable(text: &str, longest: usize) -> String {
-    sanitise(text).chars().take(longest).collect()
+    shorten(text, longest).into_owned()
 }
 
 fn list(names: &[String]) -> String {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::files::pipe;
 use crate::run::{Ran, RunError, run};
 
 /// Where sshd is looked for beside PATH, which often lacks these for users.
@@ -19,7 +20,7 @@ const SBIN: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 /// Most that sshd may print, in octets; `sshd -T` prints some 5 KiB.
 const MAX_OUTPUT: usize = 256 * 1024;
 /// Longest pid file, in octets.
-const MAX_PID_FILE: usize = 64;
+const MAX_PID_FILE: u64 = 64;
 
 /// The sshd of this machine, and which configuration it is asked about.
 #[derive(Debug, Clone)]
@@ -193,11 +194,10 @@ impl Sshd {
 /// sessions stay.
 pub fn hang_up(pid_file: Option<&Path>) -> Result<(), SignalError> {
     let Some(path) = pid_file else { return Err(SignalError::NoPidFile("PidFile none".into())) };
-    let octets =
-        fs::read(path).map_err(|error| SignalError::NoPidFile(format!("{}: {error}", path.display())))?;
-    let text = octets.get(..octets.len().min(MAX_PID_FILE)).and_then(|text| std::str::from_utf8(text).ok());
+    let text = pipe::read(path, MAX_PID_FILE, pipe::PATIENCE)
+        .map_err(|error| SignalError::NoPidFile(format!("{}: {error}", path.display())))?;
     // No group of processes, nor the first of all, is meant.
-    let pid = text.and_then(|text| text.trim().parse::<i32>().ok()).filter(|pid| *pid > 1);
+    let pid = text.trim().parse::<i32>().ok().filter(|pid| *pid > 1);
     let (pid, id) = pid
         .and_then(|pid| Some((pid, Pid::from_raw(pid)?)))
         .ok_or_else(|| SignalError::NotAPid(path.to_owned()))?;

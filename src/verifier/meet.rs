@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::proto::evidence::Evidence;
 use crate::proto::hostkey::KeyType;
 use crate::proto::name::HostName;
+use crate::proto::policy::Kex;
 use crate::proto::verdict::{Reason, Verdict};
 use crate::ssh::client::{Session, Unjudged};
 use crate::ssh::probe::{Ask, Handshake, ProbeError};
@@ -122,7 +123,8 @@ impl Verifier {
         };
         let (offer, kex) = (self.offer(&evidence), self.kex(&evidence));
         if offer.keys.is_empty() {
-            let probed = H::shake(stream, &Ask::Certificates(offer.certificates), kex, self.deadline).await;
+            let probed =
+                self.shake::<H>(&evidence, stream, &Ask::Certificates(offer.certificates), kex).await;
             return Verification { evidence, probed: Some(probed.map_err(ProbeFailure::from)) };
         }
         let probed = self.probe(&evidence, stream, offer.keys).await.map_err(ProbeFailure::from);
@@ -142,7 +144,7 @@ impl Verifier {
         }
         let Ok(stream) = self.connect(evidence.host(), evidence.port()).await else { return first };
         let (ask, kex) = (Ask::Certificates(certificates), self.kex(&evidence));
-        match H::shake(stream, &ask, kex, self.deadline).await {
+        match self.shake::<H>(&evidence, stream, &ask, kex).await {
             Ok(shown) => Verification { evidence, probed: Some(Ok(shown)) },
             Err(_) => first,
         }
@@ -158,7 +160,7 @@ impl Verifier {
         types: Vec<KeyType>,
     ) -> Result<H, ProbeError> {
         let (mut ask, kex) = (types, self.kex(evidence));
-        let first = H::shake(stream, &Ask::Keys(ask.clone()), kex, self.deadline).await?;
+        let first = self.shake::<H>(evidence, stream, &Ask::Keys(ask.clone()), kex).await?;
         let mut shown = first.probed().presented.key().key_type();
         ask.retain(|t| t.sshfp_algorithm() == shown.sshfp_algorithm());
         if !self.is_mismatch(evidence, &first) {
@@ -170,7 +172,7 @@ impl Verifier {
                 return Ok(first);
             }
             let Ok(stream) = self.connect(evidence.host(), evidence.port()).await else { return Ok(first) };
-            match H::shake(stream, &Ask::Keys(ask.clone()), kex, self.deadline).await {
+            match self.shake::<H>(evidence, stream, &Ask::Keys(ask.clone()), kex).await {
                 Ok(other) if self.is_mismatch(evidence, &other) => {
                     shown = other.probed().presented.key().key_type();
                 }
@@ -178,6 +180,25 @@ impl Verifier {
                 Err(_) => return Ok(first),
             }
         }
+    }
+
+    /// One handshake.
+    async fn shake<H: Handshake>(
+        &self,
+        evidence: &Evidence,
+        stream: TcpStream,
+        ask: &Ask,
+        kex: Kex,
+    ) -> Result<H, ProbeError> {
+        let outcome = H::shake(stream, ask, kex, self.deadline).await;
+        self.telling.info(|| {
+            let (host, port) = (evidence.host(), evidence.port());
+            match &outcome {
+                Ok(shown) => format!("{host}:{port} shows {}", shown.probed().told()),
+                Err(error) => format!("{host}:{port}: no handshake for {}: {error}", ask.told()),
+            }
+        });
+        outcome
     }
 
     fn is_mismatch(&self, evidence: &Evidence, shown: &impl Handshake) -> bool {

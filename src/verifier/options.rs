@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::dns::anchors::{self, AnchorFileError};
 use crate::dns::cache::Cache;
 use crate::error::Error;
+use crate::files::pipe;
+use crate::log::Telling;
 use crate::proto::bundle::Bundle;
 use crate::proto::chain::Anchors;
 use crate::proto::policy::Policies;
@@ -30,6 +32,8 @@ pub struct Options {
     pub policies: Policies,
     /// Where the verdicts of sessions are noted, and those that somebody asks for.
     pub trail: Option<Arc<Trail>>,
+    /// Who hears what is asked, proven and shown on the way.
+    pub telling: Telling,
 }
 
 impl Default for Options {
@@ -43,17 +47,20 @@ impl Default for Options {
             bundle: None,
             policies: Policies::default(),
             trail: None,
+            telling: Telling::default(),
         }
     }
 }
 
-/// The trust anchors in `file`, without one the root keys that are built in; the error ends a command.
-pub fn trust_anchors(file: Option<&Path>) -> Result<Anchors, Error> {
-    anchors::load(file).map_err(|e| {
+/// The trust anchors in `file`, without one the root keys that are built in; the error ends a command. `patience` is for
+/// a file that is a pipe.
+pub fn trust_anchors(file: Option<&Path>, patience: Duration) -> Result<Anchors, Error> {
+    anchors::load(file, patience).map_err(|e| {
         let hint = match &e {
             AnchorFileError::Content(..) => {
                 "dig ZONE DNSKEY prints such lines; compare them with what the zone's owner says before you trust them"
             }
+            AnchorFileError::Io(_, error) if let Some(hint) = pipe::hint(error) => hint,
             AnchorFileError::Io(..) | AnchorFileError::TooLarge(_) => {
                 "want a file of DNSKEY or DS lines that this user can read; without --trust-anchor and SSHANCHOR_TRUST_ANCHOR \
                  the root keys that are built in count"

@@ -14,9 +14,9 @@ use self::race::{Reached, Way};
 use super::{ProbeFailure, Verifier, now};
 use crate::dns::addresses;
 use crate::dns::resolver::Resolver;
+use crate::proto::destination::Destination;
 use crate::proto::message::Question;
 use crate::proto::name::HostName;
-use crate::proto::place::Place;
 use crate::proto::rr::RrType;
 
 pub use self::unreachable::{Attempt, Unreachable};
@@ -26,26 +26,37 @@ impl Verifier {
     /// Addresses of an earlier run serve within their TTL; if none of them answers, or while DNS does not, there are
     /// others.
     pub async fn connect(&self, host: &HostName, port: u16) -> Result<TcpStream, ProbeFailure> {
-        self.connect_to(&Place::Name(host.clone()), port).await
+        self.connect_to(&Destination::Name(host.clone()), port).await
     }
 
     /// The same to a host that may be given by its address.
-    pub async fn connect_to(&self, place: &Place, port: u16) -> Result<TcpStream, ProbeFailure> {
+    pub async fn connect_to(&self, place: &Destination, port: u16) -> Result<TcpStream, ProbeFailure> {
         Ok(self.reach(place, port).await?.0)
     }
 
     /// The same, and whether the connection goes to where DNS or the system say the host is now: what was stored of
     /// it may be another host's address by now.
-    pub async fn reach(&self, place: &Place, port: u16) -> Result<(TcpStream, bool), ProbeFailure> {
+    pub async fn reach(&self, place: &Destination, port: u16) -> Result<(TcpStream, bool), ProbeFailure> {
         let place = self.address.as_ref().unwrap_or(place);
         let (kept, reserve) = match place {
-            Place::Name(host) => self.stored_addresses(host),
-            Place::Address { .. } => Default::default(),
+            Destination::Name(host) => self.stored_addresses(host),
+            Destination::Address { .. } => Default::default(),
         };
         let way =
             Way { place, port, resolver: self.resolver.as_ref(), kept, reserve, deadline: self.deadline };
-        let Reached { stream, is_current, found, ttl } = way.go().await?;
-        if let (Some(cache), Place::Name(host)) = (&self.cache, place)
+        let Reached { stream, is_current, found, ttl } = match way.go().await {
+            Ok(reached) => reached,
+            Err(unreachable) => {
+                self.telling.info(|| unreachable.to_string());
+                return Err(unreachable.into());
+            }
+        };
+        self.telling.info(|| {
+            let peer = stream.peer_addr().map_or_else(|e| e.to_string(), |peer| peer.to_string());
+            let whence = if is_current { "" } else { ", an address of an earlier run or a bundle" };
+            format!("{place}:{port}: connected to {peer}{whence}")
+        });
+        if let (Some(cache), Destination::Name(host)) = (&self.cache, place)
             && !found.is_empty()
         {
             cache.put_addresses(host.name(), &self.scope(), found, now(), ttl);
@@ -69,8 +80,8 @@ impl Verifier {
     /// them by now.
     pub fn forget_addresses(&self, host: &HostName) {
         let host = match &self.address {
-            Some(Place::Name(name)) => name,
-            Some(Place::Address { .. }) => return,
+            Some(Destination::Name(name)) => name,
+            Some(Destination::Address { .. }) => return,
             None => host,
         };
         if let Some(cache) = &self.cache {
@@ -103,7 +114,7 @@ impl Verifier {
 pub async fn connect_passed(
     resolvers: &[SocketAddr],
     timeout: Duration,
-    place: &Place,
+    place: &Destination,
     port: u16,
 ) -> Result<TcpStream, Unreachable> {
     let (resolver, deadline) = (Resolver::new(resolvers.to_vec()).ok(), Instant::now() + timeout);

@@ -185,6 +185,7 @@ fn the_package_is_built_and_checked_and_installed_and_purged() {
     let folder = Sandbox::new();
     let package = build(&folder);
     it_has_what_is_listed(&package, &folder);
+    its_pages_lead_to_what_is_there(&folder.join("unpacked").join(DOC));
     lintian_finds_nothing_wrong_with_it(&package, &folder);
     it_starts_nothing_and_leaves_what_is_not_its_own(&package, &folder);
 }
@@ -199,6 +200,31 @@ fn it_has_what_is_listed(package: &Path, folder: &Sandbox) {
     let unpacked = folder.join("unpacked");
     run_ok(command("dpkg-deb").arg("--extract").arg(package).arg(&unpacked));
     assert_eq!(installed(&unpacked), wanted());
+}
+
+/// Links of the installed pages, and the examples that they name.
+fn its_pages_lead_to_what_is_there(doc: &Path) {
+    let pages = ["README.md", "SECURITY.md"].map(str::to_owned).into_iter();
+    let docs = fs::read_dir(doc.join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+    let docs =
+        docs.map(|name| format!("docs/{}", name.to_str().unwrap())).filter(|name| name.ends_with(".md"));
+    let mut followed = 0;
+    for page in pages.chain(docs) {
+        let text = fs::read_to_string(doc.join(&page)).unwrap();
+        let folder = doc.join(&page).parent().unwrap().to_owned();
+        let links = text.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap());
+        for link in links.filter(|link| !link.is_empty() && !link.starts_with("http")) {
+            assert!(folder.join(link).exists(), "{page}: {link}");
+            followed += 1;
+        }
+        let is_of_path = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        for rest in text.split("examples/").skip(1) {
+            let name = rest.split(|c| !is_of_path(c)).next().unwrap().trim_end_matches('.');
+            assert!(doc.join("examples").join(name).exists(), "{page}: examples/{name}");
+            followed += 1;
+        }
+    }
+    assert!(followed > 50, "{followed}");
 }
 
 fn lintian_finds_nothing_wrong_with_it(package: &Path, folder: &Sandbox) {

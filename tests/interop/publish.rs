@@ -16,6 +16,7 @@ on_bind_and_knot! {
     a_machines_life
     others_records_are_left_alone
     the_ttl_is_set_when_asked
+    one_option_takes_several_files_of_keys
     port_labels_are_owners_of_their_own
     looking_changes_nothing
     many_hosts_at_once
@@ -90,7 +91,26 @@ fn the_ttl_is_set_when_asked(primary: &Primary) {
     assert_eq!(primary.records(HOST), (both.clone(), Some(120)));
     let (_, json) = primary.publish(&[&a], &[]);
     assert_eq!(json["changed"], false);
+    assert_eq!(primary.records(HOST), (both.clone(), Some(120)));
+    // Beyond a week nobody waits for it gladly.
+    for (ttl, is_told) in [("604800", false), ("604801", true)] {
+        let (finished, _) = primary.publish(&[&a], &["--ttl", ttl, "--check"]);
+        assert_eq!(
+            (finished.code, finished.stderr.contains("a TTL of 7 days")),
+            (Some(5), is_told),
+            "{finished:#?}"
+        );
+    }
     assert_eq!(primary.records(HOST), (both, Some(120)));
+}
+
+/// As a shell makes words of `ssh_host_*_key.pub`.
+fn one_option_takes_several_files_of_keys(primary: &Primary) {
+    let (a, b) = (key(primary.sandbox(), "a"), key(primary.sandbox(), "b"));
+    let mut publish = primary.command("publish", "web1");
+    let finished = run(publish.args(["--name", HOST, "--host-key"]).args([&a, &b]), LIMIT);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(primary.records(HOST).0, sorted(&[&record(&a), &record(&b)]));
 }
 
 fn port_labels_are_owners_of_their_own(primary: &Primary) {

@@ -1,6 +1,5 @@
 //! Two publishers, meddlers and clocks: the library against real servers, with the moment of our choice.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -63,7 +62,7 @@ fn all_at_once_all_get_there(primary: &Primary) {
 
 /// The library's own parts, with a clock of our choice.
 fn backend(primary: &Primary, clock: fn() -> u64) -> Rfc2136 {
-    let (key, _) = Key::load(&primary.tsig("zone")).unwrap();
+    let (key, _) = Key::load(&primary.tsig("zone"), LIMIT).unwrap();
     let deadline = tokio::time::Instant::now() + LIMIT;
     let authority = Authority { server: primary.addr(), patience: Duration::from_secs(5), deadline };
     Rfc2136::new(authority, Name::from_text("example.test").unwrap(), Some(key), clock)
@@ -77,7 +76,7 @@ fn wish(public: &Path) -> Wish {
     let keys = HostKey::from_text(&std::fs::read_to_string(public).unwrap()).unwrap();
     Wish {
         owner: Name::from_text(HOST).unwrap(),
-        wanted: keys.iter().map(Sshfp::of_key).collect::<BTreeSet<_>>(),
+        wanted: keys.iter().map(Sshfp::of_key).collect(),
         intent: Intent::Publish { ttl: None, prune: false },
     }
 }

@@ -265,3 +265,41 @@ fn behind_a_dname_keys_are_revoked_as_well() {
     expect(&tree, host, own.port(), "reject", "revoked", 3);
     expect(&tree, host, labelled.port(), "accept", "", 0);
 }
+
+#[test]
+fn how_it_came_to_its_verdict_is_told_by_whoever_asks() {
+    let (sshd, dead) = (Sshd::start(&["ed25519"]), TcpListener::bind("127.0.0.1:0").unwrap());
+    let tree = published(Tree::plan(), &sshd, HOST).start();
+    // A resolver that does not answer, in front of the one that does.
+    let dead = dead.local_addr().unwrap();
+    let told = |options: &[&str]| {
+        let mut command = tree.sshanchor(dead);
+        command.args(["--resolver", &dead.to_string(), "--resolver", &tree.addr().to_string(), "verify"]);
+        run(command.args(options).arg(format!("web1.example.test:{}", sshd.port())), LIMIT)
+    };
+    assert_eq!(told(&[]).stderr, "");
+    let (one, two) = (told(&["-v"]), told(&["-vv"]));
+    let chain = |text: &str| text.contains("chain . (key ") && text.contains(") -> test (key ");
+    for Finished { code, stdout, stderr, .. } in [&one, &two] {
+        assert_eq!(*code, Some(0), "{stderr}");
+        assert!(stdout.lines().count() == 1 && stdout.contains(" accept: "), "{stdout}");
+        let has = |words: &[&str]| stderr.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(has(&["resolvers (named)", &dead.to_string(), &tree.addr().to_string()]), "{stderr}");
+        assert!(has(&[&format!("{dead}, asked for web1.example.test"), "SSHFP"]), "{stderr}");
+        assert!(has(&["web1.example.test SSHFP: secure, from dns: 1 record"]), "{stderr}");
+        assert!(stderr.lines().any(chain), "{stderr}");
+        assert!(has(&["connected to", &format!(":{}", sshd.port())]), "{stderr}");
+        assert!(has(&[" shows ssh-ed25519 SHA256:", "SSH-2.0-OpenSSH_"]), "{stderr}");
+        assert!(stderr.lines().all(|line| line.starts_with("sshanchor: ")), "{stderr}");
+    }
+    let question = format!("{}, asked for test DNSKEY: NOERROR, ", tree.addr());
+    assert!(!one.stderr.contains(&question) && two.stderr.contains(&question), "{two:#?}");
+    // What is not proven is told as well.
+    let mut command = tree.sshanchor(tree.addr());
+    let none = run(command.args(["-v", "verify", "db1.example.test"]), LIMIT);
+    assert!(none.stderr.contains("db1.example.test SSHFP: "), "{none:#?}");
+    // Before a verdict standard error is the client's own, for asyncssh takes it for the server's.
+    let mut proxy = tree.sshanchor(tree.addr());
+    let silent = run(proxy.args(["-v", "proxy", "db1.example.test", "22"]), LIMIT);
+    assert!(!silent.stderr.contains("resolvers ("), "{silent:#?}");
+}

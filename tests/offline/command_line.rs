@@ -63,12 +63,12 @@ fn a_pipe_that_nobody_writes_to_is_not_waited_for_for_ever() {
     assert!(err.contains("is it a pipe that nobody writes to?"), "{err}");
 }
 
-/// Files of hosts, inventories, baselines: a pipe without a writer ends with what is wrong, and one with a writer is read.
+/// Whatever file a user names: a pipe without a writer ends with what is wrong, and one with a writer is read.
 #[test]
-fn pipes_of_hosts_are_read_and_not_waited_for_for_ever() {
+fn pipes_are_read_and_not_waited_for_for_ever() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status().unwrap().success());
     let pipe = pipe.to_str().unwrap();
     let at_pipe = format!("@{pipe}");
     let address = "192.0.2.1";
@@ -80,10 +80,24 @@ fn pipes_of_hosts_are_read_and_not_waited_for_for_ever() {
         &["verify", "-I", pipe],
         &["audit", "--no-servers", "-H", address, "--baseline", pipe],
         &["bundle", "export", "-o", "none", &at_pipe],
+        &["bundle", "inspect", pipe],
+        &["verify", "-H", address, "--bundle", pipe],
+        &["verify", "-H", address, "--trust-anchor", pipe],
+        &["publish", "--batch", pipe, "--server", address],
+        &["withdraw", "--name", "web1.example", "--server", address, "--key-file", pipe],
+        &["withdraw", "--name", "web1.example", "--powerdns", "http://192.0.2.1", "--api-key-file", pipe],
+        &["verify", "--zone", "example", "--zone-server", address, "--zone-key", pipe],
+        &["ca", "publish", "--at", "example", "--server", address, "--ca-key", pipe],
     ] {
         let (status, out, err) = run(&mut sshanchor(&[&["--timeout", "0.2"], arguments].concat()));
-        assert_eq!((status, out.as_str()), (Some(2), ""), "{arguments:?}: {err}");
-        assert!(err.contains("in 0.2 s") && err.contains("does anybody write to this pipe"), "{err}");
+        // A CA key that cannot be read always was a failure.
+        let wanted = if arguments.contains(&"--ca-key") { 1 } else { 2 };
+        assert_eq!((status, out.as_str()), (Some(wanted), ""), "{arguments:?}: {err}");
+        assert!(
+            err.contains("it did not come to its end in 0.")
+                && err.contains("does anybody write to this pipe"),
+            "{arguments:?}: {err}"
+        );
     }
     let substituted = |line: &str| {
         let mut command = Command::new("bash");
@@ -105,6 +119,30 @@ fn pipes_of_hosts_are_read_and_not_waited_for_for_ever() {
         let (status, out, err) = substituted(&line);
         assert_eq!(status, Some(wanted), "{line}: {out}{err}");
         assert!(out.contains("192.0.2.1"), "{line}: {out}{err}");
+    }
+    // What is wrong is in what was read; the last one is read whole, and then nobody is at that port.
+    let server = "--server 127.0.0.1:1";
+    for (line, wanted) in [
+        ("bundle inspect <(sleep 0.3; echo no)".to_owned(), "/dev/fd/63: not a bundle"),
+        ("lookup web1.example --trust-anchor <(sleep 0.3; echo no)".to_owned(), "/dev/fd/63: line 1"),
+        ("lookup web1.example --trust-anchor /dev/stdin < <(echo no)".to_owned(), "/dev/stdin: line 1"),
+        (
+            format!("publish {server} --batch <(sleep 0.3; echo web1)"),
+            "/dev/fd/63 line 1: web1 has no public",
+        ),
+        (format!("publish {server} --batch /dev/stdin < <(echo web1)"), "/dev/stdin line 1"),
+        (format!("publish {server} --batch - < <(echo web1)"), "- line 1"),
+        (format!("ca publish --at example {server} --ca-key <(sleep 0.3; echo no)"), "/dev/fd/63 line 1"),
+        (
+            format!(
+                "withdraw --name web1.example --zone example --state state {server} \
+                 --key-file <(sleep 0.3; echo hmac-sha256:key:c2VjcmV0c2VjcmV0c2VjcmV0)"
+            ),
+            "cannot talk to 127.0.0.1:1",
+        ),
+    ] {
+        let (_, out, err) = substituted(&format!("\"$PROGRAM\" {line}"));
+        assert!(err.contains(wanted), "{line}: {out}{err}");
     }
 }
 

@@ -9,6 +9,7 @@ use sshanchor::backend::rfc2136::Rfc2136;
 use sshanchor::backend::{ApplyError, Backend};
 use sshanchor::dns::authority::Authority;
 use sshanchor::dns::cache::Cache;
+use sshanchor::dns::transfer::owners;
 use sshanchor::dns::tsig::Key;
 use sshanchor::lab::host::{ToyHost, generate_key};
 use sshanchor::lab::zone::{LabZone, Signing, Zones};
@@ -162,7 +163,7 @@ fn plan(present: &Present, wanted: &[u8], own: &[u8]) -> Plan {
 async fn updates_hold_only_if_exactly_what_was_read_still_stands() {
     let zone = LabZone::new("example").tsig_key("agent").tsig_key("other");
     let zones = Zones::start(vec![zone]).await.unwrap();
-    let (key, weaknesses) = Key::load(&zones.key_file("agent")).unwrap();
+    let (key, weaknesses) = Key::load(&zones.key_file("agent"), Duration::ZERO).unwrap();
     assert!(weaknesses.is_empty());
     let primary = primary(&zones, key);
     let owner = Name::from_text("web.example").unwrap();
@@ -245,4 +246,23 @@ async fn a_host_is_accepted_and_an_impostor_at_its_address_refused() {
         "nothing is sent without a proof"
     );
     assert_eq!(back.tally().key_exchanges, 1);
+}
+
+#[tokio::test]
+async fn a_zone_can_be_transferred_whole() {
+    let zones = Zones::start(vec![LabZone::new("example").records(
+        "web1 SSHFP 4 2 aa00000000000000000000000000000000000000000000000000000000000000\n\
+         _2222._ssh.web2 SSHFP 4 2 bb00000000000000000000000000000000000000000000000000000000000000\n\
+         www A 192.0.2.1",
+    )])
+    .await
+    .unwrap();
+    let zone = |text| Name::from_text(text).unwrap();
+    let patience = Duration::from_secs(10);
+    let server = Authority { server: zones.address(), patience, deadline: Instant::now() + patience };
+    let owners_of_other = owners(&server, &zone("other"), None, 100, now()).await;
+    let owners = owners(&server, &zone("example"), None, 100, now()).await.unwrap();
+    let names: Vec<String> = owners.iter().map(ToString::to_string).collect();
+    assert!(names.len() == 2 && names.iter().any(|name| name.starts_with("web1.example")), "{names:?}");
+    assert!(owners_of_other.is_err());
 }

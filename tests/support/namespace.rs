@@ -27,12 +27,20 @@ pub fn needs_root() {
 /// `program`, with its arguments and environment, where these files or folders stand in the place of others.
 #[track_caller]
 pub fn with_files(program: &Command, files: &[(&Path, &str)]) -> Command {
+    let mounts: Vec<String> =
+        files.iter().enumerate().map(|(n, (_, place))| format!("mount --bind \"${n}\" {place}")).collect();
+    let files: Vec<&Path> = files.iter().map(|(file, _)| *file).collect();
+    after(program, &mounts.join(" && "), &files)
+}
+
+/// The same, once this script has mounted something, which finds `arguments` from $0 on.
+#[track_caller]
+pub fn after(program: &Command, script: &str, arguments: &[&Path]) -> Command {
     needs_root();
     let mut made = command("unshare");
-    let mounts: String =
-        (0..files.len()).map(|n| format!("mount --bind \"${n}\" {} && ", files[n].1)).collect();
-    made.args(["-m", "sh", "-c"]).arg(format!("{mounts}shift {} && exec \"$@\"", files.len() - 1));
-    made.args(files.iter().map(|(file, _)| file)).arg(program.get_program()).args(program.get_args());
+    let more = arguments.len() - 1;
+    made.args(["-m", "sh", "-c"]).arg(format!("{script} && shift {more} && exec \"$@\""));
+    made.args(arguments).arg(program.get_program()).args(program.get_args());
     for (name, value) in program.get_envs() {
         match value {
             Some(value) => made.env(name, value),

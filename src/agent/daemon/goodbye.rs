@@ -1,6 +1,5 @@
 //! The end of a machine that does not come back (`withdraw = "poweroff"`): its records go with it.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::config::publishing::{Goodbye, Publishing};
 use crate::error::Error;
 use crate::proto::goodbye;
 use crate::proto::plan::Intent;
+use crate::proto::sshfp::SshfpSet;
 use crate::run::run;
 
 /// How long systemd may take to say what it has under way.
@@ -42,7 +42,7 @@ pub(super) async fn withdraw(
 ) -> Result<Vec<Published>, Error> {
     let names = machine::names(table).await?;
     // Its keys need not be readable any more: what is own stands in the state.
-    let targets = machine::targets(&names, table.port, &BTreeSet::new(), Intent::Withdraw)?;
+    let targets = machine::targets(&names, table.port, &SshfpSet::new(), Intent::Withdraw)?;
     let (mut pass, _) = work::pass(table, settings, state, targets.len())?;
     // What does no good any more may go all the same.
     pass.require_signed = false;

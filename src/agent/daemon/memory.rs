@@ -13,7 +13,7 @@ use crate::agent::state::{State, StateError};
 use crate::files;
 use crate::ownership;
 use crate::proto::name::Name;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 use crate::proto::status::Moment;
 use crate::proto::vanished;
 
@@ -132,7 +132,7 @@ impl Store {
     }
 
     fn write(&self) -> io::Result<()> {
-        let texts = |records: &BTreeSet<Sshfp>| records.iter().map(Sshfp::to_string).collect::<Vec<_>>();
+        let texts = |records: &SshfpSet| records.iter().map(Sshfp::to_string).collect::<Vec<_>>();
         let owners = self.sets.iter().map(|((owner, server), set)| Entry {
             owner: owner.to_string(),
             server: server.clone(),
@@ -187,7 +187,7 @@ fn parse(text: &str) -> Result<Sets, String> {
     let mut sets = Sets::new();
     for entry in document.owners {
         let owner = Name::from_text(&entry.owner).map_err(|e| format!("{:?}: {e}", entry.owner))?;
-        let records = |texts: Vec<String>| -> Result<BTreeSet<Sshfp>, String> {
+        let records = |texts: Vec<String>| -> Result<SshfpSet, String> {
             texts.iter().map(|text| Sshfp::from_text(text).map_err(|e| format!("{text:?}: {e}"))).collect()
         };
         if entry.vanished.len() > vanished::LIMIT {

@@ -163,7 +163,7 @@ pub fn tell(log: &dyn Sink, done: Option<&Done>, before: Option<&Owner>, now: &O
     }
     if !now.foreign.is_empty() && before.is_none_or(|before| before.foreign != now.foreign) {
         let message = format!("{name} has records that are not this machine's: {}", now.foreign.join(", "));
-        say(Level::Warning, message, &[]);
+        say(Level::Warning, message, &[("hint", "if they are nobody's any more: sshanchor publish --prune")]);
     }
     for server in &now.servers {
         let then = before.and_then(|b| b.servers.iter().find(|then| then.server == server.server));

@@ -187,9 +187,10 @@ mod system {
         names: BTreeMap<i32, Option<BTreeSet<OsString>>>,
     }
 
-    // Safe for an owned descriptor, which nobody closes or replaces as long as it lives; what takes its place in tokio
-    // is unsafe to call, for the sake of other types.
-    #[allow(deprecated)]
+    #[expect(
+        deprecated,
+        reason = "for what does not own its descriptor; an OwnedFd does, and the successor is unsafe"
+    )]
     fn register(queue: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
         AsyncFd::with_interest(queue, Interest::READABLE).ok()
     }

@@ -2,8 +2,6 @@
 //! what then is to be seen.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,12 +13,13 @@ use super::watch::Files;
 use crate::agent::machine::{self, Keys};
 use crate::agent::orphans::{self, Orphan};
 use crate::agent::pass::{self, Pass, Target};
-use crate::agent::place::{self, Purpose};
 use crate::agent::published::{self, Published};
 use crate::agent::rotation;
+use crate::agent::site::{self, Purpose};
 use crate::agent::state::State;
 use crate::config::publishing::Publishing;
 use crate::error::Error;
+use crate::files::pipe;
 use crate::proto::certificate::FOREVER;
 use crate::proto::name::{HostName, Name};
 use crate::proto::plan::Intent;
@@ -103,8 +102,7 @@ pub async fn local(settings: &Settings) -> Local {
 }
 
 fn certificate(path: &Path) -> Option<Certificate> {
-    let mut text = String::new();
-    fs::File::open(path).ok()?.take(MAX_CERTIFICATE).read_to_string(&mut text).ok()?;
+    let text = pipe::read(path, MAX_CERTIFICATE, pipe::PATIENCE).ok()?;
     let found = renewal::read(&text).ok()?;
     Some(Certificate {
         path: path.display().to_string(),
@@ -147,7 +145,7 @@ pub async fn table(
         match of_zone(&pass, &zone, &part, table, store, now).await {
             Ok(more) => done.extend(more),
             Err(error) => done.extend(part.iter().map(|target| {
-                let place = published::Place::of(&pass.site);
+                let place = published::SiteName::of(&pass.site);
                 let published = Published::failed(&target.name, &target.wish.owner, &place, error.clone());
                 Done::new(target, published)
             })),
@@ -164,7 +162,7 @@ pub(super) fn pass<'a>(
     sets: usize,
 ) -> Result<(Pass<'a>, Vec<String>), Error> {
     let deadline = Instant::now() + patience(settings, sets);
-    let ready = place::open(&table.place, Purpose::Change, settings.options.timeout / 2, deadline)?;
+    let ready = site::open(&table.place, Purpose::Change, settings.options.timeout / 2, deadline)?;
     let pass = Pass {
         site: ready.site,
         state: state.clone(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, sleep};
 
-use crate::output::sanitise;
+use crate::proto::text::shorten;
 
 const SOCKET: &str = "NOTIFY_SOCKET";
 /// How long a silence systemd bears, in microseconds, and whose.
@@ -50,10 +50,7 @@ impl Manager {
 
     /// What it does, in words.
     pub fn status(&self, text: &str) {
-        let mut text = sanitise(text);
-        // It is ASCII by now.
-        text.truncate(MAX_STATUS);
-        self.tell(&format!("STATUS={text}"));
+        self.tell(&format!("STATUS={}", shorten(text, MAX_STATUS)));
     }
 
     /// It reads its configuration again, and says [`Self::ready`] once it has.

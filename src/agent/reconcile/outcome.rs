@@ -1,11 +1,9 @@
 //! What one owner shall hold, what became of it, and how it stands after an error.
 
-use std::collections::BTreeSet;
-
 use crate::error::Error;
 use crate::proto::name::Name;
 use crate::proto::plan::{Intent, Plan, Present};
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::SshfpSet;
 
 /// What one owner shall hold of this machine's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +11,7 @@ pub struct Wish {
     /// The owner.
     pub owner: Name,
     /// The records of this machine's keys.
-    pub wanted: BTreeSet<Sshfp>,
+    pub wanted: SshfpSet,
     /// What to do with them.
     pub intent: Intent,
 }
@@ -33,9 +31,9 @@ pub struct Outcome {
     /// not be read.
     pub plan: Option<Plan>,
     /// Records that were added.
-    pub added: BTreeSet<Sshfp>,
+    pub added: SshfpSet,
     /// Records that were removed.
-    pub removed: BTreeSet<Sshfp>,
+    pub removed: SshfpSet,
     /// An update of this owner took effect.
     pub changed: bool,
     /// Why it is not as it should be.
@@ -48,8 +46,8 @@ impl Outcome {
         Outcome {
             owner: owner.clone(),
             plan: None,
-            added: BTreeSet::new(),
-            removed: BTreeSet::new(),
+            added: SshfpSet::new(),
+            removed: SshfpSet::new(),
             changed: false,
             error: None,
         }
@@ -57,6 +55,19 @@ impl Outcome {
 
     pub(super) fn is_open(&self) -> bool {
         self.error.is_none() && self.plan.as_ref().is_some_and(|plan| !plan.is_empty())
+    }
+
+    /// What became of it could not be written down, for this `error`.
+    pub(super) fn is_not_noted(&mut self, error: &Error) {
+        let (owner, changed) = (&self.owner, self.changed);
+        self.error.get_or_insert_with(|| {
+            let mut error = error.clone();
+            if changed {
+                error.message =
+                    format!("{}; the records at {owner} were changed, as it was planned", error.message);
+            }
+            error
+        });
     }
 
     pub(super) fn took(&mut self, plan: &Plan) {

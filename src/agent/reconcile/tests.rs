@@ -3,7 +3,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::error::Kind;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 
 type Change = Box<dyn FnOnce(&mut BTreeMap<Name, Present>) + Send>;
 
@@ -82,7 +82,7 @@ fn name(at: usize) -> Name {
     Name::from_text(&format!("web{at}.example")).unwrap()
 }
 
-fn set(letters: &str) -> BTreeSet<Sshfp> {
+fn set(letters: &str) -> SshfpSet {
     letters.bytes().map(|b| Sshfp::from_rdata(&[4, 2, b]).unwrap()).collect()
 }
 
@@ -94,7 +94,7 @@ fn publisher(server: &Arc<Server>, folder: &tempfile::TempDir) -> Reconciliation
     Reconciliation { backend: server.clone(), state: State::at(folder.path()), together: false }
 }
 
-fn shown(server: &Server, at: usize) -> BTreeSet<Sshfp> {
+fn shown(server: &Server, at: usize) -> SshfpSet {
     server.records.lock().unwrap().get(&name(at)).map(|p| p.records.clone()).unwrap_or_default()
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::foreign::Foreign;
 use super::host::{self, Host};
 use super::records::Set;
 use super::{Rotation, server, store};
@@ -32,28 +33,13 @@ impl Rotation {
         let margin = before.map_or(wish.margin, |before| before.margin.max(wish.margin));
         if wish.mode == Mode::Compromised {
             let before = record.queue.clone();
-            left = self.interrupt(&mut record).await?;
+            left = self.interrupt(&mut record, &host, &types, &mut notes).await?;
             let dropped: Vec<KeyType> =
                 before.into_iter().filter(|t| !record.queue.contains(t) && !types.contains(t)).collect();
             if !dropped.is_empty() {
-                let names: Vec<&str> = dropped.iter().map(|key_type| key_type.name()).collect();
                 notes.push(format!(
                     "the rotation of {} that was under way is given up: begin it again once this one has ended",
-                    names.join(", ")
-                ));
-            }
-            let later: Vec<&str> = match &record.round {
-                Some(round) => types
-                    .iter()
-                    .filter(|key_type| !round.changes.iter().any(|change| change.key_type == **key_type))
-                    .map(|key_type| key_type.name())
-                    .collect(),
-                None => Vec::new(),
-            };
-            if !later.is_empty() {
-                notes.push(format!(
-                    "{} comes when the change that is under way has ended: until then its old record stands in DNS",
-                    later.join(", ")
+                    list(&dropped)
                 ));
             }
             host = Host::read(&self.server.sshd, self.server.patience).await?;
@@ -72,39 +58,106 @@ impl Rotation {
             let (mut warnings, now) = (Vec::new(), verifier::now());
             self.new_round(&record, &host, now, &mut warnings).await?;
         }
+        crate::crash::may_crash("begin", "before");
         store::write(&self.state, &record, &lock)?;
+        crate::crash::may_crash("begin", "after");
         // Only now that nobody would look for it.
         left.iter().try_for_each(|file| file.settle().map(drop)).map_err(host::file_error)?;
         Ok(notes)
     }
 
-    /// A rotation that is under way gives way to an emergency; what it leaves beside these keys may go.
-    async fn interrupt(&self, record: &mut Record) -> Result<Vec<HostKeyFile>, Error> {
-        let Some(round) = &mut record.round else { return Ok(Vec::new()) };
-        if round.replaced.is_some() || round.mode == Mode::Compromised {
-            // It is nearly there, or on its way back to a key that nobody is to go back to.
-            if round.mode == Mode::Hide {
-                round.mode = Mode::Compromised;
-                if round.aborted.take().is_some() {
-                    (round.spread, round.proven) = (None, None);
-                }
+    /// A rotation that is under way gives way to an emergency, or where its key has been replaced already, becomes part
+    /// of it. What it leaves beside these keys may go.
+    async fn interrupt(
+        &self,
+        record: &mut Record,
+        host: &Host,
+        types: &[KeyType],
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<HostKeyFile>, Error> {
+        let was_planned = record.wish.mode != Mode::Compromised;
+        let Some(round) = &mut record.round else {
+            if was_planned {
+                record.queue.clear();
             }
             return Ok(Vec::new());
+        };
+        let changing: Vec<KeyType> = round.changes.iter().map(|change| change.key_type).collect();
+        if round.replaced.is_none() && round.mode != Mode::Compromised {
+            if round.touched.is_some() {
+                let change = server::Change { content: None, expected: &[], other: None };
+                let drop_in = DropIn::find(self.server.sshd.config()).ok();
+                server::configure(&self.server, drop_in.as_ref(), &change).await?;
+            }
+            let files = round.changes.iter().map(|change| HostKeyFile::at(Path::new(&change.path))).collect();
+            record.round = None;
+            record.queue.clear();
+            return Ok(files);
         }
-        if round.touched.is_some() {
-            let change = server::Change { content: None, expected: &[], other: None };
-            let drop_in = DropIn::find(self.server.sshd.config()).ok();
-            server::configure(&self.server, drop_in.as_ref(), &change).await?;
+        // What else was planned is no emergency.
+        if was_planned {
+            record.queue.retain(|key_type| changing.contains(key_type));
         }
-        let files = round.changes.iter().map(|change| HostKeyFile::at(Path::new(&change.path))).collect();
-        record.round = None;
-        record.queue.clear();
-        Ok(files)
+        let more: Vec<KeyType> = types.iter().filter(|t| !changing.contains(t)).copied().collect();
+        // The next run of the steps puts it away, and begins with the others.
+        if round.is_over() || (more.is_empty() && round.mode == Mode::Compromised) {
+            return Ok(Vec::new());
+        }
+        let changes = more.iter().map(|key_type| change(host, *key_type)).collect::<Result<Vec<_>, _>>()?;
+        if !more.is_empty() {
+            let keys = list(&changing);
+            notes
+                .push(format!("the change of {keys} that is under way goes on with {} at once", list(&more)));
+        }
+        let all: Vec<KeyType> = changing.into_iter().chain(more).collect();
+        let is_hiding = self.hides(Mode::Compromised, &all, host, notes)?;
+        round.overtake(changes, is_hiding);
+        Ok(Vec::new())
     }
 
-    /// The types that [`Rotation::begin`] would take.
-    pub async fn types(&self, asked: &[KeyType]) -> Result<Vec<KeyType>, Error> {
-        chosen(&Host::read(&self.server.sshd, self.server.patience).await?, asked)
+    /// sshd is not to offer these types while they change, for it offers others.
+    fn hides(
+        &self,
+        mode: Mode,
+        types: &[KeyType],
+        host: &Host,
+        warnings: &mut Vec<String>,
+    ) -> Result<bool, Error> {
+        let served = host.offered().iter().any(|key_type| !types.contains(key_type));
+        let drop_in = DropIn::find(self.server.sshd.config());
+        match (mode, served, drop_in) {
+            (Mode::Overlap, ..) | (Mode::Compromised, false, _) => Ok(false),
+            (Mode::Hide, false, _) => {
+                let message = "sshd_config's HostKeyAlgorithms leave nothing but the type that changes";
+                Err(Error::usage("no-other-type", message).hint(
+                    "allow another type that the host has; or, where no client goes by VerifyHostKeyDNS: --overlap",
+                ))
+            }
+            // Whoever has the key is not to be helped by our caution.
+            (Mode::Compromised, true, Err(error)) => {
+                warnings.push(format!("{error}: the new keys are shown at once"));
+                Ok(false)
+            }
+            (Mode::Hide, true, Err(error)) => Err(host::drop_in_error(error)),
+            (_, true, Ok(_)) => Ok(true),
+        }
+    }
+
+    /// The types that [`Rotation::begin`] would take, and what it would warn of; what speaks against it, where nothing is
+    /// under way, as it would say it. Nothing is changed.
+    pub async fn would_begin(
+        &self,
+        asked: &[KeyType],
+        wish: Wish,
+    ) -> Result<(Vec<KeyType>, Vec<String>), Error> {
+        let host = Host::read(&self.server.sshd, self.server.patience).await?;
+        let (types, mut warnings) = (chosen(&host, asked)?, Vec::new());
+        let record = store::read(&self.state)?;
+        if !record.is_open() {
+            let record = Record { wish, queue: types.clone(), ..record };
+            self.new_round(&record, &host, verifier::now(), &mut warnings).await?;
+        }
+        Ok((types, warnings))
     }
 
     /// What comes first of the queue, where nothing speaks against it.
@@ -117,41 +170,29 @@ impl Rotation {
     ) -> Result<Round, Error> {
         let Wish { mode, announce, .. } = record.wish;
         let types = host.types();
-        let (key_type, is_added) = rotation::next(&record.queue, mode, &types)
+        let (sights, sets) = self.records().look().await?;
+        let foreign = Foreign::of(&sets, &self.state)?;
+        let (key_type, is_added) = rotation::next(&record.queue, mode, &types, &foreign.types())
             .ok_or_else(|| Error::usage("no-rotation", "no rotation is under way"))?;
+        if is_added {
+            foreign.allow(key_type, &types, warnings)?;
+        }
         let wanted: Vec<KeyType> =
             if mode == Mode::Compromised { record.queue.clone() } else { vec![key_type] };
         let mut changes = Vec::new();
-        for key_type in wanted {
-            let change = match is_added {
-                true => Change { key_type, path: text(host.place_for(key_type)?)?, old: None, new: None },
-                false => {
-                    let (file, key) = host.of_type(key_type)?;
-                    let path = text(file.path().to_owned())?;
-                    Change { key_type, path, old: Some(key.sha256()), new: None }
+        for key_type in &wanted {
+            changes.push(match is_added {
+                true => {
+                    let path = text(host.place_for(*key_type)?)?;
+                    Change { key_type: *key_type, path, old: None, new: None }
                 }
-            };
-            changes.push(change);
+                false => change(host, *key_type)?,
+            });
         }
         let paths: BTreeSet<PathBuf> = changes.iter().map(|change| PathBuf::from(&change.path)).collect();
         let others = host.others(&paths)?;
         let is_explicit = host::is_explicit(&self.server.sshd, host, self.server.patience).await?;
-        let served = host.offered().into_iter().any(|t| !changes.iter().any(|change| change.key_type == t));
-        let is_hiding = match mode {
-            Mode::Hide => true,
-            Mode::Overlap => false,
-            Mode::Compromised => served,
-        };
-        if is_hiding && !served {
-            let message = "sshd_config's HostKeyAlgorithms leave nothing but the type that changes";
-            return Err(Error::usage("no-other-type", message).hint(
-                "allow another type that the host has; or, where no client goes by VerifyHostKeyDNS: --overlap",
-            ));
-        }
-        if is_hiding && let Err(error) = DropIn::find(self.server.sshd.config()) {
-            return Err(host::drop_in_error(error));
-        }
-        let (sights, sets) = self.records().look().await?;
+        let is_hiding = self.hides(mode, &wanted, host, warnings)?;
         if mode != Mode::Compromised {
             self.preflight(&changes, &others, &sights, &sets).await?;
         }
@@ -187,7 +228,12 @@ impl Rotation {
         if let Some((sight, why)) =
             sights.iter().filter(|s| s.is_primary).find_map(|s| Some((s, s.shown.as_ref().err()?)))
         {
-            return Err(Error::failure("no-answer", format!("{}: {why}", sight.server)));
+            let message = format!(
+                "{} does not show the records at {}: {why}; nothing was begun",
+                sight.server, sight.owner
+            );
+            return Err(Error::failure("no-answer", message)
+                .hint("see what is wrong there: sshanchor doctor; then do it again"));
         }
         for set in sets {
             let owner = &set.owner;
@@ -271,6 +317,16 @@ fn chosen(host: &Host, asked: &[KeyType]) -> Result<Vec<KeyType>, Error> {
         host.of_type(*key_type)?;
     }
     Ok(types)
+}
+
+fn list(types: &[KeyType]) -> String {
+    types.iter().map(|key_type| key_type.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// The change of a type that the host has.
+fn change(host: &Host, key_type: KeyType) -> Result<Change, Error> {
+    let (file, key) = host.of_type(key_type)?;
+    Ok(Change { key_type, path: text(file.path().to_owned())?, old: Some(key.sha256()), new: None })
 }
 
 fn text(path: PathBuf) -> Result<String, Error> {

@@ -3,6 +3,7 @@
 
 mod begin;
 mod clock;
+mod foreign;
 pub mod host;
 pub mod records;
 pub mod server;
@@ -24,7 +25,7 @@ use crate::proto::hostkey::KeyType;
 use crate::proto::rotation::{
     self, Change, Facts, Mode, Past, Record, Round, Sight, Step, TooLate, Wait, Wish, decide,
 };
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::SshfpSet;
 use crate::ssh::host_key_file::HostKeyFile;
 use crate::ssh::sshd::Sshd;
 use crate::ssh::sshd::drop_in::DropIn;
@@ -95,7 +96,7 @@ struct Situation {
 }
 
 /// What is to stand in DNS beside the keys that sshd has, while keys overlap: for whoever publishes.
-pub fn also_wanted(state: &State) -> Result<BTreeSet<Sshfp>, Error> {
+pub fn also_wanted(state: &State) -> Result<SshfpSet, Error> {
     Ok(store::read(state)?.also_wanted().iter().map(records::record).collect())
 }
 

@@ -9,13 +9,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::agent::machine;
 use crate::agent::pass::{self, Target};
-use crate::agent::place::{self, Purpose};
 use crate::agent::readback;
 use crate::agent::reconcile::{Reconciliation, Wish};
+use crate::agent::site::{self, Purpose};
 use crate::agent::state::State;
 use crate::backend::Backend;
 use crate::backend::site::Site;
-use crate::config::publishing::{Place, Publishing};
+use crate::config::publishing::{Provider, Publishing};
 use crate::dns::authority::Authority;
 use crate::error::{Error, Kind};
 use crate::fan_out::in_order;
@@ -25,7 +25,7 @@ use crate::proto::name::{HostName, Name};
 use crate::proto::plan::{Intent, Present};
 use crate::proto::rotation::{Digest, Shown, Sight};
 use crate::proto::rr::{RrType, Rrsig};
-use crate::proto::sshfp::{self, Sshfp};
+use crate::proto::sshfp::{self, Sshfp, SshfpSet};
 use crate::verifier::{Options, Verifier};
 
 /// How many servers are asked at a time.
@@ -37,7 +37,7 @@ pub struct Spot {
     /// The names.
     pub names: Vec<HostName>,
     /// Where their records are kept.
-    pub place: Place,
+    pub place: Provider,
     /// The zone, where it is not to be found out.
     pub zone: Option<Name>,
     /// Servers of the zone; none means those of its NS records.
@@ -65,7 +65,7 @@ impl Spot {
         })
     }
 
-    fn targets(&self, wanted: &BTreeSet<Sshfp>) -> Result<Vec<Target>, Error> {
+    fn targets(&self, wanted: &SshfpSet) -> Result<Vec<Target>, Error> {
         let intent = Intent::Publish { ttl: self.ttl, prune: self.exclusive };
         machine::targets(&self.names, self.port, wanted, intent)
     }
@@ -101,12 +101,14 @@ pub struct Set {
     pub owner: Name,
     /// What the primary has.
     pub present: Present,
+    /// What is not this machine's own goes with the next publication.
+    pub is_exclusive: bool,
 }
 
 impl Records<'_> {
     fn site(&self, spot: &Spot, purpose: Purpose) -> Result<Site, Error> {
         let span: Duration = self.options.timeout;
-        Ok(place::open(&spot.place, purpose, span / 2, Instant::now() + span)?.site)
+        Ok(site::open(&spot.place, purpose, span / 2, Instant::now() + span)?.site)
     }
 
     /// What every server shows at each owner; and the sets at their primaries, as far as these answer.
@@ -114,7 +116,7 @@ impl Records<'_> {
         let (mut sights, mut sets) = (Vec::new(), Vec::new());
         for spot in self.spots {
             let site = self.site(spot, Purpose::Read)?;
-            for target in spot.targets(&BTreeSet::new())? {
+            for target in spot.targets(&SshfpSet::new())? {
                 let owner = target.wish.owner;
                 if let Err(error) = self.look_at(spot, &site, &owner, &mut sights, &mut sets).await {
                     // A mistake is no silence.
@@ -157,7 +159,7 @@ impl Records<'_> {
         let place = (owner.to_string(), site.label());
         let shown = Ok(Shown::of([&present]));
         sights.push(Sight { owner: place.0.clone(), server: place.1, is_primary: true, shown });
-        sets.push(Set { owner: owner.clone(), present });
+        sets.push(Set { owner: owner.clone(), present, is_exclusive: spot.exclusive });
         let asked = owner.clone();
         let seen = in_order(servers, WIDTH, move |server| {
             let owner = asked.clone();
@@ -175,7 +177,7 @@ impl Records<'_> {
     /// Publishes `keys`; those that leave are known as this machine's own, whoever published them.
     pub async fn publish(
         &self,
-        wanted: &BTreeSet<Sshfp>,
+        wanted: &SshfpSet,
         leaving: &BTreeSet<(KeyType, Digest)>,
     ) -> Result<(), Error> {
         for spot in self.spots {
@@ -206,7 +208,7 @@ impl Records<'_> {
     ) -> Result<Result<(), String>, Error> {
         let verifier = Verifier::new(self.options)?;
         for spot in self.spots {
-            for target in spot.targets(&BTreeSet::new())? {
+            for target in spot.targets(&SshfpSet::new())? {
                 let owner = target.wish.owner;
                 let asked = Question::new(owner.clone(), RrType::SSHFP);
                 let answer = match timeout(self.options.timeout, verifier.lookups().prove_live(&asked)).await
@@ -231,7 +233,7 @@ impl Records<'_> {
     pub async fn signatures(&self) -> Vec<Rrsig> {
         let mut found = Vec::new();
         for spot in self.spots {
-            let (Ok(site), Ok(targets)) = (self.site(spot, Purpose::Read), spot.targets(&BTreeSet::new()))
+            let (Ok(site), Ok(targets)) = (self.site(spot, Purpose::Read), spot.targets(&SshfpSet::new()))
             else {
                 continue;
             };

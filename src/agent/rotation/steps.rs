@@ -14,7 +14,7 @@ use crate::proto::hostkey::KeyType;
 use crate::proto::moment;
 use crate::proto::revocation::Window;
 use crate::proto::rotation::{Change, Digest, Mode, Round, Step, Wait};
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 use crate::ssh::host_key_file::{HostKeyFile, NEXT, suffixed};
 use crate::ssh::sshd::drop_in::Content;
 use crate::verifier;
@@ -142,7 +142,7 @@ impl Rotation {
         progress: &mut Progress,
     ) -> Result<(), Error> {
         let keys = situation.host.published()?;
-        let mut wanted: BTreeSet<Sshfp> = keys.iter().map(Sshfp::of_key).collect();
+        let mut wanted: SshfpSet = keys.iter().map(Sshfp::of_key).collect();
         wanted.extend(progress.record.also_wanted().iter().map(record));
         let leaving: BTreeSet<(KeyType, Digest)> = round
             .changes

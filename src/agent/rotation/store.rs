@@ -1,15 +1,15 @@
 //! `rotation.json` in the state folder: read strictly, written whole, and one process at a time.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::agent::state::{State, StateError};
 use crate::error::Error;
 use crate::files;
-use crate::ownership;
+use crate::files::read_whole;
+use crate::ownership::{self, OpenError};
 use crate::proto::rotation::{BadRecord, Record};
-use crate::ssh::hostkeys::read_whole;
 
 /// Its name.
 pub const FILE: &str = "rotation.json";
@@ -29,14 +29,12 @@ pub struct Lock {
 pub fn read(state: &State) -> Result<Record, Error> {
     let path = state.folder().join(FILE);
     let io = |error| Error::from(StateError::Io { path: path.clone(), error });
-    if let Ok(metadata) = fs::metadata(state.folder()) {
-        ownership::check(state.folder(), &metadata).map_err(StateError::Untrusted)?;
-    }
-    let file = match File::open(&path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Record::default()),
-        file => file.map_err(io)?,
+    let file = match ownership::open_own(&path) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(Record::default()),
+        Err(OpenError::Untrusted(untrusted)) => return Err(StateError::Untrusted(untrusted).into()),
+        Err(OpenError::Io(error)) => return Err(io(error)),
     };
-    ownership::check(&path, &file.metadata().map_err(io)?).map_err(StateError::Untrusted)?;
     let text = read_whole(file, MAX_FILE).map_err(io)?;
     Record::read(&text).map_err(|bad| {
         let told = Error::failure("state", format!("state: {}: {bad}", path.display()));
@@ -53,14 +51,7 @@ pub fn read(state: &State) -> Result<Record, Error> {
 /// Writes it; under the lock.
 pub fn write(state: &State, record: &Record, _lock: &Lock) -> Result<(), Error> {
     let path = state.folder().join(FILE);
-    let put = || -> io::Result<()> {
-        let text = record.text().map_err(io::Error::other)?;
-        let mut file = tempfile::NamedTempFile::new_in(state.folder())?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        File::open(state.folder())?.sync_all()
-    };
+    let put = || files::put_state(&path, &[record.text().map_err(io::Error::other)?]);
     put().map_err(|error| StateError::Io { path: path.clone(), error }.into())
 }
 
@@ -81,6 +72,8 @@ pub fn lock(state: &State) -> Result<Lock, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::proto::hostkey::KeyType;
 

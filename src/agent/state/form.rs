@@ -1,6 +1,7 @@
 //! What the file of own records says, and how. Version 1 knew owners and records alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -11,7 +12,7 @@ use crate::fan_out::in_parallel;
 use crate::proto::moment;
 use crate::proto::name::Name;
 use crate::proto::plan::Shown;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 
 /// The version that is written.
 pub const VERSION: u32 = 2;
@@ -30,8 +31,9 @@ pub struct Entry {
     pub origin: Option<Arc<Origin>>,
     /// The configuration named the owner.
     pub configured: bool,
-    /// The records, and since when each is own, in seconds since 1970: the moment right before it was first sent.
-    pub records: BTreeMap<Sshfp, Option<u64>>,
+    /// The records in their order, each once, and since when it is own, in seconds since 1970: the moment right before it
+    /// was first sent.
+    pub records: Vec<(Sshfp, Option<u64>)>,
 }
 
 /// Where records were published.
@@ -47,13 +49,19 @@ pub struct Origin {
 
 impl Entry {
     /// The records alone.
-    pub fn records(&self) -> BTreeSet<Sshfp> {
-        self.records.keys().cloned().collect()
+    pub fn records(&self) -> SshfpSet {
+        self.records.iter().map(|(record, _)| record.clone()).collect()
+    }
+
+    /// Since when `record` is own, if that is known.
+    pub fn since_of(&self, record: &Sshfp) -> Option<Option<u64>> {
+        let at = self.records.binary_search_by(|(known, _)| known.cmp(record)).ok()?;
+        self.records.get(at).map(|(_, since)| *since)
     }
 
     /// Since when all of these records are own, if that is known.
     pub fn since(&self) -> Option<u64> {
-        self.records.values().copied().collect::<Option<Vec<u64>>>()?.into_iter().max()
+        self.records.iter().map(|(_, since)| *since).collect::<Option<Vec<u64>>>()?.into_iter().max()
     }
 }
 
@@ -149,13 +157,15 @@ fn entries(owners: impl IntoIterator<Item = (String, Owner)>) -> Result<Entries,
             (None, None, None) => None,
             _ => return Err(wrong(&text, &"zone, backend and server come together")),
         };
-        let mut records = BTreeMap::new();
+        let mut records = Vec::with_capacity(owner.records.len());
         for (record, since) in owner.records {
             let record = Sshfp::from_text(&record).map_err(|e| wrong(&text, &e))?;
             let since = since.map(&mut moment).transpose().map_err(|e| wrong(&text, &e))?;
-            if records.insert(record, since).is_some() {
-                return Err(wrong(&text, &"a record twice"));
-            }
+            records.push((record, since));
+        }
+        records.sort_unstable();
+        if records.windows(2).any(|pair| matches!(pair, [(one, _), (next, _)] if one == next)) {
+            return Err(wrong(&text, &"a record twice"));
         }
         if entries.insert(name, Entry { origin, configured: owner.configured, records }).is_some() {
             return Err(wrong(&text, &"twice"));
@@ -172,25 +182,38 @@ struct OwnerText<'a> {
     server: Option<&'a str>,
     configured: bool,
     #[serde(serialize_with = "records")]
-    records: &'a BTreeMap<Sshfp, Option<u64>>,
+    records: (&'a [(Sshfp, Option<u64>)], &'a Since),
 }
 
-fn records<S: Serializer>(records: &BTreeMap<Sshfp, Option<u64>>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer
-        .collect_map(records.iter().map(|(record, since)| (Shown(record), since.and_then(moment::rfc3339))))
+/// A moment and its text: of a batch all have the same, and to write it is much of the work.
+type Since = (u64, Option<String>);
+
+fn records<S: Serializer>(
+    (records, known): &(&[(Sshfp, Option<u64>)], &Since),
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let text = |since: u64| match since == known.0 {
+        true => known.1.as_deref().map(Cow::Borrowed),
+        false => moment::rfc3339(since).map(Cow::Owned),
+    };
+    serializer.collect_map(records.iter().map(|(record, since)| (Shown(record), since.and_then(text))))
 }
 
 /// `"OWNER":{...},` and the end of the line, of each.
 fn lines(entries: &[(&Name, &Entry)]) -> serde_json::Result<Vec<u8>> {
     let mut lines = Vec::with_capacity(entries.len() * OCTETS_AN_OWNER);
+    let mut last: Since = (0, moment::rfc3339(0));
     for (name, Entry { origin, configured, records }) in entries {
+        if let Some(since) = records.iter().find_map(|(_, since)| *since).filter(|since| *since != last.0) {
+            last = (since, moment::rfc3339(since));
+        }
         let origin = origin.as_deref();
         let owner = OwnerText {
             zone: origin.map(|origin| Shown(&origin.zone)),
             backend: origin.map(|origin| origin.backend.as_str()),
             server: origin.map(|origin| origin.server.as_str()),
             configured: *configured,
-            records,
+            records: (records, &last),
         };
         serde_json::to_writer(&mut lines, &Shown(name))?;
         lines.push(b':');
@@ -200,20 +223,20 @@ fn lines(entries: &[(&Name, &Entry)]) -> serde_json::Result<Vec<u8>> {
     Ok(lines)
 }
 
-/// The file's text: a line an owner.
-pub fn text(entries: &Entries) -> Result<Vec<u8>, Error> {
+/// The file's text, in parts: a line an owner.
+pub fn text(entries: &Entries) -> Result<Vec<Vec<u8>>, Error> {
     let owners: Vec<(&Name, &Entry)> = entries.iter().collect();
     let parts: Vec<&[(&Name, &Entry)]> = owners.chunks(OWNERS_A_THREAD).collect();
-    let mut text = format!("{{\"version\":{VERSION},\"owners\":{{\n").into_bytes();
+    let mut text = vec![format!("{{\"version\":{VERSION},\"owners\":{{\n").into_bytes()];
     for part in in_parallel(&parts, 1, |part| lines(part))? {
-        text.extend(part.map_err(|e| Error::failure("internal", e))?);
+        text.push(part.map_err(|e| Error::failure("internal", e))?);
     }
-    // No comma behind the last.
-    if text.ends_with(b",\n") {
-        text.truncate(text.len() - 2);
-        text.push(b'\n');
+    if let Some(last) = text.last_mut().filter(|last| last.ends_with(b",\n")) {
+        // No comma behind the last.
+        last.truncate(last.len() - 2);
+        last.push(b'\n');
     }
-    text.extend(b"}}\n");
+    text.push(b"}}\n".to_vec());
     Ok(text)
 }
 
@@ -237,7 +260,7 @@ mod tests {
         let unknown = Entry { records: [(record(3), None)].into(), ..Entry::default() };
         assert_eq!((known.since(), unknown.records()), (None, [record(3)].into()));
         let entries: Entries = [(name("a.example"), known), (name("b.example"), unknown)].into();
-        let text = String::from_utf8(text(&entries).unwrap()).unwrap();
+        let text = String::from_utf8(text(&entries).unwrap().concat()).unwrap();
         assert!(text.contains("\"4 2 01\":\"2030-03-17T17:46:40Z\""), "{text}");
         assert_eq!(text.lines().count(), entries.len() + 2, "a line an owner: {text}");
         assert_eq!(parse(&text), Ok(entries));

@@ -1,7 +1,6 @@
 //! The HTTP API of PowerDNS, as far as it is needed here: bounded, without redirections and proxies, its JSON read
 //! strictly where it matters.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,8 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use crate::proto::name::Name;
 use crate::proto::plan::{MAX_TTL, Plan, Present};
 use crate::proto::rr::RrType;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
+use crate::proto::text::cut;
 
 /// Largest answer that is read, in octets: all records of one name, or a line about each zone of one name.
 const MAX_REPLY: u64 = 1024 * 1024;
@@ -141,7 +141,7 @@ pub struct Standing {
     /// The SSHFP records that are served.
     pub present: Present,
     /// Those that are kept and not served: they are written back as they are.
-    pub disabled: BTreeSet<Sshfp>,
+    pub disabled: SshfpSet,
     /// The name is handed on to other servers.
     pub is_cut: bool,
 }
@@ -210,13 +210,14 @@ impl Api {
                     seen = true;
                     let ttl = u32::try_from(set.ttl).ok().filter(|ttl| *ttl <= MAX_TTL);
                     let ttl = ttl.ok_or_else(|| malformed(format!("a TTL of {}", set.ttl)))?;
-                    let mut there = BTreeSet::new();
+                    let (mut there, mut disabled) = (Vec::new(), Vec::new());
                     for record in &set.records {
                         let sshfp =
                             Sshfp::from_text(&record.content).map_err(|e| malformed(e.to_string()))?;
-                        if record.disabled { &mut standing.disabled } else { &mut there }.insert(sshfp);
+                        if record.disabled { &mut disabled } else { &mut there }.push(sshfp);
                     }
-                    standing.present = Present::new(ttl, there);
+                    (standing.present, standing.disabled) =
+                        (Present::new(ttl, there), disabled.into_iter().collect());
                 }
                 _ => {}
             }
@@ -247,7 +248,7 @@ impl Api {
     pub fn replace(
         &self,
         zone: &Name,
-        plans: &[(&Plan, BTreeSet<Sshfp>)],
+        plans: &[(&Plan, SshfpSet)],
         patience: Duration,
     ) -> Result<(), ApiError> {
         let rrsets: Vec<RrSet> = (plans.iter())
@@ -329,7 +330,7 @@ impl Api {
         }
         const LONGEST: usize = 300;
         let message = serde_json::from_slice::<Complaint>(text).map(|c| c.error).unwrap_or_default();
-        ApiError::Status { base: self.base.clone(), status, message: message.chars().take(LONGEST).collect() }
+        ApiError::Status { base: self.base.clone(), status, message: cut(&message, LONGEST).into_owned() }
     }
 
     fn url(&self, path: &str) -> String {

@@ -35,7 +35,7 @@ const MODE: u32 = 0o644;
 
 /// A file and its command.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct Access {
     /// The file.
     pub file: PathBuf,
     /// What has the name server load it; `%f` is the file, `%z` the zone.
@@ -52,7 +52,7 @@ pub const GAPS: [char; 2] = ['f', 'z'];
 /// One zone's file.
 #[derive(Debug)]
 pub struct ZoneFile {
-    place: Place,
+    place: Access,
     zone: Name,
     /// What was read last, of which files: a batch asks for one owner after the other.
     seen: Mutex<Option<(Stamp, Arc<Records>)>>,
@@ -63,7 +63,7 @@ type Stamp = [Option<(u64, u64, u64, i64, i64)>; 2];
 
 impl ZoneFile {
     /// The records of `zone` in the file of `place`.
-    pub fn new(place: Place, zone: Name) -> Self {
+    pub fn new(place: Access, zone: Name) -> Self {
         ZoneFile { place, zone, seen: Mutex::new(None) }
     }
 

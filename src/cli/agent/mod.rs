@@ -22,7 +22,7 @@ use crate::config::publishing::Publishing;
 use crate::config::{Typed, load, warning};
 use crate::dns::dns_server;
 use crate::error::{Error, Kind};
-use crate::log::{AtLeast, Event, Level, Sink, sink};
+use crate::log::{AtLeast, Level, Lines, Sink, Telling, sink};
 use crate::output::{Output, Results};
 use crate::proto::duration;
 use crate::proto::name::{HostName, Name};
@@ -99,7 +99,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     });
     let (typed, out, once, own_state) = (cx.typed.clone(), cx.out, args.once, args.state.clone());
     let log: Arc<dyn Sink> = match once {
-        true => Arc::new(Lines { out }),
+        true => Arc::new(Lines { out, debug: 1 }),
         false => {
             let level = if out.verbose > 0 { Level::Debug } else { Level::Info };
             Arc::new(AtLeast { level, sink: sink(cx.agent.log) })
@@ -164,6 +164,7 @@ fn settings(args: &Args, typed: &Typed) -> Result<Settings, Error> {
             bundle: None,
             policies: config.policies,
             trail: None,
+            telling: Telling::default(),
         },
         files: typed.files.paths(),
         warnings: config.ignored.iter().map(warning).collect(),
@@ -175,25 +176,4 @@ fn report(done: &Done, out: &Output, results: &mut Results) -> Result<Option<Kin
     published::print(&done.published, out, results)?;
     let unproven = done.published.proof.as_ref().is_some_and(Proof::speaks_against).then_some(Kind::Unproven);
     Ok(done.published.error.as_ref().map(|error| error.kind).or(unproven))
-}
-
-/// What a single pass says beside its results and its error, which are printed as such.
-#[derive(Debug)]
-struct Lines {
-    out: Output,
-}
-
-impl Sink for Lines {
-    fn say(&self, event: &Event<'_>) {
-        let hint = event.fields.iter().find(|(name, _)| *name == "hint").map(|(_, hint)| *hint);
-        let line = match hint {
-            Some(hint) => format!("{} (hint: {hint})", event.message),
-            None => event.message.to_owned(),
-        };
-        match event.level {
-            Level::Error => {}
-            Level::Warning => self.out.warn(&line),
-            Level::Notice | Level::Info | Level::Debug => self.out.detail(&line),
-        }
-    }
 }

@@ -3,7 +3,6 @@
 mod forms;
 mod table;
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +31,6 @@ use crate::output::{Output, Progress};
 use crate::proto::audit::facts::Outcome;
 use crate::proto::audit::{Report, Severity, compare};
 use crate::proto::name::HostName;
-use crate::ssh::hostkeys::read_whole;
 use crate::ssh::known_hosts;
 use crate::verifier::Options;
 
@@ -201,12 +199,9 @@ fn server_addr(text: &str) -> Result<SocketAddr, String> {
 /// `patience` is for one that is a pipe.
 fn baseline(path: &Path, patience: Duration) -> Result<Report, Error> {
     let shown = path.display();
-    let open = pipe::open(path, patience);
-    let text = open.and_then(|file| read_whole(file, MAX_BASELINE)).map_err(|e| {
-        Error::usage("baseline", format!("cannot read {shown}: {e}")).hint(match e.kind() {
-            io::ErrorKind::TimedOut => pipe::HINT,
-            _ => "sshanchor audit ... -o FILE.json writes one",
-        })
+    let text = pipe::read(path, MAX_BASELINE, patience).map_err(|e| {
+        Error::usage("baseline", format!("cannot read {shown}: {e}"))
+            .hint(pipe::hint(&e).unwrap_or("sshanchor audit ... -o FILE.json writes one"))
     })?;
     compare::read(&text).map_err(|e| {
         Error::usage("baseline", format!("{shown}: {e}"))

@@ -58,9 +58,9 @@ struct Checked {
 }
 
 pub(super) fn run(args: &Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let bundle = load(&args.file)?;
+    let bundle = load(&args.file, cx.timeout)?;
     let at = args.at.unwrap_or_else(now);
-    let mut prover = Prover::new(trust_anchors(cx.trust_anchor.as_deref())?, at);
+    let mut prover = Prover::new(trust_anchors(cx.trust_anchor.as_deref(), cx.timeout)?, at);
     let mut all = true;
     let mut questions = bundle.entries().map(Entry::question).filter(|q| !is_of_a_zone(q.rtype)).peekable();
     if questions.peek().is_none() {

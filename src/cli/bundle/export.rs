@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::cli::target::hosts;
+use crate::cli::target::host_names;
 use crate::dns::bundles;
 use crate::error::{Error, Kind};
 use crate::fan_out::fan_out;
@@ -70,7 +70,7 @@ struct Missing {
 }
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let hosts = hosts(&args.hosts, SSH, cx.timeout)?;
+    let hosts = host_names(&args.hosts, SSH, cx.timeout)?;
     let verifier = cx.verifier()?;
     let made = now();
     let mut outcomes = Vec::new();

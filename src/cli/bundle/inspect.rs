@@ -44,7 +44,7 @@ struct Held {
 }
 
 pub(super) fn run(args: &Args, cx: &Context) -> Result<Option<Kind>, Error> {
-    let bundle = load(&args.file)?;
+    let bundle = load(&args.file, cx.timeout)?;
     let zones = bundle.entries().map(Entry::question).filter(|q| is_of_a_zone(q.rtype));
     let mut zones: Vec<String> = zones.map(|q| q.name.to_string()).collect();
     zones.dedup();

@@ -6,12 +6,14 @@ mod inspect;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Subcommand;
 
 use super::Context;
-use crate::dns::bundles;
+use crate::dns::bundles::{self, BundleFileError};
 use crate::error::{Error, Kind};
+use crate::files::pipe;
 use crate::proto::bundle::Bundle;
 use crate::proto::rr::RrType;
 
@@ -51,16 +53,20 @@ pub(super) struct BundleFile {
 }
 
 impl BundleFile {
-    /// Reads it, if one was named.
-    pub(super) fn load(&self) -> Result<Option<Arc<Bundle>>, Error> {
-        self.file.as_deref().map(|path| load(path).map(Arc::new)).transpose()
+    /// Reads it, if one was named. `patience` is for one that is a pipe.
+    pub(super) fn load(&self, patience: Duration) -> Result<Option<Arc<Bundle>>, Error> {
+        self.file.as_deref().map(|path| load(path, patience).map(Arc::new)).transpose()
     }
 }
 
-fn load(path: &Path) -> Result<Bundle, Error> {
-    bundles::load(path).map_err(|e| {
-        Error::usage("bundle", e)
-            .hint("want a file that sshanchor bundle export has written, as it was written")
+fn load(path: &Path, patience: Duration) -> Result<Bundle, Error> {
+    bundles::load(path, patience).map_err(|e| {
+        let hint = match &e {
+            BundleFileError::Io(_, error) => pipe::hint(error),
+            BundleFileError::Content(..) => None,
+        };
+        let usual = "want a file that sshanchor bundle export has written, as it was written";
+        Error::usage("bundle", e).hint(hint.unwrap_or(usual))
     })
 }
 

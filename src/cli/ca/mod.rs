@@ -11,12 +11,12 @@ mod show;
 mod sign;
 mod withdraw;
 
-use std::fs::File;
 use std::future::Future;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::time::Duration;
 
 use clap::Subcommand;
 use zeroize::Zeroizing;
@@ -26,6 +26,7 @@ use super::terminal::Terminal;
 use super::{Context, agent_socket, host_name};
 use crate::agent::state::State;
 use crate::error::{Error, Kind};
+use crate::files::pipe;
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::KeyDigest;
 use crate::proto::name::HostName;
@@ -34,6 +35,8 @@ use crate::ssh::identity::Ask;
 
 /// Longest passphrase file, in octets.
 const MAX_PASSPHRASE: u64 = 1024;
+/// How long a passphrase file that is a pipe is waited for: somebody may be typing behind it, as with `<(pass show ca)`.
+const TYPING: Duration = Duration::from_secs(120);
 
 /// A CA of your own: certificates for hosts, one record for all of them.
 ///
@@ -163,8 +166,8 @@ fn first_line(path: &Path) -> Result<Zeroizing<String>, Error> {
         Error::usage("passphrase-file", format!("{}: {e}", path.display()))
             .hint("the first line of the file is the passphrase")
     };
-    let file = File::open(path).map_err(|e| trouble(&e))?;
-    let metadata = file.metadata().map_err(|e| trouble(&e))?;
+    let file = pipe::open(path, TYPING).map_err(|e| trouble(&e))?;
+    let metadata = file.metadata();
     if metadata.is_file() && metadata.mode() & 0o077 != 0 {
         let why = format!("others can read this passphrase (mode {:04o})", metadata.mode() & 0o7777);
         return Err(trouble(&why).hint(format!("chmod 600 {}", path.display())));

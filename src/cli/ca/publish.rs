@@ -1,6 +1,7 @@
 //! `sshanchor ca publish`: the CA set, and the revoked set that has to stand beside it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::set::{Which, ca_set, keys_of, note, present, revoked_set, told, zone_of};
 use crate::agent::pass::Target;
@@ -50,7 +51,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let folder = args.which.folder(&args.primary)?;
-    let keys = keys(&args.ca_keys, folder.as_ref())?;
+    let keys = keys(&args.ca_keys, folder.as_ref(), cx.timeout)?;
     let is_retired = |ca: &Ca| ca.authority().keys().iter().any(|key| key.state == KeyState::Retired);
     if args.prune && folder.as_ref().is_some_and(is_retired) {
         let message = "--prune would remove the key that the CA is rolling over from";
@@ -70,8 +71,12 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     Ok(Kind::gravest(kinds))
 }
 
-/// The keys of these files, else those of the folder that sign or will.
-pub(super) fn keys(files: &[PathBuf], folder: Option<&Ca>) -> Result<Vec<HostKey>, Error> {
+/// The keys of these files, else those of the folder that sign or will. `patience` is for a file that is a pipe.
+pub(super) fn keys(
+    files: &[PathBuf],
+    folder: Option<&Ca>,
+    patience: Duration,
+) -> Result<Vec<HostKey>, Error> {
     match (files, folder) {
         ([], Some(folder)) => {
             let keys = folder.authority().keys().iter().filter(|key| key.state != KeyState::Retired);
@@ -79,7 +84,7 @@ pub(super) fn keys(files: &[PathBuf], folder: Option<&Ca>) -> Result<Vec<HostKey
         }
         ([], None) => Err(Error::usage("no-ca", "which CA's keys?")
             .hint("make a CA: sshanchor ca init --domain example.com; or name the public key of one that is there: --ca-key FILE; or its folder: --ca FOLDER")),
-        (files, _) => keys_of(files),
+        (files, _) => keys_of(files, patience),
     }
 }
 

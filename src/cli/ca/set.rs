@@ -1,6 +1,7 @@
 //! Which CA, and at which name: what `publish`, `withdraw` and `revoke` share.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{CaFolder, Key, ca_error};
 use crate::agent::pass::Target;
@@ -10,6 +11,7 @@ use crate::backend::site::Site;
 use crate::cli::Context;
 use crate::cli::publish::primary::{Primary, zone};
 use crate::error::Error;
+use crate::files::{self, pipe};
 use crate::proto::ca_keys;
 use crate::proto::hostkey::HostKey;
 use crate::proto::issuance::journal::{Entry, Event};
@@ -75,11 +77,11 @@ impl Which {
     }
 }
 
-/// The CA keys of these files; `-` is standard input.
-pub(super) fn keys_of(files: &[PathBuf]) -> Result<Vec<HostKey>, Error> {
+/// The CA keys of these files; `-` is standard input. `patience` is for one that is a pipe.
+pub(super) fn keys_of(files: &[PathBuf], patience: Duration) -> Result<Vec<HostKey>, Error> {
     let mut keys = Vec::new();
     for file in files {
-        let text = read(file)?;
+        let text = read(file, patience)?;
         let found = ca_keys::of_text(&text).map_err(|(line, error)| {
             Error::usage("ca-key", format!("{} line {line}: {error}", file.display()))
         })?;
@@ -96,15 +98,15 @@ pub(super) fn keys_of(files: &[PathBuf]) -> Result<Vec<HostKey>, Error> {
     Ok(keys)
 }
 
-/// The text of a file; `-` is standard input.
-pub(super) fn read(file: &Path) -> Result<String, Error> {
+/// The text of a file; `-` is standard input. `patience` is for one that is a pipe.
+pub(super) fn read(file: &Path, patience: Duration) -> Result<String, Error> {
     let text = match file.as_os_str() == "-" {
-        true => hostkeys::read_whole(std::io::stdin(), hostkeys::MAX_FILE),
-        false => std::fs::File::open(file).and_then(|open| hostkeys::read_whole(open, hostkeys::MAX_FILE)),
+        true => files::read_whole(std::io::stdin(), hostkeys::MAX_FILE),
+        false => pipe::read(file, hostkeys::MAX_FILE, patience),
     };
     text.map_err(|e| {
         Error::failure("ca-key", format!("cannot read {}: {e}", file.display()))
-            .hint("give a public key file: ca_key.pub and its like")
+            .hint(pipe::hint(&e).unwrap_or("give a public key file: ca_key.pub and its like"))
     })
 }
 

@@ -40,8 +40,8 @@ pub(in crate::cli) struct Args {
     /// A name of the host, as clients ask for it (repeatable)
     #[arg(long = "name", value_name = "HOST", required = true)]
     names: Vec<String>,
-    /// A public host key file (repeatable); - is standard input, and the certificate goes to standard output
-    #[arg(long = "host-key", value_name = "PUBFILE", required = true)]
+    /// A public host key file, or several; - is standard input, and the certificate goes to standard output
+    #[arg(long = "host-key", value_name = "PUBFILE", required = true, num_args = 1..)]
     host_keys: Vec<PathBuf>,
     /// How long it is good, from now [default: as the CA was made, 30d]
     #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
@@ -142,7 +142,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         ca.check(request, verifier::now()).map_err(ca_error)?;
     }
     let keys = Keys::new(&args.passphrase)?;
-    let is_written = wanted.iter().any(|(out, _)| out.is_some());
+    let mut written = Vec::new();
     for (out, request) in wanted {
         let issued = ca.sign(&request, verifier::now(), keys.access(cx)).await.map_err(ca_error)?;
         let line = issued.line();
@@ -164,11 +164,14 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
             }
         };
         let file = out.map(|path| path.display().to_string());
+        written.extend(file.iter().map(|file| format!("HostCertificate {file}")));
         cx.out.result(&Signed { file, issued: Told::from(&issued), text })?;
     }
-    if is_written {
-        cx.out
-            .note("the host shows it once sshd_config has a line HostCertificate FILE, and sshd is reloaded");
+    if !written.is_empty() {
+        let lines = written.join("\n  ");
+        cx.out.note(&format!(
+            "the host shows it once it stands there, sshd_config has this line, and sshd is reloaded:\n  {lines}"
+        ));
     }
     Ok(None)
 }
@@ -190,7 +193,7 @@ fn from_stdin() -> Result<HostKey, Error> {
         Error::usage("host-key", format!("standard input: {why}"))
             .hint("want one line TYPE BASE64 [COMMENT], as in ssh_host_ed25519_key.pub")
     };
-    let text = hostkeys::read_whole(std::io::stdin(), hostkeys::MAX_FILE).map_err(|e| bad(e.to_string()))?;
+    let text = files::read_whole(std::io::stdin(), hostkeys::MAX_FILE).map_err(|e| bad(e.to_string()))?;
     let mut keys = HostKey::from_text(&text).map_err(|(line, e)| bad(format!("line {line}: {e}")))?;
     match (keys.pop(), keys.is_empty()) {
         (Some(key), true) => Ok(key),

@@ -46,7 +46,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
             let keys = folder.authority().keys().iter().map(|key| key.key.clone());
             (keys.collect(), Intent::Withdraw)
         }
-        (files, _) => (keys_of(files)?, Intent::Remove { foreign: true }),
+        (files, _) => (keys_of(files, cx.timeout)?, Intent::Remove { foreign: true }),
     };
     spare_what_is_in_use(folder.as_ref(), &keys)?;
     let mut kinds = Vec::new();

@@ -7,7 +7,7 @@ use crate::config::{Cache, Config, Malformed, Mistake, Source, Typed, read};
 use crate::error::{Error, Kind};
 use crate::output::{Output, Report};
 use crate::ownership::Untrusted;
-use crate::proto::policy::Place;
+use crate::proto::policy::Location;
 use crate::proto::policy::findings::{self, cautions, findings};
 
 /// Check the configuration: mistakes, dead rules, contradictions.
@@ -93,7 +93,7 @@ impl Found {
     }
 
     fn finding(config: &Config, finding: &findings::Finding) -> Self {
-        let file = |place: Place| config.files.get(place.file).map(|path| path.display().to_string());
+        let file = |place: Location| config.files.get(place.file).map(|path| path.display().to_string());
         let because = finding.because.map(|because| match because.file == finding.place.file {
             true => format!(" (line {})", because.line),
             false => format!(" ({} line {})", file(because).unwrap_or_default(), because.line),

@@ -10,8 +10,8 @@ use crate::config::trail::Trail;
 use crate::config::{Cache, Config, Source, Sourced, Typed, load, warning};
 use crate::error::{Error, Kind};
 use crate::output::{Output, Report};
+use crate::proto::destination::Destination;
 use crate::proto::duration;
-use crate::proto::place::Place;
 use crate::proto::policy::{Setting, Value};
 
 /// Show each value in force and where it comes from.
@@ -85,7 +85,7 @@ pub(super) fn run(args: Args, typed: &Typed, out: Output) -> Result<Option<Kind>
 
 /// A name or an address as it is matched.
 fn host(text: &str) -> Result<String, Error> {
-    Place::parse(text).map(|place| place.to_string()).map_err(|e| Error::usage("host-name", e))
+    Destination::parse(text).map(|place| place.to_string()).map_err(|e| Error::usage("host-name", e))
 }
 
 fn globals(config: &Config) -> [Row; 4] {

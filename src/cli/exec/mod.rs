@@ -19,7 +19,8 @@ use tokio::time::sleep;
 
 use self::outcome::FAILED;
 use super::bundle::BundleFile;
-use super::hosts::{HostArgs, through, warn_of_jumps};
+use super::hosts::HostArgs;
+use super::jumps::Ways;
 use super::verify::verdicts;
 use super::{Context, agent_socket, seconds, status};
 use crate::error::{Error, Kind};
@@ -27,7 +28,6 @@ use crate::fleet::Host;
 use crate::fleet::exec::Control;
 use crate::fleet::login::{AgentSocket, Login, Logins, Typed};
 use crate::proto::course::Halt;
-use crate::ssh::config::tree::Which;
 use crate::ssh::identity::{Identities, Keyring, Wanted};
 
 /// Run a command on hosts, each on the connection that was verified.
@@ -63,10 +63,6 @@ pub(super) struct Args {
     /// Log in with this key: a private key, or the .pub file of one that ssh-agent holds (repeatable)
     #[arg(short, long, value_name = "FILE")]
     identity: Vec<PathBuf>,
-    /// Take users, ports and keys that nobody names from this configuration of ssh's, or none, instead of the user's and the
-    /// system's
-    #[arg(long, value_name = "FILE|none")]
-    ssh_config: Option<PathBuf>,
     /// How many hosts at the same time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     fanout: u16,
@@ -108,13 +104,9 @@ pub(super) struct Args {
 impl Args {
     /// What is known of logging in.
     fn logins(&self, cx: &Context) -> Result<Logins, Error> {
-        let which = match &self.ssh_config {
-            None => Which::Usual,
-            Some(file) if file.as_os_str() == "none" => Which::None,
-            Some(file) => Which::File(file.clone()),
-        };
-        let typed = Typed { user: self.login.clone(), identities: self.identity.clone() };
-        Logins::load(typed, which, cx.timeout)
+        let (user, identities) = (self.login.clone(), self.identity.clone());
+        let typed = Typed { user, identities, is_direct: self.hosts.is_direct() };
+        Logins::load(typed, self.hosts.ssh_config(), cx.timeout)
     }
 }
 
@@ -147,7 +139,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<u8, Error> {
         return dry_run(&args, hosts, cx).await;
     }
     let visits = visits(&args, hosts, cx).await?;
-    let verifier = match args.bundle.load().and_then(|bundle| cx.verifier_with(bundle)) {
+    let verifier = match args.bundle.load(cx.timeout).and_then(|bundle| cx.verifier_with(bundle)) {
         Ok(verifier) => verifier,
         Err(error) if error.kind == Kind::Usage || !is_one => return Err(error),
         Err(error) => {
@@ -163,17 +155,14 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<u8, Error> {
 
 /// The verdicts alone.
 async fn dry_run(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<u8, Error> {
-    let verifier = cx.verifier_with(args.bundle.load()?)?;
+    let verifier = cx.verifier_with(args.bundle.load(cx.timeout)?)?;
     let logins = args.logins(cx)?;
-    let mut at_ports = Vec::with_capacity(hosts.len());
-    let mut is_new = Vec::with_capacity(hosts.len());
+    let (mut at_ports, mut ways) = (Vec::with_capacity(hosts.len()), Ways::default());
     for host in hosts {
         let login = logins.settings(&host).await?;
-        let (host, is_told) = by_configuration(host, &login);
-        is_new.push(is_told);
-        at_ports.push(host);
+        at_ports.push(ways.add(Host { port: login.port, ..host }, login.jump.as_ref()));
     }
-    tell_of_jumps(at_ports.iter().zip(is_new), cx);
+    ways.warn(cx);
     verdicts(at_ports, args.fanout, args.quiet, &verifier, cx).await.map(status)
 }
 
@@ -183,12 +172,11 @@ async fn visits(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<Vec<Visit
     let folder = directories::BaseDirs::new().map(|dirs| dirs.home_dir().join(".ssh"));
     let (mut keyring, environment) = (Keyring::new(folder), agent_socket());
     let mut known: HashMap<Login, Arc<Identities>> = HashMap::new();
-    let (mut visits, mut is_new) = (Vec::with_capacity(hosts.len()), Vec::with_capacity(hosts.len()));
+    let (mut visits, mut ways) = (Vec::with_capacity(hosts.len()), Ways::default());
     for host in hosts {
         let login = logins.settings(&host).await?;
         let user = login.user.clone();
-        let (host, is_told) = by_configuration(host, &login);
-        is_new.push(is_told);
+        let host = ways.add(Host { port: login.port, ..host }, login.jump.as_ref());
         // Those that log in with the same keys share them.
         let keys = Login { user: String::new(), port: 0, jump: None, ..login };
         let identities = match known.get(&keys) {
@@ -219,21 +207,8 @@ async fn visits(args: &Args, hosts: Vec<Host>, cx: &Context) -> Result<Vec<Visit
         };
         visits.push(Visit { host, user, identities });
     }
-    tell_of_jumps(visits.iter().map(|visit| &visit.host).zip(is_new), cx);
+    ways.warn(cx);
     Ok(visits)
-}
-
-/// The host at the port that ssh's configuration knows; and whether that has it lie behind something else, which an
-/// inventory did not say.
-fn by_configuration(host: Host, login: &Login) -> (Host, bool) {
-    let is_new = host.jump.is_none() && login.jump.is_some();
-    let host = Host { port: login.port, ..host };
-    (if is_new { through(host, login.jump.clone()) } else { host }, is_new)
-}
-
-fn tell_of_jumps<'a>(hosts: impl Iterator<Item = (&'a Host, bool)>, cx: &Context) {
-    let new = hosts.filter(|(_, is_new)| *is_new);
-    warn_of_jumps(new.filter_map(|(host, _)| Some((&host.target, host.jump.as_ref()?))), cx);
 }
 
 /// Has `control` heed the deadline for everything and the signals that end this process; done by the second signal.

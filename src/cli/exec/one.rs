@@ -10,9 +10,9 @@ use crate::cli::verify::{Judged, checkable};
 use crate::cli::{Context, in_grace};
 use crate::error::Error;
 use crate::fleet::exec::{self, Control, Note, Order, Person};
-use crate::output::sanitise;
 use crate::proto::name::HostName;
 use crate::proto::rr::Origin;
+use crate::proto::text::sanitise;
 use crate::ssh::client::{Kept, Sink};
 use crate::verifier::{Verification, Verifier, now};
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::outcome::{Exported, Missing, Outcome, unfit};
 use crate::cli::bundle::BundleFile;
 use crate::cli::publish::{self, keys, records};
-use crate::cli::target::hosts;
+use crate::cli::target::host_names;
 use crate::cli::verify::hosts_at_once;
 use crate::cli::{Context, host_name, in_grace};
 use crate::error::Error;
@@ -80,7 +80,7 @@ pub(super) type Proven = Result<(Vec<HostKey>, Vec<Published>, Evidence), NoKeys
 impl Hosts {
     /// The hosts that were named, each once.
     pub(super) fn named(&self, cx: &Context) -> Result<Vec<(HostName, u16)>, Error> {
-        hosts(&self.hosts, self.port, cx.timeout)
+        host_names(&self.hosts, self.port, cx.timeout)
     }
 
     pub(super) async fn prove<W, F>(
@@ -110,11 +110,11 @@ impl Source {
                 vec![self.of_keys(host_name(name)?, keys)?]
             }
             (None, Some(batch)) => {
-                let hosts = publish::batch::read(batch)?.into_iter();
+                let hosts = publish::batch::read(batch, cx.timeout)?.into_iter();
                 hosts.map(|(host, keys)| self.of_keys(host, keys)).collect::<Result<_, _>>()?
             }
             (None, None) => {
-                let named = hosts(&self.hosts, self.port.unwrap_or(SSH), cx.timeout)?;
+                let named = host_names(&self.hosts, self.port.unwrap_or(SSH), cx.timeout)?;
                 return prove(cx, named, self.ttl, &self.proving, work).await;
             }
         };
@@ -143,7 +143,7 @@ where
     F: Future<Output = Result<Proven, Error>> + Send + 'static,
 {
     let width = hosts_at_once(usize::from(proving.fanout));
-    let verifier = cx.verifier_with(proving.bundle.load()?)?;
+    let verifier = cx.verifier_with(proving.bundle.load(cx.timeout)?)?;
     let mut progress = Progress::new("proven", hosts.len());
     let mut done: Vec<(usize, Proven)> = Vec::new();
     let each = |(host, port): (HostName, u16)| work(verifier.for_one_host(), host, port);

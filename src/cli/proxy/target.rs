@@ -3,15 +3,15 @@
 use super::Args;
 use crate::cli::host_name;
 use crate::error::{Error, Kind};
+use crate::proto::destination::Destination;
 use crate::proto::name::HostName;
-use crate::proto::place::Place;
 use crate::proto::policy::{Mode, Policies};
 use crate::proto::via::Via;
 
 /// What the command line means.
 #[derive(Debug)]
 pub(super) struct Target {
-    pub(super) place: Place,
+    pub(super) place: Destination,
     pub(super) port: u16,
     /// What connects to it, if that is not a TCP connection of this process.
     pub(super) via: Option<Via>,
@@ -28,7 +28,7 @@ impl Target {
                 _ => Error { message: format!("--identity: {}", e.message), ..e },
             })
         });
-        let place = Place::parse(&args.host).map_err(|e| Error::usage("host-name", e))?;
+        let place = Destination::parse(&args.host).map_err(|e| Error::usage("host-name", e))?;
         let via = args.via.as_deref().map(|text| {
             Via::parse(text).map_err(|e| {
                 Error::usage("via", format!("--via: {e}"))
@@ -55,8 +55,8 @@ impl Target {
     pub(super) fn host(&self) -> Result<&HostName, Error> {
         match (&self.identity, &self.place) {
             (Some(identity), _) => Ok(identity),
-            (None, Place::Name(host)) => Ok(host),
-            (None, Place::Address { .. }) => {
+            (None, Destination::Name(host)) => Ok(host),
+            (None, Destination::Address { .. }) => {
                 let message =
                     format!("{} is an address, and no DNS record vouches for an address", self.place);
                 Err(Error::new(Kind::Unproven, "address", message).hint(
@@ -68,7 +68,8 @@ impl Target {
 
     /// It is not where its own name says.
     fn is_elsewhere(&self) -> bool {
-        let is_here = |identity: &HostName| matches!(&self.place, Place::Name(host) if host == identity);
+        let is_here =
+            |identity: &HostName| matches!(&self.place, Destination::Name(host) if host == identity);
         self.identity.as_ref().is_some_and(|identity| !is_here(identity))
     }
 

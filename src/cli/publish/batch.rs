@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use crate::cli::host_name;
 use crate::error::Error;
 use crate::fan_out::in_parallel;
+use crate::files::{self, pipe};
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
 use crate::ssh::hostkeys;
@@ -20,10 +22,13 @@ const HOSTS_A_THREAD: usize = 500;
 /// A host and its keys.
 pub(in crate::cli) type Host = (HostName, Vec<HostKey>);
 
-/// Hosts and their keys, a line a host: `HOST PUBFILE...`. One bad line and nothing is done.
-pub(in crate::cli) fn read(path: &Path) -> Result<Vec<Host>, Error> {
-    let text = read_bounded(path)
-        .map_err(|e| Error::usage("batch-file", format!("cannot read {}: {e}", path.display())))?;
+/// Hosts and their keys, a line a host: `HOST PUBFILE...`. One bad line and nothing is done. `patience` is for a file that
+/// is a pipe.
+pub(in crate::cli) fn read(path: &Path, patience: Duration) -> Result<Vec<Host>, Error> {
+    let text = read_bounded(path, patience).map_err(|e| {
+        let told = Error::usage("batch-file", format!("cannot read {}: {e}", path.display()));
+        Error { hint: pipe::hint(&e).map(str::to_owned), ..told }
+    })?;
     // After an error nothing is done: what follows need not be read.
     let has_failed = AtomicBool::new(false);
     let lines: Vec<(usize, &str)> = (1..).zip(text.lines()).collect();
@@ -67,9 +72,9 @@ fn at_line(mut error: Error, path: &Path, number: usize) -> Error {
     error
 }
 
-fn read_bounded(path: &Path) -> std::io::Result<String> {
+fn read_bounded(path: &Path, patience: Duration) -> std::io::Result<String> {
     match path.as_os_str() == "-" {
-        true => hostkeys::read_whole(std::io::stdin(), MAX_BATCH),
-        false => hostkeys::read_whole(std::fs::File::open(path)?, MAX_BATCH),
+        true => files::read_whole(std::io::stdin(), MAX_BATCH),
+        false => pipe::read(path, MAX_BATCH, patience),
     }
 }

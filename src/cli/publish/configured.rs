@@ -1,6 +1,5 @@
 //! What the configuration says where the command line says nothing: `[publish]`.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::primary::Primary;
@@ -14,6 +13,7 @@ use crate::cli::Context;
 use crate::error::Error;
 use crate::proto::name::HostName;
 use crate::proto::plan::Intent;
+use crate::proto::sshfp::SshfpSet;
 
 /// Names of this machine, and where their records are kept.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ pub(in crate::cli) async fn goodbyes(
                 .hint("name it beside --orphans, as it was: --server ADDR --key-file FILE, or the like")
         })?;
         primary.zone = Some(zone);
-        let wish = Wish { owner: orphan.owner.clone(), wanted: BTreeSet::new(), intent: Intent::Withdraw };
+        let wish = Wish { owner: orphan.owner.clone(), wanted: SshfpSet::new(), intent: Intent::Withdraw };
         Ok((primary, Target { name: orphan.owner, role: Role::Host, wish }))
     };
     Ok(lost(&primary.state()?, cx).await?.into_iter().map(goodbye).collect())

@@ -8,7 +8,6 @@ pub(super) mod primary;
 pub(super) mod published;
 mod shared;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use self::primary::{Primary, Run};
@@ -23,8 +22,8 @@ use crate::error::{Error, Kind};
 use crate::fan_out::in_parallel;
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
-use crate::proto::plan::{DEFAULT_TTL, Intent, MAX_TTL};
-use crate::proto::sshfp::Sshfp;
+use crate::proto::plan::{DEFAULT_TTL, Intent, LONG_TTL, MAX_TTL};
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 
 /// So many hosts are worth a thread that makes records of their keys, or writes results as text.
 const HOSTS_A_THREAD: usize = 1000;
@@ -57,11 +56,11 @@ pub(super) struct Args {
     primary: Primary,
     #[command(flatten)]
     port: Port,
-    /// A public host key file (repeatable); left out means this machine's own, as sshd -T lists them
-    #[arg(long = "host-key", value_name = "PUBFILE")]
+    /// A public host key file, or several; left out means this machine's own, as sshd -T lists them
+    #[arg(long = "host-key", value_name = "PUBFILE", num_args = 1..)]
     host_keys: Vec<PathBuf>,
     /// The records' time to live [default: that of records already there, else 3600]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_TTL)))]
+    #[arg(long, value_name = "SECONDS", value_parser = ttl)]
     ttl: Option<u32>,
     /// Remove records at this name that are not this machine's
     #[arg(long)]
@@ -79,6 +78,11 @@ pub(super) struct Port {
     pub(super) port: Option<u16>,
 }
 
+fn ttl(text: &str) -> Result<u32, String> {
+    let ttl = text.parse().ok().filter(|ttl| *ttl <= MAX_TTL);
+    ttl.ok_or_else(|| format!("wants seconds, 0 to {MAX_TTL}: 3600 is an hour"))
+}
+
 fn size(text: &str) -> Result<u16, String> {
     let size = text.parse().ok().filter(|size| (1..=rfc2136::MAX_BATCH).contains(&usize::from(*size)));
     size.ok_or_else(|| format!("wants 1 to {}", rfc2136::MAX_BATCH))
@@ -90,12 +94,17 @@ pub(super) async fn run(mut args: Args, cx: &Context) -> Result<Option<Kind>, Er
     args.primary.require_signed = args.require_signed;
     args.primary.batch_size = Some(args.batch_size);
     let intent = Intent::Publish { ttl: args.ttl, prune: args.prune };
+    if let Some(ttl) = args.ttl.filter(|ttl| *ttl > LONG_TTL) {
+        cx.out.warn(&format!(
+            "a TTL of {} days: so long may a key that is withdrawn be believed, and rotate waits: an hour or a day will do",
+            ttl / 86_400
+        ));
+    }
     let names: Vec<HostName> = args.name.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
     if let Some(batch) = &args.batch {
-        let hosts = batch::read(batch)?;
         let target = |(name, keys): &batch::Host| Target::host(name, args.port.port, records(keys), intent);
-        let targets =
-            in_parallel(&hosts, HOSTS_A_THREAD, target)?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let targets = in_parallel(&batch::read(batch, cx.timeout)?, HOSTS_A_THREAD, target)?;
+        let targets = targets.into_iter().collect::<Result<Vec<_>, _>>()?;
         shared::warnings(&targets).iter().for_each(|warning| cx.out.warn(warning));
         let run = Run { primary: &args.primary, batch: true, together: false };
         return run.carry_out(targets, cx).await;
@@ -123,7 +132,7 @@ pub(super) async fn run(mut args: Args, cx: &Context) -> Result<Option<Kind>, Er
 }
 
 /// The records of keys.
-pub(super) fn records(keys: &[HostKey]) -> BTreeSet<Sshfp> {
+pub(super) fn records(keys: &[HostKey]) -> SshfpSet {
     keys.iter().map(Sshfp::of_key).collect()
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::backend::{powerdns, zonefile};
-use crate::config::publishing::{Place, SERVER_ID};
+use crate::config::publishing::{Provider, SERVER_ID};
 use crate::dns::dns_server;
 use crate::proto::template::{Template, TemplateError};
 
@@ -57,31 +57,31 @@ fn command(text: &str) -> Result<Template, TemplateError> {
 
 impl PlaceArgs {
     /// The place that is named; none if none is.
-    pub(in crate::cli) fn place(&self) -> Option<Place> {
+    pub(in crate::cli) fn place(&self) -> Option<Provider> {
         if let Some(address) = self.server {
-            return Some(Place::Server { address, key_file: self.key_file.clone() });
+            return Some(Provider::Server { address, key_file: self.key_file.clone() });
         }
         if let Some(base) = self.powerdns.clone() {
             let (server_id, api_key_file) = (self.server_id.clone(), self.api_key_file.clone());
-            return Some(Place::PowerDns { base, server_id, api_key_file, ca_file: self.ca_file.clone() });
+            return Some(Provider::PowerDns { base, server_id, api_key_file, ca_file: self.ca_file.clone() });
         }
         if let (Some(file), Some(reload)) = (self.zone_file.clone(), self.reload.clone()) {
-            return Some(Place::ZoneFile { file, reload });
+            return Some(Provider::ZoneFile { file, reload });
         }
-        self.exec.clone().map(Place::Exec)
+        self.exec.clone().map(Provider::Exec)
     }
 }
 
 /// A place as options, for a command that is suggested for another machine.
-pub(super) fn options(place: &Place) -> String {
+pub(super) fn options(place: &Provider) -> String {
     let quoted =
         |text: &str| shlex::try_quote(text).map_or_else(|_| "...".to_owned(), |text| text.into_owned());
     match place {
-        Place::Server { address, .. } => format!("--server {address} --key-file TSIG-KEY-OF-THE-HOST"),
-        Place::PowerDns { base, .. } => format!("--powerdns {} --api-key-file FILE", quoted(base)),
-        Place::ZoneFile { file, .. } => {
+        Provider::Server { address, .. } => format!("--server {address} --key-file TSIG-KEY-OF-THE-HOST"),
+        Provider::PowerDns { base, .. } => format!("--powerdns {} --api-key-file FILE", quoted(base)),
+        Provider::ZoneFile { file, .. } => {
             format!("--zone-file {} --reload COMMAND --zone ZONE", quoted(&file.to_string_lossy()))
         }
-        Place::Exec(_) => "--exec COMMAND --zone ZONE".to_owned(),
+        Provider::Exec(_) => "--exec COMMAND --zone ZONE".to_owned(),
     }
 }

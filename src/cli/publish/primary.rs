@@ -11,25 +11,27 @@ use tokio::time::Instant;
 use super::place::{self, PlaceArgs};
 use super::{HOSTS_A_THREAD, published};
 use crate::agent::pass::{self, Pass, Target};
-use crate::agent::place::Purpose;
 use crate::agent::proof::Proof;
 use crate::agent::published::Published;
 use crate::agent::readback::Status;
 use crate::agent::rotation::records::Spot;
+use crate::agent::site::Purpose;
 use crate::agent::state::{Own, State};
 use crate::backend::Capabilities;
 use crate::backend::site::Site;
 use crate::cli::Context;
-use crate::config::publishing::{Place, Publishing};
+use crate::config::publishing::{Provider, Publishing};
 use crate::dns::authority::Authority;
 use crate::dns::dns_server;
-use crate::dns::servers::Server;
+use crate::dns::servers::{NO_ADDRESS, Server};
 use crate::error::{Error, Kind};
 use crate::fan_out::in_parallel;
 use crate::output::{Progress, Results, hosts};
 use crate::proto::name::{HostName, Name};
 use crate::proto::rr::Rrsig;
 
+/// So many results are made text at a time: those of ten thousand hosts take megabytes.
+const PORTION: usize = 2500;
 /// A batch gets this much longer for every hundred of its hosts: the whole of `--timeout`.
 const HOSTS_A_TIMEOUT: usize = 100;
 
@@ -39,7 +41,7 @@ pub(in crate::cli) struct Primary {
     place: Box<PlaceArgs>,
     /// The place that the configuration names, where the command line names none.
     #[arg(skip)]
-    configured: Option<Place>,
+    configured: Option<Provider>,
     /// Nothing is published where clients cannot prove it.
     #[arg(skip)]
     pub(in crate::cli) require_signed: bool,
@@ -119,7 +121,7 @@ impl Primary {
         Ok(Spot { names, place: self.place()?, zone, check_servers, port, ttl, exclusive })
     }
 
-    fn place(&self) -> Result<Place, Error> {
+    fn place(&self) -> Result<Provider, Error> {
         self.place.place().or_else(|| self.configured.clone()).ok_or_else(|| {
             Error::usage("usage", "where are the records kept?").hint(
                 "give --server ADDR --key-file FILE (or --powerdns, --zone-file, --exec), or a [publish] table in the \
@@ -130,7 +132,7 @@ impl Primary {
 
     fn open(&self, cx: &Context, purpose: Purpose, targets: usize) -> Result<Site, Error> {
         let (patience, deadline) = limits(cx, targets);
-        let mut ready = crate::agent::place::open(&self.place()?, purpose, patience, deadline)?;
+        let mut ready = crate::agent::site::open(&self.place()?, purpose, patience, deadline)?;
         if let (Some(size), Site::Rfc2136 { batch, .. }) = (self.batch_size, &mut ready.site) {
             *batch = usize::from(size);
         }
@@ -249,9 +251,10 @@ impl Run<'_> {
         for (zone, part) in zones.found {
             let can = pass.capabilities(&zone).await.map_err(nothing_sent)?;
             cx.out.detail(&format!(
-                "zone {zone} at {}, {} sets, state in {}; {}",
+                "zone {zone} at {}, {} {}, state in {}; {}",
                 pass.site.label(),
                 part.len(),
+                if part.len() == 1 { "set" } else { "sets" },
                 pass.state.folder().display(),
                 capabilities(&can)
             ));
@@ -271,36 +274,30 @@ impl Run<'_> {
     fn report(
         &self,
         targets: &[Target],
-        all: Vec<Published>,
+        mut all: Vec<Published>,
         results: &mut Results,
         cx: &Context,
     ) -> Result<Vec<Kind>, Error> {
         let (mut kinds, mut advice) = (Vec::new(), None);
         Published::warning_of_zone(&all).iter().for_each(|warning| cx.out.warn(warning));
         let mut pending: BTreeMap<Arc<str>, Vec<(Name, Option<String>)>> = BTreeMap::new();
-        let forms = in_parallel(&all, HOSTS_A_THREAD, |published| published::form(published, &cx.out))?;
-        for ((target, mut published), form) in targets.iter().zip(all).zip(forms) {
-            published.warnings(target).iter().for_each(|warning| cx.out.warn(warning));
-            // One update fails once: of several sets the same advice is given once.
-            if let Some(error) = published.error.as_mut().filter(|_| !cx.out.json) {
-                match error.hint.is_some() && error.hint == advice {
-                    true => error.hint = None,
-                    false => advice = error.hint.clone(),
+        for (targets, all) in targets.chunks(PORTION).zip(all.chunks_mut(PORTION)) {
+            let forms = in_parallel(all, HOSTS_A_THREAD, |published| published::form(published, &cx.out))?;
+            for ((target, published), form) in targets.iter().zip(all).zip(forms) {
+                published.warnings(target).iter().for_each(|warning| cx.out.warn(warning));
+                // One update fails once: of several sets the same advice is given once.
+                if let Some(error) = published.error.as_mut().filter(|_| !cx.out.json) {
+                    match error.hint.is_some() && error.hint == advice {
+                        true => error.hint = None,
+                        false => advice = error.hint.clone(),
+                    }
                 }
-            }
-            published::print_form(&published, form, &cx.out, results)?;
-            for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
-                pending
-                    .entry(seen.server.clone())
-                    .or_default()
-                    .push((published.owner.clone(), seen.detail.clone()));
-            }
-            kinds.extend(published.error.as_ref().map(|error| error.kind));
-            if published.proof.as_ref().is_some_and(Proof::speaks_against) {
-                kinds.push(Kind::Unproven);
-            }
-            if self.primary.check && published.pending {
-                kinds.push(Kind::Pending);
+                published::print_form(published, form, &cx.out, results)?;
+                for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
+                    let owner = (published.owner.clone(), seen.detail.clone());
+                    pending.entry(seen.server.clone()).or_default().push(owner);
+                }
+                kinds.extend(self.kinds(published));
             }
         }
         // A line a server: a dead one would have much to say of a large batch.
@@ -311,9 +308,25 @@ impl Run<'_> {
                 others => format!(" and {others} more"),
             };
             let detail = detail.as_deref().unwrap_or("no detail");
-            cx.out.warn(&format!("pending at {server} for {owner}{others}: {detail}"));
+            let hint = match detail {
+                NO_ADDRESS => {
+                    " (hint: give it an address in DNS, or name the zone's servers: --check-server ADDR[:PORT])"
+                }
+                _ => "",
+            };
+            cx.out.warn(&format!("pending at {server} for {owner}{others}: {detail}{hint}"));
         }
         Ok(kinds)
+    }
+
+    /// What one set has to say about how the process ends.
+    fn kinds(&self, published: &Published) -> impl Iterator<Item = Kind> {
+        let failed = published.error.as_ref().map(|error| error.kind);
+        let is_unproven = published.proof.as_ref().is_some_and(Proof::speaks_against);
+        let is_pending = self.primary.check && published.pending;
+        [failed, is_unproven.then_some(Kind::Unproven), is_pending.then_some(Kind::Pending)]
+            .into_iter()
+            .flatten()
     }
 }
 

@@ -1,14 +1,12 @@
 //! The result of `publish` and `withdraw` for one set of records, in words.
 
-use std::collections::BTreeSet;
-
 use crate::agent::proof::Proof;
 use crate::agent::published::Published;
 use crate::agent::readback::Status;
 use crate::error::Error;
 use crate::output::{Output, Report, Results};
 use crate::proto::name::Name;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::SshfpSet;
 
 /// A line of JSON in any case; for people the result, or the error.
 pub(in crate::cli) fn print(published: &Published, out: &Output, results: &mut Results) -> Result<(), Error> {
@@ -55,8 +53,10 @@ fn heading(published: &Published) -> String {
         _ => {}
     }
     if parts.is_empty() {
-        let what = if published.changed { "TTL set" } else { "nothing to change" };
-        parts.push(what.to_owned());
+        parts.push(match published.ttl {
+            Some(ttl) if published.changed => format!("TTL set to {ttl}"),
+            _ => "nothing to change".to_owned(),
+        });
     }
     format!("; {}: {} ({place})", published.owner, parts.join(", "))
 }
@@ -70,7 +70,7 @@ fn past(what: &str) -> &'static str {
 impl Report for Published {
     fn text(&self) -> String {
         let owner = self.owner.to_string();
-        let lines = |mark: &'static str, records: &BTreeSet<Sshfp>| {
+        let lines = |mark: &'static str, records: &SshfpSet| {
             records.iter().map(|r| format!("{mark} {}", r.line(&owner))).collect::<Vec<_>>()
         };
         let mut text = vec![heading(self)];

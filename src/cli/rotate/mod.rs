@@ -43,7 +43,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "HOST")]
     name: Option<String>,
     /// The type whose key is replaced (repeatable): ed25519, ecdsa, rsa [default: all that sshd has]
-    #[arg(long = "type", value_name = "TYPE", value_parser = family)]
+    #[arg(long = "type", value_name = "TYPE", value_parser = family, value_delimiter = ',')]
     types: Vec<Family>,
     /// Go on with what is under way, and begin nothing
     #[arg(long, conflicts_with_all = ["types", "overlap", "announce", "compromised"])]
@@ -112,7 +112,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         if !is_under_way || is_emergency {
             let types = types(&args, cx);
             if looks_only {
-                return would_begin(&rotation, &types, cx).await;
+                return would_begin(&rotation, &types, wish(&args, cx), cx).await;
             }
             let notes = rotation.begin(&types, wish(&args, cx)).await?;
             notes.iter().for_each(|note| cx.out.warn(note));
@@ -130,7 +130,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         progress.notes.iter().for_each(|note| cx.out.note(note));
         Ok::<_, Error>(())
     };
-    go_on(args.wait && !looks_only, cx, leg, tell).await
+    go_on(args.wait && !looks_only, "sshanchor rotate --resume", cx, leg, tell).await
 }
 
 fn types(args: &Args, cx: &Context) -> Vec<KeyType> {
@@ -176,8 +176,15 @@ async fn rotation(args: &Args, cx: &Context) -> Result<Rotation, Error> {
 }
 
 /// With --dry-run, where nothing is under way.
-async fn would_begin(rotation: &Rotation, types: &[KeyType], cx: &Context) -> Result<Option<Kind>, Error> {
-    cx.out.result(&Told::would_begin(&rotation.types(types).await?))?;
+async fn would_begin(
+    rotation: &Rotation,
+    types: &[KeyType],
+    wish: Wish,
+    cx: &Context,
+) -> Result<Option<Kind>, Error> {
+    let (types, warnings) = rotation.would_begin(types, wish).await?;
+    warnings.iter().for_each(|warning| cx.out.warn(warning));
+    cx.out.result(&Told::would_begin(&types))?;
     Ok(None)
 }
 

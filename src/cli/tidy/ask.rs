@@ -67,7 +67,7 @@ pub(super) async fn ask(
         return Ok(asked);
     }
     let width = hosts_at_once(fanout);
-    let verifier = cx.verifier_with(bundle.load()?)?.of_keys_alone();
+    let verifier = cx.verifier_with(bundle.load(cx.timeout)?)?.of_keys_alone();
     let mut progress = Progress::new("looked up", wanted.len());
     let (all, mut outages) = (wanted.len(), 0);
     let work = |((host, port), keys): ((HostName, u16), HashSet<HostKey>)| {

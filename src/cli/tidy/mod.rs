@@ -11,7 +11,7 @@ use self::file::KnownHosts;
 use self::told::Told;
 use super::Context;
 use super::bundle::BundleFile;
-use super::target::hosts;
+use super::target::host_names;
 use crate::error::{Error, Kind};
 use crate::fan_out::in_order;
 use crate::proto::hostkey::HostKey;
@@ -69,7 +69,7 @@ const SSH_AT_ONCE: usize = 8;
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     let named = match args.hosts.is_empty() {
         true => None,
-        false => Some(hosts(&args.hosts, SSH, cx.timeout)?),
+        false => Some(host_names(&args.hosts, SSH, cx.timeout)?),
     };
     let files = args.open(cx).await?;
     if files.is_empty() {

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Reader, one_text, path, texts};
 use crate::backend::{powerdns, zonefile};
-use crate::config::publishing::{Agent, Goodbye, Log, Place, Publishing, Rotate, SERVER_ID};
+use crate::config::publishing::{Agent, Goodbye, Log, Provider, Publishing, Rotate, SERVER_ID};
 use crate::dns::dns_server;
 use crate::proto::duration;
 use crate::proto::hostkey::KeyType;
@@ -18,6 +18,7 @@ use crate::proto::name::{HostName, Name};
 use crate::proto::plan::MAX_TTL;
 use crate::proto::policy::Value;
 use crate::proto::template::Template;
+use crate::proto::text::cut;
 
 pub(super) type Item<'a> = Spanned<DeValue<'a>>;
 
@@ -40,7 +41,7 @@ struct Found {
 }
 
 impl Found {
-    fn place(self, has_zone: bool) -> Result<Place, String> {
+    fn place(self, has_zone: bool) -> Result<Provider, String> {
         let Found { server, key_file, powerdns, server_id, api_key_file, ca_file, zone_file, reload, exec } =
             self;
         let places = [server.is_some(), powerdns.is_some(), zone_file.is_some(), exec.is_some()];
@@ -61,18 +62,18 @@ impl Found {
             return Err("a zone_file and an exec want the zone: zone = \"example.com\"".to_owned());
         }
         if let Some(address) = server {
-            return Ok(Place::Server { address, key_file });
+            return Ok(Provider::Server { address, key_file });
         }
         if let Some(base) = powerdns {
             let server_id = server_id.unwrap_or_else(|| SERVER_ID.to_owned());
-            return Ok(Place::PowerDns { base, server_id, api_key_file, ca_file });
+            return Ok(Provider::PowerDns { base, server_id, api_key_file, ca_file });
         }
         match (zone_file, reload, exec) {
-            (Some(file), Some(reload), _) => Ok(Place::ZoneFile { file, reload }),
+            (Some(file), Some(reload), _) => Ok(Provider::ZoneFile { file, reload }),
             (Some(_), None, _) => {
                 Err("a zone_file wants what has the name server load it: reload = \"COMMAND\"".to_owned())
             }
-            (None, _, Some(command)) => Ok(Place::Exec(command)),
+            (None, _, Some(command)) => Ok(Provider::Exec(command)),
             (None, _, None) => Err("want a place of the records".to_owned()),
         }
     }
@@ -245,7 +246,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn unknown(&mut self, key: &str, table: &str, keys: &str, at: usize) {
-        let key: String = key.chars().take(40).collect();
+        let key: String = cut(key, 40).into_owned();
         self.mistake(at, format!("there is no key {key:?} in [{table}] (there are: {keys})"));
     }
 }

@@ -51,11 +51,11 @@ fn everything_is_read_with_its_line() {
     assert_eq!(file.cache, Some((Cache::Folder("/home/u/.cache/sshanchor".into()), 5)));
     assert_eq!(file.timeout, Some((Duration::from_secs(20), 6)));
     let [first, second] = &file.rules[..] else { panic!("{:?}", file.rules) };
-    assert_eq!((first.place, second.place), (Place { file: 3, line: 8 }, Place { file: 3, line: 13 }));
+    assert_eq!((first.place, second.place), (Location { file: 3, line: 8 }, Location { file: 3, line: 13 }));
     let lines: Vec<(&str, usize)> = first.settings.iter().map(|(s, place)| (s.key(), place.line)).collect();
     assert_eq!(lines, [("outage_grace", 10), ("algorithms", 11)]);
     assert_eq!(second.hosts.to_string(), "old.example.com 10.0.0.*");
-    assert_eq!(second.settings, [(Setting::Mode(Mode::Pass), Place { file: 3, line: 15 })]);
+    assert_eq!(second.settings, [(Setting::Mode(Mode::Pass), Location { file: 3, line: 15 })]);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn all_mistakes_are_told_up_to_a_limit() {
         (MAX_MISTAKES + 1, "and 80 mistakes more", None)
     );
     let long = mistakes(&format!("version = 1\nkey = \"{}\"", "x".repeat(1000)));
-    assert_eq!(long[0].shown.as_ref().unwrap().len(), MAX_SHOWN);
+    assert_eq!(long[0].shown.as_ref().unwrap().len(), MAX_SHOWN + "...".len());
     for text in [
         format!("{} = 1", "k".repeat(5000)),
         format!("[[host]]\nmatch = \"a\"\nmode = \"{}\"", "m".repeat(5000)),

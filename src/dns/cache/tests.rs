@@ -320,9 +320,9 @@ fn a_file_that_nobody_shrank_is_no_file_and_begins_anew() {
 /// What tests look at from outside.
 impl Cache {
     fn folder(&self) -> &Path {
-        match &self.0.place {
-            Place::Folder { folder, .. } => folder,
-            Place::Memory(_) => panic!("no folder"),
+        match &self.0.storage {
+            Storage::Folder { folder, .. } => folder,
+            Storage::Memory(_) => panic!("no folder"),
         }
     }
 

@@ -123,10 +123,10 @@ pub(super) fn message(zone: &Name, plans: &[Plan]) -> Result<Message, UpdateErro
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
 
     use super::*;
     use crate::proto::plan::{Intent, Present};
+    use crate::proto::sshfp::SshfpSet;
 
     fn zone() -> Name {
         Name::from_text("example.com").unwrap()
@@ -138,7 +138,7 @@ mod tests {
 
     fn plan(host: &str, present: &[u8], wanted: &[u8], ttl: Option<u32>) -> Plan {
         let owner = Name::from_text(&format!("{host}.example.com")).unwrap();
-        let set = |letters: &[u8]| letters.iter().map(|l| record(*l)).collect::<BTreeSet<_>>();
+        let set = |letters: &[u8]| letters.iter().map(|l| record(*l)).collect::<SshfpSet>();
         let intent = Intent::Publish { ttl, prune: true };
         let present = Present::new(300, set(present));
         Plan::new(&owner, &present, &set(wanted), &set(&[]), intent).unwrap()

@@ -207,7 +207,11 @@ fn judge(
                 let skew = i64::try_from(server_time)
                     .unwrap_or(i64::MAX)
                     .saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
-                UpdateError::BadTime { server, server_time, skew }
+                match skew.unsigned_abs() > u64::from(FUDGE) {
+                    true => UpdateError::BadTime { server, server_time, skew },
+                    // It does not say what its clock shows, or there is no such difference.
+                    false => UpdateError::Tsig { server, key, code: TsigError::BadTime.into() },
+                }
             }
             other => UpdateError::Tsig { server, key, code: other.into() },
         });

@@ -1,7 +1,5 @@
 //! One host: what `verify` says of it, everything that DNS proves, everything that its server shows.
 
-use std::collections::BTreeSet;
-
 use super::Auditor;
 use crate::error::Error;
 use crate::fleet::{Host, Target};
@@ -12,7 +10,7 @@ use crate::proto::evidence::{Evidence, owners};
 use crate::proto::name::{HostName, Name};
 use crate::proto::policy::Mode;
 use crate::proto::rr::RrSet;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 use crate::proto::verdict::Reason;
 use crate::ssh::probe::ProbeError;
 use crate::verifier::{ProbeFailure, Survey, Verification, Verifier};
@@ -167,7 +165,7 @@ fn sets(verifier: &Verifier, evidence: &Evidence) -> Vec<PublishedSet> {
                 };
                 let (owner, records) = match seen.filter(|_| status != Status::Absent) {
                     Some(set) => (set.owner().clone(), records(&set)),
-                    None => (end_of_aliases(unproven, &question.name), BTreeSet::new()),
+                    None => (end_of_aliases(unproven, &question.name), SshfpSet::new()),
                 };
                 Some(PublishedSet { owner, status, records })
             }
@@ -187,6 +185,6 @@ fn end_of_aliases(unproven: &crate::proto::denial::Unproven, asked: &Name) -> Na
     }
 }
 
-fn records(set: &RrSet) -> BTreeSet<Sshfp> {
+fn records(set: &RrSet) -> SshfpSet {
     set.rdatas().filter_map(|rdata| Sshfp::from_rdata(rdata).ok()).collect()
 }

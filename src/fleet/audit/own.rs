@@ -12,7 +12,7 @@ use crate::proto::audit::facts::OwnRecords;
 use crate::proto::message::Question;
 use crate::proto::name::Name;
 use crate::proto::rr::RrType;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 use crate::verifier::Verifier;
 
 /// What this machine has published.
@@ -87,7 +87,7 @@ async fn published(verifier: &Verifier, own: OwnRecords) -> OwnRecords {
             None => return own,
         },
     };
-    let there: BTreeSet<Sshfp> =
+    let there: SshfpSet =
         set.iter().flat_map(|set| set.rdatas()).filter_map(|rdata| Sshfp::from_rdata(rdata).ok()).collect();
     OwnRecords { records: own.records.intersection(&there).cloned().collect(), ..own }
 }

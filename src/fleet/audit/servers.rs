@@ -2,7 +2,7 @@
 //! is asked once a zone; then each server is asked for each host's records, unless it gave no answer before: a dead one
 //! is not to be waited for ten thousand times.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,7 @@ use crate::proto::denial::Status;
 use crate::proto::message::Question;
 use crate::proto::name::Name;
 use crate::proto::rr::RrType;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::SshfpSet;
 
 /// Servers that are asked at the same time about one name.
 const AT_ONCE: usize = 16;
@@ -222,7 +222,7 @@ impl Server {
         }
     }
 
-    async fn at(&self, owner: &Name, limits: Limits) -> Option<BTreeSet<Sshfp>> {
+    async fn at(&self, owner: &Name, limits: Limits) -> Option<SshfpSet> {
         if self.is_silent.load(Ordering::Relaxed) {
             return None;
         }

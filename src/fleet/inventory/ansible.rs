@@ -14,10 +14,10 @@ use crate::error::Error;
 use crate::fan_out::in_order;
 use crate::files::pipe;
 use crate::output::hosts;
-use crate::proto::cut::cut;
 use crate::proto::inventory::ansible::node::Node;
 use crate::proto::inventory::ansible::tree::Hosts;
 use crate::proto::inventory::ansible::{Entry, Inventory, InventoryError, LET_ANSIBLE};
+use crate::proto::text::cut;
 use crate::run::{Ran, run};
 
 /// Largest inventory, in octets.
@@ -129,10 +129,10 @@ fn bounded(from: impl io::Read) -> io::Result<Vec<u8>> {
 }
 
 fn cannot_read(source: &str, error: &io::Error) -> Error {
-    Error::usage("inventory", format!("cannot read {source}: {error}")).hint(match error.kind() {
-        io::ErrorKind::TimedOut => pipe::HINT,
-        _ => "want an inventory as Ansible has it: INI, YAML, JSON, or a program that prints one",
-    })
+    Error::usage("inventory", format!("cannot read {source}: {error}")).hint(
+        pipe::hint(error)
+            .unwrap_or("want an inventory as Ansible has it: INI, YAML, JSON, or a program that prints one"),
+    )
 }
 
 fn wrong(source: &str, error: &InventoryError) -> Error {

@@ -13,7 +13,7 @@ pub mod zone;
 
 use std::path::PathBuf;
 
-use crate::proto::place::Place;
+use crate::proto::destination::Destination;
 use crate::proto::ssh_config::jump::Jump;
 
 /// A host that is written down somewhere.
@@ -24,7 +24,7 @@ pub struct Found {
     /// The name that is proven, or an address, as it stands there.
     pub name: String,
     /// Where to connect, if not to the addresses of that name.
-    pub address: Option<Place>,
+    pub address: Option<Destination>,
     /// The port, if one is named.
     pub port: Option<u16>,
     /// The records are good on that port alone: no option names another.
@@ -41,8 +41,8 @@ impl Found {
     /// The name that is proven, and where to connect: `host` is what ssh is told to go to, which is the identity too
     /// unless it is an address. Of an address nothing is proven, so that the host goes by its `label` then.
     pub fn new(label: String, host: Option<String>) -> Self {
-        let place = host.as_deref().and_then(|host| Place::parse(host).ok());
-        let address = place.filter(|place| matches!(place, Place::Address { .. }));
+        let place = host.as_deref().and_then(|host| Destination::parse(host).ok());
+        let address = place.filter(|place| matches!(place, Destination::Address { .. }));
         let name = match (host, &address) {
             (Some(host), None) => host,
             (_, Some(_)) | (None, _) => label.clone(),

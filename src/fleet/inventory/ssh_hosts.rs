@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Found;
 use crate::error::Error;
 use crate::fleet::login::{Logins, Typed};
+use crate::proto::destination::Destination;
 use crate::proto::inventory::MAX_HOSTS;
-use crate::proto::place::Place;
 use crate::proto::ssh_config::tree::Directive;
 use crate::ssh::config::tree::Which;
 
@@ -39,7 +39,7 @@ pub async fn read(which: Which, patience: Duration) -> Result<Vec<Found>, Error>
         match (known.alias, connect) {
             (Some(alias), connect) => {
                 let there = connect.unwrap_or(name);
-                (found.name, found.address) = match Place::parse(&there) {
+                (found.name, found.address) = match Destination::parse(&there) {
                     _ if there.eq_ignore_ascii_case(&alias) => (alias, None),
                     Ok(place) => (alias, Some(place)),
                     // What is no host name is told as such, and connected to by nobody.

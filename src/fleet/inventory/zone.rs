@@ -50,11 +50,13 @@ fn explain(zone: &Name, troubles: &[(SocketAddr, NoTransfer)]) -> Error {
         matches!(why, NoTransfer::Reply(TransferError::Rcode(_) | TransferError::NotAuthoritative))
     };
     let hint = match troubles {
-        [] => "name one: --zone-server ADDR[:PORT]",
-        troubles if troubles.iter().any(is_refusal) => {
-            "the server has to grant the transfer to this address (allow-transfer), or to the key that --zone-key FILE names"
-        }
-        _ => "name a server of the zone that grants transfers: --zone-server ADDR[:PORT]",
+        [] => "name one: --zone-server ADDR[:PORT]".to_owned(),
+        // Knot says NOTAUTH to whom it grants nothing, and others REFUSED where they do not have the zone.
+        troubles if troubles.iter().any(is_refusal) => format!(
+            "a server that has {zone} has to grant the transfer to this address (BIND: allow-transfer; Knot: an acl with action: \
+             transfer), or to the key that --zone-key FILE names; name another one: --zone-server ADDR[:PORT]"
+        ),
+        _ => "name a server of the zone that grants transfers: --zone-server ADDR[:PORT]".to_owned(),
     };
     let told = if told.is_empty() { "no server of it is known".to_owned() } else { told.join("; ") };
     Error::failure("zone-transfer", format!("no server hands out the zone {zone}: {told}")).hint(hint)

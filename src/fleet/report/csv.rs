@@ -1,8 +1,9 @@
 //! An audit as comma-separated values (RFC 4180).
 
-use super::{New, clean, verdict};
+use super::{New, verdict};
 use crate::proto::audit::{Finding, HostReport, Report};
 use crate::proto::moment::rfc3339;
+use crate::proto::text::shorten;
 
 /// Characters of a cell at most: spreadsheets take 32,767.
 const CELL: usize = 4096;
@@ -98,7 +99,7 @@ fn line(text: &mut String, cells: [String; COLUMNS.len()]) {
 fn cell(content: &str) -> String {
     let mut harmless = String::with_capacity(content.len().min(CELL) + 2);
     // Where lists are written with semicolons a spreadsheet splits there, whatever quotes say.
-    for (at, part) in clean(content, CELL).split(';').enumerate() {
+    for (at, part) in shorten(content, CELL).split(';').enumerate() {
         if at > 0 {
             harmless.push(';');
         }

@@ -9,10 +9,8 @@
 //! | `html` | a page that people can look at |
 //! | `catalogue` | what the codes of findings mean |
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::output::sanitise;
 #[cfg(test)]
 use crate::proto::audit;
 use crate::proto::audit::{Finding, HostReport, Report};
@@ -35,18 +33,6 @@ fn verdict(host: &HostReport) -> &str {
     host.verdict.as_deref().unwrap_or("unreachable")
 }
 
-/// Text for people: printable ASCII on one line, and no more than `most` characters of what there was.
-fn clean(text: &str, most: usize) -> Cow<'_, str> {
-    let is_printable = |b: u8| b == b' ' || b.is_ascii_graphic();
-    if text.len() <= most && text.bytes().all(is_printable) {
-        return Cow::Borrowed(text);
-    }
-    match text.char_indices().nth(most).and_then(|(at, _)| text.split_at_checked(at)) {
-        None => Cow::Owned(sanitise(text)),
-        Some((kept, more)) => Cow::Owned(format!("{} ... (and {} octets)", sanitise(kept), more.len())),
-    }
-}
-
 /// Which findings an earlier audit did not have.
 struct New(Option<HashSet<(Option<String>, String, String)>>);
 
@@ -64,18 +50,5 @@ impl New {
         let new = self.0.as_ref()?;
         let place = host.map(HostReport::place);
         Some(new.contains(&(place, finding.code.clone(), finding.subject.clone())))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_for_people_is_printable_and_bounded() {
-        assert_eq!(clean("a b", 3), "a b");
-        assert_eq!(clean("a\x1b\u{202e}\n", 9), "a\\u{1b}\\u{202e}\\n");
-        assert_eq!(clean("abcdef", 4), "abcd ... (and 2 octets)");
-        assert_eq!(clean("\u{e9}\u{e9}\u{e9}", 2), "\\u{e9}\\u{e9} ... (and 2 octets)");
     }
 }

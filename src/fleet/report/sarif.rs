@@ -7,11 +7,12 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{New, catalogue, clean, verdict};
+use super::{New, catalogue, verdict};
 use crate::error::Error;
 use crate::proto::ascii_json::ascii;
 use crate::proto::audit::{Finding, HostReport, Report, Severity};
 use crate::proto::moment::rfc3339;
+use crate::proto::text::shorten;
 
 /// Characters of a message at most.
 const MESSAGE: usize = 4096;
@@ -50,8 +51,8 @@ pub fn sarif(report: &Report) -> Result<String, Error> {
         "runs": [{
             "tool": { "driver": {
                 "name": "sshanchor",
-                "version": clean(&report.program, NAME),
-                "semanticVersion": clean(&report.program, NAME),
+                "version": shorten(&report.program, NAME),
+                "semanticVersion": shorten(&report.program, NAME),
                 "shortDescription": { "text": "SSH host identities anchored in DNSSEC: what is true of a fleet." },
                 "rules": rules,
             }},
@@ -94,7 +95,7 @@ fn rule(code: &str, severity: Severity, meaning: &str) -> Value {
         "{sentence}\nEach result says what was found, and what to do about it.\nTo look again: sshanchor audit -H HOST"
     );
     json!({
-        "id": clean(code, NAME),
+        "id": shorten(code, NAME),
         "name": pascal(code),
         "shortDescription": { "text": sentence },
         "fullDescription": { "text": format!("{sentence} Found by sshanchor audit.") },
@@ -122,7 +123,8 @@ fn sentence(text: &str) -> String {
 
 /// `key-mismatch` as `KeyMismatch`.
 fn pascal(code: &str) -> String {
-    let code: String = clean(code, NAME).chars().take(NAME).collect();
+    // GitHub takes no longer ones, an ellipsis and escapes included.
+    let code: String = shorten(code, NAME).chars().take(NAME).collect();
     code.split('-')
         .map(|word| {
             let mut chars = word.chars();
@@ -149,7 +151,7 @@ fn result(
     };
     let name = place.as_deref().unwrap_or(&finding.subject);
     let mut result = json!({
-        "ruleId": clean(&finding.code, NAME),
+        "ruleId": shorten(&finding.code, NAME),
         "ruleIndex": rule,
         "level": level(finding.severity),
         "message": { "text": said },
@@ -160,8 +162,8 @@ fn result(
                 "region": { "startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 1 },
             },
             "logicalLocations": [{
-                "name": clean(host.map_or(name, |host| &host.host), NAME),
-                "fullyQualifiedName": clean(name, NAME),
+                "name": shorten(host.map_or(name, |host| &host.host), NAME),
+                "fullyQualifiedName": shorten(name, NAME),
                 "kind": "resource",
             }],
         }],
@@ -171,10 +173,10 @@ fn result(
             "sshanchorFinding/v1": format!("{print}:{times}"),
         },
         "properties": {
-            "host": host.map(|host| clean(&host.host, NAME)),
+            "host": host.map(|host| shorten(&host.host, NAME)),
             "port": host.map(|host| host.port),
-            "verdict": host.map(|host| clean(verdict(host), NAME)),
-            "subject": clean(&finding.subject, MESSAGE),
+            "verdict": host.map(|host| shorten(verdict(host), NAME)),
+            "subject": shorten(&finding.subject, MESSAGE),
         },
     });
     if let (Some(is_new), Some(fields)) = (new.has(host, finding), result.as_object_mut()) {
@@ -196,7 +198,7 @@ fn fingerprint(place: Option<&str>, finding: &Finding) -> String {
 
 /// Plain text of a message (3.11.5, 3.11.6 of the standard): no placeholder, no link, no markup.
 fn plain(text: &str) -> String {
-    clean(text, MESSAGE).replace('{', "{{").replace('}', "}}").replace("](", "] (")
+    shorten(text, MESSAGE).replace('{', "{{").replace('}', "}}").replace("](", "] (")
 }
 
 /// A relative reference (RFC 3986 section 4.2) to what stands for the host.

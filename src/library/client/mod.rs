@@ -21,10 +21,10 @@ pub use self::guard::{Guarded, Outcome, guard};
 use self::guard::{take, waiting};
 use super::verifier::no_evidence;
 use super::{Expected, Refusal, Verifier};
+use crate::proto::destination::Destination;
 use crate::proto::evidence::Evidence;
 use crate::proto::hostkey::KeyType;
 use crate::proto::name::HostName;
-use crate::proto::place::Place;
 use crate::proto::verdict::{Anchored, Reason};
 use crate::ssh::probe::{Ask, no_common};
 use crate::ssh::stream::Tethered;
@@ -69,7 +69,7 @@ where
     loop {
         let stream = match reached.take() {
             Some(reached) => reached,
-            None => run.reach(&Place::Name(host.clone()), port).await,
+            None => run.reach(&Destination::Name(host.clone()), port).await,
         };
         let (stream, is_current) = match stream {
             Ok(found) => found,

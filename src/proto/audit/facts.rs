@@ -1,6 +1,5 @@
 //! What was gathered about hosts, their zones and this machine's state: data, in the words of those that gathered it.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::proto::certificate::Certificate;
@@ -10,7 +9,7 @@ use crate::proto::evidence::Evidence;
 use crate::proto::hostkey::HostKey;
 use crate::proto::name::Name;
 use crate::proto::policy::Policy;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::SshfpSet;
 
 /// Everything about one host and port.
 #[derive(Debug)]
@@ -69,7 +68,7 @@ pub struct PublishedSet {
     /// Proven, or why not.
     pub status: Status,
     /// The records; none of a set that is absent.
-    pub records: BTreeSet<Sshfp>,
+    pub records: SshfpSet,
 }
 
 /// What a server shows.
@@ -123,7 +122,7 @@ pub struct ServerFact {
     /// The serial number of its SOA; none where it did not answer.
     pub serial: Option<u32>,
     /// The records at each owner; none where it gave no answer.
-    pub shows: Vec<Option<BTreeSet<Sshfp>>>,
+    pub shows: Vec<Option<SshfpSet>>,
 }
 
 /// A zone's servers, each address for itself, asked for its SOA.
@@ -152,7 +151,7 @@ pub struct OwnRecords {
     /// Where they stand.
     pub owner: Name,
     /// Those that are published still.
-    pub records: BTreeSet<Sshfp>,
+    pub records: SshfpSet,
     /// What is to be said of them, where the state knows.
     pub message: Option<String>,
 }

@@ -3,9 +3,10 @@
 use super::MAX_ALIASES;
 use super::error::ChainError;
 use super::material::{Fetched, Material};
-use super::prover::{Halt, Proven, Prover};
+use super::prover::{Halt, Proven, Prover, Zone};
 use super::signature::Budget;
 use crate::proto::message::Question;
+use crate::proto::moment;
 use crate::proto::name::Name;
 use crate::proto::rr::{RrSet, RrType};
 
@@ -41,6 +42,30 @@ impl Answer {
     /// The last second, since 1970, at which every signature of every part still holds.
     pub fn expires(&self) -> u64 {
         self.aliases.iter().map(Proven::expires).fold(self.data.expires(), u64::min)
+    }
+
+    /// What is proven by whom and for how long, in a line: each zone with the tag of the key that signs its keys, and at
+    /// the end that of the key that signs the data.
+    pub fn told(&self) -> String {
+        let zone = |zone: &Zone| format!("{} (key {})", zone.name(), zone.keys().1.key_tag);
+        let mut chain: Vec<String> = self.data.zones().map(zone).collect();
+        chain.reverse();
+        let (set, owner) = (self.data.set(), self.data.set().owner());
+        let aliases = if owner == &self.asked.name { String::new() } else { format!(" at {owner}") };
+        let count = match set.rdatas().len() {
+            1 => "1 record".to_owned(),
+            count => format!("{count} records"),
+        };
+        format!(
+            "{} {}: secure, from {}: {count}{aliases}, signed by key {}, chain {}; good until {}, signatures until {}",
+            self.asked.name,
+            self.asked.rtype,
+            set.origin().code(),
+            self.data.rrsig().key_tag,
+            chain.join(" -> "),
+            moment::text(self.valid_until()),
+            moment::text(self.expires()),
+        )
     }
 }
 

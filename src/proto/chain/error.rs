@@ -8,7 +8,7 @@ use crate::proto::rr::RrType;
 
 /// The link that failed, and how. Nothing in here proves absence or insecurity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // the fields are the operands of the message
+#[allow(missing_docs, reason = "the operands of the message")]
 pub enum ChainError {
     /// No data came, for this reason (a timeout, a response code): nothing can be said.
     #[error("no answer for {} {}: {why}", question.name, question.rtype)]

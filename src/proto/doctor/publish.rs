@@ -12,7 +12,7 @@ use crate::proto::moment::span;
 use crate::proto::name::Name;
 use crate::proto::plan::Present;
 use crate::proto::rotation::Record;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 use crate::proto::verdict::{hint_for, status_code};
 
 /// A TTL above this, in seconds, makes a change of keys a matter of days.
@@ -62,7 +62,7 @@ fn failed(check: &'static str, about: impl Display, failure: &Failure, remedy: &
 }
 
 /// Judges the host keys that are to be published: their records, and what was passed over.
-pub fn host_keys(found: &Tried<(BTreeSet<Sshfp>, Vec<String>)>) -> Vec<Finding> {
+pub fn host_keys(found: &Tried<(SshfpSet, Vec<String>)>) -> Vec<Finding> {
     let (records, passed_over) = match found {
         Ok(found) => found,
         Err(failure) => {
@@ -174,7 +174,7 @@ pub fn zone(now: u64, zone: &Name, proof: &Result<Answer, Unproven>) -> Vec<Find
 }
 
 /// Judges what stands at `owner` by what is `wanted` there.
-pub fn records(owner: &Name, wanted: &BTreeSet<Sshfp>, present: &Tried<Present>) -> Finding {
+pub fn records(owner: &Name, wanted: &SshfpSet, present: &Tried<Present>) -> Finding {
     let about = format!("{owner} SSHFP");
     let present = match present {
         Ok(present) => present,

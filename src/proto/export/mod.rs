@@ -1,12 +1,11 @@
 //! What is known of hosts, in the forms of other programs: SSHFP sets for zones and their tools, proven keys for SSH
 //! clients. Rendering alone; what may be rendered was decided before.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use super::name::Name;
 use super::plan::DEFAULT_TTL;
-use super::sshfp::Sshfp;
+use super::sshfp::{Sshfp, SshfpSet};
 
 pub mod keys;
 pub mod tools;
@@ -17,7 +16,7 @@ pub mod zone;
 pub struct RecordSet {
     owner: Name,
     ttl: Option<u32>,
-    records: BTreeSet<Sshfp>,
+    records: SshfpSet,
 }
 
 /// Why a set cannot be written.

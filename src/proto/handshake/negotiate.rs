@@ -2,6 +2,7 @@
 
 use super::kexinit::{KexInit, NameList};
 use crate::proto::policy::Seen;
+use crate::proto::text::cut;
 
 /// The messages of a key exchange method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +113,7 @@ pub fn negotiate(client: &KexInit, server: &KexInit) -> Result<Negotiated, Disag
     for ((chosen, up), down) in ciphers.iter_mut().zip(up).zip(down) {
         *chosen = up.first_in_common(down).ok_or(Nothing("cipher"))?.to_owned();
     }
-    let method = method(kex).ok_or_else(|| Disagreement::Kex(kex.chars().take(64).collect()))?;
+    let method = method(kex).ok_or_else(|| Disagreement::Kex(cut(kex, 64).into_owned()))?;
     if ciphers.iter().any(|cipher| cipher == "none") {
         return Err(Disagreement::NoProtection("cipher"));
     }

@@ -22,6 +22,7 @@ use crate::proto::certificate::Certificate;
 use crate::proto::evidence::Offer;
 use crate::proto::hostkey::{HostKeyError, KeyType, MAX_BLOB, Presented};
 use crate::proto::name::HostName;
+use crate::proto::text::cut;
 use crate::proto::verdict::Anchored;
 
 /// The port that ssh's patterns leave out.
@@ -97,7 +98,7 @@ impl<'a> Sought<'a> {
     /// From `%H`, or a HostKeyAlias: `host` or `[host]:port`. Nothing in it means anything else in a known_hosts line than
     /// itself; whether it is a host's name is not looked at.
     pub fn read(text: &'a str) -> Result<Self, ArgumentError> {
-        let bad = || ArgumentError::Name(text.chars().take(80).collect());
+        let bad = || ArgumentError::Name(cut(text, 80).into_owned());
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.rsplit_once("]:")) {
             Some((host, digits)) => (host, Some(port(digits).ok_or_else(bad)?)),
             None => (text, None),
@@ -138,8 +139,7 @@ pub struct Beside<'a> {
 impl<'a> Beside<'a> {
     /// From `%k` and `%p`.
     pub fn read(name: Option<&'a str>, port_text: Option<&str>) -> Result<Self, ArgumentError> {
-        let told =
-            |text: &str| port(text).ok_or_else(|| ArgumentError::Port(text.chars().take(80).collect()));
+        let told = |text: &str| port(text).ok_or_else(|| ArgumentError::Port(cut(text, 80).into_owned()));
         Ok(Beside { name, port: port_text.map(told).transpose()? })
     }
 

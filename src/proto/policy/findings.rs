@@ -5,7 +5,7 @@ use std::fmt;
 
 use std::time::Duration;
 
-use super::{Kex, Mode, Place, Policies, PortLabels, Require, Rule, Setting};
+use super::{Kex, Location, Mode, Policies, PortLabels, Require, Rule, Setting};
 use crate::proto::duration;
 use crate::proto::hostkey::KeyType;
 use crate::proto::pattern::PatternList;
@@ -23,9 +23,9 @@ pub struct Finding {
     /// What kind.
     pub kind: Kind,
     /// Where it is written.
-    pub place: Place,
+    pub place: Location,
     /// What decides in its stead, or stands against it.
-    pub because: Option<Place>,
+    pub because: Option<Location>,
     /// A sentence, without either place.
     pub message: String,
 }
@@ -117,9 +117,9 @@ pub fn findings(policies: &Policies, has_cache: bool) -> Vec<Finding> {
 }
 
 /// What is as it was meant, and yet is better known beforehand: where it is written, and a sentence.
-pub fn cautions(policies: &Policies) -> Vec<(Place, &'static str)> {
+pub fn cautions(policies: &Policies) -> Vec<(Location, &'static str)> {
     let rules = policies.rules();
-    let caution = |rule: &Rule| -> Option<(Place, &'static str)> {
+    let caution = |rule: &Rule| -> Option<(Location, &'static str)> {
         let (Setting::Kex(Kex::PostQuantum), place) = rule.get("kex")? else { return None };
         let covering: Vec<&Rule> =
             rules.iter().filter(|other| rule.hosts.is_covered_by(&[&other.hosts])).collect();
@@ -139,8 +139,8 @@ pub fn cautions(policies: &Policies) -> Vec<(Place, &'static str)> {
 
 /// Where the setting of this key is decided for every host of `rule`: the last of the rules of the same file
 /// that it takes.
-fn winner(before: &[Rule], rule: &Rule, key: &str) -> Option<Place> {
-    let earlier: Vec<(&PatternList, Place)> = before
+fn winner(before: &[Rule], rule: &Rule, key: &str) -> Option<Location> {
+    let earlier: Vec<(&PatternList, Location)> = before
         .iter()
         .filter(|earlier| earlier.place.file == rule.place.file)
         .filter_map(|earlier| Some((&earlier.hosts, earlier.get(key)?.1)))
@@ -154,7 +154,7 @@ fn winner(before: &[Rule], rule: &Rule, key: &str) -> Option<Place> {
 
 /// The setting of this key that every host of a rule gets from those that cover it, unless a rule for some of
 /// them comes before.
-fn common<'a>(covering: &[&'a Rule], key: &str) -> Option<&'a (Setting, Place)> {
+fn common<'a>(covering: &[&'a Rule], key: &str) -> Option<&'a (Setting, Location)> {
     covering.iter().find_map(|rule| rule.get(key))
 }
 
@@ -196,7 +196,7 @@ fn vain(covering: &[&Rule]) -> Option<Finding> {
         require
             .filter(|(setting, _)| matches!(setting, Setting::Require(require) if wanted.contains(require)))
     };
-    let finding = |(vain, place): &(Setting, Place), (by, because): &(Setting, Place)| Finding {
+    let finding = |(vain, place): &(Setting, Location), (by, because): &(Setting, Location)| Finding {
         kind: Kind::Contradiction,
         place: *place,
         because: Some(*because),

@@ -89,7 +89,7 @@ pub enum VersionsError {
 
 /// Why a handshake is not as it has to be. Texts of peers inside are printable ASCII.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // the fields are the operands of the message
+#[allow(missing_docs, reason = "the operands of the message")]
 pub enum Fault {
     /// `kex`: of what was agreed upon.
     #[error(

@@ -7,7 +7,7 @@ use crate::proto::pattern::PatternList;
 
 /// Where something is written: the place of a file among those read, and a line, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct Location {
     /// The place of the file among those that were read, from 0.
     pub file: usize,
     /// The line, from 1.
@@ -20,9 +20,9 @@ pub struct Rule {
     /// Whom it is about.
     pub hosts: PatternList,
     /// Where it is written.
-    pub place: Place,
+    pub place: Location,
     /// What it says, each setting once.
-    pub settings: Vec<(Setting, Place)>,
+    pub settings: Vec<(Setting, Location)>,
 }
 
 /// All rules, in the order in which they are asked.
@@ -37,12 +37,12 @@ pub struct Decided<'a> {
     /// The setting.
     pub setting: Setting,
     /// The rule and the place of the setting in it; none where the default counts.
-    pub by: Option<(&'a Rule, Place)>,
+    pub by: Option<(&'a Rule, Location)>,
 }
 
 impl Rule {
     /// What it says about the setting of this key, and where.
-    pub(super) fn get(&self, key: &str) -> Option<&(Setting, Place)> {
+    pub(super) fn get(&self, key: &str) -> Option<&(Setting, Location)> {
         self.settings.iter().find(|(setting, _)| setting.key() == key)
     }
 }
@@ -100,7 +100,7 @@ pub(super) mod tests {
     /// Rules out of `PATTERNS: KEY=VALUE KEY=VALUE`, each on the line of its number.
     pub(in crate::proto::policy) fn rules(lines: &[&str]) -> Policies {
         let rule = |(at, line): (usize, &&str)| {
-            let place = Place { file: 0, line: at + 1 };
+            let place = Location { file: 0, line: at + 1 };
             let (hosts, settings) = line.split_once(':').unwrap();
             let setting = |text: &str| {
                 let (key, value) = text.split_once('=').unwrap();

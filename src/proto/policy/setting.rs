@@ -11,6 +11,7 @@ use crate::proto::duration::{self, DurationError};
 use crate::proto::hostkey::KeyType;
 use crate::proto::name::{HostName, Name};
 use crate::proto::ssh_config::Version;
+use crate::proto::text::cut;
 
 pub use value::Value;
 
@@ -36,7 +37,7 @@ const ANY: &str = "any";
 
 /// One setting of a [`Policy`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)] // the fields of Policy, one each
+#[allow(missing_docs, reason = "the fields of Policy, one each")]
 pub enum Setting {
     Mode(Mode),
     Require(Require),
@@ -66,7 +67,7 @@ pub enum SettingError {
     Text(&'static str),
     /// A word that means nothing here.
     #[error("{key} = {word:?} means nothing (want {wanted})")]
-    #[allow(missing_docs)] // the operands of the message
+    #[allow(missing_docs, reason = "the operands of the message")]
     Word { key: &'static str, word: String, wanted: String },
     /// Not a name at which a CA set can stand.
     #[error(
@@ -115,7 +116,7 @@ impl Setting {
 
     /// From a key and its value.
     pub fn read(key: &str, value: &Value) -> Result<Self, SettingError> {
-        let unknown = || SettingError::Key(key.chars().take(40).collect());
+        let unknown = || SettingError::Key(cut(key, 40).into_owned());
         let key = *Self::KEYS.iter().find(|known| **known == key).ok_or_else(unknown)?;
         let text = || match value {
             Value::Text(text) => Ok(text.as_str()),
@@ -251,7 +252,7 @@ impl Policy {
 fn choice<T: Copy>(key: &'static str, text: &str, choices: &[(&str, T)]) -> Result<T, SettingError> {
     choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
         let wanted: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
-        SettingError::Word { key, word: text.chars().take(40).collect(), wanted: wanted.join(" or ") }
+        SettingError::Word { key, word: cut(text, 40).into_owned(), wanted: wanted.join(" or ") }
     })
 }
 
@@ -263,7 +264,7 @@ fn word<T: PartialEq>(value: T, choices: &[(&'static str, T)]) -> &'static str {
 fn algorithms(value: &Value) -> Result<Vec<KeyType>, SettingError> {
     let mut types = Vec::new();
     for name in value.words() {
-        let unknown = || SettingError::Algorithm(name.chars().take(40).collect());
+        let unknown = || SettingError::Algorithm(cut(name, 40).into_owned());
         let key_type = KeyType::from_algorithm(name).ok_or_else(unknown)?;
         if !types.contains(&key_type) {
             types.push(key_type);
@@ -278,7 +279,7 @@ fn places(value: &Value) -> Result<Option<Vec<Name>>, SettingError> {
     if words == [ANY] {
         return Ok(None);
     }
-    let bad = |word: &str| SettingError::CaAt(word.chars().take(80).collect());
+    let bad = |word: &str| SettingError::CaAt(cut(word, 80).into_owned());
     let place = |word: &&str| match HostName::parse(word) {
         Ok(at) if *word != ANY => Ok(at.name().clone()),
         _ => Err(bad(word)),
@@ -294,7 +295,7 @@ fn openssh(text: &str) -> Result<Option<Version>, SettingError> {
     }
     let version = Version::parse(&format!("OpenSSH_{text}"));
     let read = version.filter(|version| version.to_string() == text);
-    read.map(Some).ok_or_else(|| SettingError::OpenSsh(text.chars().take(40).collect()))
+    read.map(Some).ok_or_else(|| SettingError::OpenSsh(cut(text, 40).into_owned()))
 }
 
 #[cfg(test)]

@@ -31,13 +31,18 @@ pub fn due(record: &Record, held: &[Held], types: &[KeyType], every: u64, now: u
     old.min_by_key(|held| since(held)).map(|held| held.key_type)
 }
 
+/// Types that a host with a single one may get beside it, the first choice first.
+const MORE: [KeyType; 3] = [KeyType::Ed25519, KeyType::EcdsaP256, KeyType::Rsa];
+
 /// What comes next of a queue: the type that changes, and whether it is new to the host. A host with a single type gets
-/// another first, which serves while that one is hidden.
-pub fn next(queue: &[KeyType], mode: Mode, has: &[KeyType]) -> Option<(KeyType, bool)> {
+/// another first, which serves while that one is hidden: one that is not `taken` by records of others, if there is one.
+pub fn next(queue: &[KeyType], mode: Mode, has: &[KeyType], taken: &[KeyType]) -> Option<(KeyType, bool)> {
     let wanted = *queue.first()?;
     if mode == Mode::Hide && has == [wanted] {
-        let other = if wanted == KeyType::Ed25519 { KeyType::EcdsaP256 } else { KeyType::Ed25519 };
-        return Some((other, true));
+        let family = wanted.sshfp_algorithm();
+        let mut others = MORE.into_iter().filter(|other| other.sshfp_algorithm() != family);
+        let first = others.clone().next()?;
+        return Some((others.find(|other| !taken.contains(other)).unwrap_or(first), true));
     }
     Some((wanted, false))
 }

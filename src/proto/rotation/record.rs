@@ -99,8 +99,8 @@ impl Record {
         let queue = document.queue.iter().map(|name| KeyType::from_name(name).ok_or(name));
         let queue = queue.collect::<Result<Vec<_>, _>>();
         let queue = queue.map_err(|name| malformed(format!("{name:?} is no type of key")))?;
-        if document.round.as_ref().is_some_and(|round| round.changes.is_empty()) {
-            return Err(malformed("a round that changes nothing".into()));
+        if let Some(why) = document.round.as_ref().and_then(Round::nonsense) {
+            return Err(malformed(why.into()));
         }
         Ok(Record { round: document.round, queue, wish: document.wish, past: document.past })
     }

@@ -129,6 +129,24 @@ impl Round {
         }
     }
 
+    /// What this program never writes down, and what would do harm to go on with: why it is none of its own.
+    pub(super) fn nonsense(&self) -> Option<&'static str> {
+        let paths: BTreeSet<&str> = self.changes.iter().map(|change| change.path.as_str()).collect();
+        if self.changes.is_empty() {
+            return Some("a round that changes nothing");
+        }
+        if paths.len() < self.changes.len() || paths.iter().any(|path| !path.starts_with('/')) {
+            return Some("a round that does not say where its keys are");
+        }
+        if self.replaced.is_some() && self.changes.iter().any(|change| change.new.is_none()) {
+            return Some("a round that replaces keys without having made any");
+        }
+        if self.mode == Mode::Compromised && self.aborted.is_some() {
+            return Some("a round that goes back to keys that have leaked");
+        }
+        None
+    }
+
     /// The keys that are to stay in the end.
     pub fn targets(&self) -> BTreeSet<Digest> {
         self.changes.iter().filter_map(|change| self.target(change)).collect()
@@ -193,6 +211,29 @@ impl Round {
         self.aborted = Some(now);
         (self.spread, self.proven) = (None, None);
         Ok(())
+    }
+
+    /// A key of it has leaked, or those of `more` have: it goes on as an emergency, forward and with all of them at once.
+    /// What is done already is found to be done.
+    pub fn overtake(&mut self, more: Vec<Change>, is_hiding: bool) {
+        let was_aborted = self.aborted.take().is_some();
+        if self.mode == Mode::Overlap && more.is_empty() {
+            // sshd shows the new key, and it stands in DNS: the old one can go.
+            self.is_hiding = false;
+        }
+        self.mode = Mode::Compromised;
+        if was_aborted || !more.is_empty() {
+            (self.hidden, self.shown, self.spread, self.proven) = (None, None, None, None);
+        }
+        if !more.is_empty() {
+            (self.is_hiding, self.announce, self.replaced, self.lost) = (is_hiding, 0, None, 0);
+            self.changes.extend(more);
+        }
+    }
+
+    /// All that is left to do is to put away what it used.
+    pub fn is_over(&self) -> bool {
+        self.is_hiding && self.shown.is_some() && self.aborted.is_none()
     }
 
     /// Takes down what the clocks show at `now`. A wall clock that was set since the last look takes the moments along, so

@@ -1,3 +1,4 @@
+mod overtaking;
 mod world;
 
 use std::collections::BTreeMap;
@@ -265,6 +266,21 @@ fn a_record_is_read_as_it_was_written_and_nothing_else_is() {
     ] {
         assert!(matches!(Record::read(&text.replacen(from, to, 1)), Err(BadRecord::Malformed(_))), "{from}");
     }
+    // What would do harm to go on with.
+    let good = record.round.clone().unwrap();
+    let two = [good.changes.clone(), good.changes.clone()].concat();
+    let unmade = Change { new: None, ..good.changes[0].clone() };
+    let relative = Change { path: "k".into(), ..good.changes[0].clone() };
+    for round in [
+        Round { changes: Vec::new(), ..good.clone() },
+        Round { changes: two, ..good.clone() },
+        Round { changes: vec![relative], ..good.clone() },
+        Round { changes: vec![unmade], replaced: Some(1), ..good.clone() },
+        Round { mode: Mode::Compromised, aborted: Some(1), ..good },
+    ] {
+        let text = Record { round: Some(round), ..record.clone() }.text().unwrap();
+        assert!(matches!(Record::read(&text), Err(BadRecord::Malformed(_))), "{text}");
+    }
     assert!(Record::read(&text[..text.len() - 4]).is_err());
     assert_eq!(Record::read(&text.replace("\"version\": 1", "\"version\": 2")), Err(BadRecord::Newer(2)));
     assert!(Record::read("").is_err());
@@ -294,11 +310,21 @@ fn the_oldest_key_is_due_first() {
 #[test]
 fn a_host_with_one_type_gets_another_first() {
     let (ed25519, ecdsa) = (KeyType::Ed25519, KeyType::EcdsaP256);
-    assert_eq!(next(&[], Mode::Hide, &[ed25519]), None);
-    assert_eq!(next(&[ed25519], Mode::Hide, &[ed25519]), Some((ecdsa, true)));
-    assert_eq!(next(&[ecdsa], Mode::Hide, &[ecdsa]), Some((ed25519, true)));
-    assert_eq!(next(&[ed25519], Mode::Hide, &[ed25519, ecdsa]), Some((ed25519, false)));
-    assert_eq!(next(&[ed25519], Mode::Overlap, &[ed25519]), Some((ed25519, false)));
+    assert_eq!(next(&[], Mode::Hide, &[ed25519], &[]), None);
+    assert_eq!(next(&[ed25519], Mode::Hide, &[ed25519], &[]), Some((ecdsa, true)));
+    assert_eq!(next(&[ecdsa], Mode::Hide, &[ecdsa], &[]), Some((ed25519, true)));
+    assert_eq!(next(&[ed25519], Mode::Hide, &[ed25519, ecdsa], &[]), Some((ed25519, false)));
+    assert_eq!(next(&[ed25519], Mode::Overlap, &[ed25519], &[]), Some((ed25519, false)));
+    // Not beside records of others; and where every type has some, the caller has to look.
+    assert_eq!(next(&[ed25519], Mode::Hide, &[ed25519], &[ecdsa]), Some((KeyType::Rsa, true)));
+    assert_eq!(next(&[ecdsa], Mode::Hide, &[ecdsa], &[ed25519]), Some((KeyType::Rsa, true)));
+    assert_eq!(next(&[ed25519], Mode::Hide, &[ed25519], &[ecdsa, KeyType::Rsa]), Some((ecdsa, true)));
+    let p384 = KeyType::EcdsaP384;
+    assert_eq!(
+        next(&[p384], Mode::Hide, &[p384], &[ed25519]),
+        Some((KeyType::Rsa, true)),
+        "of one algorithm"
+    );
     // What was added is no reason for the type itself to leave the queue.
     let added = Change { key_type: ecdsa, path: "/k".into(), old: None, new: Some(NEW) };
     let mut record = Record {

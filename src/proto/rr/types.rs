@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RrType(pub u16);
 
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the mnemonics of the registry")]
 impl RrType {
     pub const A: Self = Self(1);
     pub const NS: Self = Self(2);

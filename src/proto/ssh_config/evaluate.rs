@@ -70,45 +70,53 @@ enum Active {
 
 /// What `files` say, the user's before the system's.
 pub fn evaluate(files: &[Vec<Directive>], asked: &Asked<'_>) -> Result<Said, AskSsh> {
-    let mut said = Said::default();
-    for file in files {
-        walk(file, asked, Active::Yes, &mut said)?;
-    }
-    Ok(said)
+    let (said, is_whole) = walk_all(files, asked);
+    if is_whole { Ok(said) } else { Err(AskSsh) }
 }
 
-/// One file, which is included where `outer` says.
-fn walk(file: &[Directive], asked: &Asked<'_>, outer: Active, said: &mut Said) -> Result<(), AskSsh> {
-    let mut active = outer;
+/// The way through something else alone; what ssh alone can tell is passed over.
+pub fn jump(files: &[Vec<Directive>], asked: &Asked<'_>) -> Option<Jump> {
+    walk_all(files, asked).0.jump().cloned()
+}
+
+fn walk_all(files: &[Vec<Directive>], asked: &Asked<'_>) -> (Said, bool) {
+    let (mut said, mut is_whole) = (Said::default(), true);
+    for file in files {
+        is_whole &= walk(file, asked, Active::Yes, &mut said);
+    }
+    (said, is_whole)
+}
+
+/// One file, which is included where `outer` says. False if something was passed over that ssh alone can tell.
+fn walk(file: &[Directive], asked: &Asked<'_>, outer: Active, said: &mut Said) -> bool {
+    let (mut active, mut is_whole) = (outer, true);
     for directive in file {
         match directive {
             // Whatever counts nowhere is not looked at.
-            _ if outer == Active::No => return Ok(()),
+            _ if outer == Active::No => return is_whole,
             Directive::Host(patterns) => active = within(outer, of_host(patterns, asked.host)),
             Directive::Match(criteria) => active = within(outer, meets(criteria, asked, said)),
             Directive::Include(files) => {
                 for file in files {
-                    walk(file, asked, active, said)?;
+                    is_whole &= walk(file, asked, active, said);
                 }
             }
-            Directive::Unread => return Err(AskSsh),
+            Directive::Unread => is_whole = false,
             Directive::Option(..) if active == Active::No => {}
+            Directive::Option(keyword @ (Keyword::ProxyJump | Keyword::ProxyCommand), words) => {
+                said.take_proxy(*keyword, words, active == Active::Yes);
+            }
             Directive::Option(keyword, words) => {
-                if let Keyword::ProxyJump | Keyword::ProxyCommand = keyword {
-                    said.take_proxy(*keyword, words, active == Active::Yes);
-                    continue;
-                }
                 let value = words.first().map(String::as_str).unwrap_or_default();
                 let mut new = said.clone();
-                new.take(*keyword, value)?;
-                if active == Active::Unknown && new != *said {
-                    return Err(AskSsh);
+                match new.take(*keyword, value) {
+                    Ok(()) if active == Active::Yes || new == *said => *said = new,
+                    _ => is_whole = false,
                 }
-                *said = new;
             }
         }
     }
-    Ok(())
+    is_whole
 }
 
 fn within(outer: Active, inner: Active) -> Active {
@@ -322,6 +330,19 @@ mod tests {
             "CanonicalizeHostname no\nLocalForward 1 2\n",
         ] {
             assert!(said(text, "a").is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_way_through_something_else_is_found_behind_what_ssh_alone_can_tell() {
+        for (text, by) in [
+            ("Port ssh\nUser %u\nProxyJump gate\n", Some("ProxyJump gate")),
+            ("Match exec true\nUser x\nHost *\nProxyJump gate\n", Some("ProxyJump gate")),
+            ("Include ~/%h\nHost b\nProxyJump gate\n", None),
+        ] {
+            let file = read(text, |_| None);
+            let found = jump(&[file], &Asked { host: "a", user: None, local_user: "me" });
+            assert_eq!(found.map(|jump| jump.by).as_deref(), by, "{text}");
         }
     }
 

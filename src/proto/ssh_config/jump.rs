@@ -3,7 +3,7 @@
 
 use shlex::split;
 
-use crate::proto::cut::cut;
+use crate::proto::text::cut;
 
 /// ssh's options that take an argument (its getopt string, OpenSSH 9.9).
 const WITH_ARGUMENT: &str = "BbcDEeFIiJLlmOoPpQRSWw";

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::proto::doctor::ssh::Config;
 use crate::proto::name::HostName;
+use crate::proto::text::cut;
 
 /// Most that ssh may print, in octets; `ssh -G` prints some 5 KiB.
 const MAX_OUTPUT: u64 = 256 * 1024;
@@ -94,7 +95,7 @@ pub async fn version(patience: Duration) -> Result<String, AskSshError> {
 /// The first line that is not empty; ssh says first what is wrong.
 fn said(err: &str) -> String {
     let line = err.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("nothing");
-    line.chars().take(300).collect()
+    cut(line, 300).into_owned()
 }
 
 async fn run(arguments: &[&OsStr], patience: Duration) -> Result<(ExitStatus, String, String), AskSshError> {

@@ -38,6 +38,6 @@ fn read(path: &Path) -> Option<Zeroizing<String>> {
         return None;
     }
     let mut text = Zeroizing::new(String::with_capacity(MAX_FILE as usize));
-    pipe::open(path, super::PATIENCE).ok()?.take(MAX_FILE).read_to_string(&mut text).ok()?;
+    pipe::open(path, pipe::PATIENCE).ok()?.take(MAX_FILE).read_to_string(&mut text).ok()?;
     Some(text)
 }

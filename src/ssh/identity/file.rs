@@ -1,6 +1,6 @@
 //! A user's key in a file.
 
-use std::fs::File;
+use crate::files::pipe;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -169,12 +169,11 @@ impl KeyFile {
 /// The text of a file, and its mode if others can read it. As ssh: only what belongs to this user is its to mend.
 fn read(path: &Path) -> Result<(Zeroizing<String>, Option<u32>), IdentityError> {
     let trouble = |error| IdentityError::Io(path.to_owned(), error);
-    let file = File::open(path).map_err(trouble)?;
-    let metadata = file.metadata().map_err(trouble)?;
+    let file = pipe::open(path, pipe::PATIENCE).map_err(trouble)?;
+    let (mode, owner) = (file.metadata().mode() & 0o7777, file.metadata().uid());
     let mut text = Zeroizing::new(String::new());
     file.take(MAX_FILE).read_to_string(&mut text).map_err(trouble)?;
-    let mode = metadata.mode() & 0o7777;
-    let is_exposed = metadata.uid() == geteuid().as_raw() && mode & 0o077 != 0;
+    let is_exposed = owner == geteuid().as_raw() && mode & 0o077 != 0;
     Ok((text, is_exposed.then_some(mode)))
 }
 

@@ -2,19 +2,22 @@
 
 pub mod accepted;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use crate::ssh::hostkeys::read_whole;
+use crate::files::pipe;
 
 /// Largest file that is read, in octets: some hundred thousand keys.
 pub const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// The file's text; none if there is no such file, or something else in its place, such as /dev/null.
+/// The text of a file, or a pipe; none if there is no such file, or something else in its place, such as /dev/null.
 pub fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => read_whole(File::open(path)?, MAX_FILE).map(Some),
+        Ok(metadata) if metadata.is_file() || metadata.file_type().is_fifo() => {
+            pipe::read(path, MAX_FILE, pipe::PATIENCE).map(Some)
+        }
         Ok(_) => Ok(None),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(e),

@@ -142,8 +142,10 @@ pub(super) fn now<const N: usize>(ends: [(&Watched, PollFlags); N]) -> io::Resul
 }
 
 fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
-    // Deprecated for what is not the owner of its descriptor; an `OwnedFd` is, and the successor is unsafe.
-    #[allow(deprecated)]
+    #[expect(
+        deprecated,
+        reason = "for what does not own its descriptor; an OwnedFd does, and the successor is unsafe"
+    )]
     AsyncFd::with_interest(fd, interest)
 }
 

@@ -7,9 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files;
+use crate::files::pipe;
 use crate::proto::certificate::SUFFIX;
 use crate::proto::hostkey::KeyType;
-use crate::ssh::hostkeys::{matches, read_whole};
+use crate::ssh::hostkeys::matches;
 
 /// The file that is there while a key changes. In front: sshd takes the first value that it meets.
 const NAME: &str = "00-sshanchor.conf";
@@ -55,7 +56,7 @@ impl DropIn {
     /// Beside the files that sshd's configuration includes: `config`, or the usual one.
     pub fn find(config: Option<&Path>) -> Result<Self, DropInError> {
         let path = config.map_or_else(|| Path::new(FOLDER).join("sshd_config"), Path::to_owned);
-        let read = fs::File::open(&path).and_then(|file| read_whole(file, MAX_FILE));
+        let read = pipe::read(&path, MAX_FILE, pipe::PATIENCE);
         let text = read.map_err(|error| DropInError::Io { path: path.clone(), error })?;
         match included(&text) {
             Some(folder) => Ok(DropIn { folder }),
@@ -71,7 +72,7 @@ impl DropIn {
     /// What the file holds; none if there is none.
     pub fn read(&self) -> Result<Option<String>, DropInError> {
         let path = self.path();
-        match fs::File::open(&path).and_then(|file| read_whole(file, MAX_FILE)) {
+        match pipe::read(&path, MAX_FILE, pipe::PATIENCE) {
             Ok(text) => Ok(Some(text)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(DropInError::Io { path, error }),

@@ -12,13 +12,13 @@ use tokio::time::{Instant, timeout_at};
 use super::unreachable::{Attempt, Unreachable};
 use crate::dns::addresses;
 use crate::dns::resolver::Resolver;
+use crate::proto::destination::Destination;
 use crate::proto::happy_eyeballs::{Family, Race, Step};
-use crate::proto::place::Place;
 use crate::proto::rr::RrType;
 
 /// Where to, and how to find it.
 pub(super) struct Way<'a> {
-    pub place: &'a Place,
+    pub place: &'a Destination,
     pub port: u16,
     /// Whom to ask; without one, and where it finds nothing, the system.
     pub resolver: Option<&'a Resolver>,
@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
 
     fn look_up(&mut self) {
         let Way { place, resolver, deadline, .. } = *self.way;
-        let (Some(resolver), Place::Name(host)) = (resolver, place) else { return self.ask_system() };
+        let (Some(resolver), Destination::Name(host)) = (resolver, place) else { return self.ask_system() };
         let left = deadline.saturating_duration_since(Instant::now());
         // The system is asked later, and takes time.
         let until = if self.may_ask_system() { Instant::now() + left * 2 / 3 } else { deadline };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use crate::proto::place::Place;
+use crate::proto::destination::Destination;
 
 /// An address that was tried.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Attempt {
 #[derive(Debug)]
 pub struct Unreachable {
     /// Where to.
-    pub place: Place,
+    pub place: Destination,
     /// Its port.
     pub port: u16,
     /// What was tried, in this order.
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn each_address_is_named_with_its_cause_and_what_to_do() {
         let mut unreachable = Unreachable {
-            place: Place::parse("web1.example.com").unwrap(),
+            place: Destination::parse("web1.example.com").unwrap(),
             port: 22,
             attempts: vec![attempt("2001:db8::1", Some(io::ErrorKind::ConnectionRefused))],
             no_address: None,
@@ -109,7 +109,7 @@ mod tests {
         unreachable.attempts.clear();
         assert!(unreachable.to_string().ends_with("port 22: no address: it has none"));
         assert!(unreachable.hint().contains("AAAA"));
-        unreachable.place = Place::parse("::1").unwrap();
+        unreachable.place = Destination::parse("::1").unwrap();
         unreachable.attempts = vec![attempt("::1", Some(io::ErrorKind::ConnectionRefused))];
         unreachable.no_address = None;
         assert_eq!(unreachable.to_string(), "cannot reach ::1 port 22: connection refused");

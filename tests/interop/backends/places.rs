@@ -1,11 +1,11 @@
 //! The four backends as the table sees them: how they are reached, how somebody else changes their records, how they
 //! fail.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
+use super::crooks::{STUBBORN, babbler, changer, dripper};
 use crate::interop::primary::{Primary, private};
 use crate::support::inline::InlineTree;
 use crate::support::named::TsigKey;
@@ -295,6 +295,21 @@ impl Place {
                         &["malformed-answer", "unreachable"],
                     ),
                     (with(1, format!("https://{}", babbler(b"SSH-2.0-x\r\n"))), &["tls", "unreachable"]),
+                    // It takes every change, and shows none.
+                    (
+                        page("200 OK", "{\"name\":\"example.test.\",\"rrsets\":[]}"),
+                        &["not-converged", "timeout"],
+                    ),
+                    (page("200 OK\r\nContent-Length: 9999", "{"), &["unreachable"]),
+                    (
+                        page("200 OK\r\nTransfer-Encoding: chunked", "zz\r\n"),
+                        &["malformed-answer", "unreachable"],
+                    ),
+                    (with(1, format!("http://{}", dripper(b"HTTP/1.1 200 OK\r\nX: "))), &["timeout"]),
+                    (
+                        with(1, format!("http://{}", dripper(b"HTTP/1.1 200 OK\r\n\r\n{\"name\":\""))),
+                        &["timeout"],
+                    ),
                     (with(1, format!("http://{}", Port::free().addr())), &["connection-refused"]),
                 ];
                 // Each of them is asked for this very zone: who has it is not asked first.
@@ -309,6 +324,9 @@ impl Place {
                     (with(3, "sh -c 'echo no >&2; exit 3'".into()), &["reload"]),
                     (with(3, "/nowhere/reload".into()), &["reload"]),
                     (with(3, endless), &["reload"]),
+                    (with(3, format!("sh -c {STUBBORN:?}")), &["reload"]),
+                    (with(3, "yes".into()), &["reload"]),
+                    (with(3, "sh -c 'kill -9 $$'".into()), &["reload"]),
                     // The operator's own file, by mistake.
                     (with(5, zone.display().to_string()), &["zone-file"]),
                     (with(5, "/nowhere/part".into()), &["zone-file"]),
@@ -321,6 +339,31 @@ impl Place {
                     (with(3, "/nowhere/program".into()), &["program"]),
                     (with(3, "yes".into()), &["program"]),
                     (with(3, "sh -c 'while :; do sleep 0.1; done'".into()), &["timeout"]),
+                    (with(3, format!("sh -c {STUBBORN:?}")), &["timeout"]),
+                    (with(3, "sh -c 'yes >&2'".into()), &["timeout"]),
+                    (with(3, "sh -c 'kill -9 $$'".into()), &["program"]),
+                    (says("{\"version\":1,\"compare_and_sw"), &["malformed-answer"]),
+                    // It can do all and shows what is asked for, up to the change.
+                    (with(3, changer("sleep 60")), &["timeout"]),
+                    (with(3, changer("exit 3")), &["program"]),
+                    (with(3, changer("echo")), &["malformed-answer"]),
+                    (
+                        with(3, changer("echo '{\"version\":1,\"outcome\":\"perhaps\"}'")),
+                        &["malformed-answer"],
+                    ),
+                    (
+                        with(
+                            3,
+                            changer(
+                                "echo '{\"version\":1,\"outcome\":\"failed\",\"message\":\"\\u001b[31m\"}'",
+                            ),
+                        ),
+                        &["update-failed"],
+                    ),
+                    (
+                        with(3, changer("echo '{\"version\":1,\"outcome\":\"done\"}'")),
+                        &["not-converged", "timeout"],
+                    ),
                     (says(""), &["malformed-answer"]),
                     (says("{\"version\":2,\"compare_and_swap\":true,\"batch\":1}"), &["malformed-answer"]),
                     (says("{\"version\":1,\"compare_and_swap\":true,\"batch\":0}"), &["malformed-answer"]),
@@ -353,19 +396,4 @@ fn route53() -> String {
     let program = format!("{root}/contrib/exec/route53");
     shlex::try_join(["/usr/bin/python3", &program, "--aws", &format!("{root}/tests/interop/backends/aws")])
         .unwrap()
-}
-
-/// Sends the same to whoever connects, once something has come.
-fn babbler(text: &[u8]) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (addr, text) = (listener.local_addr().unwrap(), text.to_vec());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(&text);
-        }
-    });
-    addr
 }

@@ -39,7 +39,7 @@ fn site(place: &Place) -> Site {
     let options = place.options();
     match place {
         Place::Rfc2136(primary) => {
-            let (key, _) = Key::load(&primary.tsig("zone")).unwrap();
+            let (key, _) = Key::load(&primary.tsig("zone"), LIMIT).unwrap();
             let clock = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
             Site::Rfc2136 {
                 primary: Authority { server: primary.addr(), patience, deadline },
@@ -56,7 +56,7 @@ fn site(place: &Place) -> Site {
         }
         Place::ZoneFile(inline) => {
             let reload = Arc::new(Template::parse(&options[3], &zonefile::GAPS).unwrap());
-            Site::ZoneFile(zonefile::Place { file: inline.part(), reload, patience, deadline })
+            Site::ZoneFile(zonefile::Access { file: inline.part(), reload, patience, deadline })
         }
         // Its aws takes the environment of this process, which is not for tests to change.
         Place::Exec(_) => {

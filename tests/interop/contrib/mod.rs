@@ -1,6 +1,7 @@
 //! What people copy from contrib/ to run sshanchor on a host, tried with what it is for.
 
 mod ansible;
+mod audit;
 mod boot;
 mod cloud_init;
 mod credentials;

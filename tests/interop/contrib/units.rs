@@ -9,7 +9,8 @@ use crate::support::process::run_ok;
 use crate::support::{Sandbox, run};
 
 const AGENT: &str = include_str!("../../../docs/agent.md");
-const SERVICES: [&str; 4] = ["sshanchor-agent", "sshanchor-publish", "sshanchor-goodbye", "sshanchor-renew"];
+const SERVICES: [&str; 5] =
+    ["sshanchor-agent", "sshanchor-publish", "sshanchor-goodbye", "sshanchor-renew", "sshanchor-audit"];
 
 /// The units as they are installed, without those drop-ins that are for some.
 fn installed() -> Sandbox {

@@ -183,7 +183,7 @@ async fn files_of_keys_are_those_that_ssh_would_use() {
         lines.map(|(file, _)| file.to_owned()).filter(|file| !file.ends_with("-cert")).collect()
     };
     let file = sandbox.write("with", &text.replace("DIR", &dir));
-    let typed = Typed { user: None, identities: vec!["/typed".into()] };
+    let typed = Typed { user: None, identities: vec!["/typed".into()], ..Typed::default() };
     let logins = Logins::load(typed, Which::File(file), Duration::from_secs(20)).unwrap();
     let login =
         logins.settings(&Host { identities: vec!["/inventory".into()], ..host("web1") }).await.unwrap();
@@ -204,7 +204,7 @@ async fn the_command_line_comes_first_then_the_inventory_then_ssh() {
     let file =
         sandbox.write("config", "Host web1\nUser ssh\nPort 2222\nMatch user typed\nIdentityFile /of-typed\n");
     let logins = |user: Option<&str>| {
-        let typed = Typed { user: user.map(str::to_owned), identities: Vec::new() };
+        let typed = Typed { user: user.map(str::to_owned), identities: Vec::new(), ..Typed::default() };
         Logins::load(typed, Which::File(file.clone()), Duration::from_secs(20)).unwrap()
     };
     let of_inventory =

@@ -174,11 +174,13 @@ fn ways_through_other_hosts_are_told_and_not_gone() {
     let sshd = Sshd::start(&["ed25519"]);
     let tree = plan(&sshd).start();
     let port = sshd.port();
-    let verify = |lines: &str| {
+    let verify_with = |lines: &str, more: &[&str]| {
         let inventory = tree.sandbox.write("hosts", lines);
         let mut command = tree.sshanchor(tree.addr());
-        run(command.args(["verify", "--json", "--timeout", "10", "-I"]).arg(&inventory), LIMIT)
+        command.args(["verify", "--json", "--timeout", "10", "--ssh-config", "none"]).args(more);
+        run(command.arg("-I").arg(&inventory), LIMIT)
     };
+    let verify = |lines: &str| verify_with(lines, &[]);
     let mark = sshd.mark();
     let host =
         |address: &str, more: &str| format!("web1.example.test ansible_port={port} {address} {more}\n");
@@ -189,6 +191,9 @@ fn ways_through_other_hosts_are_told_and_not_gone() {
     assert!(!sshd.process.log()[mark..].contains("Connection from"), "nobody is connected to");
     let direct = verify(&host(here, "ansible_ssh_common_args='-C -o ProxyJump=none'"));
     assert_eq!((direct.code, direct.stderr.as_str()), (Some(0), ""), "{direct:#?}");
+    // Whoever knows that it is the same host from here says so.
+    let anyway = verify_with(&host(here, jump), &["--direct"]);
+    assert_eq!((anyway.code, anyway.stderr.as_str()), (Some(0), ""), "{anyway:#?}");
     // By its own name it is proven whatever is between.
     let named = verify(&host("", jump));
     assert_eq!(named.code, Some(0), "{named:#?}");
@@ -211,6 +216,47 @@ fn ways_through_other_hosts_are_told_and_not_gone() {
     // Our own proxy connects directly.
     let own = of_ssh("  ProxyCommand /usr/bin/sshanchor proxy %h %p\n");
     assert_eq!((own.code, own.stderr.as_str()), (Some(0), ""), "{own:#?}");
+}
+
+/// Hosts of -H, and those that are named: whatever command connects to them itself.
+#[test]
+fn named_hosts_that_ssh_reaches_through_another_are_told_of() {
+    let sshd = Sshd::start(&["ed25519"]);
+    let tree = plan(&sshd).start();
+    let port = sshd.port();
+    // ssh alone can tell who logs in: that keeps nobody from telling of the jump.
+    let text = "Match exec true\n  User x\nHost web1.*\n  ProxyJump me@gate\nHost web2.*\n  HostName web2.example.test\n";
+    let config = tree.sandbox.write("ssh_config", text);
+    let host = format!("web1.example.test:{port}");
+    let sshanchor = |arguments: &[&str]| {
+        let mut command = tree.sshanchor(tree.addr());
+        command.args(["--timeout", "10"]).args(arguments);
+        run(&mut command, LIMIT)
+    };
+    let config = config.to_str().unwrap();
+    let audit = ["audit", "--no-servers", "--known-hosts", "none", "--json", "-H", &host];
+    for command in [&["verify", &host][..], &["verify", "-H", &host], &audit] {
+        let told = sshanchor(&[command, &["--ssh-config", config]].concat());
+        assert_eq!(told.code, Some(0), "it is proven all the same: {told:#?}");
+        for words in ["1 host connected to directly", "(ProxyJump me@gate): web1.example.test", "--direct"] {
+            assert!(told.stderr.contains(words), "{words}: {told:#?}");
+        }
+        for more in [&["--ssh-config", config, "--direct"][..], &["--ssh-config", "none"]] {
+            let quiet = sshanchor(&[command, more].concat());
+            assert!(quiet.code == Some(0) && !quiet.stderr.contains("connected to directly"), "{quiet:#?}");
+        }
+    }
+    let other = sshanchor(&["verify", &format!("web2.example.test:{port}"), "--ssh-config", config]);
+    assert_eq!((other.code, other.stderr.as_str()), (Some(0), ""), "{other:#?}");
+    // exec asks ssh who logs in, and goes by the same.
+    let exec = |more: &[&str]| {
+        sshanchor(&[&["exec", "--dry-run", "-H", &host, "--ssh-config", config], more].concat())
+    };
+    assert!(exec(&[]).stderr.contains("1 host connected to directly"), "{:#?}", exec(&[]));
+    let direct = exec(&["--direct"]);
+    assert_eq!((direct.code, direct.stderr.as_str()), (Some(0), ""), "{direct:#?}");
+    let missing = sshanchor(&["verify", &host, "--ssh-config", "/nowhere/config"]);
+    assert!(missing.code == Some(2) && missing.stderr.contains("/nowhere/config"), "{missing:#?}");
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! What is refused before anything is done, and what is put back where it fails.
 
 use std::fs;
+use std::sync::Mutex;
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use super::place::Place;
-use crate::interop::primary::{FOREIGN, HOST, LIMIT, SHA1};
+use crate::interop::primary::{FOREIGN, HOST, LIMIT, Primary, SHA1};
+use crate::support::forger::{Exchange, Forged, Forger};
 use crate::support::peer::peer;
-use crate::support::process::run;
+use crate::support::process::{run, wait_until};
+use crate::support::wire::{Dns, SSHFP};
 
 /// Refused with this reason; nothing is under way, nothing has changed.
 #[track_caller]
@@ -16,6 +20,8 @@ fn refused(place: &Place, arguments: &[&str], code: i32, reason: &str) -> String
     let refused = place.rotate(arguments);
     assert_eq!((refused.code, refused.json()["reason"].as_str()), (Some(code), Some(reason)), "{refused:#?}");
     assert_eq!((place.in_dns(), place.record("ed25519"), place.offered()), before);
+    let tried = place.rotate(&[arguments, &["--dry-run"]].concat());
+    assert_eq!((tried.code, tried.json()["reason"].as_str()), (Some(code), Some(reason)), "{tried:#?}");
     place.rotates(&["--resume"], 0, "done");
     refused.json()["hint"].as_str().unwrap_or_default().to_owned()
 }
@@ -40,6 +46,8 @@ fn what_cannot_go_well_is_not_begun() {
     fs::write(&conf, &text).unwrap();
     // Its twin; whoever has foreign records at his name is not held up.
     place.primary.update(&format!("update add {HOST} 1 SSHFP {FOREIGN}"));
+    assert_eq!(place.rotates(&["--dry-run"], 0, "next")["next"], "begin");
+    assert_eq!(place.rotates(&["--status"], 0, "done")["queue"], json!([]));
     place.rotates(&[], 5, "settle");
     place.rotates(&["--abort"], 0, "done");
     place.sshd.restart();
@@ -212,4 +220,103 @@ fn whoever_undoes_what_a_rotation_publishes_is_told_of() {
     place.rotates_until(&["--resume"], 0, "done");
     assert_ne!(place.record("ed25519"), old);
     place.dns_is_as_disk();
+}
+
+#[test]
+fn a_dry_run_says_that_the_primary_is_silent_and_does_not_stay() {
+    let mut place = Place::new(&["ed25519", "ecdsa256"], 60);
+    let stop = |place: &mut Place, signal| {
+        let Primary::Bind(tree) = &mut place.primary else { panic!("it is named") };
+        tree.named.process.signal(signal);
+    };
+    let silent = |place: &Place, arguments: &[&str]| {
+        let told = place.rotate(&[arguments, &["--wait", "--dry-run", "--timeout", "2"]].concat());
+        assert_eq!(told.code, Some(1), "{told:#?}");
+        assert!(told.elapsed < LIMIT / 2, "{told:#?}");
+        told.json_lines().pop().unwrap()
+    };
+    // Nothing is begun that could not be.
+    stop(&mut place, Signal::STOP);
+    let told = silent(&place, &["--type", "ed25519"]);
+    assert!(told["reason"] == "no-answer" && !told["hint"].is_null(), "{told}");
+    stop(&mut place, Signal::CONT);
+    assert_eq!(place.rotates(&["--type", "ed25519", "--wait", "--dry-run"], 0, "next")["next"], "begin");
+    // In the middle it is what is waited for.
+    place.rotates(&["--type", "ed25519"], 5, "settle");
+    place.rotates_until(&["--resume"], 5, "caches");
+    let offered = place.offered();
+    stop(&mut place, Signal::STOP);
+    let told = silent(&place, &["--resume"]);
+    assert_eq!((&told["status"], &told["steps"]), (&json!("servers"), &json!([])), "{told}");
+    assert!(told["servers"][0]["detail"].as_str().unwrap().contains("no answer"), "{told}");
+    stop(&mut place, Signal::CONT);
+    place.rotates(&["--resume", "--wait", "--dry-run"], 0, "caches");
+    assert_eq!(place.offered(), offered);
+}
+
+/// What comes back in place of a reply, if anything, for whoever was told `first` what stands there.
+type Lie = fn(&Exchange, &[u8]) -> Option<Vec<Forged>>;
+
+fn is_update(exchange: &Exchange) -> bool {
+    (exchange.question[2] >> 3) & 0xf == 5
+}
+
+fn is_sshfp(exchange: &Exchange) -> bool {
+    !is_update(exchange) && Dns::read(&exchange.question).rtype == SSHFP
+}
+
+#[test]
+fn a_primary_that_lies_or_dawdles_is_waited_for_and_the_key_stays_hidden() {
+    let mut place = Place::new(&["ed25519", "ecdsa256"], 1);
+    let relay = Forger::start(place.primary.addr());
+    place.relay = Some(relay.addr());
+    let lies: [(&str, &str, Lie); 4] = [
+        // The update is done, and nobody vouches for it.
+        ("unsigned", "error", |exchange, _| {
+            let mut message = exchange.message();
+            message.additional.clear();
+            is_update(exchange).then(|| vec![Forged::Send(message.write())])
+        }),
+        ("closed", "error", |exchange, _| is_update(exchange).then(|| vec![Forged::Close])),
+        // What stands there is not told, or as it was at first for ever.
+        ("silent", "servers", |exchange, _| is_sshfp(exchange).then(Vec::new)),
+        ("stale", "error", |exchange, first| {
+            is_sshfp(exchange).then(|| vec![Forged::Send([&exchange.question[..2], &first[2..]].concat())])
+        }),
+    ];
+    for (name, (lie, status, forge)) in ["ed25519", "ecdsa256"].iter().cycle().zip(lies) {
+        let (old, family) = (place.record(name), name.trim_end_matches("256"));
+        place.rotates(&["--type", family], 5, "settle");
+        let first = Mutex::new(Vec::new());
+        relay.rule(move |exchange| {
+            let mut first = first.lock().unwrap();
+            if first.is_empty() && is_sshfp(exchange) {
+                first.clone_from(&exchange.reply);
+            }
+            forge(exchange, &first).unwrap_or_else(|| vec![Forged::Send(exchange.reply.clone())])
+        });
+        // Up to where it is lied to.
+        let mut last = None;
+        let is_there = wait_until(LIMIT, || {
+            let finished = place.rotate(&["--resume", "--timeout", "3"]);
+            let told = finished.json_lines().pop().unwrap();
+            let is_there = match status {
+                "error" => !told["reason"].is_null(),
+                status => told["status"] == status && place.record(name) != old,
+            };
+            assert!(finished.code != Some(0), "{lie}: {finished:#?}");
+            last = Some(finished);
+            is_there
+        });
+        assert!(is_there, "{lie}: {last:#?}");
+        let (last, others) = (last.unwrap(), place.offered());
+        assert_eq!((last.code, others.len()), (Some(1), 1), "{lie}: {last:#?}");
+        assert!(!others[0].contains(family), "{lie}: {others:?}");
+        // The twin.
+        relay.honest();
+        place.rotates_until(&["--resume"], 0, "done");
+        assert_ne!(place.record(name), old, "{lie}");
+        place.dns_is_as_disk();
+        assert_eq!((place.left_over(), place.offered().len()), (Vec::new(), 2), "{lie}");
+    }
 }

@@ -3,9 +3,11 @@
 mod clients;
 mod crashes;
 mod defaults;
+mod emergencies;
 mod failures;
 mod modes;
 pub mod place;
+mod state;
 
 use place::Place;
 

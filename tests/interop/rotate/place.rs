@@ -1,6 +1,7 @@
 //! A host whose keys are published in a signed zone, with a TTL of a second or so, and an sshd that can be reloaded.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread::sleep;
@@ -17,6 +18,8 @@ pub struct Place {
     pub primary: Primary,
     pub sshd: Sshd,
     types: Vec<String>,
+    /// What stands in the place of the primary, and in front of it.
+    pub relay: Option<SocketAddr>,
     /// Behind those of the zone's NS records, for none of them is on port 53.
     pub check_servers: Vec<String>,
 }
@@ -37,7 +40,7 @@ impl Place {
         ));
         let types = types.iter().map(|name| (*name).to_owned()).collect();
         let check_servers = vec![primary.addr().to_string()];
-        let place = Place { primary, sshd, types, check_servers };
+        let place = Place { primary, sshd, types, relay: None, check_servers };
         place.has_left_its_pid();
         place.publish(&["--ttl", &ttl.to_string()]);
         place
@@ -59,7 +62,8 @@ impl Place {
     /// `sshanchor COMMAND` for this host at this primary.
     pub fn command(&self, name: &str) -> Command {
         let mut made = self.primary.tree().sshanchor(self.primary.addr());
-        made.args([name, "--name", HOST, "--server", &self.primary.addr().to_string(), "--key-file"]);
+        let server = self.relay.unwrap_or(self.primary.addr()).to_string();
+        made.args([name, "--name", HOST, "--server", &server, "--key-file"]);
         made.arg(self.primary.tsig("web1")).arg("--state").arg(self.primary.sandbox().join("state"));
         for server in &self.check_servers {
             made.args(["--check-server", server]);

@@ -125,7 +125,9 @@ fn of_owner(owner: &Owner, now: u64) -> Vec<String> {
         lines.push(format!("  proof: {can} ({proof}){why}{}", until.unwrap_or_default()));
     }
     if !owner.foreign.is_empty() {
-        lines.push("  not this machine's, and left alone:".to_owned());
+        lines.push(
+            "  not this machine's, and left alone (sshanchor publish --prune takes them away):".to_owned(),
+        );
         lines.extend(some(owner.foreign.clone(), "    "));
     }
     if owner.vanished > 0 {
@@ -218,7 +220,7 @@ failures since it started: timeout 2"
             "  failing for 2 hours (timeout): no answer",
             "  192.0.2.53:53: pending\n  ns2.example.com: unreachable: no answer",
             "  proof: clients cannot prove them (insecure): example.com is not signed",
-            "  not this machine's, and left alone:\n    1 2 cc",
+            "left alone (sshanchor publish --prune takes them away):\n    1 2 cc",
             "  own records were gone 2 times",
             "rotation of ssh-ed25519 for 10 minutes: caches: caches to forget the old key, until 2027-01-15T09:00:00Z (in 60 minutes) at the least",
             "never ends",

@@ -38,7 +38,7 @@ use crate::verifier::now;
     Scripts for ssh-keygen, step-ca and Vault, and a systemd timer, are in contrib/ca and contrib/systemd.")]
 pub(super) struct Args {
     /// The public half of a host key (repeatable); left out means the HostCertificate and HostKey lines of sshd -T
-    #[arg(long = "host-key", value_name = "PUBFILE")]
+    #[arg(long = "host-key", value_name = "PUBFILE", num_args = 1..)]
     host_keys: Vec<PathBuf>,
     /// A name that the certificate is good for (repeatable) [default: those of the present certificate]
     #[arg(long = "name", value_name = "HOST")]

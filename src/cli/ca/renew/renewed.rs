@@ -126,7 +126,7 @@ impl Report for Renewed {
             Status::Current => format!("{file}: {until}{due}{shown} ({names})"),
             Status::Reloaded => format!("{file}: sshd reloaded, {until}{due}{shown} ({names})"),
             Status::Due => format!("{file}: due: {why}"),
-            Status::Renewed => format!("{file}: renewed, {until}{due}{shown} ({names}); {why}"),
+            Status::Renewed => format!("{file}: renewed, {until}{due}{shown} ({names}); it was due: {why}"),
             Status::Written => format!("{file}: written, {until}{due} ({names}); {why}"),
             Status::Failed if why.is_empty() => format!("{file}: failed"),
             Status::Failed => format!("{file}: due, and not renewed: {why}"),

@@ -1,12 +1,12 @@
 //! Which certificates are renewed: the key of each, its file, and whether sshd knows of it.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::beside;
 use crate::agent::renewal::MAX_FILE;
 use crate::error::{Error, Kind};
+use crate::files::pipe::{self, Bounded};
 use crate::ownership;
 use crate::proto::certificate::Certificate;
 use crate::proto::hostkey::HostKey;
@@ -27,7 +27,7 @@ pub(super) struct Target {
 
 /// Holds other runs off while it lives.
 pub(super) struct Lock {
-    _held: File,
+    _held: Bounded,
 }
 
 /// The named keys; or those of the HostCertificate lines; or, where there is none yet, all host keys of sshd.
@@ -105,13 +105,9 @@ fn public_of(key: &Path) -> PathBuf {
 
 /// The certificate in a file; an error inside for a file with something else in it.
 fn read(path: &Path) -> io::Result<Option<Result<Certificate, CertificateError>>> {
-    let file = match File::open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
-    };
-    match hostkeys::read_whole(file, MAX_FILE) {
+    match pipe::read(path, MAX_FILE, pipe::PATIENCE) {
         Ok(text) => Ok(Some(renewal::read(&text))),
-        Err(e) if e.kind() == io::ErrorKind::InvalidData => Ok(Some(Err(CertificateError::NotOneLine))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
 }
@@ -124,12 +120,11 @@ impl Target {
             Error::failure("host-key-file", format!("cannot read {}: {e}", path.display()))
                 .hint("name the public half: /etc/ssh/ssh_host_ed25519_key.pub and its like")
         };
-        let file = File::open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
+        let file = pipe::open(path, pipe::PATIENCE).map_err(unreadable)?;
         // Who can write it could have a key of his own signed.
-        ownership::check(path, &metadata)
+        ownership::check(path, file.metadata())
             .map_err(|untrusted| Error::usage("host-key-file", &untrusted).hint(untrusted.hint()))?;
-        file.try_lock().map_err(|_| {
+        file.file().try_lock().map_err(|_| {
             Error::failure("locked", format!("another run renews the certificate of {}", path.display()))
                 .hint("wait until it has ended")
         })?;

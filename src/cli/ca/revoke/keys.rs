@@ -1,6 +1,7 @@
 //! Which keys are to be revoked: from files, certificates, hosts and digests, each with where it comes from.
 
 use std::path::Path;
+use std::time::Duration;
 
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 
@@ -54,10 +55,10 @@ impl Named {
 pub(super) async fn named(args: &Args, folder: Option<&Ca>, cx: &Context) -> Result<Vec<Named>, Error> {
     let mut found = Vec::new();
     for file in &args.keys {
-        found.extend(of_key_file(file)?);
+        found.extend(of_key_file(file, cx.timeout)?);
     }
     for file in &args.certificates {
-        found.extend(of_certificates(file)?);
+        found.extend(of_certificates(file, cx.timeout)?);
     }
     for text in &args.digests {
         found.push(of_digest(text)?);
@@ -148,9 +149,10 @@ fn of_record(record: &Sshfp, by: String) -> Option<Named> {
     Some(Named { algorithm: record.algorithm(), ..Named::new(RevokedKey { key_type, sha256 }, by) })
 }
 
-fn of_key_file(file: &Path) -> Result<Vec<Named>, Error> {
+fn of_key_file(file: &Path, patience: Duration) -> Result<Vec<Named>, Error> {
     let shown = file.display();
-    let keys: Vec<HostKey> = match ca_keys::of_text(&read(file)?) {
+    let text = read(file, patience)?;
+    let keys: Vec<HostKey> = match ca_keys::of_text(&text) {
         Ok(keys) => keys,
         // Too small a key of a CA is a key that can be revoked.
         Err((line, ca_keys::CaKeyError::Certificate(_))) => {
@@ -158,7 +160,7 @@ fn of_key_file(file: &Path) -> Result<Vec<Named>, Error> {
             return Err(Error::usage("host-key", message)
                 .hint(format!("revoke the key in it: --certificate {shown}; to refuse all that its CA has signed, name the CA's key")));
         }
-        Err((_, ca_keys::CaKeyError::SmallRsa(_))) => HostKey::from_text(&read(file)?)
+        Err((_, ca_keys::CaKeyError::SmallRsa(_))) => HostKey::from_text(&text)
             .map_err(|(line, error)| Error::usage("host-key", format!("{shown} line {line}: {error}")))?,
         Err((line, error)) => {
             return Err(Error::usage("host-key", format!("{shown} line {line}: {error}")));
@@ -171,10 +173,10 @@ fn of_key_file(file: &Path) -> Result<Vec<Named>, Error> {
 }
 
 /// The key in a certificate: `-cert.pub` files, a line each. Serial numbers revoke nothing in DNS.
-fn of_certificates(file: &Path) -> Result<Vec<Named>, Error> {
+fn of_certificates(file: &Path, patience: Duration) -> Result<Vec<Named>, Error> {
     let shown = file.display();
     let mut named = Vec::new();
-    for (at, line) in read(file)?.lines().enumerate() {
+    for (at, line) in read(file, patience)?.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;

@@ -145,7 +145,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
         report.notes(cx);
         Ok::<_, Error>(())
     };
-    go_on(args.wait, cx, leg, tell).await
+    go_on(args.wait, "sshanchor ca roll", cx, leg, tell).await
 }
 
 /// What comes after `leg`.

@@ -1,6 +1,6 @@
 //! `sshanchor config ssh`: have ssh ask sshanchor, by a file that its configuration includes.
 
-mod place;
+mod paths;
 mod program;
 mod reach;
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use self::place::Place;
+use self::paths::Paths;
 use self::program::this_program;
 use self::reach::Alias;
 use crate::config::{Cache, Files, Typed, load, warning};
@@ -129,7 +129,7 @@ pub(super) async fn run(args: Args, typed: &Typed, out: Output) -> Result<Option
     let config = load(typed)?;
     config.ignored.iter().for_each(|untrusted| out.warn(&warning(untrusted)));
     let patience = config.timeout.value;
-    let place = Place::find(args.system, args.ssh_config.as_deref(), patience);
+    let place = Paths::find(args.system, args.ssh_config.as_deref(), patience);
     if args.remove {
         let place = place.await?;
         let changes = place.remove()?;
@@ -205,7 +205,7 @@ pub(super) async fn run(args: Args, typed: &Typed, out: Output) -> Result<Option
 }
 
 /// Makes the changes, unless they are only to be shown; whether it did.
-fn apply(args: &Args, place: &Place, changes: &[Change]) -> Result<bool, Error> {
+fn apply(args: &Args, place: &Paths, changes: &[Change]) -> Result<bool, Error> {
     if args.dry_run || args.check {
         return Ok(false);
     }
@@ -239,7 +239,7 @@ fn way(
     mode: Option<Mode>,
     version: Option<Version>,
     said: &Result<String, AskSshError>,
-    place: Option<&Place>,
+    place: Option<&Paths>,
 ) -> Result<Way, Error> {
     let with_file = || match place {
         Some(place) => Way::ProxyWithFile(place.known_hosts()),

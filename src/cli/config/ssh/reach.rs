@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::bad_word;
-use super::place::Place;
+use super::paths::Paths;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output::Output;
@@ -54,7 +54,7 @@ pub(super) fn warn_of(hosts: &Hosts, config: &Config, has_proxy: bool, out: Outp
 
 /// Tells of the patterns that the file is no longer for, and of the names that lead past the new ones.
 pub(super) async fn tell(
-    place: &Place,
+    place: &Paths,
     wanted: &Wanted,
     is_ssh_there: bool,
     patience: Duration,
@@ -92,7 +92,7 @@ pub(super) async fn tell(
 }
 
 /// Names in ssh's configuration that no pattern matches, and that lead to names that one does.
-async fn aliases(place: &Place, hosts: &Hosts, patience: Duration) -> Result<Vec<Alias>, Error> {
+async fn aliases(place: &Paths, hosts: &Hosts, patience: Duration) -> Result<Vec<Alias>, Error> {
     let mut aliases = Vec::new();
     for typed in place.names()?.into_iter().filter(|typed| !hosts.list().matches(typed)) {
         // What ssh does not understand is not for here to tell.

@@ -1,7 +1,7 @@
 //! `[publish]`, `[agent]` and `[rotate]`.
 
 use super::*;
-use crate::config::publishing::{Agent, Goodbye, Log, Place, Rotate};
+use crate::config::publishing::{Agent, Goodbye, Log, Provider, Rotate};
 use crate::proto::hostkey::KeyType;
 
 const WHOLE: &str = r#"version = 1
@@ -45,7 +45,7 @@ fn everything_is_read() {
     let names: Vec<String> = publishing.names.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["web1.example.com", "www.example.com"]);
     let key_file = Some("/etc/sshanchor/web1.key".into());
-    assert_eq!(publishing.place, Place::Server { address: "192.0.2.53:53".parse().unwrap(), key_file });
+    assert_eq!(publishing.place, Provider::Server { address: "192.0.2.53:53".parse().unwrap(), key_file });
     assert_eq!((publishing.port, publishing.ttl), (Some(2222), Some(300)));
     assert!(publishing.require_signed && publishing.exclusive);
     assert_eq!((publishing.host_keys.len(), publishing.check_servers.len()), (1, 1));

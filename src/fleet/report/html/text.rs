@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::super::clean;
 use crate::proto::moment::rfc3339;
+use crate::proto::text::shorten;
 
 /// Characters of a text at most.
 const TEXT: usize = 1200;
@@ -18,7 +18,7 @@ pub(super) fn text(content: &str) -> Text<'_> {
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let content = clean(self.0, TEXT);
+        let content = shorten(self.0, TEXT);
         let mut rest = content.as_ref();
         while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
             let (plain, special) = rest.split_at(at);

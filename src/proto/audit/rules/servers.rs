@@ -6,13 +6,13 @@ use super::{Found, finding};
 use crate::proto::audit::facts::{HostFacts, Proof, ServerFact, ZoneFacts};
 use crate::proto::audit::report::{Finding, Severity};
 use crate::proto::denial::Status;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::SshfpSet;
 
 /// What each server of the host's zone has, by what is proven: whether it agrees; none where it gave no answer. Where
 /// nothing is proven the server with the newest serial number is the measure.
 pub(in crate::proto::audit) fn agreement(facts: &HostFacts) -> Vec<Option<bool>> {
     let Some(proof) = &facts.proof else { return vec![None; facts.servers.len()] };
-    let wanted: Vec<Option<BTreeSet<Sshfp>>> = proof
+    let wanted: Vec<Option<SshfpSet>> = proof
         .sets
         .iter()
         .enumerate()
@@ -34,8 +34,8 @@ pub(in crate::proto::audit) fn agreement(facts: &HostFacts) -> Vec<Option<bool>>
 }
 
 /// What the server with the newest serial number has at this owner (RFC 1982: numbers go round).
-fn newest(servers: &[ServerFact], at: usize) -> Option<&BTreeSet<Sshfp>> {
-    let mut best: Option<(&ServerFact, &BTreeSet<Sshfp>)> = None;
+fn newest(servers: &[ServerFact], at: usize) -> Option<&SshfpSet> {
+    let mut best: Option<(&ServerFact, &SshfpSet)> = None;
     for server in servers {
         let (Some(serial), Some(Some(shows))) = (server.serial, server.shows.get(at)) else { continue };
         let is_newer = |than: u32| (serial.wrapping_sub(than) as i32) > 0;
@@ -52,7 +52,7 @@ pub(in crate::proto::audit) fn judge(facts: &HostFacts, found: &mut Found) {
         if agrees != Some(false) {
             continue;
         }
-        let count: usize = server.shows.iter().flatten().map(BTreeSet::len).sum();
+        let count: usize = server.shows.iter().flatten().map(SshfpSet::len).sum();
         let serial = server.serial.map(|serial| format!(", serial {serial}")).unwrap_or_default();
         let zone = zone.as_ref().map_or_else(|| "the zone".to_owned(), ToString::to_string);
         let message = format!(

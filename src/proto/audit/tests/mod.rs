@@ -21,7 +21,7 @@ use crate::proto::hostkey::HostKey;
 use crate::proto::name::HostName;
 use crate::proto::policy::Policy;
 use crate::proto::rr::RrType;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 
 const ZONE: &str = "example.test";
 const WEB1: &str = "web1.example.test";
@@ -73,7 +73,7 @@ fn proof(paper: &Paper, host: &str) -> Proof {
             records: answer.data().set().rdatas().map(|rdata| Sshfp::from_rdata(rdata).unwrap()).collect(),
         },
         Err(unproven) => {
-            PublishedSet { owner: host.name().clone(), status: unproven.status, records: BTreeSet::new() }
+            PublishedSet { owner: host.name().clone(), status: unproven.status, records: SshfpSet::new() }
         }
     };
     let policy = Policy::default();

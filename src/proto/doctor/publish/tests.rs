@@ -63,7 +63,7 @@ fn a_zone_is_proven_or_nothing_in_it_is() {
 
 #[test]
 fn records_that_are_missing_are_told_and_others_are_not_held_against_them() {
-    let (owner, wanted) = (name("web1.example"), BTreeSet::from([record(1), record(2)]));
+    let (owner, wanted) = (name("web1.example"), SshfpSet::from([record(1), record(2)]));
     let stands = |letters: &[u8]| {
         let present = Present::new(60, letters.iter().map(|letter| record(*letter)));
         records(&owner, &wanted, &Ok(present))

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::InventoryError;
-use crate::proto::cut::cut;
 use crate::proto::ssh_config::jump::Jump;
+use crate::proto::text::cut;
 
 /// Longest name of a host, a group or a user, in octets: no host's is as long.
 const MAX_NAME: usize = 1024;

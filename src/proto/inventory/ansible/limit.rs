@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use regex_lite::RegexBuilder;
 
 use super::{ALL, Inventory, InventoryError, UNGROUPED};
-use crate::proto::cut::cut;
 use crate::proto::pattern::spans;
+use crate::proto::text::cut;
 
 /// How much of a word an error shows, in characters.
 const SHOWN: usize = 255;

@@ -16,6 +16,7 @@
 mod range;
 
 use self::range::Range;
+use crate::proto::text::cut;
 
 /// Longest word, in octets: no user and host name together are longer.
 const MAX_WORD: usize = 1024;
@@ -119,7 +120,7 @@ fn word(word: &str, text: &str) -> Result<Word, HostSetError> {
 
 /// As much of it as an error shows.
 fn shown(text: &str) -> String {
-    text.chars().take(80).collect()
+    cut(text, 80).into_owned()
 }
 
 impl Pattern {

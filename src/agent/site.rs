@@ -1,6 +1,6 @@
 //! From where the records are kept, as it was configured, to the [`Site`]: the files with the keys are read.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,11 @@ use crate::backend::powerdns::{Access, Api};
 use crate::backend::rfc2136::{BATCH, Transferred};
 use crate::backend::site::Site;
 use crate::backend::zonefile;
-use crate::config::publishing::Place;
+use crate::config::publishing::Provider;
 use crate::dns::authority::Authority;
 use crate::dns::tsig::{Key, LoadError, TsigKeyError, Weakness};
 use crate::error::Error;
+use crate::files::pipe;
 use crate::ownership;
 use crate::verifier;
 
@@ -53,14 +54,19 @@ pub struct Ready {
 }
 
 /// Reads the keys that `place` takes. `patience` is for one exchange, `deadline` for all of them.
-pub fn open(place: &Place, purpose: Purpose, patience: Duration, deadline: Instant) -> Result<Ready, Error> {
+pub fn open(
+    place: &Provider,
+    purpose: Purpose,
+    patience: Duration,
+    deadline: Instant,
+) -> Result<Ready, Error> {
     let mut warnings = Vec::new();
     let site = match place {
-        Place::Server { address, key_file } => {
+        Provider::Server { address, key_file } => {
             let primary = Authority { server: *address, patience, deadline };
             let key = match purpose {
                 Purpose::Read => None,
-                _ => tsig_key(key_file.as_deref(), purpose, &mut warnings)?,
+                _ => tsig_key(key_file.as_deref(), purpose, patience, &mut warnings)?,
             };
             Site::Rfc2136 {
                 primary,
@@ -70,13 +76,13 @@ pub fn open(place: &Place, purpose: Purpose, patience: Duration, deadline: Insta
                 transferred: Transferred::default(),
             }
         }
-        Place::PowerDns { base, server_id, api_key_file, ca_file } => {
-            let roots = roots(base, ca_file.as_deref())?;
+        Provider::PowerDns { base, server_id, api_key_file, ca_file } => {
+            let roots = roots(base, ca_file.as_deref(), patience)?;
             let path = api_key_file.clone().or_else(|| credential(API_CREDENTIAL)).ok_or_else(|| {
                 Error::usage("no-key", "the API of PowerDNS needs its key")
                     .hint("give its file: --api-key-file FILE (in a configuration: api_key_file)")
             })?;
-            let key = api_key(&path, &mut warnings)?;
+            let key = api_key(&path, patience, &mut warnings)?;
             warnings.extend(warning_of_plain(base));
             Site::PowerDns(Access {
                 api: Api::new(base.clone(), server_id, Some(key), roots),
@@ -84,12 +90,12 @@ pub fn open(place: &Place, purpose: Purpose, patience: Duration, deadline: Insta
                 deadline,
             })
         }
-        Place::ZoneFile { file, reload } => {
+        Provider::ZoneFile { file, reload } => {
             let file = std::path::absolute(file)
                 .map_err(|e| Error::usage("zone-file", format!("{}: {e}", file.display())))?;
-            Site::ZoneFile(zonefile::Place { file, reload: Arc::new(reload.clone()), patience, deadline })
+            Site::ZoneFile(zonefile::Access { file, reload: Arc::new(reload.clone()), patience, deadline })
         }
-        Place::Exec(command) => {
+        Provider::Exec(command) => {
             Site::Exec(Program { command: Arc::new(command.clone()), patience, deadline })
         }
     };
@@ -112,16 +118,21 @@ fn is_credential(path: &Path) -> bool {
         .is_some_and(|folder| !folder.is_empty() && path.parent() == Some(Path::new(&folder)))
 }
 
-fn tsig_key(file: Option<&Path>, purpose: Purpose, warnings: &mut Vec<String>) -> Result<Option<Key>, Error> {
+fn tsig_key(
+    file: Option<&Path>,
+    purpose: Purpose,
+    patience: Duration,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Key>, Error> {
     let Some(path) = file.map(Path::to_owned).or_else(|| credential(TSIG_CREDENTIAL)) else {
         let error = Error::usage("no-key", "an update needs a TSIG key");
         return match purpose {
-            Purpose::Change => Err(error.hint("give its file: --key-file FILE")),
+            Purpose::Change => Err(error.hint("give its file: --key-file FILE, or key_file in [publish]")),
             _ => Ok(None),
         };
     };
     let path = path.as_path();
-    let (key, weaknesses) = Key::load(path).map_err(|error| {
+    let (key, weaknesses) = Key::load(path, patience).map_err(|error| {
         let told = Error::usage("key-file", format!("TSIG key file {}: {error}", path.display()));
         match error {
             // Somebody gave the key itself: it is not repeated.
@@ -133,6 +144,8 @@ fn tsig_key(file: Option<&Path>, purpose: Purpose, warnings: &mut Vec<String>) -
             LoadError::Key(TsigKeyError::WeakAlgorithm(_) | TsigKeyError::Algorithm(_)) => {
                 told.hint("make a key with hmac-sha256, -384 or -512: tsig-keygen -a hmac-sha256 NAME")
             }
+            LoadError::Key(TsigKeyError::Repeated("key")) => told
+                .hint("leave the one in it that the primary has for this machine, or give a file of its own"),
             LoadError::Key(_) => {
                 told.hint("make a key file with tsig-keygen -a hmac-sha256 NAME, or keymgr -t NAME")
             }
@@ -140,7 +153,7 @@ fn tsig_key(file: Option<&Path>, purpose: Purpose, warnings: &mut Vec<String>) -
                 "make one, and have the primary know it: (umask 077; tsig-keygen -a hmac-sha256 NAME >{})",
                 path.display()
             )),
-            LoadError::Io(_) => told,
+            LoadError::Io(error) => unreadable(told, path, &error),
         }
     })?;
     // A unit's user may read its credential by an access list, which shows as a right of the group.
@@ -152,15 +165,16 @@ fn tsig_key(file: Option<&Path>, purpose: Purpose, warnings: &mut Vec<String>) -
 }
 
 /// Who may certify the API: DER.
-fn roots(base: &str, file: Option<&Path>) -> Result<Vec<Vec<u8>>, Error> {
+fn roots(base: &str, file: Option<&Path>, patience: Duration) -> Result<Vec<Vec<u8>>, Error> {
     if let Some(path) = file {
         let wrong = |e: &dyn std::fmt::Display| {
             Error::usage("ca-file", format!("certificates {}: {e}", path.display()))
                 .hint("give certificates in PEM: -----BEGIN CERTIFICATE-----")
         };
         let mut pem = Vec::new();
-        let file = std::fs::File::open(path).map_err(|e| wrong(&e))?;
-        file.take(MAX_CERTIFICATES).read_to_end(&mut pem).map_err(|e| wrong(&e))?;
+        let file = pipe::open(path, patience);
+        let read = file.and_then(|file| file.take(MAX_CERTIFICATES).read_to_end(&mut pem));
+        read.map_err(|e| unreadable(wrong(&e), path, &e))?;
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
         let found: Vec<Vec<u8>> = found.map_err(|e| wrong(&e))?.iter().map(|der| der.to_vec()).collect();
         return if found.is_empty() { Err(wrong(&"it holds none")) } else { Ok(found) };
@@ -184,15 +198,32 @@ fn warning_of_plain(base: &str) -> Option<String> {
     })
 }
 
+/// With what to do about a file that cannot be read, if that is known: it goes before what the file should hold.
+fn unreadable(told: Error, path: &Path, error: &io::Error) -> Error {
+    let hint = match error.kind() {
+        _ if path.is_dir() => Some("give the file itself, not its folder"),
+        io::ErrorKind::PermissionDenied => {
+            Some("run this as the user to whom it belongs, as a rule root (sudo)")
+        }
+        _ => pipe::hint(error),
+    };
+    match hint {
+        Some(hint) => told.hint(hint),
+        None => told,
+    }
+}
+
 /// The API key in a file that nobody else can read.
-fn api_key(path: &Path, warnings: &mut Vec<String>) -> Result<HeaderValue, Error> {
+fn api_key(path: &Path, patience: Duration, warnings: &mut Vec<String>) -> Result<HeaderValue, Error> {
     use std::os::unix::fs::MetadataExt;
     let wrong = |why: &dyn std::fmt::Display| {
         Error::usage("api-key-file", format!("API key file {}: {why}", path.display()))
     };
-    let file = std::fs::File::open(path).map_err(|e| wrong(&e))?;
-    let metadata = file.metadata().map_err(|e| wrong(&e))?;
-    ownership::check(path, &metadata).map_err(|e| wrong(&e).hint(e.hint()))?;
+    let form = "want a file of mode 0600 with the api-key of pdns.conf in one line";
+    let unread = |e: io::Error| unreadable(wrong(&e).hint(form), path, &e);
+    let file = pipe::open(path, patience).map_err(unread)?;
+    let metadata = file.metadata();
+    ownership::check(path, metadata).map_err(|e| wrong(&e).hint(e.hint()))?;
     if metadata.mode() & 0o007 != 0 {
         return Err(wrong(&format!("everybody can read it (mode {:04o})", metadata.mode() & 0o7777))
             .hint(format!("chmod 0600 {}, and make a new key", path.display())));
@@ -201,7 +232,7 @@ fn api_key(path: &Path, warnings: &mut Vec<String>) -> Result<HeaderValue, Error
         warnings.push(format!("API key file {} can be read by its group", path.display()));
     }
     let mut text = Zeroizing::new(String::with_capacity(MAX_KEY as usize + 1));
-    file.take(MAX_KEY + 1).read_to_string(&mut text).map_err(|e| wrong(&e))?;
+    file.take(MAX_KEY + 1).read_to_string(&mut text).map_err(unread)?;
     let key = text.trim();
     if key.is_empty() || text.len() as u64 > MAX_KEY || !key.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(wrong(&"it does not hold one key, in one line"));

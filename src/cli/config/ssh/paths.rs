@@ -17,7 +17,7 @@ const SYSTEM: &str = "/etc/ssh/ssh_config";
 
 /// Files of one user, or of all.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Paths {
     /// ssh's configuration, which includes the other.
     pub(super) config: PathBuf,
     /// This program's own file.
@@ -27,7 +27,7 @@ pub(super) struct Place {
     system: bool,
 }
 
-impl Place {
+impl Paths {
     /// Of this user or the system; `named` is another configuration in place of theirs.
     pub(super) async fn find(system: bool, named: Option<&Path>, patience: Duration) -> Result<Self, Error> {
         let named = named
@@ -45,7 +45,7 @@ impl Place {
             true => folder.join("ssh_config.d/00-sshanchor.conf"),
             false => folder.join("sshanchor.conf"),
         };
-        Ok(Place { own, asked_with: named, config, system })
+        Ok(Paths { own, asked_with: named, config, system })
     }
 
     /// The private known_hosts file for an ssh that has no KnownHostsCommand, of this user or of each.

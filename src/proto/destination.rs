@@ -4,13 +4,14 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::name::{HostName, HostNameError};
+use crate::proto::text::cut;
 
 /// Longest name of an interface (IFNAMSIZ less its NUL).
 const MAX_ZONE: usize = 15;
 
 /// A host's name or address, as it was typed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum Destination {
     /// A name, whose addresses are to be found.
     Name(HostName),
     /// An address.
@@ -22,11 +23,11 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl Destination {
     /// A strict host name, or an address, with brackets or without.
     pub fn parse(text: &str) -> Result<Self, HostNameError> {
         let error = match HostName::parse(text) {
-            Ok(name) => return Ok(Place::Name(name)),
+            Ok(name) => return Ok(Destination::Name(name)),
             Err(error) => error,
         };
         let HostNameError::Address(bare) = &error else { return Err(error) };
@@ -38,12 +39,12 @@ impl Place {
             let is_good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
             (1..=MAX_ZONE).contains(&zone.len()) && zone.bytes().all(is_good)
         };
-        let grammar = || HostNameError::Grammar(text.chars().take(80).collect());
+        let grammar = || HostNameError::Grammar(cut(text, 80).into_owned());
         match (address.parse(), zone) {
-            (Ok(ip), None) => Ok(Place::Address { ip, zone: None }),
+            (Ok(ip), None) => Ok(Destination::Address { ip, zone: None }),
             (Ok(ip @ IpAddr::V6(_)), Some(zone)) => {
                 let zone = Some(zone).filter(good).ok_or_else(grammar)?;
-                Ok(Place::Address { ip, zone: Some(zone.to_owned()) })
+                Ok(Destination::Address { ip, zone: Some(zone.to_owned()) })
             }
             _ => Err(grammar()),
         }
@@ -52,19 +53,19 @@ impl Place {
     /// With `port`, if it is an address whose octets alone say where it is.
     pub fn socket_address(&self, port: u16) -> Option<SocketAddr> {
         match self {
-            Place::Address { ip, zone: None } => Some(SocketAddr::new(*ip, port)),
+            Destination::Address { ip, zone: None } => Some(SocketAddr::new(*ip, port)),
             _ => None,
         }
     }
 }
 
 /// Without brackets.
-impl fmt::Display for Place {
+impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Name(name) => name.fmt(f),
-            Place::Address { ip, zone: None } => ip.fmt(f),
-            Place::Address { ip, zone: Some(zone) } => write!(f, "{ip}%{zone}"),
+            Destination::Name(name) => name.fmt(f),
+            Destination::Address { ip, zone: None } => ip.fmt(f),
+            Destination::Address { ip, zone: Some(zone) } => write!(f, "{ip}%{zone}"),
         }
     }
 }
@@ -84,7 +85,7 @@ mod tests {
             ("fe80::1%eth0", "fe80::1%eth0"),
             ("[fe80::1%wlan-0.2_x]", "fe80::1%wlan-0.2_x"),
         ] {
-            assert_eq!(Place::parse(text).unwrap().to_string(), shown);
+            assert_eq!(Destination::parse(text).unwrap().to_string(), shown);
         }
         for bad in [
             "",
@@ -104,9 +105,9 @@ mod tests {
             "[::1]:22",
             "%h",
         ] {
-            assert!(matches!(Place::parse(bad), Err(HostNameError::Grammar(_))), "{bad:?}");
+            assert!(matches!(Destination::parse(bad), Err(HostNameError::Grammar(_))), "{bad:?}");
         }
-        assert_eq!(Place::parse("::1").unwrap().socket_address(22), Some("[::1]:22".parse().unwrap()));
-        assert_eq!(Place::parse("fe80::1%lo").unwrap().socket_address(22), None);
+        assert_eq!(Destination::parse("::1").unwrap().socket_address(22), Some("[::1]:22".parse().unwrap()));
+        assert_eq!(Destination::parse("fe80::1%lo").unwrap().socket_address(22), None);
     }
 }
