@@ -2,6 +2,7 @@
 //! a relay in front of named. What it lets through has been done; what it says of that counts only if the key vouches
 //! for it.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,10 +25,13 @@ const AXFR: u16 = 252;
 type Lie = fn(&Exchange) -> Vec<Forged>;
 
 /// A lie takes no more time than this, for a time-out of [`TIMEOUT`].
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(20);
 const TIMEOUT: &str = "3";
-/// How many hosts are lied to at a time.
+/// Where named is honest it has the time that a busy machine takes.
+const PATIENCE: &str = "20";
+/// How many hosts are lied to at a time, where each is one and where it is a batch.
 const AT_ONCE: usize = 8;
+const BATCHES_AT_ONCE: usize = 3;
 
 fn sent(message: Vec<u8>) -> Vec<Forged> {
     vec![Forged::Send(message)]
@@ -173,6 +177,7 @@ struct Host<'a> {
     world: &'a World,
     forger: Forger,
     name: String,
+    timeout: Cell<&'static str>,
 }
 
 impl World {
@@ -183,18 +188,19 @@ impl World {
     }
 
     /// `work` for each of `lies`, some at a time: most of them wait.
-    fn each<L: Copy + Sync>(&self, lies: &[L], work: impl Fn(&Host<'_>, L) + Sync) {
+    fn each<L: Copy + Sync>(&self, at_once: usize, lies: &[L], work: impl Fn(&Host<'_>, L) + Sync) {
         let next = AtomicUsize::new(0);
         let one = || {
             while let Some((at, lie)) =
                 Some(next.fetch_add(1, SeqCst)).and_then(|at| Some((at, lies.get(at)?)))
             {
                 let forger = Forger::start(self.primary.addr());
-                work(&Host { world: self, forger, name: format!("lie{at}.example.test") }, *lie);
+                let name = format!("lie{at}.example.test");
+                work(&Host { world: self, forger, name, timeout: Cell::new(PATIENCE) }, *lie);
             }
         };
         std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(one)).collect();
+            let threads: Vec<_> = (0..at_once).map(|_| scope.spawn(one)).collect();
             threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
     }
@@ -215,11 +221,16 @@ impl Host<'_> {
 
     fn run(&self, name: &str, key: Option<&Path>) -> Finished {
         let mut command = self.command(name);
-        command.args(["--name", &self.name, "--timeout", TIMEOUT]);
+        command.args(["--name", &self.name, "--timeout", self.timeout.get()]);
         if let Some(key) = key {
             command.arg("--host-key").arg(key);
         }
         run(&mut command, LIMIT)
+    }
+
+    fn honest(&self) {
+        self.timeout.set(PATIENCE);
+        self.forger.honest();
     }
 
     fn records(&self) -> Vec<String> {
@@ -228,6 +239,7 @@ impl Host<'_> {
 
     /// From now on replies to what is `meant` are forged.
     fn lies(&self, forge: Lie, meant: impl Fn(&Exchange) -> bool + Send + Sync + 'static) {
+        self.timeout.set(TIMEOUT);
         self.forger.rule(move |exchange| match meant(exchange) {
             true => forge(exchange),
             false => sent(exchange.reply.clone()),
@@ -249,7 +261,7 @@ fn is_bounded_and_printable(at: &str, finished: &Finished) {
 #[test]
 fn what_is_said_of_an_update_counts_only_if_the_key_vouches_for_it() {
     let world = World::new();
-    world.each(&LIES, |host, (lie, forge, reasons)| {
+    world.each(AT_ONCE, &LIES, |host, (lie, forge, reasons)| {
         let [a, b] = &world.keys;
         assert_eq!(host.run("publish", Some(a)).code, Some(0), "{lie}");
         host.lies(forge, is_update);
@@ -266,7 +278,7 @@ fn what_is_said_of_an_update_counts_only_if_the_key_vouches_for_it() {
             assert!(error.contains("are nevertheless as wanted now"), "{lie}: {finished:#?}");
         }
         // The twin: nothing is left to do, and the state is whole.
-        host.forger.honest();
+        host.honest();
         let finished = host.run("publish", Some(b));
         let changed = &finished.json()["changed"];
         assert_eq!((finished.code, changed), (Some(0), &false.into()), "{lie}: {finished:#?}");
@@ -278,7 +290,7 @@ fn what_is_said_of_an_update_counts_only_if_the_key_vouches_for_it() {
         assert_eq!(finished.code, Some(1), "{lie}: {finished:#?}");
         let own = fs::read_to_string(host.state().join("published.json")).unwrap();
         assert!(own.contains(&record(b)), "{lie}: {own}");
-        host.forger.honest();
+        host.honest();
         assert_eq!(host.run("withdraw", None).code, Some(0), "{lie}");
         assert!(host.records().is_empty(), "{lie}");
     });
@@ -293,7 +305,7 @@ fn whoever_lies_when_asked_is_sent_nothing() {
         ["MAC", "another time", "algorithm", "badtime", "badtrunc", "TSIG", "without a signature"];
     let lies: Vec<_> =
         LIES.into_iter().filter(|(lie, ..)| !TSIG_ALONE.iter().any(|w| lie.contains(w))).collect();
-    world.each(&lies, |host, (lie, forge, _)| {
+    world.each(AT_ONCE, &lies, |host, (lie, forge, _)| {
         for (rtype, command) in [(SOA, "publish"), (SOA, "withdraw"), (SSHFP, "publish")] {
             host.lies(forge, move |exchange| Dns::read(&exchange.question).rtype == rtype);
             let key = (command == "publish").then_some(world.keys[1].as_path());
@@ -306,7 +318,7 @@ fn whoever_lies_when_asked_is_sent_nothing() {
         }
     });
     assert_eq!(world.primary.serial(), before);
-    world.each(&[()], |host, ()| {
+    world.each(AT_ONCE, &[()], |host, ()| {
         assert_eq!(host.run("publish", Some(&world.keys[0])).code, Some(0));
         assert_eq!(host.records(), [record(&world.keys[0])]);
     });
@@ -327,14 +339,15 @@ fn soa(zone: &str) -> Rr {
 
 /// Transfers that are none; who is not helped by one asks for each name.
 const TRANSFERS: [(&str, Lie); 9] = [
+    // Those that are waited for come first, so that they are waited for together.
+    ("stalled", |e| sent(part(e, vec![soa("example.test.")]))),
+    ("drop by drop", drop_by_drop),
     ("endless", |e| {
-        let many =
-            |n: u16| (0..200).map(|m| Rr::sshfp(&format!("x{n}-{m}.example.test."), 4, [7; 32])).collect();
+        let many = (0..200).map(|n| Rr::sshfp(&format!("x{n}.example.test."), 4, [7; 32])).collect();
         let begin = sent(part(e, vec![soa("example.test.")]));
-        begin.into_iter().chain((0..500).map(|n| Forged::Send(part(e, many(n))))).collect()
+        begin.into_iter().chain(vec![Forged::Send(part(e, many)); 500]).collect()
     }),
     ("without an end", |e| vec![Forged::Send(part(e, vec![soa("example.test.")])), Forged::Close]),
-    ("stalled", |e| sent(part(e, vec![soa("example.test.")]))),
     ("of another zone", |e| sent(part(e, vec![soa("other.test."), soa("other.test.")]))),
     ("with records of another zone", |e| {
         let other = Rr::sshfp("web1.other.test.", 4, [7; 32]);
@@ -343,20 +356,20 @@ const TRANSFERS: [(&str, Lie); 9] = [
     ("empty messages for ever", |e| (0..20_000).map(|_| Forged::Send(part(e, Vec::new()))).collect()),
     ("with names that never end", loops),
     ("babble", babble),
-    ("drop by drop", drop_by_drop),
 ];
 
 #[test]
 fn a_transfer_that_is_none_is_no_loss() {
     let world = World::new();
-    world.each(&TRANSFERS, |host, (lie, forge)| {
+    world.each(BATCHES_AT_ONCE, &TRANSFERS, |host, (lie, forge)| {
         let name = |n: u32| format!("{n}-{}", host.name);
         let line = |n| format!("{} {}\n", name(n), world.keys[0].display());
         let file = host.world.primary.sandbox().write(&name(0), &(1..=300).map(line).collect::<String>());
         host.lies(forge, |exchange| Dns::read(&exchange.question).rtype == AXFR);
-        let finished = run(host.command("publish").args(["--timeout", "10", "--batch"]).arg(&file), LIMIT);
+        let finished =
+            run(host.command("publish").args(["--timeout", PATIENCE, "--batch"]).arg(&file), LIMIT);
         assert_eq!(finished.code, Some(0), "{lie}: {finished:#?}");
-        assert!(finished.elapsed < Duration::from_secs(30), "{lie}: {finished:#?}");
+        assert!(finished.elapsed < Duration::from_secs(60), "{lie}: {finished:#?}");
         assert_eq!(world.primary.records(&name(300)).0, [record(&world.keys[0])], "{lie}");
         assert!(host.forger.asked().iter().any(|(_, asked)| asked.rtype == AXFR), "{lie}");
     });

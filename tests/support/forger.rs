@@ -14,6 +14,13 @@ use super::wire::{Dns, TC};
 
 /// What clients accept over UDP, in octets.
 const UDP_PAYLOAD: usize = 1232;
+/// How long upstream has for a reply.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many connections are kept: unbound has ten for all.
+const MAX_IDLE: usize = 4;
+/// Types of transfers (RFC 5936, RFC 1995).
+const AXFR: u16 = 252;
+const IXFR: u16 = 251;
 
 /// How the question came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +63,8 @@ struct Shared {
     upstream: SocketAddr,
     rule: Mutex<Arc<Rule>>,
     asked: Mutex<Vec<(Transport, Dns)>>,
+    /// Connections to upstream on which nothing is under way.
+    idle: Mutex<Vec<TcpStream>>,
     stop: AtomicBool,
 }
 
@@ -100,6 +109,7 @@ impl Forger {
             upstream,
             rule: Mutex::new(honest),
             asked: Mutex::default(),
+            idle: Mutex::default(),
             stop: AtomicBool::new(false),
         });
         let addr = udp.local_addr().unwrap();
@@ -163,10 +173,29 @@ impl Shared {
         if question.len() < 12 {
             return Vec::new();
         }
-        self.asked.lock().unwrap().push((transport, Dns::read(&question)));
-        let Some(reply) = ask_tcp(self.upstream, &question) else { return Vec::new() };
+        let asked = Dns::read(&question);
+        let is_transfer = matches!(asked.rtype, AXFR | IXFR);
+        self.asked.lock().unwrap().push((transport, asked));
+        let reply = if is_transfer { ask_tcp(self.upstream, &question) } else { self.ask(&question) };
+        let Some(reply) = reply else { return Vec::new() };
         let rule = Arc::clone(&self.rule.lock().unwrap());
         rule(&Exchange { transport, question, reply })
+    }
+
+    /// Asks on a connection that an earlier question left open: a new one for each is more than a busy server's listen
+    /// queue takes. What is answered by several messages leaves some behind, so transfers are not for this.
+    fn ask(&self, question: &[u8]) -> Option<Vec<u8>> {
+        let idle = self.idle.lock().unwrap().pop();
+        let used = idle.and_then(|mut stream| Some((ask_on(&mut stream, question)?, stream)));
+        let (reply, stream) = used.or_else(|| {
+            let mut stream = connect(self.upstream)?;
+            Some((ask_on(&mut stream, question)?, stream))
+        })?;
+        let mut idle = self.idle.lock().unwrap();
+        if idle.len() < MAX_IDLE {
+            idle.push(stream);
+        }
+        Some(reply)
     }
 }
 
@@ -238,9 +267,17 @@ fn read_framed(stream: &mut TcpStream) -> Option<Vec<u8>> {
 
 /// Asks over TCP and gives the reply, whatever it is.
 pub fn ask_tcp(server: SocketAddr, question: &[u8]) -> Option<Vec<u8>> {
-    let mut stream = TcpStream::connect(server).ok()?;
+    ask_on(&mut connect(server)?, question)
+}
+
+fn connect(server: SocketAddr) -> Option<TcpStream> {
+    let stream = TcpStream::connect(server).ok()?;
     stream.set_nodelay(true).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    Some(stream)
+}
+
+fn ask_on(stream: &mut TcpStream, question: &[u8]) -> Option<Vec<u8>> {
     stream.write_all(&framed(question)).ok()?;
-    read_framed(&mut stream)
+    read_framed(stream)
 }
