@@ -149,6 +149,15 @@ impl Site {
         self.open(zone).await?.read(owner).await
     }
 
+    /// Whether the key may change SSHFP at `owner`, without a change to anything. Of a place that cannot say so it is not
+    /// known to be otherwise.
+    pub async fn try_rights(&self, zone: &Name, owner: &Name) -> Result<(), Error> {
+        match self.open(zone).await? {
+            AnyBackend::Rfc2136(backend) => backend.try_rights(owner).await,
+            _ => Ok(()),
+        }
+    }
+
     /// The names of the servers of `zone`, as far as the place that holds it knows them.
     pub async fn name_servers(&self, zone: &Name) -> Vec<Name> {
         match self {

@@ -126,6 +126,11 @@ impl Command {
         self.is_for_ssh() || matches!(self, Command::Agent(_))
     }
 
+    /// It does nothing itself.
+    fn asks_an_agent(&self) -> bool {
+        matches!(self, Command::Agent(args) if args.0.asks_for_status())
+    }
+
     /// It tells itself what is missing in the trail, while it may speak.
     fn tells_trail_trouble(&self) -> bool {
         matches!(self, Command::Proxy(_))
@@ -232,6 +237,15 @@ pub fn main() -> ExitCode {
                 }
                 (Err(error), Command::KnownHosts(args)) => {
                     Ok(status(known_hosts::refuse(&args.0, out, &error)))
+                }
+                // Just then one wants to see what the agent makes of it.
+                (Err(error), command @ Command::Agent(_)) if command.asks_an_agent() => {
+                    out.warn(&format!(
+                        "{}; asking at the usual socket (another: --socket PATH)",
+                        error.message
+                    ));
+                    let cx = Context::new(out, typed.clone(), crate::config::read(&typed).0, &command);
+                    dispatch(command, &cx).await
                 }
                 (Err(error), _) => Err(error),
             }

@@ -76,12 +76,7 @@ impl Primary {
     }
 
     pub fn serial(&self) -> u32 {
-        let reply = ask(self.addr(), "example.test", RecordType::SOA).unwrap();
-        reply
-            .answers
-            .iter()
-            .find_map(|r| if let RData::SOA(soa) = &r.data { Some(soa.serial) } else { None })
-            .unwrap()
+        serial_at(self.addr())
     }
 
     /// `sshanchor COMMAND` against this server, with the key `key` and the state folder `state`.
@@ -104,6 +99,16 @@ impl Primary {
         let json = finished.json();
         (finished, json)
     }
+}
+
+/// The serial of example.test. at `server`.
+pub fn serial_at(server: SocketAddr) -> u32 {
+    let reply = ask(server, "example.test", RecordType::SOA).unwrap();
+    reply
+        .answers
+        .iter()
+        .find_map(|r| if let RData::SOA(soa) = &r.data { Some(soa.serial) } else { None })
+        .unwrap()
 }
 
 /// Presentation forms of what `server` shows at `owner`, sorted, and their TTL.

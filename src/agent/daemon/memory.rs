@@ -49,6 +49,8 @@ pub struct Store {
     on_disk: Sets,
     /// As it is now.
     pub sets: Sets,
+    /// When this process last saw that it may change a set, in seconds since 1970.
+    pub may: BTreeMap<(Name, String), u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,12 +101,13 @@ impl Store {
         }
         let path = folder.join(FILE);
         let sets = read(&path)?;
-        Ok(Store { path, _lock: file, on_disk: sets.clone(), sets })
+        Ok(Store { path, _lock: file, on_disk: sets.clone(), sets, may: BTreeMap::new() })
     }
 
     /// Forgets sets that are neither among `known` nor standing anywhere.
     pub fn retain(&mut self, known: &BTreeSet<(Name, String)>) {
         self.sets.retain(|key, set| known.contains(key) || !set.memory.standing.is_empty());
+        self.may.retain(|key, _| known.contains(key));
     }
 
     /// Writes it if it says something new; at the `end` also when all was last well.

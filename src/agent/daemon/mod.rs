@@ -324,6 +324,7 @@ impl Daemon {
                     is_new
                 });
                 (self.settings, self.not_reloaded) = (settings, None);
+                self.store.may.clear();
                 self.say(Level::Info, "the configuration was read again", &[]);
             }
             Err(error) => {

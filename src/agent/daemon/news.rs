@@ -54,7 +54,7 @@ fn unproven(published: &Published) -> Option<Error> {
 /// What is now known of a set, and is to be remembered in `set`.
 pub fn owner(done: &Done, set: &mut Set, now: u64) -> Owner {
     let published = &done.published;
-    let error = published.error.clone().or_else(|| unproven(published));
+    let error = published.error.clone().or_else(|| done.locked_out.clone()).or_else(|| unproven(published));
     if published.error.is_none() {
         let own = &done.target.wish.wanted;
         if set.memory.standing != *own || set.since.is_none() {

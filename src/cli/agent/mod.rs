@@ -89,6 +89,13 @@ enum Command {
     Status(status::Args),
 }
 
+impl Args {
+    /// Nothing is done: an agent that runs is asked.
+    pub(super) fn asks_for_status(&self) -> bool {
+        matches!(self.command, Some(Command::Status(_)))
+    }
+}
+
 pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error> {
     if let Some(Command::Status(args)) = &args.command {
         return status::run(args, cx).await;
@@ -119,7 +126,7 @@ pub(super) async fn run(args: Args, cx: &Context) -> Result<Option<Kind>, Error>
     }
     let (mut kinds, mut results) = (Vec::new(), Results::new(out));
     for done in daemon.pass().await? {
-        kinds.extend(report(&done, &out, &mut results)?);
+        kinds.extend(report(done, &out, &mut results)?);
     }
     results.end()?;
     Ok(Kind::gravest(kinds))
@@ -172,8 +179,10 @@ fn settings(args: &Args, typed: &Typed) -> Result<Settings, Error> {
 }
 
 /// The result of one pass for one set, as `publish` has it.
-fn report(done: &Done, out: &Output, results: &mut Results) -> Result<Option<Kind>, Error> {
-    published::print(&done.published, out, results)?;
-    let unproven = done.published.proof.as_ref().is_some_and(Proof::speaks_against).then_some(Kind::Unproven);
-    Ok(done.published.error.as_ref().map(|error| error.kind).or(unproven))
+fn report(done: Done, out: &Output, results: &mut Results) -> Result<Option<Kind>, Error> {
+    let Done { mut published, locked_out, .. } = done;
+    published.error = published.error.or(locked_out);
+    published::print(&published, out, results)?;
+    let unproven = published.proof.as_ref().is_some_and(Proof::speaks_against).then_some(Kind::Unproven);
+    Ok(published.error.as_ref().map(|error| error.kind).or(unproven))
 }

@@ -26,6 +26,12 @@ fn sighup_brings_another_configuration_into_force_and_a_malformed_one_does_not()
     machine.configure("version = 1\n[publish]\nserver = 7\n");
     agent.signal(Signal::HUP);
     agent.says("the configuration stays as it was");
+    // The file that is wrong does not hide what the agent says of it.
+    let ask = || run(&mut machine.sshanchor(&["agent", "status", "--json"]), SOON);
+    assert!(wait_until(SOON, || ask().code == Some(5)), "{:#?}", ask());
+    let status = ask();
+    assert!(status.json()["error"]["message"].as_str().unwrap().contains("stays as it was"), "{status:#?}");
+    assert!(status.stderr.contains("config.toml line 3"), "{status:#?}");
     // It works on with the one that it has.
     tree.update(&format!("zone example.test\nupdate delete {HOST} SSHFP"));
     agent.signal(Signal::HUP);

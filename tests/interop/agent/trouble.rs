@@ -1,14 +1,18 @@
 //! Servers that are down or lag, zones that are not signed, and ends without warning.
 
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::super::primary::{FOREIGN, HOST};
-use super::{Machine, record, shows};
-use crate::support::Tree;
+use serde_json::Value;
+
+use super::super::primary::{FOREIGN, HOST, serial_at};
+use super::{Machine, SOON, record, shows};
 use crate::support::named::Secondary;
+use crate::support::process::wait_until;
+use crate::support::{Tree, run};
 
 #[test]
 fn a_primary_that_is_down_for_a_while_is_served_when_it_is_back() {
@@ -70,6 +74,46 @@ fn one_that_is_not_allowed_says_so_and_goes_on() {
     machine.configure(&machine.configuration(HOST, &tree));
     agent.signal(Signal::HUP);
     shows(tree.addr(), HOST, &[&record(&machine.key())]);
+}
+
+#[test]
+fn a_key_that_may_change_no_more_what_is_as_it_should_be_is_told_of_before_it_is_needed() {
+    let tree = Tree::start();
+    let machine = Machine::at(HOST, &tree);
+    let wanted = record(&machine.key());
+    let mut agent = machine.start();
+    agent.says("is as it should be");
+    let before = serial_at(tree.addr());
+    let good = fs::read_to_string(tree.tsig("web1")).unwrap();
+
+    // Another secret under the same name; and the key of another host.
+    let (name, secret) = good.split_once("secret \"").unwrap();
+    let other = format!("{name}secret \"{}{}", if secret.starts_with('A') { 'B' } else { 'A' }, &secret[1..]);
+    let strangers = fs::read_to_string(tree.tsig("web2")).unwrap();
+    for (key, says) in [(&other, "BADSIG"), (&strangers, "update-policy")] {
+        let said = agent.said("as it should be again");
+        fs::write(tree.tsig("web1"), key).unwrap();
+        agent.signal(Signal::HUP);
+        agent.says(says);
+        agent.says("are as wanted, and could not be changed now");
+        let status = machine.sshanchor(&["agent", "status", "--json"]).output().unwrap();
+        let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+        assert_eq!(status["owners"][0]["error"]["hard"], true, "{status:#}");
+        assert_eq!(status["owners"][0]["published"][0], wanted.as_str(), "{status:#}");
+        // The twin.
+        fs::write(tree.tsig("web1"), &good).unwrap();
+        agent.signal(Signal::HUP);
+        assert!(wait_until(SOON, || agent.said("as it should be again") > said), "{}", agent.0.log());
+    }
+    agent.ends(Signal::TERM);
+    for (key, code) in [(&strangers, 1), (&good, 0)] {
+        fs::write(tree.tsig("web1"), key).unwrap();
+        let once = run(&mut machine.sshanchor(&["agent", "--once", "--json"]), SOON);
+        let reason = if code == 0 { Value::Null } else { "refused".into() };
+        assert_eq!((once.code, &once.json()["reason"]), (Some(code), &reason), "{once:#?}");
+    }
+    shows(tree.addr(), HOST, &[&wanted]);
+    assert_eq!(serial_at(tree.addr()), before, "nothing was changed to find it out");
 }
 
 #[test]
