@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::rights::May;
 use crate::agent::state::{State, StateError};
 use crate::files;
 use crate::ownership;
@@ -49,8 +50,8 @@ pub struct Store {
     on_disk: Sets,
     /// As it is now.
     pub sets: Sets,
-    /// When this process last saw that it may change a set, in seconds since 1970.
-    pub may: BTreeMap<(Name, String), u64>,
+    /// What this process has seen of its rights.
+    pub may: May,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -101,7 +102,7 @@ impl Store {
         }
         let path = folder.join(FILE);
         let sets = read(&path)?;
-        Ok(Store { path, _lock: file, on_disk: sets.clone(), sets, may: BTreeMap::new() })
+        Ok(Store { path, _lock: file, on_disk: sets.clone(), sets, may: May::new() })
     }
 
     /// Forgets sets that are neither among `known` nor standing anywhere.

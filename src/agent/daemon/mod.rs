@@ -4,6 +4,7 @@ mod goodbye;
 mod learn;
 mod memory;
 mod news;
+mod rights;
 mod signals;
 mod turn;
 mod watch;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::memory::Store;
+use super::rights::Rights;
 use super::watch::Files;
 use crate::agent::machine::{self, Keys};
 use crate::agent::orphans::{self, Orphan};
@@ -17,7 +18,6 @@ use crate::agent::published::{self, Published};
 use crate::agent::rotation;
 use crate::agent::site::{self, Purpose};
 use crate::agent::state::State;
-use crate::backend::site::Site;
 use crate::config::publishing::Publishing;
 use crate::error::Error;
 use crate::files::pipe;
@@ -30,10 +30,6 @@ use crate::proto::vanished::{Judgement, LIMIT};
 
 /// So many sets have the whole of the configured time for a pass; more have more.
 const SETS_A_TIMEOUT: usize = 100;
-/// How often it is tried whether a set may still be changed, in seconds: servers write a line for it.
-const TRY_EVERY: u64 = 3600;
-/// Of so many sets in one pass; of others in the next.
-const MOST_TRIED: usize = 8;
 /// Longest certificate file that is read, in octets.
 const MAX_CERTIFICATE: u64 = 256 * 1024;
 
@@ -223,7 +219,7 @@ async fn of_zone(
         return Ok(done);
     }
     let published = pass.run(zone, &targets).await?;
-    let mut to_try = MOST_TRIED;
+    let mut rights = Rights::new(&pass.site, zone, &mut store.may);
     for ((target, published), judgement) in targets.iter().zip(published).zip(judgements) {
         let (servers, resolver) = (&table.check_servers, &pass.options.resolver);
         let signatures = match published.error {
@@ -231,32 +227,10 @@ async fn of_zone(
             Some(_) => Ok(Vec::new()),
         };
         let expire = signatures.unwrap_or_default().iter().map(|rrsig| serial(rrsig.expiration, now)).min();
-        let key = (target.wish.owner.clone(), label.clone());
-        let is_known = published.changed || store.may.get(&key).is_some_and(|at| now < at + TRY_EVERY);
-        let mut tried = None;
-        if published.error.is_none() && !is_known && to_try > 0 {
-            to_try -= 1;
-            tried = Some(still_may(&pass.site, zone, &published.owner).await);
-        }
-        match (&published.error, &tried) {
-            (Some(_), _) | (None, Some(Err(_))) => drop(store.may.remove(&key)),
-            (None, Some(Ok(()))) => drop(store.may.insert(key, now)),
-            (None, None) if published.changed => drop(store.may.insert(key, now)),
-            (None, None) => {}
-        }
-        let locked_out = tried.and_then(Result::err);
+        let locked_out = rights.missing(&target.wish.owner, &published, now).await;
         done.push(Done { judgement, locked_out, signatures_expire: expire, ..Done::new(target, published) });
     }
     Ok(done)
-}
-
-/// Whether the key may still change what needs no change today: better found now than when a key has to be revoked.
-async fn still_may(site: &Site, zone: &Name, owner: &Name) -> Result<(), Error> {
-    site.try_rights(zone, owner).await.map_err(|mut error| {
-        error.message =
-            format!("the records at {owner} are as wanted, and could not be changed now: {}", error.message);
-        error
-    })
 }
 
 /// A moment modulo 2^32, as signatures have it, as the nearest to `now` (RFC 4034 section 3.1.5).
