@@ -19,10 +19,10 @@ use crate::support::{Finished, run};
 
 /// TSIG (RFC 8945).
 const TSIG: u16 = 250;
-const AXFR: u16 = 252;
+pub const AXFR: u16 = 252;
 
 /// What comes back in place of a reply.
-type Lie = fn(&Exchange) -> Vec<Forged>;
+pub type Lie = fn(&Exchange) -> Vec<Forged>;
 
 /// A lie takes no more time than this, for a time-out of [`TIMEOUT`].
 const LONGEST: Duration = Duration::from_secs(20);
@@ -228,6 +228,17 @@ impl Host<'_> {
         run(&mut command, LIMIT)
     }
 
+    /// A pass of an agent of this host, with `key`.
+    fn once(&self, key: &Path) -> Finished {
+        let tree = self.world.primary.tree();
+        let mut command = self.command("agent");
+        command
+            .args(["--once", "--name", &self.name, "--timeout", self.timeout.get(), "--host-key"])
+            .arg(key);
+        command.args(["--resolver", &tree.addr().to_string(), "--trust-anchor"]).arg(tree.anchor());
+        run(&mut command, LIMIT)
+    }
+
     fn honest(&self) {
         self.timeout.set(PATIENCE);
         self.forger.honest();
@@ -283,6 +294,14 @@ fn what_is_said_of_an_update_counts_only_if_the_key_vouches_for_it() {
         let changed = &finished.json()["changed"];
         assert_eq!((finished.code, changed), (Some(0), &false.into()), "{lie}: {finished:#?}");
         assert_eq!(host.records(), [record(b)], "{lie}");
+        // An agent with nothing to change does not take anybody's word that it could.
+        assert_eq!(host.once(b).code, Some(0), "{lie}");
+        host.lies(forge, is_update);
+        let finished = host.once(b);
+        is_bounded_and_printable(lie, &finished);
+        let json = finished.json();
+        assert_eq!((finished.code, &json["changed"]), (Some(1), &false.into()), "{lie}: {finished:#?}");
+        assert!(is_told(&json["reason"]) || json["reason"] == "lost-race", "{lie}: {finished:#?}");
         // What is withdrawn is forgotten on the key's word alone.
         host.lies(forge, is_update);
         let finished = host.run("withdraw", None);
@@ -338,7 +357,7 @@ fn soa(zone: &str) -> Rr {
 }
 
 /// Transfers that are none; who is not helped by one asks for each name.
-const TRANSFERS: [(&str, Lie); 9] = [
+pub const TRANSFERS: [(&str, Lie); 9] = [
     // Those that are waited for come first, so that they are waited for together.
     ("stalled", |e| sent(part(e, vec![soa("example.test.")]))),
     ("drop by drop", drop_by_drop),

@@ -2,6 +2,7 @@
 //! servers that hand out a zone.
 
 mod ansible;
+mod hostile;
 mod sets;
 mod ssh_config;
 mod verified;
