@@ -1,6 +1,7 @@
 //! The one reconciliation: what is wanted, what is there, a plan, an update, and a second look that has
 //! to find nothing left to do.
 
+mod noting;
 mod outcome;
 
 use std::collections::BTreeSet;
@@ -43,6 +44,13 @@ struct Undone {
     lost: BTreeSet<usize>,
     /// The plans of the latter.
     unknown: Vec<(usize, Plan)>,
+}
+
+impl Undone {
+    fn extend(&mut self, more: Self) {
+        self.lost.extend(more.lost);
+        self.unknown.extend(more.unknown);
+    }
 }
 
 /// Is told how far a run has come.
@@ -97,27 +105,14 @@ impl<B: Backend> Reconciliation<B> {
                 outcome.error.get_or_insert_with(|| error.clone());
             }
         }
-        // Recorded first: after a crash in the middle these are known as own, whether they got there or not.
-        let mut is_settled = true;
-        self.state.update(|own| {
-            let planned = wishes.iter().map(AsRef::as_ref).zip(&outcomes).filter(|(_, o)| o.error.is_none());
-            for (wish, _) in planned {
-                let Wish { owner, wanted, intent } = wish;
-                if intent.publishes() {
-                    let records = own.entry(owner.clone()).or_default();
-                    records.extend(wanted.iter().cloned());
-                    is_settled &= intent.is_settled(records, wanted);
-                } else {
-                    is_settled &= own.get(owner).is_none_or(|records| intent.is_settled(records, wanted));
-                }
-            }
-        })?;
+        let limits = self.backend.capabilities();
+        let (mut is_settled, mut rest) =
+            noting::begin(&self.state, wishes, &outcomes, &limits, self.together)?;
         watch(outcomes.iter().filter(|outcome| !outcome.is_open()).count());
         let mut next = Instant::now();
         // What was read is nobody's word; the reply to a change is. What is own is forgotten on that word alone.
-        let vouches = self.backend.capabilities().vouches;
         let is_doubted =
-            |wish: &Wish| vouches && wish.intent == Intent::Withdraw && own.contains_key(&wish.owner);
+            |wish: &Wish| limits.vouches && wish.intent == Intent::Withdraw && own.contains_key(&wish.owner);
         let mut doubted: Vec<bool> = wishes.iter().map(AsRef::as_ref).map(is_doubted).collect();
         for round in 0..ROUNDS {
             let is_open = |(outcome, doubted): (&Outcome, &bool)| {
@@ -134,8 +129,15 @@ impl<B: Backend> Reconciliation<B> {
                 let most = f64::from(round.min(LONGEST));
                 tokio::time::sleep(PAUSE.mul_f64(most * rand::random_range(0.1..1.0))).await;
             }
-            let Undone { lost, unknown } =
-                self.apply(&mut outcomes, &open, round + 1 == ROUNDS, &mut next, watch).await;
+            let (mut undone, mut sent) = (Undone::default(), open.clone());
+            if let Some(rest) = rest.take() {
+                let first;
+                (first, sent) = rest.split(&open);
+                undone = self.apply(&mut outcomes, &first, false, &mut next, watch).await;
+                is_settled &= rest.noted(&mut outcomes).await;
+            }
+            undone.extend(self.apply(&mut outcomes, &sent, round + 1 == ROUNDS, &mut next, watch).await);
+            let Undone { lost, unknown } = undone;
             for (at, doubted) in doubted.iter_mut().enumerate() {
                 *doubted &= lost.contains(&at) || unknown.iter().any(|(unknown, _)| *unknown == at);
             }
@@ -149,10 +151,13 @@ impl<B: Backend> Reconciliation<B> {
                     outcome.took(&plan);
                 }
             }
-            if !self.backend.capabilities().compare_and_swap {
+            if !limits.compare_and_swap {
                 tokio::time::sleep(SETTLE).await;
                 self.look(wishes, &own, &mut outcomes, again).await;
             }
+        }
+        if let Some(rest) = rest {
+            is_settled &= rest.noted(&mut outcomes).await;
         }
         let is_left = |(outcome, doubted): &(&mut Outcome, bool)| {
             outcome.is_open() || (*doubted && outcome.error.is_none())
@@ -245,7 +250,7 @@ impl<B: Backend> Reconciliation<B> {
         let (places, plans): (Vec<usize>, Vec<Plan>) = outcomes
             .iter_mut()
             .enumerate()
-            .filter(|(at, _)| open.get(*at) == Some(&true))
+            .filter(|(at, o)| open.get(*at) == Some(&true) && o.error.is_none())
             .filter_map(|(at, o)| Some((at, o.plan.take()?)))
             .unzip();
         let plans = Arc::new(plans);

@@ -240,7 +240,7 @@ impl Backend for Rfc2136 {
     }
 
     fn fitting(&self, plans: &[Plan]) -> usize {
-        update::fitting(plans).min(self.batch)
+        update::fitting(plans.get(..self.batch).unwrap_or(plans))
     }
 
     async fn apply(&self, plans: &[Plan]) -> Result<(), ApplyError> {

@@ -274,3 +274,45 @@ fn what_a_wildcard_makes_up_is_seen_without_signatures_too() {
     }
     assert!(list(&attempt("x.plain.test").json()["kept"]).contains(&record(&a)));
 }
+
+/// Of many the first are on their way while the rest is noted: here the file for all of them is larger than it may be.
+#[test]
+fn what_cannot_be_noted_as_own_is_not_sent() {
+    const HOSTS: usize = 2000;
+    const OCTETS: usize = 256 * 1024;
+    let tree = Tree::start();
+    let a = key(&tree.sandbox, "a");
+    let names: Vec<String> = (0..HOSTS).map(|at| format!("host{at}.example.test")).collect();
+    let hosts = batch(&tree.sandbox, &names.iter().map(String::as_str).collect::<Vec<_>>(), &a);
+    let publish = || publish(&tree, &["--batch", hosts.to_str().unwrap()]);
+    let stand = || names.iter().map(|name| records_at(tree.addr(), name).0.len()).collect::<Vec<_>>();
+
+    let ours = publish();
+    let mut limited = Command::new("sh");
+    // What is printed is larger still, and the file that gathers it in here has the same limit.
+    let status = tree.sandbox.join("status");
+    let script = format!(
+        "trap '' XFSZ; (prlimit --fsize={OCTETS} -- \"$@\" 2>/dev/null; echo $? >{}) | cat",
+        status.display()
+    );
+    limited.args(["-c", &script, "sh"]).arg(ours.get_program()).args(ours.get_args());
+    limited.env_clear().envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let finished = run(limited.env("PATH", std::env::var_os("PATH").unwrap()), LIMIT);
+    let lines = finished.json_lines();
+    assert_eq!((std::fs::read_to_string(&status).unwrap().trim(), lines.len()), ("1", HOSTS));
+    let noted = std::fs::read_to_string(tree.sandbox.join("state/published.json")).unwrap();
+    let shown = stand();
+    for ((line, name), shown) in lines.iter().zip(&names).zip(&shown) {
+        let is_noted = noted.contains(&format!("\"{name}\""));
+        assert_eq!(line["changed"], is_noted, "{line}");
+        assert_eq!(*shown, usize::from(is_noted), "{line}");
+        assert_eq!(line["reason"] == "state", !is_noted, "{line}");
+    }
+    let done = shown.iter().sum::<usize>();
+    assert!(done > 0 && done < HOSTS, "{done}");
+
+    let finished = run(&mut publish(), LIMIT);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert_eq!(finished.json_lines().iter().filter(|line| line["changed"] == true).count(), HOSTS - done);
+    assert_eq!(stand().iter().sum::<usize>(), HOSTS);
+}

@@ -25,6 +25,8 @@ struct Server {
     lied_about: bool,
     /// At this read, counted down, somebody else has put x in the place of what stood there.
     overwritten_at: Mutex<usize>,
+    /// What is published has to stand in it already.
+    noted: Option<State>,
 }
 
 impl Backend for Server {
@@ -46,11 +48,17 @@ impl Backend for Server {
     }
 
     fn fitting(&self, plans: &[Plan]) -> usize {
-        plans.len().min(3).min(self.can.batch)
+        // The state of many owners takes its time to be read.
+        let fits = if self.noted.is_some() { 100 } else { 3 };
+        plans.len().min(fits).min(self.can.batch)
     }
 
     async fn apply(&self, plans: &[Plan]) -> Result<(), ApplyError> {
         *self.updates.lock().unwrap() += 1;
+        if let Some(noted) = self.noted.as_ref().map(|state| state.read().unwrap()) {
+            let is_noted = |plan: &Plan| noted.get(&plan.owner).is_some_and(|own| plan.add.is_subset(own));
+            assert!(plans.iter().all(is_noted), "sent before it was noted: {plans:?}");
+        }
         if self.occluded {
             let lost = ApplyError::LostRace(Error::failure("lost-race", "YXRRSET"));
             return if *self.updates.lock().unwrap() == 1 { Ok(()) } else { Err(lost) };
@@ -114,6 +122,30 @@ async fn publish_swap_and_withdraw() {
     run.run(&[Wish { intent: Intent::Withdraw, ..wish(1, "") }]).await.unwrap();
     assert_eq!(shown(&server, 1), set("x"));
     assert!(run.state.read().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn of_many_each_is_noted_before_it_is_sent() {
+    const ALL: usize = 1200;
+    let folder = tempfile::tempdir().unwrap();
+    let can = Capabilities { changes: 4, ..Capabilities::default() };
+    let server = Server { can, noted: Some(State::at(folder.path())), ..Server::default() };
+    let server = Arc::new(server);
+    let run = publisher(&server, &folder);
+    for letters in ["a", "b"] {
+        let wishes: Vec<Wish> = (0..ALL).map(|at| wish(at, letters)).collect();
+        let outcomes = run.run(&wishes).await.unwrap();
+        assert!(outcomes.iter().all(|outcome| outcome.changed && outcome.error.is_none()), "{outcomes:?}");
+        let own = run.state.read().unwrap();
+        assert_eq!((own.len(), &own[&name(ALL - 1)]), (ALL, &set(letters)));
+        assert_eq!((shown(&server, 0), shown(&server, ALL - 1)), (set(letters), set(letters)));
+    }
+    // Where nothing is to be sent all is noted too.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let wishes: Vec<Wish> = (0..ALL).map(|at| wish(at, "b")).collect();
+    let run = publisher(&server, &elsewhere);
+    assert!(run.run(&wishes).await.unwrap().iter().all(|outcome| !outcome.changed));
+    assert_eq!(run.state.read().unwrap().len(), ALL);
 }
 
 #[tokio::test]

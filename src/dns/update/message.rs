@@ -10,7 +10,7 @@ use hickory_proto::serialize::binary::BinDecodable;
 use super::UpdateError;
 use crate::proto::name::Name;
 use crate::proto::plan::Plan;
-use crate::proto::sshfp::Sshfp;
+use crate::proto::sshfp::{Sshfp, SshfpSet};
 
 /// Most owners in one message: beyond it the library may cut a message short.
 pub const MAX_OWNERS: usize = 400;
@@ -18,6 +18,7 @@ pub const MAX_OWNERS: usize = 400;
 pub const MAX_RECORDS: usize = 1200;
 /// Most octets in one message before it is signed; the rest is for the signature.
 const MAX_OCTETS: usize = 64_000;
+
 /// How many of the first `plans` fit in one message; at least one of them if there is any.
 pub fn fitting(plans: &[Plan]) -> usize {
     let (mut records, mut octets) = (0, 0);
@@ -33,8 +34,7 @@ pub fn fitting(plans: &[Plan]) -> usize {
 /// Records and octets that a plan takes, at most: hickory stops compressing names after a while.
 fn size(plan: &Plan) -> (usize, usize) {
     let owner = plan.owner.wire().len();
-    let (prerequisites, updates) = sections(plan);
-    let all = prerequisites.iter().chain(&updates);
+    let all = prerequisites(plan).chain(updates(plan));
     all.fold((0, 0), |(records, octets), line| (records + 1, octets + owner + 10 + line.rdata_length()))
 }
 
@@ -75,24 +75,35 @@ impl Line<'_> {
     }
 }
 
-/// Prerequisites: the RRset is exactly the one that was read (RFC 2136 section 2.4.2), or none exists
-/// (section 2.4.3). Updates: only what differs, or the whole set where its TTL changes (section 2.5).
-fn sections(plan: &Plan) -> (Vec<Line<'_>>, Vec<Line<'_>>) {
-    let one = |class, ttl| move |record| Line::One(class, ttl, record);
+/// Records of a section, each of this class and with this TTL.
+fn each<'a>(
+    class: DNSClass,
+    ttl: u32,
+    records: impl IntoIterator<Item = &'a Sshfp>,
+) -> impl Iterator<Item = Line<'a>> {
+    records.into_iter().map(move |record| Line::One(class, ttl, record))
+}
+
+/// The RRset is exactly the one that was read (RFC 2136 section 2.4.2), or none exists (section 2.4.3).
+fn prerequisites(plan: &Plan) -> impl Iterator<Item = Line<'_>> {
     let present = &plan.present.records;
-    let prerequisites = match present.is_empty() {
-        true => vec![Line::RrSet(DNSClass::NONE)],
-        false => present.iter().map(one(DNSClass::IN, 0)).collect(),
+    let none = present.is_empty().then_some(Line::RrSet(DNSClass::NONE));
+    none.into_iter().chain(each(DNSClass::IN, 0, present))
+}
+
+/// Only what differs, or the whole set where its TTL changes (RFC 2136 section 2.5).
+fn updates(plan: &Plan) -> impl Iterator<Item = Line<'_>> {
+    let (none, resets) = (SshfpSet::EMPTY, plan.resets_ttl());
+    let (stay, go) = match resets {
+        true => ([&plan.keep, &plan.foreign], none),
+        false => ([none, none], &plan.remove),
     };
-    let mut updates = Vec::new();
-    if plan.resets_ttl() {
-        updates.push(Line::RrSet(DNSClass::ANY));
-        updates.extend(plan.keep.iter().chain(&plan.foreign).map(one(DNSClass::IN, plan.ttl)));
-    } else {
-        updates.extend(plan.remove.iter().map(one(DNSClass::NONE, 0)));
-    }
-    updates.extend(plan.add.iter().map(one(DNSClass::IN, plan.ttl)));
-    (prerequisites, updates)
+    let whole = resets.then_some(Line::RrSet(DNSClass::ANY));
+    whole
+        .into_iter()
+        .chain(each(DNSClass::IN, plan.ttl, stay.into_iter().flatten()))
+        .chain(each(DNSClass::NONE, 0, go))
+        .chain(each(DNSClass::IN, plan.ttl, &plan.add))
 }
 
 pub(in crate::dns) fn wire_name(name: &Name) -> Result<rr::Name, UpdateError> {
@@ -113,9 +124,8 @@ pub(super) fn message(zone: &Name, plans: &[Plan]) -> Result<Message, UpdateErro
         let (more_records, more_octets) = size(plan);
         (records, octets) = (records + more_records, octets + more_octets);
         let owner = wire_name(&plan.owner)?;
-        let (prerequisites, updates) = sections(plan);
-        message.add_pre_requisites(prerequisites.iter().map(|line| line.record(&owner)));
-        message.add_updates(updates.iter().map(|line| line.record(&owner)));
+        message.add_pre_requisites(prerequisites(plan).map(|line| line.record(&owner)));
+        message.add_updates(updates(plan).map(|line| line.record(&owner)));
     }
     // `fitting` lets one plan through however large it is.
     if records > MAX_RECORDS || octets > MAX_OCTETS { Err(UpdateError::TooLarge) } else { Ok(message) }
@@ -126,7 +136,6 @@ mod tests {
 
     use super::*;
     use crate::proto::plan::{Intent, Present};
-    use crate::proto::sshfp::SshfpSet;
 
     fn zone() -> Name {
         Name::from_text("example.com").unwrap()

@@ -10,6 +10,9 @@ use super::Sshfp;
 pub struct SshfpSet(Vec<Sshfp>);
 
 impl SshfpSet {
+    /// No records, for whoever wants to borrow some.
+    pub const EMPTY: &'static Self = &Self::new();
+
     /// No records.
     pub const fn new() -> Self {
         SshfpSet(Vec::new())
