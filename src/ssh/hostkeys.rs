@@ -372,7 +372,8 @@ fn read_text(path: &Path) -> io::Result<String> {
     pipe::read(path, MAX_FILE, pipe::PATIENCE)
 }
 
-fn add(keys: &mut Vec<HostKey>, more: Vec<HostKey>) {
+/// Adds those that are not there yet.
+pub fn add(keys: &mut Vec<HostKey>, more: Vec<HostKey>) {
     for key in more {
         if !keys.contains(&key) {
             keys.push(key);

@@ -60,7 +60,8 @@ pub(super) struct Source {
     /// With --name: a public host key file (repeatable); left out means this machine's own, as sshd -T lists them
     #[arg(long = "host-key", value_name = "PUBFILE", requires = "name")]
     host_keys: Vec<PathBuf>,
-    /// In place of proven hosts: a file with a line a host, HOST PUBFILE..., where # begins a comment
+    /// In place of proven hosts: a file with a line a host, HOST PUBFILE..., or a line a key, HOST TYPE BASE64 as known_hosts
+    /// has it; # begins a comment
     #[arg(long, value_name = "FILE")]
     batch: Option<PathBuf>,
     /// Of hosts that name no port, that of their server [default: 22]; with --name and --batch: records for this port

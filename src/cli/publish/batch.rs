@@ -1,6 +1,7 @@
-//! `--batch`: many hosts and their keys, a line a host.
+//! `--batch`: many hosts and their keys, in files of their own or in lines as known_hosts has them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,7 +11,7 @@ use crate::cli::host_name;
 use crate::error::Error;
 use crate::fan_out::in_parallel;
 use crate::files::{self, pipe};
-use crate::proto::hostkey::HostKey;
+use crate::proto::hostkey::{HostKey, KeyType};
 use crate::proto::name::HostName;
 use crate::ssh::hostkeys;
 
@@ -18,12 +19,25 @@ use crate::ssh::hostkeys;
 const MAX_BATCH: u64 = 64 * 1024 * 1024;
 /// So many hosts are worth a thread: key files are small, and what they take is to be opened.
 const HOSTS_A_THREAD: usize = 500;
+/// Most keys of one host: a server has one of each type, and while keys overlap two.
+const MAX_KEYS: usize = 64;
+/// What every public key begins with in base64: the length of its type's name takes less than two octets.
+const BLOB: &str = "AAAA";
 
 /// A host and its keys.
 pub(in crate::cli) type Host = (HostName, Vec<HostKey>);
 
-/// Hosts and their keys, a line a host: `HOST PUBFILE...`. One bad line and nothing is done. `patience` is for a file that
-/// is a pipe.
+/// Where a line has its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    /// In the files that it names.
+    InFiles,
+    /// It holds one itself.
+    Written,
+}
+
+/// Hosts and their keys, in the order of their first lines: a line a host, `HOST PUBFILE...`; or a line a key, `HOST TYPE
+/// BASE64 [COMMENT]`. One bad line and nothing is done. `patience` is for a file that is a pipe.
 pub(in crate::cli) fn read(path: &Path, patience: Duration) -> Result<Vec<Host>, Error> {
     let text = read_bounded(path, patience).map_err(|e| {
         let told = Error::usage("batch-file", format!("cannot read {}: {e}", path.display()));
@@ -34,19 +48,33 @@ pub(in crate::cli) fn read(path: &Path, patience: Duration) -> Result<Vec<Host>,
     let lines: Vec<(usize, &str)> = (1..).zip(text.lines()).collect();
     let found = in_parallel(&lines, HOSTS_A_THREAD, |&(number, text)| match has_failed.load(Relaxed) {
         true => Ok(None),
-        false => line(text).map(|host| host.map(|host| (number, host))).map_err(|error| {
+        false => line(text).map(|line| line.map(|line| (number, line))).map_err(|error| {
             has_failed.store(true, Relaxed);
             at_line(error, path, number)
         }),
     })?;
-    let (mut hosts, mut names) = (Vec::with_capacity(found.len()), HashSet::with_capacity(found.len()));
+    let mut hosts: Vec<Host> = Vec::with_capacity(found.len());
+    let mut places = HashMap::with_capacity(found.len());
     for line in found {
-        let Some((number, host)) = line? else { continue };
-        if !names.insert(host.0.clone()) {
-            let error = Error::usage("batch-file", format!("{} a second time", host.0));
-            return Err(at_line(error, path, number));
+        let Some((number, ((name, keys), form))) = line? else { continue };
+        match places.entry(name.clone()) {
+            Entry::Vacant(place) => {
+                place.insert((hosts.len(), form));
+                hosts.push((name, keys));
+            }
+            Entry::Occupied(place) if (place.get().1, form) == (Keys::Written, Keys::Written) => {
+                let Some((_, known)) = hosts.get_mut(place.get().0) else { continue };
+                hostkeys::add(known, keys);
+                if known.len() > MAX_KEYS {
+                    let error = Error::usage("batch-file", format!("{name} has more than {MAX_KEYS} keys"));
+                    return Err(at_line(error, path, number));
+                }
+            }
+            Entry::Occupied(_) => {
+                let error = Error::usage("batch-file", format!("{name} a second time"));
+                return Err(at_line(error, path, number));
+            }
         }
-        hosts.push(host);
     }
     match hosts.is_empty() {
         true => Err(Error::usage("batch-file", format!("{} names no host", path.display()))),
@@ -54,17 +82,37 @@ pub(in crate::cli) fn read(path: &Path, patience: Duration) -> Result<Vec<Host>,
     }
 }
 
-/// The host of a line and the keys in its files; none of a line that names none.
-fn line(text: &str) -> Result<Option<Host>, Error> {
-    let mut words = text.split('#').next().unwrap_or("").split_ascii_whitespace();
-    let Some(host) = words.next() else { return Ok(None) };
-    let name = host_name(host)?;
-    let files: Vec<PathBuf> = words.map(PathBuf::from).collect();
-    if files.is_empty() {
-        let error = Error::usage("batch-file", format!("{host} has no public key file"));
-        return Err(error.hint("a line is HOST PUBFILE..."));
+/// The host of a line and its keys; none of a line that names none.
+fn line(text: &str) -> Result<Option<(Host, Keys)>, Error> {
+    let text = text.split('#').next().unwrap_or("").trim_ascii();
+    let Some((host, rest)) = text.split_once(|c: char| c.is_ascii_whitespace()) else {
+        return match text {
+            "" => Ok(None),
+            host => {
+                let error = Error::usage("batch-file", format!("{host} has no public key file"));
+                Err(error.hint("a line is HOST PUBFILE..., or HOST TYPE BASE64 as known_hosts has it"))
+            }
+        };
+    };
+    let name = written_name(host)?;
+    let mut words = rest.split_ascii_whitespace();
+    let (first, second) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    if KeyType::from_name(first).is_some() || second.starts_with(BLOB) {
+        let key = HostKey::from_line(rest).map_err(|e| Error::usage("host-key", format!("{host}: {e}")))?;
+        return Ok(Some(((name, vec![key]), Keys::Written)));
     }
-    Ok(Some((name, hostkeys::of_files(&files)?)))
+    let files: Vec<PathBuf> = rest.split_ascii_whitespace().map(PathBuf::from).collect();
+    Ok(Some(((name, hostkeys::of_files(&files)?), Keys::InFiles)))
+}
+
+/// A host's name; known_hosts has more than names.
+fn written_name(host: &str) -> Result<HostName, Error> {
+    host_name(host).map_err(|error| match host.as_bytes() {
+        [b'|', ..] => error.hint("known_hosts hides names like this: give each host by its name"),
+        [b'@', ..] => error.hint("a line of known_hosts about a CA, or a key that is revoked: leave it out"),
+        [b'[', ..] => error.hint("a host on another port: give HOST alone, in a batch of its own with --port N"),
+        _ => error,
+    })
 }
 
 fn at_line(mut error: Error, path: &Path, number: usize) -> Error {

@@ -46,7 +46,8 @@ pub(super) struct Args {
     /// The host whose keys these are [default: the names in [publish] of the configuration]
     #[arg(long, value_name = "HOST")]
     name: Option<String>,
-    /// Many hosts: a file with a line a host, HOST PUBFILE..., where # begins a comment
+    /// Many hosts: a file with a line a host, HOST PUBFILE..., or a line a key, HOST TYPE BASE64 as known_hosts has it; #
+    /// begins a comment
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "host_keys"])]
     batch: Option<PathBuf>,
     /// Hosts of a batch in one update, which takes effect for all of them or for none
