@@ -46,6 +46,7 @@ mod interop {
     mod primary;
     mod proxy;
     mod publish;
+    mod publish_batch;
     mod publish_configured;
     mod publish_guard;
     mod publish_hostile;

@@ -110,7 +110,9 @@ fn written_name(host: &str) -> Result<HostName, Error> {
     host_name(host).map_err(|error| match host.as_bytes() {
         [b'|', ..] => error.hint("known_hosts hides names like this: give each host by its name"),
         [b'@', ..] => error.hint("a line of known_hosts about a CA, or a key that is revoked: leave it out"),
-        [b'[', ..] => error.hint("a host on another port: give HOST alone, in a batch of its own with --port N"),
+        [b'[', ..] => {
+            error.hint("a host on another port: give HOST alone, in a batch of its own with --port N")
+        }
         _ => error,
     })
 }
