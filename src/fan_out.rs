@@ -116,6 +116,30 @@ pub fn in_parallel<I: Sync, R: Send>(
     })
 }
 
+/// Does `work` with every item as [`in_parallel`] does, `portion` of them at a time, and `done` with one after the other and
+/// its outcome while the next portion is at work. An error of `done` ends everything.
+pub fn in_portions<I: Send + Sync, R: Send>(
+    items: &mut [I],
+    portion: usize,
+    worth: usize,
+    work: impl Fn(&I) -> R + Sync,
+    mut done: impl FnMut(&mut I, R) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let with_outcomes = |part: &mut [I]| in_parallel(part, worth, &work);
+    let mut parts = items.chunks_mut(portion.max(1));
+    let mut ready = parts.next().map(|part| (with_outcomes(part), part));
+    while let Some((outcomes, part)) = ready.take() {
+        let outcomes = outcomes?;
+        ready = thread::scope(|scope| {
+            let ahead = parts.next().map(|next| scope.spawn(|| (with_outcomes(next), next)));
+            part.iter_mut().zip(outcomes).try_for_each(|(item, outcome)| done(item, outcome))?;
+            let ended = ahead.map(|ahead| ahead.join()).transpose();
+            ended.map_err(|_| Error::failure("internal", "a thread failed"))
+        })?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -150,6 +174,30 @@ mod tests {
             assert_eq!(in_parallel(&items, worth, |item| *item).unwrap(), items, "{worth}");
         }
         assert!(in_parallel(&[], 1, |item: &usize| *item).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_goes_in_portions_comes_one_by_one_in_order() {
+        for (portion, worth) in [(1, 1), (7, 2), (300, 100), (2000, 1), (0, 0)] {
+            let mut items: Vec<usize> = (0..1000).collect();
+            let mut seen = Vec::new();
+            let done = |item: &mut usize, outcome: usize| {
+                *item += 1;
+                seen.push(outcome);
+                Ok(())
+            };
+            in_portions(&mut items, portion, worth, |item| item * 2, done).unwrap();
+            assert_eq!(seen, (0..1000).map(|item| item * 2).collect::<Vec<_>>(), "{portion} {worth}");
+            assert_eq!(items, (1..=1000).collect::<Vec<_>>());
+        }
+        let mut seen = 0;
+        let done = |_: &mut usize, outcome: usize| {
+            seen += 1;
+            if outcome == 20 { Err(Error::failure("io", "full")) } else { Ok(()) }
+        };
+        let failed = in_portions(&mut [0, 10, 20, 30], 2, 1, |item| *item, done);
+        assert_eq!((failed.unwrap_err().reason, seen), ("io", 3));
+        in_portions(&mut [], 2, 1, |item: &usize| *item, |_, _| Ok(())).unwrap();
     }
 
     #[tokio::test]

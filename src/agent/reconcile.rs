@@ -97,13 +97,8 @@ impl<B: Backend> Reconciliation<B> {
         }
         let own = self.state.read()?;
         let mut outcomes = self.first_look(wishes, &own).await;
-        // One owner that cannot be read holds up those that go with it.
-        if self.together
-            && let Some(error) = outcomes.iter().find_map(|outcome| outcome.error.clone())
-        {
-            for outcome in &mut outcomes {
-                outcome.error.get_or_insert_with(|| error.clone());
-            }
+        if self.together {
+            Outcome::all_or_none(&mut outcomes);
         }
         let limits = self.backend.capabilities();
         let (mut is_settled, mut rest) =
@@ -115,10 +110,8 @@ impl<B: Backend> Reconciliation<B> {
             |wish: &Wish| limits.vouches && wish.intent == Intent::Withdraw && own.contains_key(&wish.owner);
         let mut doubted: Vec<bool> = wishes.iter().map(AsRef::as_ref).map(is_doubted).collect();
         for round in 0..ROUNDS {
-            let is_open = |(outcome, doubted): (&Outcome, &bool)| {
-                outcome.is_open() || (*doubted && outcome.error.is_none())
-            };
-            let mut open: Vec<bool> = outcomes.iter().zip(&doubted).map(is_open).collect();
+            let mut open: Vec<bool> =
+                outcomes.iter().zip(&doubted).map(|(o, doubted)| o.waits(*doubted)).collect();
             if !open.contains(&true) {
                 break;
             }
@@ -159,20 +152,14 @@ impl<B: Backend> Reconciliation<B> {
         if let Some(rest) = rest {
             is_settled &= rest.noted(&mut outcomes).await;
         }
-        let is_left = |(outcome, doubted): &(&mut Outcome, bool)| {
-            outcome.is_open() || (*doubted && outcome.error.is_none())
-        };
-        for (outcome, _) in outcomes.iter_mut().zip(doubted).filter(is_left) {
-            let message = format!("the records at {} are not as the update left them", outcome.owner);
-            outcome.error = Some(Error::failure("not-converged", message).hint(
-                "the server acknowledges updates and does not show them, or somebody else keeps undoing them",
-            ));
+        for (outcome, _) in
+            outcomes.iter_mut().zip(doubted).filter(|(outcome, doubted)| outcome.waits(*doubted))
+        {
+            outcome.is_left();
         }
-        // As a rule what was recorded first is what stays.
-        if !is_settled && let Err(error) = self.state.update(|own| settle(own, wishes, &outcomes)) {
-            // What was done was done, and more counts as own than is.
-            let error = Error::from(error);
-            outcomes.iter_mut().for_each(|outcome| outcome.is_not_noted(&error));
+        // As a rule what was noted first is what stays.
+        if !is_settled {
+            noting::settle(&self.state, wishes, &mut outcomes);
         }
         Ok(outcomes)
     }
@@ -357,14 +344,6 @@ fn within(intent: Intent, present: &Present, limits: &Capabilities) -> Result<In
         Intent::Add { ttl } => Intent::Add { ttl: fit(ttl)? },
         other => other,
     })
-}
-
-/// What is own after a run: what its intent says where it succeeded; more where it is not known.
-fn settle(own: &mut Own, wishes: &[impl AsRef<Wish> + Sync], outcomes: &[Outcome]) {
-    for (wish, _) in wishes.iter().map(AsRef::as_ref).zip(outcomes).filter(|(_, o)| o.error.is_none()) {
-        let records = own.entry(wish.owner.clone()).or_default();
-        *records = wish.intent.settled(records, &wish.wanted);
-    }
 }
 
 #[cfg(test)]

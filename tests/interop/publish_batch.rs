@@ -34,6 +34,18 @@ fn a_batch_with_one_bad_line_does_nothing() {
         assert!(finished.stderr.contains(why), "{why}: {finished:#?}");
         assert!(primary.records(HOST).0.is_empty());
     }
+    // More keys than any server has.
+    let blob = |at: u8| [b"\0\0\0\x0bssh-ed25519\0\0\0\x20".as_slice(), &[at; 32]].concat();
+    let line = |at: u8| format!("{HOST} ssh-ed25519 {}\n", data_encoding::BASE64.encode(&blob(at)));
+    let publish = |keys: u8| {
+        let file = primary.sandbox().write("batch", &(0..keys).map(line).collect::<String>());
+        run(primary.command("publish", "zone").args(["--dry-run", "--batch"]).arg(&file), LIMIT)
+    };
+    let finished = publish(65);
+    assert_eq!(finished.code, Some(2), "{finished:#?}");
+    assert!(finished.stderr.contains("line 65: web1.example.test has more than 64 keys"), "{finished:#?}");
+    assert_eq!(publish(64).code, Some(0));
+
     let file = primary.sandbox().write("batch", &good);
     assert_eq!(run(primary.command("publish", "zone").arg("--batch").arg(&file), LIMIT).code, Some(0));
     assert_eq!(primary.records(HOST).0, [record(&a)]);

@@ -1,5 +1,5 @@
-//! What is noted as own before it is sent: after a crash in the middle it is known as own, whether it got there or not. Of
-//! many owners the rest is noted while the first are on their way.
+//! What is noted as own, before it is sent and once it is known what became of it: after a crash in the middle it is known
+//! as own, whether it got there or not. Of many owners the rest is noted while the first are on their way.
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -92,6 +92,22 @@ fn note<'a>(state: &State, wishes: impl IntoIterator<Item = &'a Wish>) -> Result
         }
     })?;
     Ok(is_settled)
+}
+
+/// Notes what is own after a run: what its intent says where it succeeded; more where it is not known.
+pub(super) fn settle(state: &State, wishes: &[impl AsRef<Wish>], outcomes: &mut [Outcome]) {
+    let settled = state.update(|own| {
+        let done = wishes.iter().map(AsRef::as_ref).zip(&*outcomes).filter(|(_, o)| o.error.is_none());
+        for (Wish { owner, wanted, intent }, _) in done {
+            let records = own.entry(owner.clone()).or_default();
+            *records = intent.settled(records, wanted);
+        }
+    });
+    if let Err(error) = settled {
+        // What was done was done, and more counts as own than is.
+        let error = Error::from(error);
+        outcomes.iter_mut().for_each(|outcome| outcome.is_not_noted(&error));
+    }
 }
 
 #[cfg(test)]

@@ -57,6 +57,27 @@ impl Outcome {
         self.error.is_none() && self.plan.as_ref().is_some_and(|plan| !plan.is_empty())
     }
 
+    /// It has to be sent: something is to be done, or what was seen there is `doubted`.
+    pub(super) fn waits(&self, doubted: bool) -> bool {
+        self.is_open() || (doubted && self.error.is_none())
+    }
+
+    /// One that cannot be read holds up those that go with it.
+    pub(super) fn all_or_none(outcomes: &mut [Self]) {
+        let Some(error) = outcomes.iter().find_map(|outcome| outcome.error.clone()) else { return };
+        for outcome in outcomes {
+            outcome.error.get_or_insert_with(|| error.clone());
+        }
+    }
+
+    /// No round has brought it to where it should be.
+    pub(super) fn is_left(&mut self) {
+        let message = format!("the records at {} are not as the update left them", self.owner);
+        self.error = Some(Error::failure("not-converged", message).hint(
+            "the server acknowledges updates and does not show them, or somebody else keeps undoing them",
+        ));
+    }
+
     /// What became of it could not be written down, for this `error`.
     pub(super) fn is_not_noted(&mut self, error: &Error) {
         let (owner, changed) = (&self.owner, self.changed);

@@ -25,7 +25,7 @@ use crate::dns::authority::Authority;
 use crate::dns::dns_server;
 use crate::dns::servers::{NO_ADDRESS, Server};
 use crate::error::{Error, Kind};
-use crate::fan_out::in_parallel;
+use crate::fan_out::in_portions;
 use crate::output::{Progress, Results, hosts};
 use crate::proto::name::{HostName, Name};
 use crate::proto::rr::Rrsig;
@@ -281,25 +281,26 @@ impl Run<'_> {
         let (mut kinds, mut advice) = (Vec::new(), None);
         Published::warning_of_zone(&all).iter().for_each(|warning| cx.out.warn(warning));
         let mut pending: BTreeMap<Arc<str>, Vec<(Name, Option<String>)>> = BTreeMap::new();
-        for (targets, all) in targets.chunks(PORTION).zip(all.chunks_mut(PORTION)) {
-            let forms = in_parallel(all, HOSTS_A_THREAD, |published| published::form(published, &cx.out))?;
-            for ((target, published), form) in targets.iter().zip(all).zip(forms) {
-                published.warnings(target).iter().for_each(|warning| cx.out.warn(warning));
-                // One update fails once: of several sets the same advice is given once.
-                if let Some(error) = published.error.as_mut().filter(|_| !cx.out.json) {
-                    match error.hint.is_some() && error.hint == advice {
-                        true => error.hint = None,
-                        false => advice = error.hint.clone(),
-                    }
+        let mut targets = targets.iter();
+        let form = |published: &Published| published::form(published, &cx.out);
+        in_portions(&mut all, PORTION, HOSTS_A_THREAD, form, |published, form| {
+            let warnings = targets.next().map(|target| published.warnings(target));
+            warnings.iter().flatten().for_each(|warning| cx.out.warn(warning));
+            // One update fails once: of several sets the same advice is given once.
+            if let Some(error) = published.error.as_mut().filter(|_| !cx.out.json) {
+                match error.hint.is_some() && error.hint == advice {
+                    true => error.hint = None,
+                    false => advice = error.hint.clone(),
                 }
-                published::print_form(published, form, &cx.out, results)?;
-                for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
-                    let owner = (published.owner.clone(), seen.detail.clone());
-                    pending.entry(seen.server.clone()).or_default().push(owner);
-                }
-                kinds.extend(self.kinds(published));
             }
-        }
+            published::print_form(published, form, &cx.out, results)?;
+            for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
+                let owner = (published.owner.clone(), seen.detail.clone());
+                pending.entry(seen.server.clone()).or_default().push(owner);
+            }
+            kinds.extend(self.kinds(published));
+            Ok(())
+        })?;
         // A line a server: a dead one would have much to say of a large batch.
         for (server, owners) in pending {
             let Some((owner, detail)) = owners.first() else { continue };
