@@ -131,7 +131,7 @@ impl Connection {
             return None;
         }
         let (sender, reply) = oneshot::channel();
-        waiting.replies.insert(id, (opcode, sender));
+        waiting.replies.insert(id, (opcode, Some(sender)));
         drop(waiting);
         Some(Seat { connection: self.clone(), id, reply })
     }
@@ -170,7 +170,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut waiting = self.connection.shared.waiting();
         // A connection on which one waits in vain has stalled.
-        if waiting.replies.remove(&self.id).is_some() {
+        if let Some((_, Some(_))) = waiting.replies.remove(&self.id) {
             waiting.closed = true;
         }
     }
@@ -193,8 +193,8 @@ struct Shared(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// By id: the opcode, and who waits.
-    replies: HashMap<u16, (u8, oneshot::Sender<Outcome>)>,
+    /// By id: the opcode, and who waits; none once it was answered, for the id is taken as long as the [`Seat`] is.
+    replies: HashMap<u16, (u8, Option<oneshot::Sender<Outcome>>)>,
     answered: bool,
     /// No more messages.
     closed: bool,
@@ -206,9 +206,9 @@ impl Shared {
         let Some(&[high, low, flags]) = reply.first_chunk() else { return };
         let id = u16::from_be_bytes([high, low]);
         let mut waiting = self.waiting();
-        let is_reply =
-            flags & 0x80 != 0 && waiting.replies.get(&id).is_some_and(|(asked, _)| *asked == opcode(flags));
-        if let Some((_, asked)) = is_reply.then(|| waiting.replies.remove(&id)).flatten() {
+        let asked =
+            waiting.replies.get_mut(&id).filter(|(asked, _)| flags & 0x80 != 0 && *asked == opcode(flags));
+        if let Some(asked) = asked.and_then(|(_, asked)| asked.take()) {
             waiting.answered = true;
             let _ = asked.send(Ok(reply));
         }
@@ -219,8 +219,8 @@ impl Shared {
         let mut waiting = self.waiting();
         waiting.closed = true;
         let broken = Broken { kind, answered: waiting.answered };
-        for (_, (_, asked)) in waiting.replies.drain() {
-            let _ = asked.send(Err(broken));
+        for (_, asked) in waiting.replies.values_mut() {
+            let _ = asked.take().map(|asked| asked.send(Err(broken)));
         }
     }
 

@@ -97,6 +97,29 @@ async fn replies_in_any_order_find_who_asked() {
     }
 }
 
+/// Of a thousand messages some have the id of one that was answered just before, and whose task has not run since.
+#[tokio::test]
+async fn an_id_is_anothers_once_whoever_asked_is_gone() {
+    let (listener, _) = listener().await;
+    let server = listener.local_addr().unwrap();
+    let connection = Arc::new(Connection::open(server, Handle::current().id()).await.unwrap());
+    let reply = [0, 7, 0x80 | 5 << 3, 0].to_vec();
+    let mut first = connection.seat(7, 5).unwrap();
+    connection.shared.deliver(reply.clone());
+    assert!(connection.seat(7, 5).is_none(), "it is taken still");
+    connection.shared.deliver(reply.clone());
+    assert_eq!((&mut first.reply).await.unwrap().unwrap(), reply);
+    drop(first);
+    let mut second = connection.seat(7, 5).unwrap();
+    connection.shared.deliver(reply.clone());
+    assert_eq!((&mut second.reply).await.unwrap().unwrap(), reply);
+    drop(second);
+    assert!(!connection.shared.waiting().closed);
+    // One that waits in vain takes the connection with it.
+    drop(connection.seat(7, 5).unwrap());
+    assert!(connection.shared.waiting().closed && connection.seat(8, 5).is_none());
+}
+
 #[tokio::test]
 async fn nothing_is_sent_twice_and_the_next_message_gets_a_connection_of_its_own() {
     let (listener, connections) = listener().await;
