@@ -90,6 +90,16 @@ impl HostKeyFile {
         Ok(read(&self.path)?.map(|pair| pair.public))
     }
 
+    /// The public half beside it is not that of the key in it: a run was killed before it had put both into their places,
+    /// or taken both away.
+    pub fn is_half(&self) -> Result<bool, FileError> {
+        let public = suffixed(&self.path, ".pub");
+        Ok(match read(&self.path)? {
+            Some(pair) => !holds(&public, &pair.public),
+            None => public.exists(),
+        })
+    }
+
     /// The next key, beside it: of a type, and an RSA key of so many bits. Whatever was beside it goes.
     pub async fn make_next(
         &self,
@@ -135,6 +145,7 @@ impl HostKeyFile {
             self.write(&old, &present.text)?;
         }
         self.write(&self.path, &wanted.text)?;
+        crate::crash::may_crash("replace", "within");
         self.write_public(&self.path, &wanted.public, &wanted.comment)
     }
 
@@ -201,14 +212,18 @@ impl HostKeyFile {
         let path = suffixed(private, ".pub");
         let line = format!("{} {comment}", key.line());
         let line = format!("{}\n", line.trim_end());
-        if fs::read_to_string(&path)
-            .is_ok_and(|there| HostKey::from_line(there.trim()).is_ok_and(|k| k == *key))
-        {
+        if holds(&path, key) {
             return Ok(());
         }
         let like = fs::metadata(suffixed(&self.path, ".pub")).ok();
         put(&path, line.as_bytes(), 0o644, like.as_ref())
     }
+}
+
+/// Whether the .pub file at `path` holds `key`.
+fn holds(path: &Path, key: &HostKey) -> bool {
+    pipe::read(path, MAX_FILE, pipe::PATIENCE)
+        .is_ok_and(|there| HostKey::from_line(there.trim()).is_ok_and(|there| there == *key))
 }
 
 fn put(path: &Path, octets: &[u8], mode: u32, like: Option<&fs::Metadata>) -> Result<(), FileError> {
@@ -340,6 +355,28 @@ mod tests {
         assert_eq!(file.key().unwrap().as_ref(), keys.get(2));
         file.bring(|key| keys.get(1) == Some(key)).unwrap();
         assert_eq!(file.key().unwrap().as_ref(), keys.get(1), "given up: back to the one before");
+    }
+
+    #[tokio::test]
+    async fn what_a_run_that_was_killed_has_left_half_done_is_seen_and_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let file = HostKeyFile::at(&path);
+        assert!(!file.is_half().unwrap(), "there is nothing");
+        let first = file.make_next(KeyType::Ed25519, None, PATIENCE).await.unwrap();
+        file.bring(|key| *key == first).unwrap();
+        let next = file.make_next(KeyType::Ed25519, None, PATIENCE).await.unwrap();
+        assert!(!file.is_half().unwrap());
+        // The private key was put into its place, and no more.
+        fs::copy(suffixed(&path, NEXT), &path).unwrap();
+        assert!(file.is_half().unwrap() && file.key().unwrap() == Some(next.clone()));
+        file.bring(|key| *key == next).unwrap();
+        assert!(!file.is_half().unwrap() && public(&path) == next);
+        // It was taken away, and no more.
+        fs::remove_file(&path).unwrap();
+        assert!(file.is_half().unwrap());
+        file.take_away().unwrap();
+        assert!(!file.is_half().unwrap() && !suffixed(&path, ".pub").exists());
     }
 
     #[tokio::test]

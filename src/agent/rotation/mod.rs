@@ -89,6 +89,7 @@ struct Situation {
     sights: Vec<Sight>,
     others: BTreeSet<rotation::Digest>,
     disk: Vec<Option<rotation::Digest>>,
+    is_half: bool,
     drop_in: Option<DropIn>,
     has_drop_in: bool,
     is_exposed: bool,
@@ -287,6 +288,7 @@ impl Rotation {
             now: situation.now,
             round: Some(round),
             disk: &situation.disk,
+            is_half: situation.is_half,
             others: &situation.others,
             is_exposed: situation.is_exposed,
             has_drop_in: situation.has_drop_in,
@@ -301,10 +303,11 @@ impl Rotation {
         let host = Host::read(&self.server.sshd, self.server.patience).await?;
         let changes: &[Change] = record.round.as_ref().map_or(&[], |round| &round.changes);
         let paths: BTreeSet<PathBuf> = changes.iter().map(|change| PathBuf::from(&change.path)).collect();
-        let mut disk = Vec::new();
+        let (mut disk, mut is_half) = (Vec::new(), false);
         for change in changes {
             let file = HostKeyFile::at(Path::new(&change.path));
             disk.push(file.key().map_err(host::file_error)?.map(|key| key.sha256()));
+            is_half |= file.is_half().map_err(host::file_error)?;
         }
         let drop_in = DropIn::find(self.server.sshd.config()).ok();
         let held = drop_in.as_ref().map(DropIn::read).transpose().map_err(host::drop_in_error)?;
@@ -321,6 +324,7 @@ impl Rotation {
             host,
             sights,
             disk,
+            is_half,
             has_drop_in: held.flatten().is_some(),
             drop_in,
             is_exposed,

@@ -85,6 +85,8 @@ pub struct Facts<'a> {
     pub round: Option<&'a Round>,
     /// The private key at the path of each change.
     pub disk: &'a [Option<Digest>],
+    /// The public half at one of these paths is that of another key: a run was killed between the two.
+    pub is_half: bool,
     /// The keys of sshd that do not change.
     pub others: &'a BTreeSet<Digest>,
     /// A handshake shows a type that is to be hidden.
@@ -341,7 +343,7 @@ fn announced(facts: &Facts<'_>, round: &Round) -> Option<Step> {
 
 fn is_in_place(facts: &Facts<'_>, round: &Round) -> bool {
     let targets = round.changes.iter().map(|change| round.target(change));
-    facts.disk.iter().copied().eq(targets)
+    !facts.is_half && facts.disk.iter().copied().eq(targets)
 }
 
 fn primaries<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Sight> {

@@ -34,6 +34,7 @@ fn next_of(round: &Round, now: u64, disk: Digest, sights: &[Sight]) -> Step {
         now,
         round: Some(round),
         disk: &[Some(disk)],
+        is_half: false,
         others: &others,
         is_exposed: false,
         has_drop_in: round.hidden.is_some() && round.shown.is_none(),
@@ -135,6 +136,7 @@ fn what_shows_through_is_hidden_again_unless_all_is_ready() {
             now,
             round: Some(round),
             disk: &disk,
+            is_half: false,
             others: &others,
             is_exposed: true,
             has_drop_in: true,
@@ -148,6 +150,35 @@ fn what_shows_through_is_hidden_again_unless_all_is_ready() {
     assert_eq!(decide(&round), Step::Hide);
     round.proven = Some(NOW);
     assert_eq!(decide(&round), Step::Show);
+}
+
+#[test]
+fn a_key_of_which_one_half_is_in_place_is_put_there_again() {
+    let (others, sights) = (BTreeSet::from([OTHER]), both(&[NEW, OTHER]));
+    for (mode, is_hiding) in [(Mode::Hide, true), (Mode::Overlap, false), (Mode::Compromised, false)] {
+        // That it was begun is written down before it is done.
+        let round = Round { hidden: Some(NOW), is_hiding, ..round(mode) };
+        let mut round = Round { spread: Some(NOW), proven: Some(NOW), ..round };
+        round.begin(&Step::Replace, NOW);
+        let decide = |is_half| {
+            let facts = Facts {
+                now: NOW + 1000,
+                round: Some(&round),
+                disk: &[Some(NEW)],
+                is_half,
+                others: &others,
+                is_exposed: false,
+                has_drop_in: true,
+                sights: &sights,
+                settle: 10,
+                margin: 0,
+                dead_after: 0,
+            };
+            decide(&facts)
+        };
+        assert_eq!(decide(true), Step::Replace, "{mode:?}");
+        assert_ne!(decide(false), Step::Replace, "{mode:?}");
+    }
 }
 
 #[test]

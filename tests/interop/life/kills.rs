@@ -53,6 +53,11 @@ mod hiding {
     use super::*;
 
     #[test]
+    fn killed_while_one_half_of_the_key_is_in_place() {
+        killed_at_each("within", &["replace"], &[], &BY_DNS);
+    }
+
+    #[test]
     fn killed_before_each_step_is_done() {
         killed_at_each("before", &HIDING, &["--announce", "1s"], &BY_DNS);
     }
@@ -70,6 +75,11 @@ mod hiding {
 
 mod overlapping {
     use super::*;
+
+    #[test]
+    fn killed_while_one_half_of_the_key_is_in_place() {
+        killed_at_each("within", &["replace"], &["--overlap"], &BY_DNS[1..]);
+    }
 
     #[test]
     fn killed_before_each_step_is_done() {

@@ -122,6 +122,7 @@ impl World {
             now,
             round: self.record.round.as_ref(),
             disk: &[self.disk],
+            is_half: false,
             others: &others,
             is_exposed,
             has_drop_in: self.drop_in.0,
