@@ -27,22 +27,32 @@ fn both(keys: &[Digest]) -> Vec<Sight> {
     vec![sight("primary", keys), sight("second", keys)]
 }
 
-/// What comes next, with `disk` at the path, and both servers showing `shown`.
-fn next_of(round: &Round, now: u64, disk: Digest, sights: &[Sight]) -> Step {
-    let others = BTreeSet::from([OTHER]);
-    decide(&Facts {
+/// With `disk` at the path, and servers that show this.
+fn facts<'a>(
+    round: &'a Round,
+    now: u64,
+    disk: &'a [Option<Digest>],
+    others: &'a BTreeSet<Digest>,
+    sights: &'a [Sight],
+) -> Facts<'a> {
+    Facts {
         now,
         round: Some(round),
-        disk: &[Some(disk)],
+        disk,
         is_half: false,
-        others: &others,
+        others,
         is_exposed: false,
         has_drop_in: round.hidden.is_some() && round.shown.is_none(),
         sights,
         settle: 10,
         margin: 0,
         dead_after: 1000,
-    })
+    }
+}
+
+/// What comes next.
+fn next_of(round: &Round, now: u64, disk: Digest, sights: &[Sight]) -> Step {
+    decide(&facts(round, now, &[Some(disk)], &BTreeSet::from([OTHER]), sights))
 }
 
 fn until(step: &Step) -> Option<u64> {
@@ -131,21 +141,7 @@ fn what_shows_through_is_hidden_again_unless_all_is_ready() {
     let sights = both(&[NEW, OTHER]);
     let mut round = Round { hidden: Some(NOW), replaced: Some(NOW), spread: Some(NOW), ..round(Mode::Hide) };
     let decide = |round: &Round| {
-        let (disk, now) = ([Some(NEW)], NOW + 1000);
-        let facts = Facts {
-            now,
-            round: Some(round),
-            disk: &disk,
-            is_half: false,
-            others: &others,
-            is_exposed: true,
-            has_drop_in: true,
-            sights: &sights,
-            settle: 10,
-            margin: 0,
-            dead_after: 0,
-        };
-        decide(&facts)
+        decide(&Facts { is_exposed: true, ..facts(round, NOW + 1000, &[Some(NEW)], &others, &sights) })
     };
     assert_eq!(decide(&round), Step::Hide);
     round.proven = Some(NOW);
@@ -160,22 +156,8 @@ fn a_key_of_which_one_half_is_in_place_is_put_there_again() {
         let round = Round { hidden: Some(NOW), is_hiding, ..round(mode) };
         let mut round = Round { spread: Some(NOW), proven: Some(NOW), ..round };
         round.begin(&Step::Replace, NOW);
-        let decide = |is_half| {
-            let facts = Facts {
-                now: NOW + 1000,
-                round: Some(&round),
-                disk: &[Some(NEW)],
-                is_half,
-                others: &others,
-                is_exposed: false,
-                has_drop_in: true,
-                sights: &sights,
-                settle: 10,
-                margin: 0,
-                dead_after: 0,
-            };
-            decide(&facts)
-        };
+        let decide =
+            |is_half| decide(&Facts { is_half, ..facts(&round, NOW + 1000, &[Some(NEW)], &others, &sights) });
         assert_eq!(decide(true), Step::Replace, "{mode:?}");
         assert_ne!(decide(false), Step::Replace, "{mode:?}");
     }
