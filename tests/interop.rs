@@ -51,6 +51,7 @@ mod interop {
     mod publish_guard;
     mod publish_hostile;
     mod publish_keys;
+    mod publish_lossy;
     mod publish_races;
     mod publish_refusals;
     mod reach;

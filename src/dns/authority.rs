@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::transport::{self, TransportError, UDP_PAYLOAD, Udp};
+use super::transport::{self, TransportError, UDP_PAYLOAD, Udp, or_else_both};
 use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, is_reply_to, rcode_name};
 use crate::proto::name::Name;
 use crate::proto::plan::Present;
@@ -15,6 +15,9 @@ use crate::proto::sshfp::Sshfp;
 
 /// How long the first datagram may take before it is sent again.
 const RESEND: Duration = Duration::from_millis(800);
+/// After how long without a reply it is asked over TCP as well, at the latest: what lies between may lose datagrams, or let
+/// none through.
+const SILENCE: Duration = Duration::from_millis(1600);
 /// How often a server that fails is asked, and the pause after the first time.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(150);
@@ -264,12 +267,17 @@ impl Authority {
         };
         let (server, deadline) = (self.server, self.until());
         let malformed = || AuthorityError::Malformed { server, name: name.clone() };
-        let mut response = udp.ask(&question, query, deadline, RESEND).await?;
-        if response.truncated {
+        let by_udp = async { Ok(udp.ask(&question, &query, deadline, RESEND).await?) };
+        let by_tcp = || async {
             let id: u16 = rand::random();
             let fits = |reply: &[u8]| is_reply_to(reply, id, &question);
             let reply = transport::tcp(server, &query(id), deadline, fits).await?;
-            response = Response::read(&reply, id, &question).map_err(|_| malformed())?;
+            Response::read(&reply, id, &question).map_err(|_| malformed())
+        };
+        let silence = SILENCE.min(deadline.saturating_duration_since(Instant::now()) / 2);
+        let mut response = or_else_both(by_udp, silence, by_tcp()).await?;
+        if response.truncated {
+            response = by_tcp().await?;
         }
         if response.truncated {
             return Err(malformed());

@@ -101,13 +101,29 @@ pub async fn tcp_again(
     patience: Duration,
     fits: impl Fn(&[u8]) -> bool,
 ) -> Result<Vec<u8>, TransportError> {
-    let mut first = pin!(tcp(server, message, deadline, &fits));
+    let again = || tcp(server, message, deadline, &fits);
+    or_else_both(again(), patience, again()).await
+}
+
+/// The outcome of `first`; where it has none after `patience`, the first success of it and `second`, else its error.
+pub async fn or_else_both<T, E>(
+    first: impl Future<Output = Result<T, E>>,
+    patience: Duration,
+    second: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let mut first = pin!(first);
     if let Ok(outcome) = timeout(patience, &mut first).await {
         return outcome;
     }
+    let mut second = pin!(second);
     tokio::select! {
-        Ok(reply) = &mut first => Ok(reply),
-        Ok(reply) = tcp(server, message, deadline, &fits) => Ok(reply),
-        else => Err(TransportError::Timeout(server)),
+        outcome = &mut first => match outcome {
+            Err(error) => second.await.map_err(|_| error),
+            success => success,
+        },
+        outcome = &mut second => match outcome {
+            Err(_) => first.await,
+            success => success,
+        },
     }
 }
