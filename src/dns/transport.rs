@@ -127,3 +127,37 @@ pub async fn or_else_both<T, E>(
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whichever_succeeds_and_else_the_first_ones_error() {
+        const NOW: Duration = Duration::ZERO;
+        type Outcome = Result<u8, u8>;
+        async fn later(outcome: Outcome) -> Outcome {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            outcome
+        }
+        let never = pending::<Outcome>;
+        // In time the first alone counts, its error too.
+        assert_eq!(or_else_both(ready(Ok(1)), NOW, never()).await, Ok::<_, u8>(1));
+        assert_eq!(or_else_both(ready(Err(1)), NOW, ready(Ok(2))).await, Err::<u8, _>(1));
+        assert_eq!(or_else_both(never(), NOW, later(Ok(2))).await, Ok(2));
+        assert_eq!(or_else_both(later(Ok(1)), NOW, never()).await, Ok(1));
+        assert_eq!(or_else_both(later(Ok(1)), NOW, ready(Err(2))).await, Ok(1));
+        assert_eq!(or_else_both(later(Err(1)), NOW, later(later(Ok(2)).await)).await, Ok(2));
+        assert_eq!(or_else_both(later(Err(1)), NOW, ready(Err(2))).await, Err(1));
+        // A second one that is not needed never begins.
+        let mut begun = false;
+        let begins = async {
+            begun = true;
+            Ok(2)
+        };
+        assert_eq!(or_else_both(later(Ok(1)), Duration::from_secs(60), begins).await, Ok(1));
+        assert!(!begun);
+    }
+}
