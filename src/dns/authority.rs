@@ -274,8 +274,15 @@ impl Authority {
             let reply = transport::tcp(server, &query(id), deadline, fits).await?;
             Response::read(&reply, id, &question).map_err(|_| malformed())
         };
-        let silence = SILENCE.min(deadline.saturating_duration_since(Instant::now()) / 2);
-        let mut response = or_else_both(by_udp, silence, by_tcp()).await?;
+        let patience = udp.patience(SILENCE.min(deadline.saturating_duration_since(Instant::now()) / 2));
+        let instead = async {
+            let response = by_tcp().await?;
+            if !patience.is_zero() {
+                udp.was_silent();
+            }
+            Ok::<_, AuthorityError>(response)
+        };
+        let mut response = or_else_both(by_udp, patience, instead).await?;
         if response.truncated {
             response = by_tcp().await?;
         }

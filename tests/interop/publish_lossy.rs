@@ -48,7 +48,7 @@ fn where_no_datagram_gets_through_tcp_does() {
 
 #[test]
 fn of_a_batch_whose_datagrams_are_lost_each_is_published() {
-    const HOSTS: usize = 64;
+    const HOSTS: usize = 200;
     let primary = Primary::bind();
     let (a, state) = (key(primary.sandbox(), "a"), primary.sandbox().join("state"));
     let forger = Forger::start(primary.addr());

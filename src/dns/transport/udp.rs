@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io::{Error, ErrorKind, Result as IoResult};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ const MAX_WAITING: usize = 32;
 /// Questions that one socket takes altogether, and for how long it takes any.
 const MAX_QUESTIONS: u32 = 64;
 const MAX_AGE: Duration = Duration::from_secs(5);
+/// So many questions need not wait for datagrams once one waited in vain.
+const IMPATIENT: u32 = 256;
 /// Octets of the largest datagram that is read whole: more than is offered, for servers that send as much as they always did.
 const LARGEST: usize = 4096;
 
@@ -34,12 +37,26 @@ const LARGEST: usize = 4096;
 pub struct Udp {
     server: SocketAddr,
     open: Mutex<Vec<Arc<Socket>>>,
+    /// Questions that are still to go another way at once.
+    impatient: AtomicU32,
 }
 
 impl Udp {
     /// Opens nothing yet.
     pub fn new(server: SocketAddr) -> Self {
-        Udp { server, open: Mutex::default() }
+        Udp { server, open: Mutex::default(), impatient: AtomicU32::new(0) }
+    }
+
+    /// How long the next question has to wait before it goes another way as well: as a rule for the `silence` that is
+    /// given, and not at all where one before it waited in vain.
+    pub fn patience(&self, silence: Duration) -> Duration {
+        let taken = self.impatient.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        if taken.is_ok() { Duration::ZERO } else { silence }
+    }
+
+    /// Another way brought a reply where this one was silent.
+    pub fn was_silent(&self) {
+        self.impatient.store(IMPATIENT, Relaxed);
     }
 
     /// Where it sends to.

@@ -229,3 +229,13 @@ fn it_works_in_one_runtime_after_another() {
     silent.send_to(&reply(&second), from).unwrap();
     assert_eq!(two.block_on(asking).unwrap().unwrap(), 3);
 }
+
+#[test]
+fn after_one_that_waited_in_vain_the_next_ones_do_not_wait() {
+    const SILENCE: Duration = Duration::from_secs(1);
+    let udp = Udp::new((Ipv4Addr::LOCALHOST, 53).into());
+    assert_eq!(udp.patience(SILENCE), SILENCE);
+    udp.was_silent();
+    assert!((0..IMPATIENT).all(|_| udp.patience(SILENCE).is_zero()));
+    assert_eq!(udp.patience(SILENCE), SILENCE, "and then it is tried again");
+}
