@@ -81,8 +81,13 @@ impl Primary {
 
     /// `sshanchor COMMAND` against this server, with the key `key` and the state folder `state`.
     pub fn command(&self, command: &str, key: &str) -> Command {
+        self.command_by(self.addr(), command, key)
+    }
+
+    /// The same by way of `relay`, which is taken for the server.
+    pub fn command_by(&self, relay: SocketAddr, command: &str, key: &str) -> Command {
         let mut sshanchor = self.sandbox().sshanchor();
-        let addr = self.addr().to_string();
+        let addr = relay.to_string();
         sshanchor.args([command, "--server", &addr, "--check-server", &addr, "--key-file"]);
         sshanchor.arg(self.tsig(key)).arg("--state").arg(self.sandbox().join("state"));
         sshanchor

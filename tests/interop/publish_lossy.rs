@@ -1,21 +1,10 @@
 //! A way to the primary that loses datagrams, or lets none through: TCP is there.
 
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::primary::{HOST, LIMIT, Primary, key, record};
 use crate::support::forger::{Exchange, Forged, Forger, Transport};
 use crate::support::run;
-
-fn publish(primary: &Primary, by: SocketAddr, state: &Path) -> Command {
-    let mut command = primary.sandbox().sshanchor();
-    let by = by.to_string();
-    command.args(["publish", "--json", "--server", &by, "--check-server", &by, "--key-file"]);
-    command.arg(primary.tsig("zone")).arg("--state").arg(state);
-    command
-}
 
 fn honest(exchange: &Exchange) -> Vec<Forged> {
     vec![Forged::Send(exchange.reply.clone())]
@@ -24,11 +13,11 @@ fn honest(exchange: &Exchange) -> Vec<Forged> {
 #[test]
 fn where_no_datagram_gets_through_tcp_does() {
     let primary = Primary::bind();
-    let (a, state) = (key(primary.sandbox(), "a"), primary.sandbox().join("state"));
+    let a = key(primary.sandbox(), "a");
     let forger = Forger::start(primary.addr());
     let one = |more: &[&str]| {
-        let mut command = publish(&primary, forger.addr(), &state);
-        run(command.args(["--name", HOST, "--host-key"]).arg(&a).args(more), LIMIT)
+        let mut command = primary.command_by(forger.addr(), "publish", "zone");
+        run(command.args(["--json", "--name", HOST, "--host-key"]).arg(&a).args(more), LIMIT)
     };
     // Nothing gets through.
     forger.rule(|_| Vec::new());
@@ -50,7 +39,7 @@ fn where_no_datagram_gets_through_tcp_does() {
 fn of_a_batch_whose_datagrams_are_lost_each_is_published() {
     const HOSTS: usize = 200;
     let primary = Primary::bind();
-    let (a, state) = (key(primary.sandbox(), "a"), primary.sandbox().join("state"));
+    let a = key(primary.sandbox(), "a");
     let forger = Forger::start(primary.addr());
     let (count, host) = (AtomicUsize::new(0), |at: usize| format!("web{at}.example.test"));
     // Four of five. Of so few hosts each is asked for by itself.
@@ -60,7 +49,8 @@ fn of_a_batch_whose_datagrams_are_lost_each_is_published() {
     });
     let batch: String = (0..HOSTS).map(|at| format!("{} {}\n", host(at), a.display())).collect();
     let batch = primary.sandbox().write("batch", &batch);
-    let finished = run(publish(&primary, forger.addr(), &state).arg("--batch").arg(&batch), LIMIT);
+    let mut command = primary.command_by(forger.addr(), "publish", "zone");
+    let finished = run(command.args(["--json", "--batch"]).arg(&batch), LIMIT);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     let changed = finished.json_lines().iter().filter(|line| line["changed"] == true).count();
     assert_eq!(changed, HOSTS);
