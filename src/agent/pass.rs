@@ -142,7 +142,7 @@ impl Pass<'_> {
         };
         let mut done = Vec::new();
         if !allowed.is_empty() {
-            let run = self.reconciliation(zone, &allowed).await?;
+            let run = self.reconciliation(zone).await?;
             let outcomes = match self.looks_only {
                 true => run.plan(&allowed).await,
                 false => run.run_watched(&allowed, watch).await,
@@ -168,29 +168,23 @@ impl Pass<'_> {
         Ok(done)
     }
 
-    /// The state, in which is noted where these sets are published.
-    fn noting(&self, zone: &Name, targets: &[Target]) -> State {
+    /// The state, in which is noted where sets of `zone` are published.
+    fn noting(&self, zone: &Name) -> State {
         let (backend, server) = (self.site.kind().to_owned(), self.site.label());
         let origin = Arc::new(Origin { zone: zone.clone(), backend, server });
-        let published = targets.iter().filter(|target| target.wish.intent.publishes());
-        let owners = published.map(|target| target.wish.owner.clone()).collect();
-        self.state.noting(Noted { owners, origin, configured: self.configured, now: verifier::now() })
+        self.state.noting(Noted { origin, configured: self.configured, now: verifier::now() })
     }
 
     /// What would be changed there now: one look at the place of the records.
     pub async fn look(&self, zone: &Name, targets: &[Target]) -> Result<Vec<Published>, Error> {
-        let run = self.reconciliation(zone, targets).await?;
+        let run = self.reconciliation(zone).await?;
         let (outcomes, place) = (run.plan(targets).await?.into_iter().zip(targets), SiteName::of(&self.site));
         Ok(outcomes.map(|(o, target)| Published::new(&target.name, zone, &place, o, true)).collect())
     }
 
-    async fn reconciliation(
-        &self,
-        zone: &Name,
-        targets: &[Target],
-    ) -> Result<Reconciliation<AnyBackend>, Error> {
+    async fn reconciliation(&self, zone: &Name) -> Result<Reconciliation<AnyBackend>, Error> {
         let backend = Arc::new(self.site.open(zone).await?);
-        let state = self.noting(zone, targets);
+        let state = self.noting(zone);
         Ok(Reconciliation { backend, state, together: self.together })
     }
 

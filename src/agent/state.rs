@@ -5,7 +5,7 @@
 
 mod form;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -40,8 +40,6 @@ pub struct State {
 /// What is noted of owners as something is changed about them.
 #[derive(Debug)]
 pub struct Noted {
-    /// These owners.
-    pub owners: HashSet<Name>,
     /// Where they are published.
     pub origin: Arc<Origin>,
     /// The configuration names them.
@@ -173,38 +171,17 @@ impl State {
         }
     }
 
-    /// Reads, changes and writes under a lock, so that no other process's entries are lost. Nothing is
-    /// written if nothing changes; what is written is complete or not there at all. Gives what is there now.
-    pub fn update(&self, change: impl FnOnce(&mut Own)) -> Result<Own, StateError> {
-        let _lock = self.lock()?;
-        let before = self.entries()?;
-        let mut own = form::own(&before);
-        change(&mut own);
-        own.retain(|_, records| !records.is_empty());
-        let entry = |owner: &Name, records| self.entry(owner, before.get(owner), records);
-        let after: Entries =
-            own.iter().map(|(owner, records)| (owner.clone(), entry(owner, records))).collect();
-        if after != before {
-            self.write(&after).map_err(|error| StateError::Io { path: self.folder.join(FILE), error })?;
-        }
-        Ok(own)
+    /// Reads, changes and writes under a lock, so that no other process's entries are lost.
+    pub fn update(&self, change: impl FnOnce(&mut Opened)) -> Result<(), StateError> {
+        let mut opened = self.open()?;
+        change(&mut opened);
+        opened.write()
     }
 
-    /// What there is now to be known of `owner`.
-    fn entry(&self, owner: &Name, before: Option<&Entry>, records: &SshfpSet) -> Entry {
-        let noted = self.noted.as_ref().filter(|noted| noted.owners.contains(owner));
-        let now = noted.map(|noted| noted.now);
-        let since = |record: &Sshfp| before.and_then(|entry| entry.since_of(record));
-        Entry {
-            origin: noted.map(|n| n.origin.clone()).or_else(|| before.and_then(|entry| entry.origin.clone())),
-            configured: noted.is_some_and(|n| n.configured) || before.is_some_and(|entry| entry.configured),
-            records: records.iter().map(|r| (r.clone(), since(r).unwrap_or(now))).collect(),
-        }
-    }
-
-    fn write(&self, entries: &Entries) -> io::Result<()> {
-        let parts = form::text(entries).map_err(|e| io::Error::other(e.message))?;
-        files::put_state(&self.folder.join(FILE), &parts)
+    /// Locks the file and reads it.
+    pub fn open(&self) -> Result<Opened, StateError> {
+        let lock = self.lock()?;
+        Ok(Opened { state: self.clone(), _lock: lock, entries: self.entries()?, is_changed: false })
     }
 
     fn lock(&self) -> Result<File, StateError> {
@@ -216,6 +193,64 @@ impl State {
             io::ErrorKind::WouldBlock => StateError::Locked(path.clone()),
             _ => io(error),
         })
+    }
+}
+
+/// The file, locked, and what is to be in it: nothing of it is there before [`Opened::write`].
+#[derive(Debug)]
+pub struct Opened {
+    state: State,
+    _lock: File,
+    entries: Entries,
+    is_changed: bool,
+}
+
+impl Opened {
+    /// The own records at `owner`.
+    pub fn records(&self, owner: &Name) -> SshfpSet {
+        self.entries.get(owner).map(Entry::records).unwrap_or_default()
+    }
+
+    /// Those at `owner` are `records` now, and published from here.
+    pub fn publish(&mut self, owner: &Name, records: &SshfpSet) {
+        let noted = self.state.noted.clone();
+        self.put(owner, records, noted.as_deref());
+    }
+
+    /// Those at `owner` are `records` now; an owner without any is dropped.
+    pub fn set(&mut self, owner: &Name, records: &SshfpSet) {
+        self.put(owner, records, None);
+    }
+
+    fn put(&mut self, owner: &Name, records: &SshfpSet, noted: Option<&Noted>) {
+        if records.is_empty() {
+            self.is_changed |= self.entries.remove(owner).is_some();
+            return;
+        }
+        let before = self.entries.get(owner);
+        let since = |record: &Sshfp| before.and_then(|entry| entry.since_of(record));
+        let now = noted.map(|noted| noted.now);
+        let entry = Entry {
+            origin: noted.map(|n| n.origin.clone()).or_else(|| before.and_then(|entry| entry.origin.clone())),
+            configured: noted.is_some_and(|n| n.configured) || before.is_some_and(|entry| entry.configured),
+            records: records.iter().map(|r| (r.clone(), since(r).unwrap_or(now))).collect(),
+        };
+        if before != Some(&entry) {
+            self.is_changed = true;
+            self.entries.insert(owner.clone(), entry);
+        }
+    }
+
+    /// Writes what has changed, if anything has: all of it or nothing.
+    pub fn write(&mut self) -> Result<(), StateError> {
+        if self.is_changed {
+            let path = self.state.folder.join(FILE);
+            let text = form::text(&self.entries).map_err(|e| io::Error::other(e.message));
+            let written = text.and_then(|text| files::put_state(&path, &text));
+            written.map_err(|error| StateError::Io { path, error })?;
+            self.is_changed = false;
+        }
+        Ok(())
     }
 }
 
@@ -238,12 +273,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = State::at(folder.path().join("new/state"));
         assert!(state.read().unwrap().is_empty(), "no file yet");
-        state.update(|own| drop(own.insert(name("_22._ssh.web1.example"), [record(1)].into()))).unwrap();
-        state.update(|own| own.entry(name("web2.example")).or_default().extend([record(2)])).unwrap();
+        state.update(|own| own.set(&name("_22._ssh.web1.example"), &[record(1)].into())).unwrap();
+        state.update(|own| own.set(&name("web2.example"), &[record(2)].into())).unwrap();
         let own = state.read().unwrap();
         assert_eq!(own.len(), 2);
         assert_eq!(own[&name("_22._ssh.web1.example")], [record(1)].into());
-        state.update(|own| own.get_mut(&name("web2.example")).unwrap().clear()).unwrap();
+        state.update(|own| own.set(&name("web2.example"), SshfpSet::EMPTY)).unwrap();
         assert_eq!(state.read().unwrap().len(), 1, "an owner without records is dropped");
         let left: Vec<_> = fs::read_dir(state.folder()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left.len(), 2, "no temporary file stays: {left:?}");
@@ -258,7 +293,7 @@ mod tests {
                 scope.spawn(move || {
                     for at in 0..10u8 {
                         let owner = name(&format!("h{at}.t{thread}.example"));
-                        state.update(|own| drop(own.insert(owner, [record(at)].into()))).unwrap();
+                        state.update(|own| own.set(&owner, &[record(at)].into())).unwrap();
                     }
                 });
             }
@@ -286,13 +321,16 @@ mod tests {
         ] {
             fs::write(folder.path().join(FILE), bad).unwrap();
             assert!(matches!(state.read(), Err(StateError::Malformed { .. })), "{bad}");
-            assert!(state.update(|own| own.clear()).is_err(), "{bad}: overwritten");
+            assert!(
+                state.update(|own| own.set(&name("a.example"), SshfpSet::EMPTY)).is_err(),
+                "{bad}: overwritten"
+            );
             assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), bad);
         }
         let newer = r#"{"version":3,"zones":{}}"#;
         fs::write(folder.path().join(FILE), newer).unwrap();
         assert!(matches!(state.read(), Err(StateError::Newer { version: 3, .. })));
-        assert!(state.update(|own| own.clear()).is_err());
+        assert!(state.update(|own| own.set(&name("a.example"), SshfpSet::EMPTY)).is_err());
         assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), newer);
     }
 
@@ -305,14 +343,16 @@ mod tests {
         let origin = |server: &str| {
             Arc::new(Origin { zone: name("example"), backend: "rfc2136".into(), server: server.into() })
         };
-        let noting = |owner: &str, server: &str, configured, now| {
-            let owners = [name(owner)].into();
-            state.noting(Noted { owners, origin: origin(server), configured, now })
-        };
+        let noting =
+            |server: &str, configured, now| state.noting(Noted { origin: origin(server), configured, now });
         state.update(|_| {}).unwrap();
         assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), old, "no change, nothing written");
-        let add = |own: &mut Own| own.entry(name("a.example")).or_default().extend([record(1)]);
-        noting("a.example", "x", true, 1_900_000_000).update(add).unwrap();
+        let add = |own: &mut Opened| {
+            let mut records = own.records(&name("a.example"));
+            records.insert(record(1));
+            own.publish(&name("a.example"), &records);
+        };
+        noting("x", true, 1_900_000_000).update(add).unwrap();
         let entries = state.entries().unwrap();
         let (a, b) = (&entries[&name("a.example")], &entries[&name("b.example")]);
         assert_eq!((&a.origin, a.configured), (&Some(origin("x")), true));
@@ -320,7 +360,7 @@ mod tests {
         assert_eq!(since, [Some(1_900_000_000), None], "by the order of records");
         assert_eq!((&b.origin, b.configured, b.since()), (&None, false, None), "nobody has touched it");
         // Somewhere else, by hand, later: the place is the new one, the rest stays.
-        noting("a.example", "y", false, 1_900_000_009).update(|_| {}).unwrap();
+        noting("y", false, 1_900_000_009).update(add).unwrap();
         let entries = state.entries().unwrap();
         assert_eq!(entries[&name("a.example")].origin, Some(origin("y")));
         assert!(entries[&name("a.example")].configured);
@@ -329,8 +369,8 @@ mod tests {
             since
         );
         // What goes and comes back is new.
-        state.update(|own| drop(own.remove(&name("a.example")))).unwrap();
-        noting("a.example", "x", false, 1_900_000_009).update(add).unwrap();
+        state.update(|own| own.set(&name("a.example"), SshfpSet::EMPTY)).unwrap();
+        noting("x", false, 1_900_000_009).update(add).unwrap();
         assert_eq!(state.entries().unwrap()[&name("a.example")].since(), Some(1_900_000_009));
         assert!(!state.entries().unwrap()[&name("a.example")].configured);
     }
@@ -340,7 +380,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let state = State::at(folder.path().join("state"));
-        state.update(|own| drop(own.insert(name("a.example"), [record(1)].into()))).unwrap();
+        state.update(|own| own.set(&name("a.example"), &[record(1)].into())).unwrap();
         let file = state.folder().join(FILE);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(state.folder()).unwrap().permissions().mode() & 0o777, 0o700);

@@ -1,6 +1,7 @@
 //! A zone transfer (AXFR, RFC 5936) as far as SSHFP records at some names go: what stands there, and what keeps the
 //! zone from having a say there. Nothing in it is proven.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::message::{MessageError, NOERROR, RawMessage, RawRecord};
@@ -23,8 +24,13 @@ pub struct Transfer {
 #[derive(Debug)]
 pub struct Contents {
     zone: Name,
-    /// The SSHFP records at each name; none where one of them is malformed.
-    sets: HashMap<Name, Option<Found>>,
+    /// The names that were asked for, each once, in that order, and the SSHFP records at each; none where one of them is malformed, or
+    /// they were given away.
+    sets: Vec<(Name, Option<Found>)>,
+    /// The place of each name.
+    places: HashMap<Name, usize>,
+    /// The place of the name that is as a rule asked for next: that behind the last one.
+    next: usize,
     /// Every owner of SSHFP records, where these are asked for.
     owners: Option<BTreeSet<Name>>,
     /// Where another zone, another name or another branch takes over: owners of NS below the apex, CNAME, DNAME.
@@ -63,8 +69,15 @@ impl From<MessageError> for TransferError {
 impl Transfer {
     /// Of `zone`, in replies to the query `id`, as far as it concerns `names`.
     pub fn new(zone: &Name, id: u16, names: impl IntoIterator<Item = Name>) -> Self {
-        let sets = names.into_iter().map(|name| (name, Some(Found::default()))).collect();
-        let contents = Contents { zone: zone.clone(), sets, owners: None, leaves: HashSet::new() };
+        let (mut sets, mut places) = (Vec::new(), HashMap::new());
+        for name in names {
+            if let Entry::Vacant(place) = places.entry(name.clone()) {
+                place.insert(sets.len());
+                sets.push((name, Some(Found::default())));
+            }
+        }
+        let leaves = HashSet::new();
+        let contents = Contents { zone: zone.clone(), sets, places, next: 0, owners: None, leaves };
         Transfer { zone: zone.clone(), id, soas: 0, contents }
     }
 
@@ -125,7 +138,8 @@ impl Transfer {
                 }
             }
             RrType::SSHFP => {
-                if let Some(set) = contents.sets.get_mut(&record.owner()?) {
+                let place = contents.places.get(&record.owner()?);
+                if let Some((_, set)) = place.and_then(|at| contents.sets.get_mut(*at)) {
                     let ttl = if record.ttl > i32::MAX as u32 { 0 } else { record.ttl }; // RFC 2181 section 8
                     match (set.as_mut(), Sshfp::from_rdata(record.rdata)) {
                         (Some(set), Ok(sshfp)) => {
@@ -195,7 +209,12 @@ impl Contents {
         if !self.decides(owner) {
             return None;
         }
-        let Found { ttl, records } = self.sets.remove(owner)??;
+        let at = match self.sets.get(self.next) {
+            Some((name, _)) if name == owner => self.next,
+            _ => *self.places.get(owner)?,
+        };
+        self.next = at + 1;
+        let Found { ttl, records } = self.sets.get_mut(at)?.1.take()?;
         Some(Present::new(ttl, records))
     }
 }
@@ -238,6 +257,31 @@ mod tests {
     fn begun() -> Transfer {
         let names = ["web1.example", "web2.example", "host.below.example", "alias.example", "bad.example"];
         Transfer::new(&name("example"), ID, names.map(name))
+    }
+
+    #[test]
+    fn each_set_is_given_away_once_in_whatever_order() {
+        let names = ["web1", "web2", "web1", "web3", "web4"];
+        for asked in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [0, 2, 1, 4, 3], [2, 3, 0, 1, 4]] {
+            let owner = |at: usize| name(&format!("{}.example", names[at]));
+            let mut transfer = Transfer::new(&name("example"), ID, (0..5).map(owner));
+            let records = [soa(), sshfp("web4.example", 4), sshfp("web1.example", 1), soa()];
+            assert_eq!(transfer.push(&message(AA, &records)), Ok(true));
+            let (mut contents, mut seen) = (transfer.contents().unwrap(), HashSet::new());
+            for at in asked {
+                let one = |letter| Present::new(300, [Sshfp::from_rdata(&[4, 2, letter]).unwrap()]);
+                let there = match names[at] {
+                    "web1" => one(1),
+                    "web4" => one(4),
+                    _ => Present::absent(),
+                };
+                assert_eq!(
+                    contents.take(&owner(at)),
+                    seen.insert(names[at]).then_some(there),
+                    "{at} of {asked:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -4,14 +4,14 @@
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Outcome, Wish};
-use crate::agent::state::{State, StateError};
+use crate::agent::state::{Opened, State, StateError};
 use crate::backend::Capabilities;
 use crate::error::Error;
 
 /// So many owners take longer to be noted than an update takes.
 const MANY: usize = 1000;
 /// One in so many is among the first: as many as keep a server busy until the rest is noted.
-const FIRST: usize = 4;
+const FIRST: usize = 8;
 
 /// Noting that goes on while the first are sent.
 #[derive(Debug)]
@@ -41,10 +41,11 @@ pub(super) fn begin(
     let goes_in_parts = !together && limits.changes > 1 && planned.len() >= MANY;
     let first = if goes_in_parts { planned.len() / FIRST } else { planned.len() };
     let (first, rest) = planned.split_at_checked(first).unwrap_or((&planned, &[]));
-    let is_settled = note(state, first.iter().map(|(_, wish)| *wish))?;
+    let mut state = state.open()?;
+    let is_settled = note(&mut state, first.iter().map(|(_, wish)| *wish))?;
     let rest = rest.first().map(|&(from, _)| {
-        let (state, wishes) = (state.clone(), rest.iter().map(|&(_, wish)| wish.clone()).collect::<Vec<_>>());
-        Rest { from, noting: spawn_blocking(move || note(&state, &wishes)) }
+        let wishes: Vec<Wish> = rest.iter().map(|&(_, wish)| wish.clone()).collect();
+        Rest { from, noting: spawn_blocking(move || note(&mut state, &wishes)) }
     });
     Ok((is_settled, rest))
 }
@@ -78,19 +79,17 @@ impl Rest {
 }
 
 /// Notes what these make own; whether that is what is own in the end.
-fn note<'a>(state: &State, wishes: impl IntoIterator<Item = &'a Wish>) -> Result<bool, StateError> {
+fn note<'a>(state: &mut Opened, wishes: impl IntoIterator<Item = &'a Wish>) -> Result<bool, StateError> {
     let mut is_settled = true;
-    state.update(|own| {
-        for Wish { owner, wanted, intent } in wishes {
-            if intent.publishes() {
-                let records = own.entry(owner.clone()).or_default();
-                records.extend(wanted.iter().cloned());
-                is_settled &= intent.is_settled(records, wanted);
-            } else {
-                is_settled &= own.get(owner).is_none_or(|records| intent.is_settled(records, wanted));
-            }
+    for Wish { owner, wanted, intent } in wishes {
+        let mut records = state.records(owner);
+        if intent.publishes() {
+            records.extend(wanted.iter().cloned());
+            state.publish(owner, &records);
         }
-    })?;
+        is_settled &= intent.is_settled(&records, wanted);
+    }
+    state.write()?;
     Ok(is_settled)
 }
 
@@ -99,8 +98,7 @@ pub(super) fn settle(state: &State, wishes: &[impl AsRef<Wish>], outcomes: &mut 
     let settled = state.update(|own| {
         let done = wishes.iter().map(AsRef::as_ref).zip(&*outcomes).filter(|(_, o)| o.error.is_none());
         for (Wish { owner, wanted, intent }, _) in done {
-            let records = own.entry(owner.clone()).or_default();
-            *records = intent.settled(records, wanted);
+            own.set(owner, &intent.settled(&own.records(owner), wanted));
         }
     });
     if let Err(error) = settled {

@@ -235,7 +235,7 @@ async fn a_crash_between_update_and_state_does_no_harm() {
     let run = publisher(&server, &folder);
     run.run(&[wish(1, "a")]).await.unwrap();
     // The swap to b reached the server and the state holds the intent alone.
-    run.state.update(|own| own.get_mut(&name(1)).unwrap().extend(set("b"))).unwrap();
+    run.state.update(|own| own.set(&name(1), &set("ab"))).unwrap();
     server.records.lock().unwrap().insert(name(1), Present::new(300, set("b")));
     // By now the key is c: b is known as own and goes.
     let outcome = run.run(&[wish(1, "c")]).await.unwrap();

@@ -186,7 +186,11 @@ impl Records<'_> {
                 let owner = target.wish.owner.clone();
                 let zone = site.zone_of(&owner, spot.zone.as_ref()).await?;
                 let own = leaving.iter().map(record);
-                self.state.update(|all| all.entry(owner).or_default().extend(own))?;
+                self.state.update(|all| {
+                    let mut records = all.records(&owner);
+                    records.extend(own);
+                    all.set(&owner, &records);
+                })?;
                 let backend = Arc::new(site.open(&zone).await?);
                 let run = Reconciliation { backend, state: self.state.clone(), together: false };
                 let wishes: [Wish; 1] = [target.wish];

@@ -112,7 +112,7 @@ pub(in crate::dns) fn wire_name(name: &Name) -> Result<rr::Name, UpdateError> {
 
 /// One update of all `plans`, which takes effect as a whole or not at all.
 pub(super) fn message(zone: &Name, plans: &[Plan]) -> Result<Message, UpdateError> {
-    if fitting(plans) != plans.len() {
+    if plans.len() > MAX_OWNERS {
         return Err(UpdateError::TooLarge);
     }
     let mut message = Message::new(rand::random(), MessageType::Query, OpCode::Update);
