@@ -1,5 +1,5 @@
-//! Asking recursive resolvers: several of them, UDP then TCP, within one deadline. What they say is
-//! data to be proven, no more.
+//! Asking recursive resolvers: several of them, UDP then TCP (where a reply is cut short, or none comes), within one
+//! deadline. What they say is data to be proven, no more.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::transport::{TransportError, UDP_PAYLOAD, Udp, tcp_again};
+use super::transport::{TransportError, UDP_PAYLOAD, Udp, or_else_both, tcp_again};
 use crate::log::Telling;
 use crate::proto::message::{NOERROR, NXDOMAIN, Question, Response, rcode_name};
 
@@ -24,6 +24,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// Resolvers that are asked; more in the system's settings are ignored, as libc does with more than 3.
 const MAX_SERVERS: usize = 6;
 
+/// After how long without a datagram a server is asked over TCP as well, at the latest: what lies between may let none
+/// through. A resolver with a cold cache often takes half of it.
+const SILENCE: Duration = Duration::from_millis(1600);
 /// How long a TCP connection may be silent before a second one is made, at the latest.
 const TCP_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -235,17 +238,28 @@ async fn ask_one(
     until: Instant,
 ) -> Result<Response, TransportError> {
     let query = |id| question.query(id, checking_disabled, UDP_PAYLOAD);
-    let half = until.saturating_duration_since(Instant::now()) / 2;
-    let reply = server.ask(question, query, until, RESEND.min(half)).await?;
-    if !reply.truncated {
-        return Ok(reply);
-    }
-    let id: u16 = rand::random();
-    let read = |reply: &[u8]| Response::read(reply, id, question).ok().filter(|reply| !reply.truncated);
-    let patience = TCP_PATIENCE.min(until.saturating_duration_since(Instant::now()) / 2);
-    let fits = |reply: &[u8]| read(reply).is_some();
-    let reply = tcp_again(server.server(), &query(id), until, patience, fits).await?;
-    read(&reply).ok_or(TransportError::Timeout(server.server()))
+    let window = until.saturating_duration_since(Instant::now());
+    let by_udp = server.ask(question, query, until, RESEND.min(window / 2));
+    let by_tcp = || async {
+        let id: u16 = rand::random();
+        let read = |reply: &[u8]| Response::read(reply, id, question).ok().filter(|reply| !reply.truncated);
+        let patience = TCP_PATIENCE.min(until.saturating_duration_since(Instant::now()) / 2);
+        let fits = |reply: &[u8]| read(reply).is_some();
+        let reply = tcp_again(server.server(), &query(id), until, patience, fits).await?;
+        read(&reply).ok_or(TransportError::Timeout(server.server()))
+    };
+    // In the first round the next server is asked sooner.
+    let silence = if window > FIRST_WAIT { SILENCE.min(window / 2) } else { window };
+    let patience = server.patience(silence);
+    let instead = async {
+        let reply = by_tcp().await?;
+        if !patience.is_zero() {
+            server.was_silent();
+        }
+        Ok(reply)
+    };
+    let reply = or_else_both(by_udp, patience, instead).await?;
+    if reply.truncated { by_tcp().await } else { Ok(reply) }
 }
 
 #[cfg(test)]

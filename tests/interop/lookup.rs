@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::forger::{Forged, Forger, Transport};
 use crate::support::knot::KnotTree;
 use crate::support::peer::command;
 use crate::support::port::Port;
@@ -34,6 +35,22 @@ fn status(tree: &Tree, resolver: SocketAddr, name: &str) -> String {
     let status = json["status"].as_str().unwrap_or_else(|| panic!("{finished:#?}")).to_owned();
     assert_eq!(finished.code == Some(0), status == "secure", "{finished:#?}");
     status
+}
+
+#[test]
+fn where_no_datagram_gets_through_to_the_resolver_tcp_does() {
+    let tree = Tree::plan().record(&sshfp("web1.example.test.")).start();
+    let unbound = Unbound::validating(&tree);
+    let forger = Forger::start(unbound.addr());
+    forger.rule(|exchange| match exchange.transport {
+        Transport::Udp => Vec::new(),
+        Transport::Tcp => vec![Forged::Send(exchange.reply.clone())],
+    });
+    assert_eq!(status(&tree, forger.addr(), "web1.example.test"), "secure");
+    forger.rule(|_| Vec::new());
+    let (finished, json) = lookup(&tree, forger.addr(), "web1.example.test", "SSHFP", &["--timeout", "4"]);
+    assert_eq!((finished.code == Some(0), &json["status"]), (false, &"indeterminate".into()), "{json}");
+    assert_eq!(json["reason"], "no-answer", "{json}");
 }
 
 #[test]

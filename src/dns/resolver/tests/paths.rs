@@ -145,3 +145,36 @@ async fn a_late_reply_does_not_make_its_server_the_first_again() {
     assert!(asking.await.is_ok());
     assert_eq!(resolver.place(), 1);
 }
+
+#[tokio::test]
+async fn where_no_datagram_comes_through_tcp_is_a_way() {
+    let by_tcp = |counted: Arc<AtomicUsize>, udp: bool| -> Answers {
+        Arc::new(move |query, tcp| match tcp {
+            true => {
+                counted.fetch_add(1, Ordering::Relaxed);
+                vec![with_edns(query, GOOD)]
+            }
+            false if udp => vec![with_edns(query, GOOD)],
+            false => Vec::new(),
+        })
+    };
+    let connections = Arc::new(AtomicUsize::new(0));
+    let resolver = Resolver::new(vec![server(by_tcp(connections.clone(), false)).await]).unwrap();
+    for patient in [true, false] {
+        let begun = Instant::now();
+        assert!(resolver.ask(&question(), true, begun + LONG).await.unwrap().edns);
+        // The next question goes both ways at once.
+        assert_eq!(begun.elapsed() >= FIRST_WAIT_ALONE / 2, patient, "{:?}", begun.elapsed());
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 2);
+    let none = || by_tcp(Arc::default(), false);
+    let (outcome, took) = ask(vec![server(none()).await, server(none()).await], LONG).await;
+    assert!(outcome.is_ok(), "{outcome:?} after {took:?}");
+    // Whoever answers by datagrams is asked for nothing else, though it comes second.
+    let connections = Arc::new(AtomicUsize::new(0));
+    let both = server(by_tcp(connections.clone(), true)).await;
+    for servers in [vec![both], vec![server(none()).await, both]] {
+        assert!(ask(servers, LONG).await.0.is_ok());
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 0);
+}
