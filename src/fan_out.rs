@@ -93,21 +93,23 @@ where
 
 /// Does `work` with every item, in threads if there are so many that each has `worth` of them; the outcomes are in the
 /// order of the items. For what costs time to compute, and for files.
-pub fn in_parallel<I: Sync, R: Send>(
-    items: &[I],
+pub fn in_parallel<I: Send, R: Send>(
+    mut items: Vec<I>,
     worth: usize,
-    work: impl Fn(&I) -> R + Sync,
+    work: impl Fn(I) -> R + Sync,
 ) -> Result<Vec<R>, Error> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
     let each = items.len().div_ceil(threads).max(worth).max(1);
-    let mut parts = items.chunks(each);
-    // This thread does the first.
-    let own = parts.next().unwrap_or_default();
     let mut outcomes = Vec::with_capacity(items.len());
+    // The last part first; this thread does the first.
+    let mut parts = Vec::new();
+    while items.len() > each {
+        parts.push(items.split_off((items.len() - 1) / each * each));
+    }
     thread::scope(|scope| {
-        let others: Vec<_> =
-            parts.map(|part| scope.spawn(|| part.iter().map(&work).collect::<Vec<R>>())).collect();
-        outcomes.extend(own.iter().map(&work));
+        let in_thread = |part: Vec<I>| scope.spawn(|| part.into_iter().map(&work).collect::<Vec<R>>());
+        let others: Vec<_> = parts.into_iter().rev().map(in_thread).collect();
+        outcomes.extend(items.into_iter().map(&work));
         for other in others {
             let ended = other.join();
             outcomes.extend(ended.map_err(|_| Error::failure("internal", "a thread failed"))?);
@@ -125,7 +127,7 @@ pub fn in_portions<I: Send + Sync, R: Send>(
     work: impl Fn(&I) -> R + Sync,
     mut done: impl FnMut(&mut I, R) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let with_outcomes = |part: &mut [I]| in_parallel(part, worth, &work);
+    let with_outcomes = |part: &mut [I]| in_parallel(part.iter().collect(), worth, &work);
     let mut parts = items.chunks_mut(portion.max(1));
     let mut ready = parts.next().map(|part| (with_outcomes(part), part));
     while let Some((outcomes, part)) = ready.take() {
@@ -171,9 +173,9 @@ mod tests {
     fn what_threads_do_comes_in_order() {
         let items: Vec<usize> = (0..1000).collect();
         for worth in [0, 1, 7, 10_000] {
-            assert_eq!(in_parallel(&items, worth, |item| *item).unwrap(), items, "{worth}");
+            assert_eq!(in_parallel(items.clone(), worth, |item| item).unwrap(), items, "{worth}");
         }
-        assert!(in_parallel(&[], 1, |item: &usize| *item).unwrap().is_empty());
+        assert!(in_parallel(Vec::new(), 1, |item: usize| item).unwrap().is_empty());
     }
 
     #[test]

@@ -180,19 +180,19 @@ impl<B: Backend> Reconciliation<B> {
         let limits = self.backend.capabilities();
         let found = self.read(owners).await;
         let none = SshfpSet::new();
-        let plan = |(at, present): &(usize, Result<Present, Error>)| {
-            let wish = wishes.get(*at)?.as_ref();
+        let plan = |(at, present): (usize, Result<Present, Error>)| {
+            let wish = wishes.get(at)?.as_ref();
             let own = own.get(&wish.owner).unwrap_or(&none);
-            let planned = present.as_ref().map_err(Error::clone).and_then(|present| {
-                let intent = within(wish.intent, present, &limits)?;
-                Plan::new(&wish.owner, present, &wish.wanted, own, intent)
+            let planned = present.and_then(|present| {
+                let intent = within(wish.intent, &present, &limits)?;
+                Plan::of(&wish.owner, present, &wish.wanted, own, intent)
                     .map_err(|e| Error::usage("no-keys", e))
             });
-            Some((*at, planned))
+            Some((at, planned))
         };
         let failed = |error: Error| chosen.iter().map(|at| Some((*at, Err(error.clone())))).collect();
         let found: Vec<_> = chosen.iter().copied().zip(found).collect();
-        let planned = in_parallel(&found, OWNERS_A_THREAD, plan).unwrap_or_else(failed);
+        let planned = in_parallel(found, OWNERS_A_THREAD, plan).unwrap_or_else(failed);
         for (at, planned) in planned.into_iter().flatten() {
             let Some(outcome) = outcomes.get_mut(at) else { continue };
             match planned {

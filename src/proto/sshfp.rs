@@ -215,14 +215,18 @@ impl PartialOrd for Sshfp {
 /// Presentation form: `ALGORITHM TYPE hex`.
 impl fmt::Display for Sshfp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ", self.algorithm, self.fingerprint_type)?;
-        match &self.fingerprint {
-            Fingerprint::Inline(digest) => {
-                let mut hex = [0; SHA256_LENGTH * 2];
-                HEXLOWER.encode_mut(digest, &mut hex);
-                f.write_str(std::str::from_utf8(&hex).map_err(|_| fmt::Error)?)
+        match (self.algorithm, self.fingerprint_type, &self.fingerprint) {
+            // As most are, and they are written by the ten thousand: in one piece.
+            (algorithm @ ..=9, kind @ ..=9, Fingerprint::Inline(digest)) => {
+                let mut text = [b' '; 4 + SHA256_LENGTH * 2];
+                let [first, _, second, _, hex @ ..] = &mut text;
+                (*first, *second) = (b'0' + algorithm, b'0' + kind);
+                HEXLOWER.encode_mut(digest, hex);
+                f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
             }
-            Fingerprint::Boxed(digest) => HEXLOWER.encode_display(digest).fmt(f),
+            (algorithm, kind, _) => {
+                write!(f, "{algorithm} {kind} {}", HEXLOWER.encode_display(self.fingerprint()))
+            }
         }
     }
 }
@@ -250,6 +254,18 @@ mod tests {
             assert!(Sshfp::from_text(bad).is_err(), "{bad:?}");
         }
         assert!(Sshfp::from_rdata(&[4, 2]).is_err());
+    }
+
+    #[test]
+    fn each_number_and_length_is_written_and_read_again() {
+        for numbers in [[0, 0], [4, 2], [9, 9], [10, 2], [4, 10], [255, 255]] {
+            for length in [1, 20, SHA256_LENGTH, 48] {
+                let record = Sshfp::from_rdata(&[&numbers[..], &vec![0xa5; length]].concat()).unwrap();
+                let text = record.to_string();
+                assert_eq!(text, format!("{} {} {}", numbers[0], numbers[1], "a5".repeat(length)));
+                assert_eq!(Sshfp::from_text(&text), Ok(record));
+            }
+        }
     }
 
     #[test]

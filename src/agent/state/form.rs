@@ -228,7 +228,7 @@ pub fn text(entries: &Entries) -> Result<Vec<Vec<u8>>, Error> {
     let owners: Vec<(&Name, &Entry)> = entries.iter().collect();
     let parts: Vec<&[(&Name, &Entry)]> = owners.chunks(OWNERS_A_THREAD).collect();
     let mut text = vec![format!("{{\"version\":{VERSION},\"owners\":{{\n").into_bytes()];
-    for part in in_parallel(&parts, 1, |part| lines(part))? {
+    for part in in_parallel(parts, 1, lines)? {
         text.push(part.map_err(|e| Error::failure("internal", e))?);
     }
     if let Some(last) = text.last_mut().filter(|last| last.ends_with(b",\n")) {

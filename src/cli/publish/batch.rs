@@ -46,7 +46,7 @@ pub(in crate::cli) fn read(path: &Path, patience: Duration) -> Result<Vec<Host>,
     // After an error nothing is done: what follows need not be read.
     let has_failed = AtomicBool::new(false);
     let lines: Vec<(usize, &str)> = (1..).zip(text.lines()).collect();
-    let found = in_parallel(&lines, HOSTS_A_THREAD, |&(number, text)| match has_failed.load(Relaxed) {
+    let found = in_parallel(lines, HOSTS_A_THREAD, |(number, text)| match has_failed.load(Relaxed) {
         true => Ok(None),
         false => line(text).map(|line| line.map(|line| (number, line))).map_err(|error| {
             has_failed.store(true, Relaxed);

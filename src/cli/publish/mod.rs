@@ -103,8 +103,8 @@ pub(super) async fn run(mut args: Args, cx: &Context) -> Result<Option<Kind>, Er
     }
     let names: Vec<HostName> = args.name.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
     if let Some(batch) = &args.batch {
-        let target = |(name, keys): &batch::Host| Target::host(name, args.port.port, records(keys), intent);
-        let targets = in_parallel(&batch::read(batch, cx.timeout)?, HOSTS_A_THREAD, target)?;
+        let target = |(name, keys): batch::Host| Target::host(&name, args.port.port, records(&keys), intent);
+        let targets = in_parallel(batch::read(batch, cx.timeout)?, HOSTS_A_THREAD, target)?;
         let targets = targets.into_iter().collect::<Result<Vec<_>, _>>()?;
         shared::warnings(&targets).iter().for_each(|warning| cx.out.warn(warning));
         let run = Run { primary: &args.primary, batch: true, together: false };
