@@ -98,8 +98,7 @@ pub fn in_parallel<I: Send, R: Send>(
     worth: usize,
     work: impl Fn(I) -> R + Sync,
 ) -> Result<Vec<R>, Error> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
-    let each = items.len().div_ceil(threads).max(worth).max(1);
+    let each = items.len().div_ceil(threads()).max(worth).max(1);
     let mut outcomes = Vec::with_capacity(items.len());
     // The last part first; this thread does the first.
     let mut parts = Vec::new();
@@ -118,28 +117,35 @@ pub fn in_parallel<I: Send, R: Send>(
     })
 }
 
-/// Does `work` with every item as [`in_parallel`] does, `portion` of them at a time, and `done` with one after the other and
-/// its outcome while the next portion is at work. An error of `done` ends everything.
+/// Does `work` with parts of the items in threads, `portion` items at a time and at least `worth` of them in each part, and
+/// `done` with one part after the other and its outcome while the next portion is at work. An error of `done` ends
+/// everything.
 pub fn in_portions<I: Send + Sync, R: Send>(
     items: &mut [I],
     portion: usize,
     worth: usize,
-    work: impl Fn(&I) -> R + Sync,
-    mut done: impl FnMut(&mut I, R) -> Result<(), Error>,
+    work: impl Fn(&[I]) -> R + Sync,
+    mut done: impl FnMut(&mut [I], R) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let with_outcomes = |part: &mut [I]| in_parallel(part.iter().collect(), worth, &work);
-    let mut parts = items.chunks_mut(portion.max(1));
-    let mut ready = parts.next().map(|part| (with_outcomes(part), part));
-    while let Some((outcomes, part)) = ready.take() {
+    let part = portion.div_ceil(threads()).max(worth).max(1);
+    let with_outcomes = |items: &mut [I]| in_parallel(items.chunks(part).collect(), 1, &work);
+    let mut portions = items.chunks_mut(portion.max(1));
+    let mut ready = portions.next().map(|items| (with_outcomes(items), items));
+    while let Some((outcomes, items)) = ready.take() {
         let outcomes = outcomes?;
         ready = thread::scope(|scope| {
-            let ahead = parts.next().map(|next| scope.spawn(|| (with_outcomes(next), next)));
-            part.iter_mut().zip(outcomes).try_for_each(|(item, outcome)| done(item, outcome))?;
+            let ahead = portions.next().map(|next| scope.spawn(|| (with_outcomes(next), next)));
+            items.chunks_mut(part).zip(outcomes).try_for_each(|(items, outcome)| done(items, outcome))?;
             let ended = ahead.map(|ahead| ahead.join()).transpose();
             ended.map_err(|_| Error::failure("internal", "a thread failed"))
         })?;
     }
     Ok(())
+}
+
+/// How many threads are of use.
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS)
 }
 
 #[cfg(test)]
@@ -179,27 +185,34 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_in_portions_comes_one_by_one_in_order() {
+    fn what_goes_in_portions_comes_in_order() {
         for (portion, worth) in [(1, 1), (7, 2), (300, 100), (2000, 1), (0, 0)] {
             let mut items: Vec<usize> = (0..1000).collect();
             let mut seen = Vec::new();
-            let done = |item: &mut usize, outcome: usize| {
-                *item += 1;
-                seen.push(outcome);
+            let done = |items: &mut [usize], outcomes: Vec<usize>| {
+                assert_eq!(items.len(), outcomes.len());
+                items.iter_mut().for_each(|item| *item += 1);
+                seen.extend(outcomes);
                 Ok(())
             };
-            in_portions(&mut items, portion, worth, |item| item * 2, done).unwrap();
+            let twice = |items: &[usize]| items.iter().map(|item| item * 2).collect();
+            in_portions(&mut items, portion, worth, twice, done).unwrap();
             assert_eq!(seen, (0..1000).map(|item| item * 2).collect::<Vec<_>>(), "{portion} {worth}");
             assert_eq!(items, (1..=1000).collect::<Vec<_>>());
         }
-        let mut seen = 0;
-        let done = |_: &mut usize, outcome: usize| {
-            seen += 1;
+        let mut seen = Vec::new();
+        let done = |_: &mut [usize], outcome: usize| {
+            seen.push(outcome);
             if outcome == 20 { Err(Error::failure("io", "full")) } else { Ok(()) }
         };
-        let failed = in_portions(&mut [0, 10, 20, 30], 2, 1, |item| *item, done);
-        assert_eq!((failed.unwrap_err().reason, seen), ("io", 3));
-        in_portions(&mut [], 2, 1, |item: &usize| *item, |_, _| Ok(())).unwrap();
+        let failed = in_portions(&mut [0, 10, 20, 30], 2, 0, |items| items.iter().sum(), done);
+        let reason = failed.map_err(|error| error.reason);
+        // By the machine's processors a portion is one part or two.
+        assert!(
+            seen == [0, 10, 20] && reason == Err("io") || seen == [10, 50] && reason == Ok(()),
+            "{seen:?}"
+        );
+        in_portions(&mut [], 2, 1, |items: &[usize]| items.len(), |_, _| Ok(())).unwrap();
     }
 
     #[tokio::test]

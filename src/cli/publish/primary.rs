@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::place::{self, PlaceArgs};
+use super::published::Forms;
 use super::{HOSTS_A_THREAD, published};
 use crate::agent::pass::{self, Pass, Target};
 use crate::agent::proof::Proof;
@@ -282,23 +283,25 @@ impl Run<'_> {
         Published::warning_of_zone(&all).iter().for_each(|warning| cx.out.warn(warning));
         let mut pending: BTreeMap<Arc<str>, Vec<(Name, Option<String>)>> = BTreeMap::new();
         let mut targets = targets.iter();
-        let form = |published: &Published| published::form(published, &cx.out);
-        in_portions(&mut all, PORTION, HOSTS_A_THREAD, form, |published, form| {
-            let warnings = targets.next().map(|target| published.warnings(target));
-            warnings.iter().flatten().for_each(|warning| cx.out.warn(warning));
-            // One update fails once: of several sets the same advice is given once.
-            if let Some(error) = published.error.as_mut().filter(|_| !cx.out.json) {
-                match error.hint.is_some() && error.hint == advice {
-                    true => error.hint = None,
-                    false => advice = error.hint.clone(),
+        let forms = |part: &[Published]| Forms::of(part, &cx.out);
+        in_portions(&mut all, PORTION, HOSTS_A_THREAD, forms, |part, forms| {
+            for (published, form) in part.iter_mut().zip(forms?.iter()) {
+                let warnings = targets.next().map(|target| published.warnings(target));
+                warnings.iter().flatten().for_each(|warning| cx.out.warn(warning));
+                // One update fails once: of several sets the same advice is given once.
+                if let Some(error) = published.error.as_mut().filter(|_| !cx.out.json) {
+                    match error.hint.is_some() && error.hint == advice {
+                        true => error.hint = None,
+                        false => advice = error.hint.clone(),
+                    }
                 }
+                published::print_form(published, form, &cx.out, results)?;
+                for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
+                    let owner = (published.owner.clone(), seen.detail.clone());
+                    pending.entry(seen.server.clone()).or_default().push(owner);
+                }
+                kinds.extend(self.kinds(published));
             }
-            published::print_form(published, form, &cx.out, results)?;
-            for seen in published.read_back.iter().filter(|seen| seen.status != Status::Current) {
-                let owner = (published.owner.clone(), seen.detail.clone());
-                pending.entry(seen.server.clone()).or_default().push(owner);
-            }
-            kinds.extend(self.kinds(published));
             Ok(())
         })?;
         // A line a server: a dead one would have much to say of a large batch.

@@ -1,5 +1,7 @@
 //! The result of `publish` and `withdraw` for one set of records, in words.
 
+use std::slice;
+
 use crate::agent::proof::Proof;
 use crate::agent::published::Published;
 use crate::agent::readback::Status;
@@ -10,24 +12,50 @@ use crate::proto::sshfp::SshfpSet;
 
 /// A line of JSON in any case; for people the result, or the error.
 pub(in crate::cli) fn print(published: &Published, out: &Output, results: &mut Results) -> Result<(), Error> {
-    let form = form(published, out);
-    print_form(published, form, out, results)
+    let forms = Forms::of(slice::from_ref(published), out)?;
+    forms.iter().try_for_each(|form| print_form(published, form, out, results))
 }
 
-/// What is printed of it to standard output; none for people if it has failed.
-pub(super) fn form(published: &Published, out: &Output) -> Option<Result<String, Error>> {
-    (out.json || published.error.is_none()).then(|| out.form(published))
+/// What is printed of some results to standard output: one text, for so many have one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Forms {
+    text: String,
+    /// Where that of each ends; none where nothing is printed: for people, if it has failed.
+    ends: Vec<Option<usize>>,
 }
 
-/// The same as [`print`], with what [`form`] gave.
+impl Forms {
+    pub(super) fn of(results: &[Published], out: &Output) -> Result<Self, Error> {
+        let mut forms = Forms::default();
+        for published in results {
+            let is_printed = out.json || published.error.is_none();
+            if is_printed {
+                forms.text += &out.form(published)?;
+            }
+            forms.ends.push(is_printed.then_some(forms.text.len()));
+        }
+        Ok(forms)
+    }
+
+    /// That of each.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Option<&str>> {
+        let mut begin = 0;
+        self.ends.iter().map(move |end| {
+            let end = (*end)?;
+            self.text.get(std::mem::replace(&mut begin, end)..end)
+        })
+    }
+}
+
+/// The same as [`print`], with what [`Forms`] has of it.
 pub(super) fn print_form(
     published: &Published,
-    form: Option<Result<String, Error>>,
+    form: Option<&str>,
     out: &Output,
     results: &mut Results,
 ) -> Result<(), Error> {
     if let Some(form) = form {
-        results.push_form(&form?)?;
+        results.push_form(form)?;
     }
     if let Some(error) = &published.error {
         out.error_text(error);
