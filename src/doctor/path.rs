@@ -49,8 +49,17 @@ pub(super) async fn look(server: SocketAddr, zone: &Name, child: Option<Name>, t
     let (keys, soa, ds, denial) =
         tokio::join!(keys, ask(zone.clone(), RrType::SOA), ds, ask(nowhere, RrType::TXT));
     let mut path = Path { server, keys, soa, ds, denial, without_cd: None, without_edns: None };
+    let until = Instant::now() + timeout / 5;
+    if path.is_by_tcp() {
+        let Path { soa, ds, denial, .. } = &mut path;
+        let ds = async {
+            if let Some(ds) = ds {
+                ask_by_tcp(server, ds, until).await;
+            }
+        };
+        tokio::join!(ask_by_tcp(server, soa, until), ds, ask_by_tcp(server, denial, until));
+    }
     if path.is_in_trouble() {
-        let until = Instant::now() + timeout / 5;
         let soa = path.soa.question.clone();
         let (without_cd, without_edns) = tokio::join!(
             exchange(server, &soa, How { cd: false, ..How::PROOF }, until),
@@ -62,15 +71,19 @@ pub(super) async fn look(server: SocketAddr, zone: &Name, child: Option<Name>, t
     path
 }
 
-/// Asks over UDP, and over TCP for what is cut short.
+/// Asks over UDP, and over TCP for what is cut short. Where nothing comes over UDP, [`look`] knows whether TCP is a way.
 async fn probe(server: SocketAddr, question: Question, until: Instant) -> Probe {
     let udp = exchange(server, &question, How::PROOF, until).await;
     let mut probe = Probe { question, udp, tcp: None };
     if probe.is_cut() {
-        let over_tcp = How { tcp: true, ..How::PROOF };
-        probe.tcp = Some(exchange(server, &probe.question, over_tcp, until).await);
+        ask_by_tcp(server, &mut probe, until).await;
     }
     probe
+}
+
+async fn ask_by_tcp(server: SocketAddr, probe: &mut Probe, until: Instant) {
+    let over_tcp = How { tcp: true, ..How::PROOF };
+    probe.tcp = Some(exchange(server, &probe.question, over_tcp, until).await);
 }
 
 /// How a question is put.

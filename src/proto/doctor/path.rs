@@ -27,7 +27,7 @@ pub struct Probe {
     pub question: Question,
     /// Over UDP.
     pub udp: Outcome,
-    /// Over TCP: where UDP was cut short, and of the zone's keys always.
+    /// Over TCP: where UDP was cut short, or the server answers no other way; and of the zone's keys always.
     pub tcp: Option<Outcome>,
 }
 
@@ -37,9 +37,17 @@ impl Probe {
         self.udp.as_ref().is_ok_and(|reply| reply.response.truncated)
     }
 
-    /// The whole reply, over UDP or, where that was cut short, over TCP.
+    /// What came over UDP or, where nothing did, over TCP.
+    fn first(&self) -> &Outcome {
+        match (&self.udp, &self.tcp) {
+            (Err(_), Some(tcp)) => tcp,
+            (udp, _) => udp,
+        }
+    }
+
+    /// The whole reply, over UDP or, where that was cut short or did not come, over TCP.
     fn whole(&self) -> Option<&Reply> {
-        let reply = if self.is_cut() { self.tcp.as_ref()? } else { &self.udp };
+        let reply = if self.is_cut() { self.tcp.as_ref()? } else { self.first() };
         reply.as_ref().ok()
     }
 
@@ -89,6 +97,11 @@ impl Path {
         })
     }
 
+    /// Nothing came over UDP, and something did over TCP: proofs are made that way.
+    pub fn is_by_tcp(&self) -> bool {
+        self.probes().all(|probe| probe.udp.is_err()) && self.keys.tcp.as_ref().is_some_and(Result::is_ok)
+    }
+
     fn probes(&self) -> impl Iterator<Item = &Probe> {
         self.needed().chain([&self.denial])
     }
@@ -131,10 +144,14 @@ pub fn judge(paths: &[Path]) -> Vec<Vec<Finding>> {
 
 fn one(path: &Path) -> (Use, Vec<Finding>) {
     let server = path.server;
-    if path.probes().all(|probe| probe.udp.is_err()) {
-        return (Use::PassedOver, vec![silence(path)]);
-    }
-    let mut findings = vec![Finding::ok("resolver-udp", server, "answers over UDP")];
+    let over_udp = match path.probes().all(|probe| probe.udp.is_err()) {
+        false => Finding::ok("resolver-udp", server, "answers over UDP"),
+        true => match silence(path) {
+            finding if finding.severity == Severity::Error => return (Use::PassedOver, vec![finding]),
+            finding => finding,
+        },
+    };
+    let mut findings = vec![over_udp];
     if let Some(refusal) = refusal(path) {
         findings.push(refusal);
         return (Use::PassedOver, findings);
@@ -173,13 +190,13 @@ fn silence(path: &Path) -> Finding {
     if answers(&path.without_cd) {
         return no_cd(server, "leaves questions with CD unanswered, and answers those without");
     }
-    if path.keys.tcp.as_ref().is_some_and(Result::is_ok) {
-        return Finding::error("resolver-udp", server, format!("answers over TCP, and not over UDP: {why}"))
-            .remedy(format!(
-                "let UDP to port {} of {} and back through the firewall",
-                server.port(),
-                server.ip()
-            ));
+    if path.is_by_tcp() {
+        let message = format!("answers over TCP, and not over UDP, for which each run waits first: {why}");
+        return Finding::warning("resolver-udp", server, message).remedy(format!(
+            "let UDP to port {} of {} and back through the firewall",
+            server.port(),
+            server.ip()
+        ));
     }
     Finding::error("resolver-udp", server, format!("cannot be reached: {why}")).remedy(format!(
         "check the network and the firewall (dig @{} -p {} . SOA); {}",
@@ -201,10 +218,10 @@ fn no_cd(server: SocketAddr, message: &str) -> Finding {
 /// A question that was not answered as one should be.
 fn refusal(path: &Path) -> Option<Finding> {
     let server = path.server;
-    let failed = path.needed().find(|probe| !probe.udp.as_ref().is_ok_and(is_answer))?;
+    let failed = path.needed().find(|probe| !probe.first().as_ref().is_ok_and(is_answer))?;
     let Question { name, rtype } = &failed.question;
     let dig = format!("dig @{} -p {} {name} {rtype} +dnssec +cd shows it", server.ip(), server.port());
-    let reply = match &failed.udp {
+    let reply = match failed.first() {
         Err(why) => {
             let message = format!("gives no answer for {name} {rtype}: {why}");
             return Some(Finding::error("resolver-answers", server, message).remedy(dig));
@@ -234,7 +251,7 @@ fn refusal(path: &Path) -> Option<Finding> {
 
 /// Whoever hands out signatures has understood the question, whether the reply says so or not.
 fn edns(path: &Path) -> Finding {
-    let seen = path.probes().any(|probe| probe.udp.as_ref().is_ok_and(|reply| reply.edns));
+    let seen = path.probes().any(|probe| probe.first().as_ref().is_ok_and(|reply| reply.edns));
     match (seen, path.keys.is_signed()) {
         (true, _) => Finding::ok("resolver-edns", path.server, "speaks EDNS"),
         (false, true) => {
@@ -292,7 +309,7 @@ fn denial(path: &Path) -> Finding {
 
 fn cd(path: &Path) -> Finding {
     let server = path.server;
-    if path.probes().any(|probe| probe.udp.as_ref().is_ok_and(|reply| reply.checking_disabled)) {
+    if path.probes().any(|probe| probe.first().as_ref().is_ok_and(|reply| reply.checking_disabled)) {
         return Finding::ok("resolver-cd", server, "heeds CD");
     }
     let message = "does not say that it heeds CD: of what it calls bogus it may hand out a bare SERVFAIL, and no reason can be told";
@@ -342,6 +359,9 @@ fn size(path: &Path) -> Finding {
             let message =
                 format!("what does not fit into {UDP_PAYLOAD} octets comes over TCP (up to {tcp} octets)");
             Finding::ok("resolver-size", server, message)
+        }
+        None if path.is_by_tcp() => {
+            Finding::ok("resolver-size", server, format!("all answers come over TCP (up to {tcp} octets)"))
         }
         None => {
             let message = format!("all answers fit into {UDP_PAYLOAD} octets (the largest is of {udp})");

@@ -125,6 +125,23 @@ fn tcp_that_is_blocked_is_told_and_graver_where_it_is_needed() {
 }
 
 #[test]
+fn udp_that_is_blocked_is_told_and_tcp_serves() {
+    let tree = plan().start();
+    let forger = Forger::start(tree.addr());
+    forger.rule(|exchange| match exchange.transport {
+        Transport::Tcp => honest(exchange),
+        Transport::Udp => Vec::new(),
+    });
+    let found = doctor(&tree, forger.addr(), &["--timeout", "5"]);
+    assert_eq!(found.complaints(), ["resolver-udp"], "{:#?}", found.finished);
+    assert_eq!(found.severity("resolver-udp"), "warning");
+    assert!(found.message("resolver-size").contains("over TCP"), "{:#?}", found.finished);
+    forger.rule(|_| Vec::new());
+    let found = doctor(&tree, forger.addr(), &["--timeout", "5"]);
+    assert_eq!(found.severity("resolver-udp"), "error", "{:#?}", found.finished);
+}
+
+#[test]
 fn a_resolver_that_is_not_there_is_told_within_the_deadline_and_another_stands_in() {
     let tree = plan().start();
     let nobody = Port::free();

@@ -96,11 +96,33 @@ fn silence_is_told_by_what_still_comes() {
     let unreachable = error(silent);
     assert!(unreachable.check == "resolver-udp" && unreachable.message.contains("cannot be reached"));
     assert!(bad(silent).is_in_trouble());
-    let over_tcp = error(|path| {
-        silent(path);
-        path.keys.tcp = good(1).keys.tcp;
-    });
-    assert!(over_tcp.check == "resolver-udp" && over_tcp.message.contains("over TCP, and not over UDP"));
+    let by_tcp = |change: &dyn Fn(&mut Path)| {
+        let mut path = good(1);
+        each(&mut path, |probe| {
+            let reply = std::mem::replace(&mut probe.udp, Err("no answer in time".to_owned()));
+            probe.tcp = Some(reply);
+        });
+        change(&mut path);
+        judge(&[path]).remove(0)
+    };
+    // What comes that way is judged as it would be over UDP.
+    let found = by_tcp(&|_| {});
+    let told: Vec<_> = found.iter().filter(|finding| finding.severity != Severity::Ok).collect();
+    assert_eq!((told.len(), told[0].check, told[0].severity), (1, "resolver-udp", Severity::Warning));
+    assert!(told[0].message.contains("over TCP, and not over UDP") && told[0].remedy.is_some());
+    let size = found.iter().find(|finding| finding.check == "resolver-size");
+    assert!(size.is_some_and(|size| size.message.contains("over TCP")), "{found:#?}");
+    for (change, check) in [
+        (&(|path: &mut Path| each(path, no_signatures)) as &dyn Fn(&mut Path), "resolver-dnssec"),
+        (&|path| path.soa.tcp = Some(Err("refused".to_owned())), "resolver-answers"),
+        (&|path| path.keys.tcp = Some(Err("refused".to_owned())), "resolver-udp"),
+    ] {
+        let found = by_tcp(change);
+        assert!(
+            found.iter().any(|f| f.check == check && f.severity == Severity::Error),
+            "{check}: {found:#?}"
+        );
+    }
     let edns = error(|path| {
         silent(path);
         path.without_edns = served();
