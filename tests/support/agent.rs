@@ -1,6 +1,7 @@
 //! OpenSSH's ssh-agent on a socket of its own.
 
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -21,7 +22,9 @@ impl Agent {
         let socket = sandbox.join("agent");
         let mut agent = command("ssh-agent");
         agent.arg("-D").arg("-a").arg(&socket);
-        let process = Process::start("ssh-agent", agent, sandbox.path(), || socket.exists());
+        // Its socket has its name before it listens: to be there is not enough.
+        let listens = || UnixStream::connect(&socket).is_ok();
+        let process = Process::start("ssh-agent", agent, sandbox.path(), listens);
         Agent { _process: process, sandbox }
     }
 
