@@ -282,7 +282,8 @@ impl Authority {
             }
             Ok::<_, AuthorityError>(response)
         };
-        let mut response = or_else_both(by_udp, patience, instead).await?;
+        let leaves = |error: &_| matches!(error, AuthorityError::Transport(e) if e.leaves_another_way());
+        let mut response = or_else_both(by_udp, patience, instead, leaves).await?;
         if response.truncated {
             response = by_tcp().await?;
         }

@@ -258,7 +258,7 @@ async fn ask_one(
         }
         Ok(reply)
     };
-    let reply = or_else_both(by_udp, patience, instead).await?;
+    let reply = or_else_both(by_udp, patience, instead, TransportError::leaves_another_way).await?;
     if reply.truncated { by_tcp().await } else { Ok(reply) }
 }
 

@@ -37,6 +37,13 @@ pub enum TransportError {
     TooLong(usize),
 }
 
+impl TransportError {
+    /// This way is closed, and another to the same server need not be: a firewall may reject datagrams alone, by ICMP.
+    pub fn leaves_another_way(&self) -> bool {
+        matches!(self, TransportError::Io(..))
+    }
+}
+
 /// Sends `message` over a UDP socket of its own, every `resend`, and gives the first reply that `fits` as it
 /// came: for whoever looks at servers and not for answers.
 pub async fn udp_raw(
@@ -102,18 +109,22 @@ pub async fn tcp_again(
     fits: impl Fn(&[u8]) -> bool,
 ) -> Result<Vec<u8>, TransportError> {
     let again = || tcp(server, message, deadline, &fits);
-    or_else_both(again(), patience, again()).await
+    or_else_both(again(), patience, again(), |_| false).await
 }
 
-/// The outcome of `first`; where it has none after `patience`, the first success of it and `second`, else its error.
+/// The outcome of `first`; where it has none after `patience`, the first success of it and `second`, else its error. Within
+/// `patience` an error is what came of both, unless it `leaves` the other way: then that is gone at once.
 pub async fn or_else_both<T, E>(
     first: impl Future<Output = Result<T, E>>,
     patience: Duration,
     second: impl Future<Output = Result<T, E>>,
+    leaves: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
     let mut first = pin!(first);
-    if let Ok(outcome) = timeout(patience, &mut first).await {
-        return outcome;
+    match timeout(patience, &mut first).await {
+        Ok(Err(error)) if leaves(&error) => return second.await.map_err(|_| error),
+        Ok(outcome) => return outcome,
+        Err(_) => {}
     }
     let mut second = pin!(second);
     tokio::select! {
@@ -144,20 +155,24 @@ mod tests {
         }
         let never = pending::<Outcome>;
         // In time the first alone counts, its error too.
-        assert_eq!(or_else_both(ready(Ok(1)), NOW, never()).await, Ok::<_, u8>(1));
-        assert_eq!(or_else_both(ready(Err(1)), NOW, ready(Ok(2))).await, Err::<u8, _>(1));
-        assert_eq!(or_else_both(never(), NOW, later(Ok(2))).await, Ok(2));
-        assert_eq!(or_else_both(later(Ok(1)), NOW, never()).await, Ok(1));
-        assert_eq!(or_else_both(later(Ok(1)), NOW, ready(Err(2))).await, Ok(1));
-        assert_eq!(or_else_both(later(Err(1)), NOW, later(later(Ok(2)).await)).await, Ok(2));
-        assert_eq!(or_else_both(later(Err(1)), NOW, ready(Err(2))).await, Err(1));
+        assert_eq!(or_else_both(ready(Ok(1)), NOW, never(), |_| false).await, Ok::<_, u8>(1));
+        assert_eq!(or_else_both(ready(Err(1)), NOW, ready(Ok(2)), |_| false).await, Err::<u8, _>(1));
+        assert_eq!(or_else_both(never(), NOW, later(Ok(2)), |_| false).await, Ok(2));
+        assert_eq!(or_else_both(later(Ok(1)), NOW, never(), |_| false).await, Ok(1));
+        assert_eq!(or_else_both(later(Ok(1)), NOW, ready(Err(2)), |_| false).await, Ok(1));
+        assert_eq!(or_else_both(later(Err(1)), NOW, later(later(Ok(2)).await), |_| false).await, Ok(2));
+        assert_eq!(or_else_both(later(Err(1)), NOW, ready(Err(2)), |_| false).await, Err(1));
+        // An error that leaves the other way: that one, at once, and the first's error where it fails as well.
+        const HOUR: Duration = Duration::from_secs(3600);
+        assert_eq!(or_else_both(ready(Err(1)), HOUR, later(Ok(2)), |e| *e == 1).await, Ok(2));
+        assert_eq!(or_else_both(ready(Err(1)), HOUR, ready(Err(2)), |e| *e == 1).await, Err::<u8, _>(1));
         // A second one that is not needed never begins.
         let mut begun = false;
         let begins = async {
             begun = true;
             Ok(2)
         };
-        assert_eq!(or_else_both(later(Ok(1)), Duration::from_secs(60), begins).await, Ok(1));
+        assert_eq!(or_else_both(later(Ok(1)), HOUR, begins, |_| false).await, Ok(1));
         assert!(!begun);
     }
 }

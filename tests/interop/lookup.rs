@@ -54,6 +54,20 @@ fn where_no_datagram_gets_through_to_the_resolver_tcp_does() {
 }
 
 #[test]
+fn where_datagrams_are_rejected_tcp_is_the_way() {
+    let tree = Tree::plan().record(&sshfp("web1.example.test.")).start();
+    let unbound = Unbound::validating(&tree);
+    let forger = Forger::start(unbound.addr());
+    forger.reject_datagrams();
+    assert_eq!(status(&tree, forger.addr(), "web1.example.test"), "secure");
+    // Nobody at either port: at once, whatever the time.
+    let nobody = Port::free();
+    let (finished, json) = lookup(&tree, nobody.addr(), "web1.example.test", "SSHFP", &["--timeout", "60"]);
+    assert_eq!((finished.code == Some(0), &json["status"]), (false, &"indeterminate".into()), "{json}");
+    assert!(finished.elapsed < LIMIT / 2, "{finished:#?}");
+}
+
+#[test]
 fn a_signed_record_is_secure_and_shown_in_presentation_form() {
     let tree = Tree::plan().record(&sshfp("web1.example.test.")).start();
     let unbound = Unbound::validating(&tree);

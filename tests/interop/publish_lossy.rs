@@ -1,4 +1,4 @@
-//! A way to the primary that loses datagrams, or lets none through: TCP is there.
+//! A way to the primary that loses datagrams, rejects them, or lets none through: TCP is there.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -33,6 +33,19 @@ fn where_no_datagram_gets_through_tcp_does() {
     let finished = one(&[]);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     assert_eq!(primary.records(HOST).0, [record(&a)]);
+}
+
+#[test]
+fn where_datagrams_are_rejected_tcp_is_the_way_at_once() {
+    let primary = Primary::bind();
+    let a = key(primary.sandbox(), "a");
+    let forger = Forger::start(primary.addr());
+    forger.reject_datagrams();
+    let mut command = primary.command_by(forger.addr(), "publish", "zone");
+    let finished = run(command.args(["--json", "--name", HOST, "--host-key"]).arg(&a), LIMIT);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(primary.records(HOST).0, [record(&a)]);
+    assert!(forger.asked().iter().all(|(transport, _)| *transport == Transport::Tcp));
 }
 
 #[test]

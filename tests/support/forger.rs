@@ -71,6 +71,7 @@ struct Shared {
 /// A running relay, ended when dropped.
 pub struct Forger {
     addr: SocketAddr,
+    udp: UdpSocket,
     shared: Arc<Shared>,
     /// Nobody else is given it.
     _port: Option<Port>,
@@ -114,9 +115,10 @@ impl Forger {
         });
         let addr = udp.local_addr().unwrap();
         let (a, b) = (Arc::clone(&shared), Arc::clone(&shared));
-        thread::spawn(move || serve_udp(&udp, &a));
+        let datagrams = udp.try_clone().unwrap();
+        thread::spawn(move || serve_udp(&datagrams, &a));
         thread::spawn(move || serve_tcp(&tcp, &b));
-        Forger { addr, shared, _port: None }
+        Forger { addr, udp, shared, _port: None }
     }
 
     /// Where clients ask.
@@ -144,6 +146,12 @@ impl Forger {
         self.rule(|exchange| vec![Forged::Send(exchange.reply.clone())]);
     }
 
+    /// From now on the system rejects datagrams (ICMP: port unreachable), as a firewall does: a connected socket is for its
+    /// peer alone, which is this one itself.
+    pub fn reject_datagrams(&self) {
+        self.udp.connect(self.addr).unwrap();
+    }
+
     /// The questions since the rule was set.
     pub fn asked(&self) -> Vec<(Transport, Dns)> {
         self.shared.asked.lock().unwrap().clone()
@@ -155,7 +163,7 @@ impl Drop for Forger {
         self.shared.stop.store(true, Ordering::SeqCst);
         // Wakes both threads.
         let _ = TcpStream::connect(self.addr());
-        let _ = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.send_to(&[], self.addr()));
+        let _ = self.udp.send_to(&[], self.addr());
     }
 }
 

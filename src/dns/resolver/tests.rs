@@ -18,14 +18,23 @@ pub(in crate::dns) type Answers = Arc<dyn Fn(&[u8], bool) -> Vec<Vec<u8>> + Send
 
 /// A server on UDP and TCP that lives as long as the test's runtime.
 pub(in crate::dns) async fn server(answers: Answers) -> SocketAddr {
-    let (udp, tcp) = loop {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        match TcpListener::bind(udp.local_addr().unwrap()).await {
-            Ok(tcp) => break (udp, tcp),
-            Err(_) => continue,
-        }
-    };
+    let (udp, tcp) = bound().await;
     let address = udp.local_addr().unwrap();
+    serve(udp, tcp, answers);
+    address
+}
+
+/// Both sockets of one port.
+async fn bound() -> (UdpSocket, TcpListener) {
+    loop {
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
+            return (udp, tcp);
+        }
+    }
+}
+
+fn serve(udp: UdpSocket, tcp: TcpListener, answers: Answers) {
     let over_udp = answers.clone();
     tokio::spawn(async move {
         let mut buffer = vec![0; 2048];
@@ -52,7 +61,6 @@ pub(in crate::dns) async fn server(answers: Answers) -> SocketAddr {
             });
         }
     });
-    address
 }
 
 fn question() -> Question {

@@ -178,3 +178,34 @@ async fn where_no_datagram_comes_through_tcp_is_a_way() {
     }
     assert_eq!(connections.load(Ordering::Relaxed), 0);
 }
+
+#[tokio::test]
+async fn where_datagrams_are_rejected_tcp_is_the_way_at_once() {
+    let rejecting = async |answers: Answers| {
+        let (udp, tcp) = bound().await;
+        // A connected socket is for its peer alone: the system rejects what comes from others.
+        udp.connect((Ipv4Addr::LOCALHOST, 9)).await.unwrap();
+        let address = udp.local_addr().unwrap();
+        serve(udp, tcp, answers);
+        address
+    };
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = connections.clone();
+    let counted: Answers = Arc::new(move |query, tcp| {
+        assert!(tcp);
+        counter.fetch_add(1, Ordering::Relaxed);
+        vec![with_edns(query, GOOD)]
+    });
+    let rejects = rejecting(counted).await;
+    for servers in [vec![rejects], vec![rejects, server(good()).await]] {
+        let (outcome, took) = ask(servers, LONG).await;
+        assert!(outcome.unwrap().edns && took < FIRST_WAIT / 2, "{took:?}");
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 2);
+    // Where nothing comes that way either, the next one is asked after its turn.
+    let silent = rejecting(Arc::new(|_, _| Vec::new())).await;
+    let (outcome, took) = ask(vec![silent, server(good()).await], LONG).await;
+    assert!(outcome.unwrap().edns && took < FIRST_WAIT * 2, "{took:?}");
+    let (outcome, took) = ask(vec![silent], SHORT).await;
+    assert!(outcome.unwrap_err().contains("refused") && took < LONG / 2, "{took:?}");
+}
