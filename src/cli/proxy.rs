@@ -1,23 +1,24 @@
 //! `sshanchor proxy`: an OpenSSH ProxyCommand that checks the key exchange in-line.
 
+mod judge;
 mod refusal;
 mod target;
 mod tunnel;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::pin::pin;
 
 use tokio::task::{JoinError, JoinHandle};
 
+use self::judge::Judge;
 pub(super) use self::refusal::refuse_with;
-use self::refusal::{brief, broken, note, refuse, refuse_host, unreachable, wording};
+use self::refusal::{brief, note, refuse, refuse_host, unreachable, wording};
 use self::target::Target;
 use self::tunnel::{Tunnel, asked_to_end};
+use super::Context;
 use super::bundle::BundleFile;
 use super::private_file::PrivateFile;
-use super::{Context, in_grace};
 use crate::error::{Error, Kind};
-use crate::proto::destination::Destination;
 use crate::proto::evidence::Evidence;
 use crate::proto::hostkey::Presented;
 use crate::proto::known_hosts;
@@ -26,9 +27,8 @@ use crate::proto::trail::Entry;
 use crate::ssh::relay::pass::pass;
 use crate::ssh::relay::server::Server;
 use crate::ssh::relay::standard::{stdin, stdout};
-use crate::ssh::relay::{Cause, Refusal, refuse_client, relay};
-use crate::ssh::sibling::{self, Report};
-use crate::verifier::{Verifier, accepted, connect_passed, now};
+use crate::ssh::relay::{Cause, refuse_client, relay};
+use crate::verifier::{connect_passed, now};
 
 /// Be ssh's ProxyCommand: check the key exchange in-line.
 ///
@@ -116,80 +116,25 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
         let (verifier, host, port) = (verifier.clone(), host.clone(), target.port);
         async move { verifier.evidence(&host, port).await }
     });
-    let hopeless = |found: &Result<Evidence, Error>| match hopeless(&verifier, found) {
-        Some(error) => {
-            if let Ok(evidence) = found {
-                args.private.clear(&verifier, evidence, &looked_up);
-            }
-            Err(target.located(error))
-        }
-        None => Ok(()),
-    };
-    let (server, early) = match reach(target, tunnel, &verifier, &mut proving, hopeless).await {
+    let judge = &Judge::new(cx, target, host, verifier, &args.private, looked_up);
+    let (server, early) = match reach(judge, tunnel, &mut proving).await {
         Ok(reached) => reached,
         Err(error) => return Err(refuse_host(cx, target, error).await),
     };
     let voice = tunnel.voice();
-    let (refused, noted) = (RefCell::new(None), Cell::new(false));
     let decide = |presented: Presented, seen: Seen, silent: bool| {
         if !silent {
             tell_warnings(cx);
             voice.iter().for_each(|voice| voice.show(tunnel::show(cx.out)));
         }
-        let (verifier, refused, noted) = (&verifier, &refused, &noted);
-        let (private, looked_up) = (&args.private, &looked_up);
         async move {
             let found = match early {
                 Some(found) => found,
                 None => joined(proving.await),
             };
-            let settled = match found {
-                Ok(evidence) => verifier.settle(evidence, &presented, Some(&seen)).await,
-                Err(error) => Err(error),
-            };
-            let accepted = settled.and_then(|(evidence, verdict)| {
-                if let Some(age) = evidence.origin().and_then(|origin| origin.age(now()))
-                    && !silent
-                {
-                    cx.out.warn(&in_grace(&host.to_string(), age));
-                }
-                noted.set(true);
-                let written = verifier.note_settled(&evidence, &presented, Some(&seen), &verdict);
-                // A refusal without its line is one all the same.
-                let accepted = accepted(verdict).and_then(|witness| written.map(|()| witness));
-                if let Some(trouble) = cx.trail_trouble().filter(|_| !silent) {
-                    cx.out.warn(&trouble);
-                }
-                match &accepted {
-                    Ok(_) => {
-                        private.keep(verifier, &evidence, looked_up, presented.key())?;
-                        // ssh asks about the key as well, and shows its KnownHostsCommand nothing else.
-                        if cx.policies.ask_of_handshakes()
-                            && let Err(e) = sibling::tell(&Report::new(presented.key(), seen))
-                            && !silent
-                        {
-                            cx.out.detail(&format!("known-hosts is not told of the handshake: {e}"));
-                        }
-                    }
-                    Err(_) => private.clear(verifier, &evidence, looked_up),
-                }
-                accepted
-            });
-            accepted.map_err(|error| {
-                // Should another host have its address by now, the next connection finds it.
-                if let (Destination::Name(place), None) = (&target.place, &target.via) {
-                    verifier.forget_addresses(place);
-                }
-                let error = target.located(error);
-                let text = wording(&error);
-                refused.replace(Some(error));
-                Refusal { text }
-            })
+            judge.judge(found, &presented, seen, silent).await
         }
     };
-    // A handshake that broke off tells its own cause.
-    let error =
-        |cause: &Cause| refused.borrow().clone().unwrap_or_else(|| target.located(broken(host, cause)));
     let tell = |cause: &Cause| {
         if let Some(voice) = &voice {
             match cause {
@@ -197,25 +142,19 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
                 _ => voice.show(tunnel::show(cx.out)),
             }
         }
-        let error = error(cause);
+        let error = judge.error(cause);
         cx.out.refusal(&error);
         brief(&error)
     };
     let explain = async |cause: Cause| tunnel.explain(cause).await;
-    match relay(stdin(), stdout(), server, verifier.deadline(), decide, explain, tell).await {
+    match relay(stdin(), stdout(), server, judge.verifier.deadline(), decide, explain, tell).await {
         Ok(relayed) => {
             if !relayed.client_is_asyncssh {
                 cx.out.detail(&format!("{host}: the host key is {}", relayed.witness.basis()));
             }
             Ok(())
         }
-        Err(failed) => {
-            let error = error(&failed.cause);
-            if !noted.get() {
-                note(cx, &target.name(), target.port, &error);
-            }
-            Err(error.kind)
-        }
+        Err(failed) => Err(judge.failed(&failed.cause)),
     }
 }
 
@@ -223,12 +162,11 @@ type Proving = JoinHandle<Result<Evidence, Error>>;
 
 /// A way to the server, and what was proven by the time. Nobody waits for a host that could not be accepted anyway.
 async fn reach(
-    target: &Target,
+    judge: &Judge<'_>,
     tunnel: &mut Tunnel,
-    verifier: &Verifier,
     proving: &mut Proving,
-    hopeless: impl Fn(&Result<Evidence, Error>) -> Result<(), Error>,
 ) -> Result<(Server, Option<Result<Evidence, Error>>), Error> {
+    let target = judge.target;
     if let Some(via) = &target.via {
         let server = tunnel.start(via, target)?;
         // Once the server speaks nothing is gained by waiting.
@@ -236,10 +174,10 @@ async fn reach(
             found = proving => Some(joined(found)),
             _ = server.readable() => None,
         };
-        early.as_ref().map_or(Ok(()), hopeless)?;
+        early.as_ref().map_or(Ok(()), |found| judge.gives_hope(found))?;
         return Ok((server.into(), early));
     }
-    let mut connecting = pin!(verifier.connect_to(&target.place, target.port));
+    let mut connecting = pin!(judge.verifier.connect_to(&target.place, target.port));
     let mut early = None;
     loop {
         tokio::select! {
@@ -249,7 +187,7 @@ async fn reach(
             }
             found = &mut *proving, if early.is_none() => {
                 let found = joined(found);
-                hopeless(&found)?;
+                judge.gives_hope(&found)?;
                 early = Some(found);
             }
         }
@@ -309,13 +247,4 @@ fn tell_warnings(cx: &Context) {
 
 fn joined(found: Result<Result<Evidence, Error>, JoinError>) -> Result<Evidence, Error> {
     found.unwrap_or_else(|e| Err(Error::failure("internal", format!("the lookup did not finish: {e}"))))
-}
-
-/// Why no key whatever could be accepted, if that is so.
-fn hopeless(verifier: &Verifier, found: &Result<Evidence, Error>) -> Option<Error> {
-    match found {
-        Ok(evidence) if verifier.offer(evidence).is_empty() => accepted(verifier.without_key(evidence)).err(),
-        Ok(_) => None,
-        Err(error) => Some(error.clone()),
-    }
 }

@@ -1,15 +1,15 @@
 //! `lookup`: what it proves, what it does not, and how it tells one from the other.
 
+mod ways;
+
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::forger::{Forged, Forger, Transport};
 use crate::support::knot::KnotTree;
 use crate::support::peer::command;
-use crate::support::port::Port;
 use crate::support::unbound::{Unbound, stubs};
 use crate::support::zone::Parent;
 use crate::support::{Finished, Tree, Zone, run, run_ok};
@@ -35,36 +35,6 @@ fn status(tree: &Tree, resolver: SocketAddr, name: &str) -> String {
     let status = json["status"].as_str().unwrap_or_else(|| panic!("{finished:#?}")).to_owned();
     assert_eq!(finished.code == Some(0), status == "secure", "{finished:#?}");
     status
-}
-
-#[test]
-fn where_no_datagram_gets_through_to_the_resolver_tcp_does() {
-    let tree = Tree::plan().record(&sshfp("web1.example.test.")).start();
-    let unbound = Unbound::validating(&tree);
-    let forger = Forger::start(unbound.addr());
-    forger.rule(|exchange| match exchange.transport {
-        Transport::Udp => Vec::new(),
-        Transport::Tcp => vec![Forged::Send(exchange.reply.clone())],
-    });
-    assert_eq!(status(&tree, forger.addr(), "web1.example.test"), "secure");
-    forger.rule(|_| Vec::new());
-    let (finished, json) = lookup(&tree, forger.addr(), "web1.example.test", "SSHFP", &["--timeout", "4"]);
-    assert_eq!((finished.code == Some(0), &json["status"]), (false, &"indeterminate".into()), "{json}");
-    assert_eq!(json["reason"], "no-answer", "{json}");
-}
-
-#[test]
-fn where_datagrams_are_rejected_tcp_is_the_way() {
-    let tree = Tree::plan().record(&sshfp("web1.example.test.")).start();
-    let unbound = Unbound::validating(&tree);
-    let forger = Forger::start(unbound.addr());
-    forger.reject_datagrams();
-    assert_eq!(status(&tree, forger.addr(), "web1.example.test"), "secure");
-    // Nobody at either port: at once, whatever the time.
-    let nobody = Port::free();
-    let (finished, json) = lookup(&tree, nobody.addr(), "web1.example.test", "SSHFP", &["--timeout", "60"]);
-    assert_eq!((finished.code == Some(0), &json["status"]), (false, &"indeterminate".into()), "{json}");
-    assert!(finished.elapsed < LIMIT / 2, "{finished:#?}");
 }
 
 #[test]
@@ -142,16 +112,6 @@ fn absence_is_proven_by_nsec_and_by_nsec3_and_told_by_its_rcode() {
             assert_eq!(json["records"], serde_json::json!([]), "{name}");
         }
     }
-}
-
-#[test]
-fn a_resolver_that_is_not_there_leaves_it_indeterminate_within_the_deadline() {
-    let tree = Tree::start();
-    let port = Port::free();
-    let (finished, json) = lookup(&tree, port.addr(), "web1.example.test", "SSHFP", &["--timeout", "2"]);
-    assert_eq!(json["status"], "indeterminate", "{finished:#?}");
-    assert_ne!(finished.code, Some(0));
-    assert!(finished.elapsed < Duration::from_secs(5), "{finished:#?}");
 }
 
 #[test]
@@ -234,18 +194,6 @@ fn what_knot_signs_is_judged_alike() {
     assert_eq!(status(&knot.tree, resolver, "web1.example.test"), "secure");
     assert_eq!(status(&knot.tree, resolver, "web2.example.test"), "absent");
     assert_eq!(status(&knot.tree, resolver, "nobody.example.test"), "absent");
-}
-
-#[test]
-fn a_set_too_large_for_udp_comes_over_tcp() {
-    let records = (0..60).map(|i| format!("web1.example.test. SSHFP 4 2 {i:064x}"));
-    let tree = records.fold(Tree::plan(), |plan, line| plan.record(&line)).start();
-    let unbound = Unbound::validating(&tree);
-    for resolver in [tree.addr(), unbound.addr()] {
-        let (finished, json) = lookup(&tree, resolver, "web1.example.test", "SSHFP", &[]);
-        assert_eq!(json["status"], "secure", "{finished:#?}");
-        assert_eq!(json["records"].as_array().unwrap().len(), 60);
-    }
 }
 
 #[test]
