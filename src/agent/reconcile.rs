@@ -1,21 +1,19 @@
 //! The one reconciliation: what is wanted, what is there, a plan, an update, and a second look that has
 //! to find nothing left to do.
 
+mod applying;
 mod noting;
 mod outcome;
 
-use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use self::outcome::with_whereabouts;
+use self::applying::{Applying, Undone};
 pub use self::outcome::{Outcome, Wish};
 use super::state::{Own, State, StateError};
-use crate::backend::{ApplyError, Backend, Capabilities};
+use crate::backend::{Backend, Capabilities};
 use crate::error::Error;
 use crate::fan_out::{in_order, in_parallel};
 use crate::proto::name::Name;
@@ -34,24 +32,6 @@ const LONGEST: u32 = 5;
 const SETTLE: Duration = Duration::from_millis(400);
 /// So many owners are worth a thread that plans.
 const OWNERS_A_THREAD: usize = 1000;
-/// After that many refusals of single owners and no success, the rest of a batch is not tried one by one.
-const REFUSALS: usize = 64;
-
-/// What has to be looked at and planned anew.
-#[derive(Debug, Default)]
-struct Undone {
-    /// The places of those that lost a race, or of which it is not known whether they did.
-    lost: BTreeSet<usize>,
-    /// The plans of the latter.
-    unknown: Vec<(usize, Plan)>,
-}
-
-impl Undone {
-    fn extend(&mut self, more: Self) {
-        self.lost.extend(more.lost);
-        self.unknown.extend(more.unknown);
-    }
-}
 
 /// Is told how far a run has come.
 pub type Watch<'a> = dyn Fn(usize) + Sync + 'a;
@@ -126,10 +106,12 @@ impl<B: Backend> Reconciliation<B> {
             if let Some(rest) = rest.take() {
                 let first;
                 (first, sent) = rest.split(&open);
-                undone = self.apply(&mut outcomes, &first, false, &mut next, watch).await;
+                undone = Applying::begin(self, &mut outcomes, &first, false).all(&mut next, watch).await;
                 is_settled &= rest.noted(&mut outcomes).await;
             }
-            undone.extend(self.apply(&mut outcomes, &sent, round + 1 == ROUNDS, &mut next, watch).await);
+            let is_last = round + 1 == ROUNDS;
+            let applying = Applying::begin(self, &mut outcomes, &sent, is_last);
+            undone.extend(applying.all(&mut next, watch).await);
             let Undone { lost, unknown } = undone;
             for (at, doubted) in doubted.iter_mut().enumerate() {
                 *doubted &= lost.contains(&at) || unknown.iter().any(|(unknown, _)| *unknown == at);
@@ -220,108 +202,6 @@ impl<B: Backend> Reconciliation<B> {
             Err(unfinished) => return vec![Err(unfinished.into()); all],
         };
         at_once.into_iter().filter_map(|found| found.map(Ok).or_else(|| asked.next())).collect()
-    }
-
-    /// Applies all open plans, as many at once as fit; gives those that have to be planned anew. In the
-    /// last round a lost race is an error.
-    /// `next` is when the backend may be asked to change something again.
-    async fn apply(
-        &self,
-        outcomes: &mut [Outcome],
-        open: &[bool],
-        last: bool,
-        next: &mut Instant,
-        watch: &Watch<'_>,
-    ) -> Undone {
-        // They are put back in the end.
-        let (places, plans): (Vec<usize>, Vec<Plan>) = outcomes
-            .iter_mut()
-            .enumerate()
-            .filter(|(at, o)| open.get(*at) == Some(&true) && o.error.is_none())
-            .filter_map(|(at, o)| Some((at, o.plan.take()?)))
-            .unzip();
-        let plans = Arc::new(plans);
-        let mut undone = Undone::default();
-        // Parts still to do, the next one last. A part that is refused, or in the last round lost, is
-        // halved, so that one owner does not hold up the others.
-        let mut parts: Vec<Range<usize>> = std::iter::once(0..plans.len()).collect();
-        let (mut refusals, mut successes) = (0, 0);
-        let Capabilities { pace, changes, .. } = self.backend.capabilities();
-        let width = if pace.is_zero() { changes.max(1) } else { 1 };
-        let mut running = JoinSet::new();
-        loop {
-            while running.len() < width
-                && let Some(part) = parts.pop()
-            {
-                let fits = self.backend.fitting(plans.get(part.clone()).unwrap_or_default());
-                if fits < part.len() && !self.together {
-                    parts.push(part.start + fits..part.end);
-                    parts.push(part.start..part.start + fits);
-                    continue;
-                }
-                if part.is_empty() {
-                    continue;
-                }
-                // A timer waits up to a millisecond for a moment that has come: as long as a server takes for an update.
-                if !pace.is_zero() {
-                    sleep_until(*next).await;
-                }
-                let (backend, plans) = (self.backend.clone(), plans.clone());
-                running.spawn(async move {
-                    let outcome = backend.apply(plans.get(part.clone()).unwrap_or_default()).await;
-                    (part, outcome)
-                });
-            }
-            let Some(ended) = running.join_next().await else { break };
-            *next = Instant::now() + pace;
-            // Whatever was under way with it shows in the next look.
-            let Ok((part, outcome)) = ended else { continue };
-            let at = places.get(part.clone()).unwrap_or_default();
-            match outcome {
-                Ok(()) => {
-                    successes += 1;
-                    let mut news = 0;
-                    for (at, plan) in at.iter().zip(plans.get(part).unwrap_or_default()) {
-                        if let Some(outcome) = outcomes.get_mut(*at) {
-                            news += usize::from(!outcome.changed);
-                            outcome.took(plan);
-                        }
-                    }
-                    watch(news);
-                }
-                Err(ApplyError::LostRace(_)) if !last => undone.lost.extend(at),
-                Err(ApplyError::Unknown(_)) if !last => {
-                    undone.lost.extend(at);
-                    let plans = plans.get(part).unwrap_or_default();
-                    undone.unknown.extend(at.iter().copied().zip(plans.iter().cloned()));
-                }
-                Err(ApplyError::LostRace(_) | ApplyError::Refused(_))
-                    if part.len() > 1 && !self.together && (successes > 0 || refusals < REFUSALS) =>
-                {
-                    let half = part.start + part.len() / 2;
-                    parts.push(half..part.end);
-                    parts.push(part.start..half);
-                }
-                Err(error) => {
-                    refusals += 1;
-                    let error = error.into_error();
-                    let plans = plans.get(part).unwrap_or_default();
-                    let found = self.read(plans.iter().map(|p| p.owner.clone()).collect()).await;
-                    for ((at, plan), found) in at.iter().zip(plans).zip(found) {
-                        if let Some(outcome) = outcomes.get_mut(*at) {
-                            outcome.error =
-                                Some(with_whereabouts(error.clone(), plan, found, outcome.changed));
-                        }
-                    }
-                }
-            }
-        }
-        for (at, plan) in places.into_iter().zip(Arc::unwrap_or_clone(plans)) {
-            if let Some(outcome) = outcomes.get_mut(at) {
-                outcome.plan = Some(plan);
-            }
-        }
-        undone
     }
 }
 

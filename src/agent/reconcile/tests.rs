@@ -1,7 +1,8 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use super::*;
+use crate::backend::ApplyError;
 use crate::error::Kind;
 use crate::proto::sshfp::{Sshfp, SshfpSet};
 
