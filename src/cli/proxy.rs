@@ -106,7 +106,6 @@ async fn serve(args: &Args, target: &Target, tunnel: &mut Tunnel, cx: &Context) 
         Ok(prepared) => prepared,
         Err(error) => return Err(refuse_host(cx, target, error).await),
     };
-    // What ssh looks the host up by in known_hosts.
     let looked_up = match &args.identity {
         Some(alias) => alias.to_ascii_lowercase(),
         None => known_hosts::lookup_name(&args.host, args.port),

@@ -126,6 +126,16 @@ async fn publish_swap_and_withdraw() {
 }
 
 #[tokio::test]
+async fn where_not_even_one_owner_fits_it_is_sent_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let can = Capabilities { batch: 0, ..Capabilities::default() };
+    let server = Arc::new(Server { can, ..Server::default() });
+    let outcomes = publisher(&server, &folder).run(&[wish(1, "a"), wish(2, "b")]).await.unwrap();
+    assert!(outcomes.iter().all(|outcome| outcome.changed && outcome.error.is_none()), "{outcomes:?}");
+    assert_eq!((shown(&server, 2), *server.updates.lock().unwrap()), (set("b"), 2));
+}
+
+#[tokio::test]
 async fn of_many_each_is_noted_before_it_is_sent() {
     const ALL: usize = 1200;
     let folder = tempfile::tempdir().unwrap();
