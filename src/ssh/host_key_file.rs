@@ -279,6 +279,11 @@ fn public_of(text: &str, path: &Path) -> Result<HostKey, FileError> {
     HostKey::from_line(&line).map_err(|e: HostKeyError| content(e.to_string()))
 }
 
+/// Whether what is at `path` is to replace another key.
+pub fn is_next(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(NEXT)
+}
+
 /// `path` with more at its end.
 pub fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rustix::process::geteuid;
 
-use super::host_key_file::NEXT;
+use super::host_key_file::is_next;
 use super::sshd::{Effective, Sshd, SshdError};
 use crate::error::Error;
 use crate::files::pipe;
@@ -302,7 +302,6 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
 /// The public halves of private host keys. One that is to replace another some day is none yet.
 pub fn of_private_paths(paths: &[PathBuf]) -> Result<HostKeys, HostKeysError> {
     let mut found = HostKeys::default();
-    let is_next = |path: &Path| path.to_string_lossy().ends_with(NEXT);
     for path in paths.iter().filter(|path| !is_next(path)) {
         match of_private_path(path) {
             Ok(keys) => add(&mut found.keys, keys),

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::error::Error;
 use crate::proto::hostkey::{HostKey, KeyType};
 use crate::proto::rotation::{Digest, Held};
-use crate::ssh::host_key_file::{FileError, HostKeyFile, NEXT, suffixed};
+use crate::ssh::host_key_file::{FileError, HostKeyFile, NEXT, is_next, suffixed};
 use crate::ssh::hostkeys;
 use crate::ssh::sshd::drop_in::{DropInError, algorithms};
 use crate::ssh::sshd::{Effective, Sshd, SshdError};
@@ -27,7 +27,7 @@ impl Host {
     pub async fn read(sshd: &Sshd, patience: Duration) -> Result<Self, Error> {
         let effective = sshd.effective(patience).await.map_err(sshd_error)?;
         let mut keys: Vec<(HostKeyFile, HostKey)> = Vec::new();
-        for path in effective.host_keys.iter().filter(|path| !path.to_string_lossy().ends_with(NEXT)) {
+        for path in effective.host_keys.iter().filter(|path| !is_next(path)) {
             let file = HostKeyFile::at(path);
             // One that cannot be read here is not rotated; whether it is published the publisher says.
             if let Ok(Some(key)) = file.key()
@@ -85,6 +85,11 @@ impl Host {
             Err(hostkeys::HostKeysError::None) => Ok(BTreeSet::new()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// sshd is configured to tell of a key that is to come.
+    pub fn tells_next(&self) -> bool {
+        self.effective.host_keys.iter().any(|path| is_next(path))
     }
 
     /// The keys that are published.

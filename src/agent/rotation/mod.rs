@@ -289,6 +289,7 @@ impl Rotation {
             round: Some(round),
             disk: &situation.disk,
             is_half: situation.is_half,
+            tells_next: situation.host.tells_next(),
             others: &situation.others,
             is_exposed: situation.is_exposed,
             has_drop_in: situation.has_drop_in,

@@ -15,7 +15,7 @@ use crate::proto::moment;
 use crate::proto::revocation::Window;
 use crate::proto::rotation::{Change, Digest, Mode, Round, Step, Wait};
 use crate::proto::sshfp::{Sshfp, SshfpSet};
-use crate::ssh::host_key_file::{HostKeyFile, NEXT, suffixed};
+use crate::ssh::host_key_file::{HostKeyFile, NEXT, is_next, suffixed};
 use crate::ssh::sshd::drop_in::Content;
 use crate::verifier;
 
@@ -83,15 +83,6 @@ impl Rotation {
 
     /// sshd tells of the next key to clients that have logged in (OpenSSH's PROTOCOL section 2.5).
     async fn announce(&self, round: &Round, situation: &Situation) -> Result<(), Error> {
-        let next = round.changes.iter().map(|change| suffixed(Path::new(&change.path), NEXT));
-        let host_keys: Vec<PathBuf> = match round.is_explicit {
-            // In front of those that sshd_config names; nobody is shown it, for the type is hidden.
-            true => next.collect(),
-            false => {
-                let present = situation.host.effective.host_keys.iter().filter(|path| path.exists());
-                present.filter(|path| !is_next(path)).cloned().chain(next).collect()
-            }
-        };
         let is_hidden = round.hidden.is_some();
         let algorithms = if is_hidden { hiding(&situation.host, &types(round))?.algorithms } else { None };
         let expected: Vec<(KeyType, Expected)> = round
@@ -102,7 +93,7 @@ impl Rotation {
                 _ => (change.key_type, Expected::Hidden),
             })
             .collect();
-        let content = Some(Content { host_keys, algorithms });
+        let content = Some(Content { host_keys: with_next(round, situation), algorithms });
         self.configure(situation, content, &expected, other(round, situation)).await
     }
 
@@ -114,25 +105,29 @@ impl Rotation {
         }
         let expected: Vec<_> =
             types(round).into_iter().map(|key_type| (key_type, Expected::Hidden)).collect();
-        let content = Some(hiding(&situation.host, &types(round))?);
+        let mut content = hiding(&situation.host, &types(round))?;
+        // Whoever connects now would forget a key that is not told of any more, and be surprised by it later.
+        if round.tells_next() {
+            content.host_keys = with_next(round, situation);
+        }
+        let content = Some(content);
         self.configure(situation, content, &expected, other(round, situation)).await
     }
 
     async fn replace(&self, round: &Round, situation: &Situation) -> Result<(), Error> {
-        if situation.host.effective.host_keys.iter().any(|path| is_next(path)) {
-            // It would be told of twice.
-            match round.is_hiding {
-                true => self.hide(round, situation).await?,
-                false => self.configure(situation, None, &[], None).await?,
-            }
-        }
         for change in &round.changes {
             match round.target(change) {
                 Some(wanted) => file(change).bring(|key| key.sha256() == wanted).map_err(file_error)?,
                 None => file(change).take_away().map_err(file_error)?,
             }
         }
-        Ok(())
+        // Not sooner, lest anybody forget it in between; and not left so: of a message that tells of one key twice ssh
+        // takes nothing.
+        match (situation.host.tells_next(), round.is_hiding) {
+            (false, _) => Ok(()),
+            (true, true) => self.hide(round, situation).await,
+            (true, false) => self.configure(situation, None, &[], None).await,
+        }
     }
 
     async fn publish(
@@ -248,6 +243,10 @@ fn other(round: &Round, situation: &Situation) -> Option<KeyType> {
     situation.host.offered().into_iter().find(|key_type| !hidden.contains(key_type))
 }
 
-fn is_next(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(NEXT)
+/// The host keys that sshd is to be told of, for it to tell of the next ones: in front of those that sshd_config names,
+/// which needs their type to be hidden; or all, where it names none.
+fn with_next(round: &Round, situation: &Situation) -> Vec<PathBuf> {
+    let next = round.changes.iter().map(|change| suffixed(Path::new(&change.path), NEXT));
+    let present = situation.host.effective.host_keys.iter().filter(|path| path.exists() && !is_next(path));
+    present.filter(|_| !round.is_explicit).cloned().chain(next).collect()
 }

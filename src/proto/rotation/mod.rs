@@ -7,7 +7,7 @@
 //! prepare   the next key is made, beside the old one
 //! ground    every server shows the keys of the other types, and caches do
 //! announce  (if asked for) sshd tells known_hosts users of the next key (UpdateHostKeys)
-//! hide      sshd does not offer the type any more
+//! hide      sshd does not offer the type any more, and tells of the next key as before
 //! settle    handshakes that were under way end
 //! replace   the files of the key; nobody sees it
 //! publish   the new key's records in the place of the old one's
@@ -87,6 +87,8 @@ pub struct Facts<'a> {
     pub disk: &'a [Option<Digest>],
     /// The public half at one of these paths is that of another key: a run was killed between the two.
     pub is_half: bool,
+    /// sshd's configuration tells of a key that is to come.
+    pub tells_next: bool,
     /// The keys of sshd that do not change.
     pub others: &'a BTreeSet<Digest>,
     /// A handshake shows a type that is to be hidden.
@@ -343,7 +345,7 @@ fn announced(facts: &Facts<'_>, round: &Round) -> Option<Step> {
 
 fn is_in_place(facts: &Facts<'_>, round: &Round) -> bool {
     let targets = round.changes.iter().map(|change| round.target(change));
-    !facts.is_half && facts.disk.iter().copied().eq(targets)
+    !facts.is_half && !facts.tells_next && facts.disk.iter().copied().eq(targets)
 }
 
 fn primaries<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Sight> {

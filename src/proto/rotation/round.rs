@@ -158,6 +158,11 @@ impl Round {
         self.changes.iter().filter_map(|change| if given_up { change.new } else { change.old }).collect()
     }
 
+    /// sshd is to tell of the next keys: they were announced, and are not in their places yet.
+    pub fn tells_next(&self) -> bool {
+        self.announced.is_some() && self.replaced.is_none()
+    }
+
     /// The key that is to stay at this path.
     pub fn target(&self, change: &Change) -> Option<Digest> {
         if self.aborted.is_some() { change.old } else { change.new }

@@ -17,6 +17,7 @@ fn more_keys_that_leak_join_the_change_that_is_under_way() {
             round: Some(round),
             disk: &disk,
             is_half: false,
+            tells_next: false,
             others: &others,
             is_exposed: false,
             has_drop_in: drop_in,

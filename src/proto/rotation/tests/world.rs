@@ -1,5 +1,5 @@
 //! The whole of it, against servers that lag, caches that keep what they have, clients in the middle of a handshake, an
-//! sshd that starts anew when it likes, the ordinary publisher, and crashes anywhere.
+//! sshd that starts anew when it likes, the ordinary publisher, a known_hosts file that learns, and crashes anywhere.
 
 use proptest::prelude::*;
 
@@ -9,6 +9,8 @@ use super::*;
 const CACHE: u64 = 20;
 /// Longest handshake, in seconds.
 const SETTLE: u64 = 5;
+/// How long the next key is announced, in seconds.
+const ANNOUNCE: u64 = 8;
 
 #[derive(Debug, Clone)]
 struct World {
@@ -23,9 +25,14 @@ struct World {
     beside: Option<Digest>,
     /// A drop-in hides the type: on disk, and as sshd has read it.
     drop_in: (bool, bool),
-    /// sshd reads its keys once, at its start, as it does from 9.8 on.
+    /// And by it sshd tells of the key beside.
+    tells: (bool, bool),
+    /// sshd reads its keys once, at its start, as it does from 9.8 on: this one, and the one beside.
     reads_once: bool,
-    loaded: Option<Digest>,
+    loaded: (Option<Digest>, Option<Digest>),
+    /// The known_hosts file of somebody who was told of the new key, and takes what sshd tells whenever he connects
+    /// (UpdateHostKeys).
+    known: Option<BTreeSet<Digest>>,
     /// Handshakes under way: the key that is shown, and when it began.
     handshakes: Vec<(Digest, u64)>,
     /// Steps that are left until a crash.
@@ -64,12 +71,12 @@ fn happening() -> impl Strategy<Value = Happening> {
 struct Crash;
 
 impl World {
-    fn new(mode: Mode, reads_once: bool, is_added: bool) -> World {
+    fn new(mode: Mode, reads_once: bool, is_added: bool, is_explicit: bool) -> World {
         let old = (!is_added).then_some(OLD);
         let set: BTreeSet<Digest> = old.into_iter().chain([OTHER]).collect();
         let mut round = round(mode);
         round.changes[0] = Change { old, new: None, ..round.changes[0].clone() };
-        round.ttl = CACHE as u32;
+        (round.ttl, round.announce, round.is_explicit) = (CACHE as u32, ANNOUNCE, is_explicit);
         World {
             now: NOW,
             servers: [set.clone(), set.clone(), set.clone()],
@@ -78,8 +85,10 @@ impl World {
             disk: old,
             beside: None,
             drop_in: (false, false),
+            tells: (false, false),
             reads_once,
-            loaded: old,
+            loaded: (old, None),
+            known: None,
             handshakes: Vec::new(),
             fuel: 0,
         }
@@ -92,13 +101,36 @@ impl World {
 
     /// The key of the type that sshd shows.
     fn shows(&self) -> Option<Digest> {
-        let key = if self.reads_once { self.loaded } else { self.disk };
-        key.filter(|_| !self.drop_in.1)
+        self.read().0.filter(|_| !self.drop_in.1)
+    }
+
+    /// The key of the type that sshd has, and the one beside of which it is to tell.
+    fn read(&self) -> (Option<Digest>, Option<Digest>) {
+        let beside = self.beside.filter(|_| self.tells.1);
+        if self.reads_once { self.loaded } else { (self.disk, beside) }
+    }
+
+    /// Somebody with a known_hosts file has logged in, and was told of all keys.
+    fn is_told(&mut self) {
+        let (key, beside) = self.read();
+        // ssh takes nothing from a message that tells of one twice.
+        if key != beside || key.is_none() {
+            let told: BTreeSet<Digest> = key.into_iter().chain(beside).chain([OTHER]).collect();
+            self.known = Some(told).filter(|told| self.known.is_some() || told.contains(&NEW));
+        }
+    }
+
+    fn configure(&mut self, hides: bool, tells: bool) -> Result<(), Crash> {
+        self.moves()?;
+        (self.drop_in.0, self.tells.0) = (hides, tells);
+        self.moves()?;
+        self.reload();
+        Ok(())
     }
 
     fn reload(&mut self) {
-        self.drop_in.1 = self.drop_in.0;
-        self.loaded = self.disk;
+        (self.drop_in.1, self.tells.1) = (self.drop_in.0, self.tells.0);
+        self.loaded = (self.disk, self.beside.filter(|_| self.tells.1));
     }
 
     /// What the publisher publishes: sshd's keys, and what the record says.
@@ -123,9 +155,10 @@ impl World {
             round: self.record.round.as_ref(),
             disk: &[self.disk],
             is_half: false,
+            tells_next: self.tells.0,
             others: &others,
             is_exposed,
-            has_drop_in: self.drop_in.0,
+            has_drop_in: self.drop_in.0 || self.tells.0,
             sights: &sights,
             settle: SETTLE,
             margin: 0,
@@ -145,21 +178,15 @@ impl World {
                 self.moves()?;
                 self.record.round.as_mut().unwrap().changes[0].new = Some(NEW);
             }
-            Step::Hide => {
-                self.moves()?;
-                self.drop_in.0 = true;
-                self.moves()?;
-                self.reload();
-            }
-            Step::Show => {
-                self.moves()?;
-                self.drop_in.0 = false;
-                self.moves()?;
-                self.reload();
-            }
+            Step::Announce => self.configure(round.hidden.is_some(), true)?,
+            Step::Hide => self.configure(true, round.tells_next())?,
+            Step::Show => self.configure(false, false)?,
             Step::Replace => {
                 self.moves()?;
                 self.disk = target;
+                if self.tells.0 {
+                    self.configure(round.is_hiding, false)?;
+                }
             }
             Step::Publish => {
                 self.moves()?;
@@ -171,7 +198,7 @@ impl World {
                 self.moves()?;
                 self.record.finish(now);
             }
-            Step::Ground | Step::Announce | Step::Spread | Step::Lost | Step::Prove | Step::Withdraw => {}
+            Step::Ground | Step::Spread | Step::Lost | Step::Prove | Step::Withdraw => {}
         }
         self.moves()?;
         if let Some(round) = &mut self.record.round {
@@ -191,6 +218,7 @@ impl World {
             Happening::Connect => {
                 let shown = self.shows().into_iter().chain([OTHER]).map(|key| (key, self.now));
                 self.handshakes.extend(shown);
+                self.is_told();
             }
             Happening::Rotate(fuel) => {
                 self.fuel = fuel;
@@ -213,8 +241,10 @@ impl World {
     }
 
     /// Every client accepts every key that it may be shown now: OpenSSH, which wants all records of the type to match,
-    /// and those that are content with one.
+    /// those that are content with one, and whoever was told of it.
     fn check(&self, mode: Mode) -> Result<(), TestCaseError> {
+        let is_known = |known: &BTreeSet<Digest>| self.shows() != Some(NEW) || known.contains(&NEW);
+        prop_assert!(self.known.as_ref().is_none_or(is_known), "the new key is not known: {self:?}");
         let shown = self.shows().into_iter().chain([OTHER]);
         for key in shown.chain(self.handshakes.iter().map(|(key, _)| *key)) {
             for (cache, _) in &self.caches {
@@ -236,11 +266,12 @@ proptest! {
 
     #[test]
     fn no_client_is_ever_refused_whatever_happens(
-        overlap: bool, reads_once: bool, is_added: bool, happenings in prop::collection::vec(happening(), 1..120)
+        overlap: bool, reads_once: bool, is_added: bool, is_explicit: bool,
+        happenings in prop::collection::vec(happening(), 1..120)
     ) {
         let mode = if overlap { Mode::Overlap } else { Mode::Hide };
         let is_added = is_added && !overlap;
-        let mut world = World::new(mode, reads_once, is_added);
+        let mut world = World::new(mode, reads_once, is_added, is_explicit);
         for happening in happenings {
             world.happens(happening);
             world.check(mode)?;
@@ -259,6 +290,7 @@ proptest! {
         let past = world.record.past.pop().unwrap();
         let last = if past.aborted { past.change.old } else { past.change.new };
         prop_assert_eq!((world.disk, world.drop_in, world.beside), (last, (false, false), None));
+        prop_assert_eq!(world.tells, (false, false));
         prop_assert_eq!(world.shows(), last);
         let set: BTreeSet<Digest> = last.into_iter().chain([OTHER]).collect();
         prop_assert_eq!(&world.servers[0], &set);
@@ -268,7 +300,7 @@ proptest! {
 #[test]
 fn the_world_does_refuse_where_a_step_is_skipped() {
     // The property would see it: the new key shown before caches are over, and one that was never hidden.
-    let mut world = World::new(Mode::Hide, false, false);
+    let mut world = World::new(Mode::Hide, false, false, false);
     while world.record.round.as_ref().unwrap().replaced.is_none() {
         world.happens(Happening::Rotate(99));
         world.happens(Happening::Tick(1));
@@ -277,7 +309,7 @@ fn the_world_does_refuse_where_a_step_is_skipped() {
     assert!(world.check(Mode::Hide).is_ok());
     world.drop_in = (false, false);
     assert!(world.check(Mode::Hide).is_err());
-    let mut world = World::new(Mode::Hide, false, false);
+    let mut world = World::new(Mode::Hide, false, false, false);
     world.disk = Some(NEW);
     assert!(world.check(Mode::Hide).is_err());
 }
