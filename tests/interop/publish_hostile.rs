@@ -95,7 +95,10 @@ fn loops(exchange: &Exchange) -> Vec<Forged> {
 }
 
 fn babble(exchange: &Exchange) -> Vec<Forged> {
+    let asked = u16::from_be_bytes([exchange.question[0], exchange.question[1]]);
+    // With the id that was asked with it would be the reply.
     let mut all: Vec<Forged> = (0..200u16)
+        .filter(|id| *id != asked)
         .map(|id| {
             let mut reply = exchange.reply.clone();
             reply[..2].copy_from_slice(&id.to_be_bytes());
