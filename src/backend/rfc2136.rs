@@ -144,7 +144,7 @@ impl Rfc2136 {
                 // A key that is asked about alone is to change nothing yet.
                 let knot = match owners {
                     [] => String::new(),
-                    owners => format!("; if it is Knot and has the key, {}", self.how_to_allow(&key, owners)),
+                    owners => format!("; Knot says so too of a key that may not change these records: give it {}", in_knot(&key, owners)),
                 };
                 return ApplyError::Refused(told("badkey").hint(format!(
                     "the server has no key {key}, or has it for another algorithm: compare its key statement with the \
@@ -192,18 +192,13 @@ impl Rfc2136 {
 
 impl Rfc2136 {
     fn how_to_allow(&self, key: &str, owners: &[&Name]) -> String {
-        // A batch has many; one shows the form.
-        let shown = if owners.len() > MOST_SHOWN { 1 } else { owners.len() };
-        let names: Vec<String> = owners.iter().take(shown).map(ToString::to_string).collect();
+        let names: Vec<String> = shown(owners).map(ToString::to_string).collect();
         let grants: String = names.iter().map(|name| format!("grant {key} name {name} SSHFP; ")).collect();
-        let owners: Vec<String> = names.iter().map(|name| format!("{name}.")).collect();
         format!(
-            "allow key {key} to change SSHFP at {names}; BIND, in zone {zone}: update-policy {{ {grants}}}; Knot: an acl \
-             with key: {key}, action: update, update-type: [SSHFP], update-owner: name, update-owner-match: equal, \
-             update-owner-name: [{owners}]",
-            names = names.join(" and "),
-            owners = owners.join(", "),
-            zone = self.zone
+            "allow key {key} to change SSHFP at {}; BIND, in zone {}: update-policy {{ {grants}}}; Knot: {}",
+            names.join(" and "),
+            self.zone,
+            in_knot(key, owners)
         )
     }
 }
@@ -249,6 +244,22 @@ impl Backend for Rfc2136 {
         let sent = update::send(asked, plans, self.primary.until()).await;
         sent.map_err(|e| self.explain(e, &plans.iter().map(|plan| &plan.owner).collect::<Vec<_>>()))
     }
+}
+
+/// The owners that a hint names: a batch has many, of which one shows the form.
+fn shown<'a>(owners: &'a [&Name]) -> impl Iterator<Item = &'a Name> {
+    let count = if owners.len() > MOST_SHOWN { 1 } else { owners.len() };
+    owners.iter().take(count).copied()
+}
+
+/// How Knot is told that a key may change SSHFP there.
+fn in_knot(key: &str, owners: &[&Name]) -> String {
+    let owners: Vec<String> = shown(owners).map(|name| format!("{name}.")).collect();
+    format!(
+        "an acl with key: {key}, action: update, update-type: [SSHFP], update-owner: name, update-owner-match: equal, \
+         update-owner-name: [{}]",
+        owners.join(", ")
+    )
 }
 
 /// An error that comes to nothing else but its words.

@@ -290,6 +290,11 @@ fn what_is_said_of_an_update_counts_only_if_the_key_vouches_for_it() {
             assert!(is_told(&json["reason"]) && !json["hint"].is_null(), "{lie}: {finished:#?}");
             let error = json["error"].as_str().unwrap();
             assert!(error.contains("are nevertheless as wanted now"), "{lie}: {finished:#?}");
+            let is_plain_refusal =
+                ["refused", "notauth", "notzone", "notimp", "formerr", "servfail", "update-failed"]
+                    .iter()
+                    .any(|reason| json["reason"] == *reason);
+            assert_eq!(error.contains("without a valid signature"), is_plain_refusal, "{lie}: {finished:#?}");
         }
         // The twin: nothing is left to do, and the state is whole.
         host.honest();

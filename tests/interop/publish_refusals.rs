@@ -53,7 +53,8 @@ fn each_refusal_says_which_and_leaves_the_records(primary: &Primary) {
     assert_eq!(reason, code, "{error}");
     assert!(error.contains(mnemonic) && error.contains("web2"), "{error}");
     assert!(hint.contains("update-owner-name: [web1.example.test.]"), "{hint}");
-    assert!(hint.contains("grant web2 name web1.example.test SSHFP;"), "{hint}");
+    let is_bind = matches!(primary, Primary::Bind(_));
+    assert_eq!(hint.contains("grant web2 name web1.example.test SSHFP;"), is_bind, "{hint}");
 
     // What is refused before anything is sent.
     let mut command = primary.command("publish", "web1");
@@ -82,10 +83,9 @@ fn a_zone_that_takes_no_updates_says_so() {
         let finished =
             run(command.args(["--json", "--name", host, "--zone", zone, "--host-key"]).arg(&a), LIMIT);
         assert_eq!((finished.code, &finished.json()["reason"]), (Some(1), &reason.into()), "{finished:#?}");
-        assert!(
-            finished.json()["error"].as_str().unwrap().contains(&format!("zone {zone}")),
-            "{finished:#?}"
-        );
+        let error = finished.json()["error"].as_str().unwrap().to_owned();
+        // The key vouches for the refusal. What is told of one for which it does not: publish_hostile.
+        assert!(error.contains(&format!("zone {zone}")) && !error.contains("signature"), "{error}");
     }
     primary.update("update add alias.example.test 60 CNAME web1.example.test.");
     let mut command = primary.command("publish", "zone");

@@ -84,7 +84,7 @@ pub enum UpdateError {
         rcode: &'static str,
     },
     /// Any other response code.
-    #[error("{server} answers {rcode} to the update of zone {zone}")]
+    #[error("{server} answers {rcode}{} to the update of zone {zone}", if *is_signed { "" } else { ", without a valid signature," })]
     Rcode {
         /// The server.
         server: SocketAddr,
@@ -92,6 +92,8 @@ pub enum UpdateError {
         zone: Name,
         /// Which.
         rcode: Refusal,
+        /// The key vouches for it; else it may be anybody's word.
+        is_signed: bool,
     },
     /// A success that the key does not vouch for: it is none.
     #[error("the answer of {server} is not signed by TSIG key {key} as it should be: {why}")]
@@ -216,27 +218,29 @@ fn judge(
             other => UpdateError::Tsig { server, key, code: other.into() },
         });
     }
+    let wrong = "the signature is wrong or out of date";
+    let vouched = match (response.signature(), verifier) {
+        (None, _) => Err("it has no signature"),
+        (_, None) => Err("no verifier"),
+        (_, Some(mut verifier)) => verifier.verify(reply).map(drop).map_err(|_| wrong),
+    };
     let lost = |rcode| Err(UpdateError::LostRace { server, rcode });
-    let refused = |rcode| Err(UpdateError::Rcode { server, zone: zone.clone(), rcode });
+    let is_signed = vouched.is_ok();
+    let refused = |rcode| Err(UpdateError::Rcode { server, zone: zone.clone(), rcode, is_signed });
     match response.metadata.response_code {
-        ResponseCode::NoError => {}
-        ResponseCode::YXDomain => return lost("YXDOMAIN"),
-        ResponseCode::YXRRSet => return lost("YXRRSET"),
-        ResponseCode::NXRRSet => return lost("NXRRSET"),
-        ResponseCode::NXDomain => return lost("NXDOMAIN"),
-        ResponseCode::Refused => return refused(Refusal::Refused),
-        ResponseCode::NotAuth => return refused(Refusal::NotAuth),
-        ResponseCode::NotZone => return refused(Refusal::NotZone),
-        ResponseCode::FormErr => return refused(Refusal::FormErr),
-        ResponseCode::NotImp => return refused(Refusal::NotImp),
-        ResponseCode::ServFail => return refused(Refusal::ServFail),
-        other => return refused(Refusal::Other(other.into())),
+        ResponseCode::NoError => vouched.map_err(not_vouched),
+        ResponseCode::YXDomain => lost("YXDOMAIN"),
+        ResponseCode::YXRRSet => lost("YXRRSET"),
+        ResponseCode::NXRRSet => lost("NXRRSET"),
+        ResponseCode::NXDomain => lost("NXDOMAIN"),
+        ResponseCode::Refused => refused(Refusal::Refused),
+        ResponseCode::NotAuth => refused(Refusal::NotAuth),
+        ResponseCode::NotZone => refused(Refusal::NotZone),
+        ResponseCode::FormErr => refused(Refusal::FormErr),
+        ResponseCode::NotImp => refused(Refusal::NotImp),
+        ResponseCode::ServFail => refused(Refusal::ServFail),
+        other => refused(Refusal::Other(other.into())),
     }
-    if response.signature().is_none() {
-        return Err(not_vouched("it has no signature"));
-    }
-    let mut verifier = verifier.ok_or_else(|| not_vouched("no verifier"))?;
-    verifier.verify(reply).map(|_| ()).map_err(|_| not_vouched("the signature is wrong or out of date"))
 }
 
 /// The server's clock in a BADTIME answer: 48 bits (RFC 8945 section 5.2.3).
@@ -381,11 +385,11 @@ mod tests {
         ] {
             assert!(matches!(plain(code), Rcode { rcode, .. } if rcode == refusal), "{code:?}");
         }
-        assert!(
-            plain(ResponseCode::NotZone)
-                .to_string()
-                .contains("answers NOTZONE to the update of zone example.com")
-        );
+        for secret in [OURS, THEIRS, None] {
+            let told = if secret == OURS { "" } else { ", without a valid signature," };
+            let error = exchange(ResponseCode::NotZone, secret, None).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("NOTZONE{told} to the update of zone example.com")), "{error}");
+        }
     }
 
     #[test]
