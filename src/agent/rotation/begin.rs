@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::foreign::Foreign;
 use super::host::{self, Host};
 use super::records::Set;
-use super::{Rotation, server, store};
+use super::{Prospect, Rotation, server, store};
 use crate::error::{Error, Kind};
 use crate::proto::hostkey::KeyType;
 use crate::proto::rotation::{self, Change, Digest, Mode, Record, Round, Shown, Sight, Wish};
@@ -143,21 +143,17 @@ impl Rotation {
         }
     }
 
-    /// The types that [`Rotation::begin`] would take, and what it would warn of; what speaks against it, where nothing is
-    /// under way, as it would say it. Nothing is changed.
-    pub async fn would_begin(
-        &self,
-        asked: &[KeyType],
-        wish: Wish,
-    ) -> Result<(Vec<KeyType>, Vec<String>), Error> {
+    /// What [`Rotation::begin`] would do; what speaks against it, where nothing is under way, as it would say it. Nothing
+    /// is changed.
+    pub async fn would_begin(&self, asked: &[KeyType], wish: Wish) -> Result<Prospect, Error> {
         let host = Host::read(&self.server.sshd, self.server.patience).await?;
-        let (types, mut warnings) = (chosen(&host, asked)?, Vec::new());
+        let (types, mut warnings, mut first) = (chosen(&host, asked)?, Vec::new(), None);
         let record = store::read(&self.state)?;
         if !record.is_open() {
             let record = Record { wish, queue: types.clone(), ..record };
-            self.new_round(&record, &host, verifier::now(), &mut warnings).await?;
+            first = Some(self.new_round(&record, &host, verifier::now(), &mut warnings).await?);
         }
-        Ok((types, warnings))
+        Ok(Prospect { wish, types, first, warnings })
     }
 
     /// What comes first of the queue, where nothing speaks against it.

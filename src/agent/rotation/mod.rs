@@ -83,6 +83,19 @@ pub struct Progress {
     pub now: u64,
 }
 
+/// What would be done.
+#[derive(Debug)]
+pub struct Prospect {
+    /// How.
+    pub wish: Wish,
+    /// Of these types, in this order.
+    pub types: Vec<KeyType>,
+    /// What would come first; none where something is under way.
+    pub first: Option<Round>,
+    /// What would be said aloud.
+    pub warnings: Vec<String>,
+}
+
 /// All that is known at one moment.
 struct Situation {
     host: Host,

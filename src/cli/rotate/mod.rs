@@ -182,9 +182,9 @@ async fn would_begin(
     wish: Wish,
     cx: &Context,
 ) -> Result<Option<Kind>, Error> {
-    let (types, warnings) = rotation.would_begin(types, wish).await?;
-    warnings.iter().for_each(|warning| cx.out.warn(warning));
-    cx.out.result(&Told::would_begin(&types))?;
+    let prospect = rotation.would_begin(types, wish).await?;
+    prospect.warnings.iter().for_each(|warning| cx.out.warn(warning));
+    cx.out.result(&Told::would_begin(&prospect))?;
     Ok(None)
 }
 

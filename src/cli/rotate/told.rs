@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use crate::agent::rotation::{Outcome, Progress, word};
+use crate::agent::rotation::{Outcome, Progress, Prospect, word};
 use crate::output::{Report, rfc3339};
-use crate::proto::hostkey::KeyType;
 use crate::proto::moment;
 use crate::proto::rollover::Lag;
 use crate::proto::rotation::{Change, Digest, Mode, Round, Wait};
@@ -22,7 +21,7 @@ pub(super) struct Told {
     until: Option<String>,
     /// hide, overlap or compromised.
     mode: Option<Mode>,
-    /// What is under way; where nothing is, what this run has brought to its end.
+    /// What is under way; where nothing is, what this run has brought to its end, or would begin with.
     changes: Vec<Key>,
     /// Types whose turn comes, the present one first.
     queue: Vec<&'static str>,
@@ -124,24 +123,48 @@ impl Told {
     }
 
     /// With --dry-run, where nothing is under way.
-    pub(super) fn would_begin(types: &[KeyType]) -> Self {
+    pub(super) fn would_begin(prospect: &Prospect) -> Self {
+        let Prospect { wish, types, first, .. } = prospect;
         let queue: Vec<&str> = types.iter().map(|key_type| key_type.name()).collect();
-        let text = format!("would replace the host keys of type {}", queue.join(", "));
+        let mut lines = vec![format!("would replace the host keys of type {}", queue.join(", "))];
+        if let Some(first) = first {
+            lines.push(format!("first: {}", heading(first)));
+            lines.extend(way(first, wish.margin));
+        }
         Told {
             status: "next",
             steps: Vec::new(),
             next: Some("begin"),
             until: None,
-            mode: None,
-            changes: Vec::new(),
-            queue: types.iter().map(|key_type| key_type.name()).collect(),
+            mode: Some(wish.mode),
+            changes: first.iter().flat_map(|round| &round.changes).map(Key::of).collect(),
+            queue,
             aborted: false,
             servers: Vec::new(),
             detail: None,
             notes: Vec::new(),
-            text,
+            text: lines.join("\n"),
         }
     }
+}
+
+/// How clients are kept from harm in a round that is to come; `margin` in seconds.
+fn way(round: &Round, margin: u64) -> Vec<String> {
+    let caches = moment::span(u64::from(round.ttl).saturating_add(margin));
+    let announced = (round.announce > 0).then(|| {
+        let announce = moment::span(round.announce);
+        format!("before: sshd tells known_hosts users of the new key for {announce}")
+    });
+    let meanwhile = match (round.mode, round.is_hiding) {
+        (Mode::Overlap, _) => "both keys stand in DNS, and OpenSSH with VerifyHostKeyDNS refuses the host",
+        (Mode::Hide, _) => "sshd does not offer the type",
+        (Mode::Compromised, true) => "the old key has left DNS, and sshd does not offer the type",
+        (Mode::Compromised, false) => {
+            "the old key has left DNS; clients whose caches hold its record refuse the host"
+        }
+    };
+    let meanwhile = format!("until caches have expired ({caches} once every server is right): {meanwhile}");
+    announced.into_iter().chain([meanwhile]).collect()
 }
 
 /// The word for where it is.
@@ -243,5 +266,44 @@ fn future(step: &str) -> &'static str {
         "show" => "have sshd offer the type, with the key that is to stay",
         "withdraw" => "withdraw the old key",
         _ => "do away with the old key",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::hostkey::KeyType;
+    use crate::proto::rotation::Wish;
+
+    fn text(wish: Wish, first: Option<Round>) -> String {
+        let types = vec![KeyType::Ed25519, KeyType::EcdsaP256];
+        Told::would_begin(&Prospect { wish, types, first, warnings: Vec::new() }).text
+    }
+
+    #[test]
+    fn what_would_be_done_is_told_with_its_first_round() {
+        let wish = |mode| Wish { mode, announce: 0, margin: 600, ..Wish::default() };
+        let round = |mode, is_hiding, announce| {
+            let path = "/etc/ssh/ssh_host_ed25519_key".to_owned();
+            let change = Change { key_type: KeyType::Ed25519, path, old: Some([1; 32]), new: None };
+            Round { is_hiding, announce, ttl: 3600, ..Round::new(mode, vec![change], 0) }
+        };
+        assert_eq!(
+            text(wish(Mode::Hide), Some(round(Mode::Hide, true, 86_400 * 7))),
+            "would replace the host keys of type ssh-ed25519, ecdsa-sha2-nistp256\n\
+             first: replacing /etc/ssh/ssh_host_ed25519_key (ssh-ed25519)\n\
+             before: sshd tells known_hosts users of the new key for 7 days\n\
+             until caches have expired (70 minutes once every server is right): sshd does not offer the type"
+        );
+        for (mode, is_hiding, told) in [
+            (Mode::Overlap, false, "VerifyHostKeyDNS refuses the host"),
+            (Mode::Compromised, true, "sshd does not offer the type"),
+            (Mode::Compromised, false, "whose caches hold its record refuse the host"),
+        ] {
+            let text = text(wish(mode), Some(round(mode, is_hiding, 0)));
+            assert!(text.ends_with(told) && !text.contains("before:"), "{text}");
+        }
+        // Where something is under way, it is only said what would join.
+        assert_eq!(text(wish(Mode::Compromised), None).lines().count(), 1);
     }
 }

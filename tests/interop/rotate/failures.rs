@@ -46,7 +46,15 @@ fn what_cannot_go_well_is_not_begun() {
     fs::write(&conf, &text).unwrap();
     // Its twin; whoever has foreign records at his name is not held up.
     place.primary.update(&format!("update add {HOST} 1 SSHFP {FOREIGN}"));
-    assert_eq!(place.rotates(&["--dry-run"], 0, "next")["next"], "begin");
+    let told = place.rotates(&["--dry-run"], 0, "next");
+    assert_eq!((&told["next"], &told["mode"]), (&"begin".into(), &"hide".into()), "{told:#}");
+    // The key that it would begin with is named, and not made.
+    let first = &told["changes"][0];
+    assert!(fs::exists(first["path"].as_str().unwrap()).unwrap(), "{told:#}");
+    assert!(
+        first["type"] == told["queue"][0] && first["old"].is_string() && first["new"].is_null(),
+        "{told:#}"
+    );
     assert_eq!(place.rotates(&["--status"], 0, "done")["queue"], json!([]));
     place.rotates(&[], 5, "settle");
     place.rotates(&["--abort"], 0, "done");
