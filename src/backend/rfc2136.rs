@@ -144,7 +144,10 @@ impl Rfc2136 {
                 // A key that is asked about alone is to change nothing yet.
                 let knot = match owners {
                     [] => String::new(),
-                    owners => format!("; Knot says so too of a key that may not change these records: give it {}", in_knot(&key, owners)),
+                    owners => format!(
+                        "; Knot says so too of a key that may not change these records: give it {}",
+                        in_knot(&key, owners)
+                    ),
                 };
                 return ApplyError::Refused(told("badkey").hint(format!(
                     "the server has no key {key}, or has it for another algorithm: compare its key statement with the \
